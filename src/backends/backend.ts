@@ -1,0 +1,41 @@
+import type { Program } from "../graph/program.js"
+import type { MemorySpace, Storage } from "../tensor/storage.js"
+
+/** The values a caller may feed to an input: its dtype must match the array type. */
+export type HostArray = Float32Array | Uint32Array | Int32Array | Uint8Array
+
+export interface LoadOptions {
+  /** Called as bytes become resident. */
+  onProgress?: (bytesLoaded: number, bytesTotal: number) => void
+  /** Checked between tensors. */
+  signal?: AbortSignal
+}
+
+/** One way to run Programs: `reference`, `cpu` or `webgpu`. Also the memory its buffers live in. */
+export interface Backend extends MemorySpace {
+  readonly name: string
+  /**
+   * Copies each storage that is not yet here, straight into its destination.
+   * @throws BackendError when the memory does not suffice.
+   */
+  makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void>
+  /** Allocates buffers, makes the program's storages resident and records the command list. */
+  compile(program: Program, options?: LoadOptions): Promise<Executable>
+  /** Frees memory and threads. Executables are invalid afterwards. */
+  close(): Promise<void>
+}
+
+/** A compiled program: replaying it allocates nothing. */
+export interface Executable {
+  /**
+   * Runs the program once with the given step inputs, keyed by input name. Resolves when the result storages hold
+   * their new values. One replay at a time.
+   */
+  replay(inputs: Readonly<Record<string, HostArray>>): Promise<void>
+  dispose(): void
+}
+
+/** A backend could not do what was asked: out of memory, a lost worker or device, an input of the wrong size. */
+export class BackendError extends Error {
+  override readonly name = "BackendError"
+}
