@@ -1,5 +1,5 @@
-import type { Program } from "../graph/program.js"
 import type { MemorySpace, Storage } from "../tensor/storage.js"
+import type { Program } from "./program.js"
 
 /** The values a caller may feed to an input: its dtype must match the array type. */
 export type HostArray = Float32Array | Uint32Array | Int32Array | Uint8Array

@@ -1,59 +1,16 @@
+import type { KernelOp } from "../backends/ops.js"
 import type { DType } from "../tensor/dtype.js"
-import type { Quantization } from "../tensor/quantization.js"
 import type { Shape } from "../tensor/shape.js"
 import type { Storage } from "../tensor/storage.js"
 
-/**
- * How a matmul weight is stored, which fixes its operands in this order:
- * dense `[weight]`; affine `[weight, scales, biases]`; mxfp4, mxfp8, nvfp4 `[weight, scales]`; then `[bias]` if `bias`.
- */
-export interface WeightFormat {
-  readonly quantization: Quantization | null
-  readonly bias: boolean
-}
-
-export type UnaryFn = "neg" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "sigmoid" | "silu"
-export type BinaryFn = "add" | "subtract" | "multiply" | "divide" | "maximum" | "minimum"
-export type ReduceFn = "sum" | "mean" | "max"
-
-/**
- * Primitives. `L` is the number of rows (tokens), float values are float32 unless cast, ids are uint32.
- * Operands are listed in order; `W...` stands for the operands of a WeightFormat.
- */
+/** What the graph adds to the kernels: leaves, and views that cost nothing at run time. */
 export type Op =
-  // Leaves
+  | KernelOp
   | { readonly kind: "constant"; readonly storage: Storage }
   | { readonly kind: "state"; readonly storage: Storage } // persists between replays, updated in place
   | { readonly kind: "input"; readonly name: string } // a field of the step buffer
-  // Views: no work, resolved into operand strides
   | { readonly kind: "reshape" } // x, contiguous
   | { readonly kind: "slice"; readonly start: Shape; readonly step: Shape } // x; the stop follows from the shape
-  // Elementwise
-  | { readonly kind: "copy" } // x -> contiguous, converted to the value's dtype
-  | { readonly kind: "unary"; readonly fn: UnaryFn } // x
-  | { readonly kind: "binary"; readonly fn: BinaryFn } // a, b, with broadcasting
-  // Over the last axis
-  | { readonly kind: "reduce"; readonly fn: ReduceFn } // x [..., n] -> [...]
-  | { readonly kind: "softmax" } // x
-  | { readonly kind: "argmax" } // x [..., n] -> uint32 [...], ties to the lower index
-  | { readonly kind: "top_k"; readonly k: number } // x [..., n] -> uint32 [..., k], descending, ties to the lower index
-  | { readonly kind: "take_along_axis" } // x [..., n], indices [..., k] -> [..., k]
-  | { readonly kind: "categorical" } // logits [L, n], temperature [1], uniform [L] in [0, 1) -> uint32 [L], inverse CDF
-  // Lookup and products
-  | { readonly kind: "embedding"; readonly format: WeightFormat } // ids [L], W [vocab, n] -> [L, n]
-  | { readonly kind: "matmul"; readonly format: WeightFormat; readonly residual: boolean } // x [L, K], W [N, K](, residual [L, N]) -> [L, N]
-  | { readonly kind: "gather_matmul"; readonly format: WeightFormat } // x [L, K] or [L, k, K], ids [L, k], W [E, N, K] -> [L, k, N]
-  | { readonly kind: "gather_swiglu"; readonly gate: WeightFormat; readonly up: WeightFormat; readonly alpha: number; readonly limit: number } // fused: x [L, K], ids [L, k], Wgate..., Wup... -> [L, k, N]
-  // Transformer
-  | { readonly kind: "rms_norm"; readonly eps: number } // x [..., n], weight [n]
-  | { readonly kind: "rope"; readonly scale: number } // x [L, H, D], positions [L], inv_freq [D / 2]; halves rotated; cos and sin times scale
-  | { readonly kind: "kv_append" } // cache [capacity, H, D] (state), x [L, H, D], positions [L] -> the cache, slot = position % capacity
-  | { readonly kind: "attention"; readonly scale: number; readonly window: number | null; readonly sinks: boolean } // q [L, Hq, D], keys, values [capacity, Hkv, D], positions [L](, sinks [Hq]) -> [L, Hq, D]
-  | { readonly kind: "swiglu"; readonly alpha: number; readonly limit: number } // gate, up
-  | { readonly kind: "weighted_sum" } // x [L, k, N], weights [L, k] -> [L, N]
-
-export type OpKind = Op["kind"]
-export type OpOf<K extends OpKind> = Extract<Op, { kind: K }>
 
 /** A node of the graph: one operation and its single result. Immutable; identity is the node. */
 export interface Value {
@@ -66,12 +23,6 @@ export interface Value {
 /** A graph could not be built or compiled: shapes or dtypes that do not fit, named with the operation. */
 export class GraphError extends Error {
   override readonly name = "GraphError"
-}
-
-/** Number of weight operands a format takes, without the bias. */
-export function weightOperandCount(quantization: Quantization | null): number {
-  if (!quantization) return 1
-  return quantization.mode === "affine" ? 3 : 2
 }
 
 /** Every value that `outputs` depend on, each after its inputs. Iterative: graphs are deeper than the call stack. */

@@ -1,7 +1,7 @@
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
 import type { Storage } from "../tensor/storage.js"
-import type { Op } from "./ir.js"
+import type { KernelOp } from "./ops.js"
 
 /** Memory a program touches. Offsets and lengths in bytes. */
 export type ProgramBuffer =
@@ -17,9 +17,6 @@ export interface Operand {
   readonly strides: readonly number[]
   readonly dtype: DType
 }
-
-/** Operations that do work; leaves and views have been resolved into operands. */
-export type KernelOp = Exclude<Op, { kind: "constant" | "state" | "input" | "reshape" | "slice" }>
 
 /**
  * One kernel launch. Only weight operands (weight, scales, biases, bias) may be strided in their outer axes, and the

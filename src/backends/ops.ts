@@ -1,0 +1,58 @@
+import type { Quantization } from "../tensor/quantization.js"
+
+/**
+ * How a matmul weight is stored, which fixes its operands in this order:
+ * dense `[weight]`; affine `[weight, scales, biases]`; mxfp4, mxfp8, nvfp4 `[weight, scales]`; then `[bias]` if `bias`.
+ */
+export interface WeightFormat {
+  readonly quantization: Quantization | null
+  readonly bias: boolean
+}
+
+export type UnaryFn = "neg" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "sigmoid" | "silu"
+export type BinaryFn = "add" | "subtract" | "multiply" | "divide" | "maximum" | "minimum"
+export type ReduceFn = "sum" | "mean" | "max"
+
+/**
+ * What a backend can run: primitives and the operations that passes fuse from them. `L` is the number of rows (tokens), float values are float32 unless cast, ids are uint32.
+ * Operands are listed in order; `W...` stands for the operands of a WeightFormat.
+ */
+export type KernelOp =
+  // Elementwise
+  | { readonly kind: "copy" } // x -> contiguous, converted to the value's dtype
+  | { readonly kind: "unary"; readonly fn: UnaryFn } // x
+  | { readonly kind: "binary"; readonly fn: BinaryFn } // a, b, with broadcasting
+  // Over the last axis
+  | { readonly kind: "reduce"; readonly fn: ReduceFn } // x [..., n] -> [...]
+  | { readonly kind: "softmax" } // x
+  | { readonly kind: "argmax" } // x [..., n] -> uint32 [...], ties to the lower index
+  | { readonly kind: "top_k"; readonly k: number } // x [..., n] -> uint32 [..., k], descending, ties to the lower index
+  | { readonly kind: "take_along_axis" } // x [..., n], indices [..., k] -> [..., k]
+  | { readonly kind: "categorical" } // logits [L, n], temperature [1], uniform [L] in [0, 1) -> uint32 [L], inverse CDF
+  // Lookup and products
+  | { readonly kind: "embedding"; readonly format: WeightFormat } // ids [L], W [vocab, n] -> [L, n]
+  | { readonly kind: "matmul"; readonly format: WeightFormat; readonly residual: boolean } // x [L, K], W [N, K](, residual [L, N]) -> [L, N]
+  | { readonly kind: "gather_matmul"; readonly format: WeightFormat } // x [L, K] or [L, k, K], ids [L, k], W [E, N, K] -> [L, k, N]
+  | {
+      readonly kind: "gather_swiglu"
+      readonly gate: WeightFormat
+      readonly up: WeightFormat
+      readonly alpha: number
+      readonly limit: number
+    } // fused: x [L, K], ids [L, k], Wgate..., Wup... -> [L, k, N]
+  // Transformer
+  | { readonly kind: "rms_norm"; readonly eps: number } // x [..., n], weight [n]
+  | { readonly kind: "rope"; readonly scale: number } // x [L, H, D], positions [L], inv_freq [D / 2]; halves rotated; cos and sin times scale
+  | { readonly kind: "kv_append" } // cache [capacity, H, D] (state), x [L, H, D], positions [L] -> the cache, slot = position % capacity
+  | { readonly kind: "attention"; readonly scale: number; readonly window: number | null; readonly sinks: boolean } // q [L, Hq, D], keys, values [capacity, Hkv, D], positions [L](, sinks [Hq]) -> [L, Hq, D]
+  | { readonly kind: "swiglu"; readonly alpha: number; readonly limit: number } // gate, up
+  | { readonly kind: "weighted_sum" } // x [L, k, N], weights [L, k] -> [L, N]
+
+export type KernelKind = KernelOp["kind"]
+export type KernelOf<K extends KernelKind> = Extract<KernelOp, { kind: K }>
+
+/** Number of weight operands a format takes, without the bias. */
+export function weightOperandCount(quantization: Quantization | null): number {
+  if (!quantization) return 1
+  return quantization.mode === "affine" ? 3 : 2
+}
