@@ -14,8 +14,9 @@ export type BinaryFn = "add" | "subtract" | "multiply" | "divide" | "maximum" | 
 export type ReduceFn = "sum" | "mean" | "max"
 
 /**
- * What a backend can run: primitives and the operations that passes fuse from them. `L` is the number of rows (tokens), float values are float32 unless cast, ids are uint32.
- * Operands are listed in order; `W...` stands for the operands of a WeightFormat.
+ * What a backend can run: primitives and the operations that passes fuse from them. `L` is the number of rows (tokens),
+ * float values are float32 unless cast, ids are uint32.
+ * Weights may also be bfloat16 or float16, as stored. Operands are listed in order; `W...` stands for the operands of a WeightFormat.
  */
 export type KernelOp =
   // Elementwise
