@@ -52,8 +52,23 @@ export type KernelOp =
 export type KernelKind = KernelOp["kind"]
 export type KernelOf<K extends KernelKind> = Extract<KernelOp, { kind: K }>
 
-/** Number of weight operands a format takes, without the bias. */
-export function weightOperandCount(quantization: Quantization | null): number {
-  if (!quantization) return 1
-  return quantization.mode === "affine" ? 3 : 2
+export type OperandRole = "value" | "weight" | "scales" | "biases" | "bias"
+
+/** The operands of a weight, in order. */
+export function weightRoles({ quantization, bias }: WeightFormat): OperandRole[] {
+  const roles: OperandRole[] = ["weight"]
+  if (quantization) roles.push("scales")
+  if (quantization?.mode === "affine") roles.push("biases")
+  if (bias) roles.push("bias")
+  return roles
+}
+
+/** What each of an operation's `count` operands is. */
+export function operandRoles(op: KernelOp, count: number): OperandRole[] {
+  const roles: OperandRole[] = ["value"]
+  if (op.kind === "embedding" || op.kind === "matmul") roles.push(...weightRoles(op.format))
+  if (op.kind === "gather_matmul") roles.push("value", ...weightRoles(op.format))
+  if (op.kind === "gather_swiglu") roles.push("value", ...weightRoles(op.gate), ...weightRoles(op.up))
+  while (roles.length < count) roles.push("value")
+  return roles
 }

@@ -12,6 +12,8 @@ export type Op =
   | { readonly kind: "reshape" } // x, contiguous
   | { readonly kind: "slice"; readonly start: Shape; readonly step: Shape } // x; the stop follows from the shape
 
+export type OpKind = Op["kind"]
+
 /** A node of the graph: one operation and its single result. Immutable; identity is the node. */
 export interface Value {
   readonly op: Op

@@ -1,0 +1,92 @@
+import type { Backend, Executable, HostArray, LoadOptions } from "../backends/backend.js"
+import { constant, input } from "../graph/build.js"
+import { GraphError, type Value } from "../graph/ir.js"
+import { lower } from "../graph/lower.js"
+import { optimise } from "../graph/optimise.js"
+import type { DType } from "../tensor/dtype.js"
+import type { Shape } from "../tensor/shape.js"
+import { MxArray } from "./mx_array.js"
+
+let defaultDevice: Backend | undefined
+
+/** The backend that `evaluate` and `compile` use when none is named. */
+export function setDefaultDevice(device: Backend): void {
+  defaultDevice = device
+}
+
+function deviceOr(device: Backend | undefined): Backend {
+  const chosen = device ?? defaultDevice
+  if (!chosen) throw new GraphError("no device: name one, or call mx.setDefaultDevice first")
+  return chosen
+}
+
+/** Computes arrays together, in one program; afterwards they hold their values where they were computed. */
+export async function evaluate(arrays: readonly MxArray[], device?: Backend): Promise<void> {
+  const pending = arrays.filter(({ node }) => node.op.kind !== "constant")
+  if (pending.length === 0) return
+  const program = lower(optimise(pending.map(({ node }) => node)))
+  const executable = await deviceOr(device).compile(program)
+  try {
+    await executable.replay({})
+  } finally {
+    executable.dispose()
+  }
+  pending.forEach((array, i) => {
+    array.node = constant(program.results[i])
+  })
+}
+
+/** The inputs of a compiled function: what is fed at each replay. */
+export type InputSpecs = Readonly<Record<string, { readonly shape: Shape; readonly dtype: DType }>>
+
+/** What a traced function asks for. */
+export interface Traced {
+  readonly outputs: readonly MxArray[]
+  /** Arrays computed for what they write (KV appends), not read back. */
+  readonly effects?: readonly MxArray[]
+}
+
+export interface CompileOptions extends LoadOptions {
+  readonly device?: Backend
+  /** False runs the graph as it was traced, every value in memory of its own: the oracle of the optimiser. */
+  readonly optimise?: boolean
+}
+
+/** A function traced once and replayed: nothing is allocated per call. */
+export class CompiledFunction<I extends InputSpecs> {
+  constructor(
+    private readonly executable: Executable,
+    /** The outputs, in the traced order. Their values are those of the latest replay. */
+    readonly outputs: readonly MxArray[],
+  ) {}
+
+  /** Runs once. Resolves when `outputs` hold the new values. */
+  replay(inputs: { readonly [K in keyof I]: HostArray }): Promise<void> {
+    return this.executable.replay(inputs)
+  }
+
+  dispose(): void {
+    this.executable.dispose()
+    for (const { storage } of this.outputs) storage.dispose()
+  }
+}
+
+/** Traces `fn` once on inputs of the given shapes and compiles the recorded graph. */
+export async function compile<I extends InputSpecs>(
+  inputs: I,
+  fn: (inputs: { readonly [K in keyof I]: MxArray }) => Traced,
+  options: CompileOptions = {},
+): Promise<CompiledFunction<I>> {
+  const placeholders = Object.fromEntries(
+    Object.entries(inputs).map(([name, { shape, dtype }]) => [name, new MxArray(input(name, shape, dtype))]),
+  ) as { [K in keyof I]: MxArray }
+  const { outputs, effects = [] } = fn(placeholders)
+  const optimised = options.optimise ?? true
+  const nodes: Value[] = [...effects, ...outputs].map(({ node }) => node)
+  const rewritten = optimised ? optimise(nodes) : nodes
+  const program = lower(rewritten.slice(effects.length), rewritten.slice(0, effects.length), {
+    reuseMemory: optimised,
+  })
+  const executable = await deviceOr(options.device).compile(program, options)
+  return new CompiledFunction(executable, program.results.map(MxArray.of))
+}
