@@ -1,0 +1,26 @@
+import type { Storage } from "../tensor/storage.js"
+import { type CacheShape, LayerCache } from "./layer_cache.js"
+
+/** How far a conversation can step back (an edited prompt, dropped reasoning) without a new prefill of this layer. */
+const REWIND = 512
+
+/** A ring for a sliding-window layer: memory does not grow with the context. */
+export class RotatingCache extends LayerCache {
+  /** @param maxRows most rows appended at once: their windows must all fit at the same time */
+  constructor(
+    dims: CacheShape,
+    private readonly window: number,
+    maxRows: number,
+  ) {
+    super(dims, window - 1 + maxRows + REWIND)
+  }
+
+  override reserve(): readonly Storage[] {
+    return []
+  }
+
+  override canResumeAt(length: number): boolean {
+    const oldestSeen = Math.max(0, length - this.window + 1)
+    return length <= this.written && oldestSeen >= this.written - this.capacity
+  }
+}

@@ -1,0 +1,167 @@
+import * as mx from "../array/mx.js"
+import type { MxArray } from "../array/mx_array.js"
+import { FullCache } from "../cache/full_cache.js"
+import type { Appendable, LayerCache } from "../cache/layer_cache.js"
+import { RotatingCache } from "../cache/rotating_cache.js"
+import { Embedding } from "../nn/embedding.js"
+import { Linear } from "../nn/linear.js"
+import { Module, type WeightSource } from "../nn/module.js"
+import { RMSNorm } from "../nn/rms_norm.js"
+import { RoPE } from "../nn/rope.js"
+import { SwitchGLU } from "../nn/switch_glu.js"
+import type { GptOssConfig } from "./config.js"
+
+/** gpt-oss's SwiGLU slope (openai/gpt-oss, gpt_oss/torch/model.py). */
+const SWIGLU_ALPHA = 1.702
+
+class AttentionBlock extends Module {
+  private readonly qProj: Linear
+  private readonly kProj: Linear
+  private readonly vProj: Linear
+  private readonly oProj: Linear
+  private readonly rope: RoPE
+  private readonly window: number | null
+  private sinks!: MxArray
+
+  constructor(
+    private readonly config: GptOssConfig,
+    layer: number,
+  ) {
+    super()
+    const { hidden_size, num_attention_heads, num_key_value_heads, head_dim, attention_bias } = config
+    this.qProj = new Linear(hidden_size, num_attention_heads * head_dim, attention_bias)
+    this.kProj = new Linear(hidden_size, num_key_value_heads * head_dim, attention_bias)
+    this.vProj = new Linear(hidden_size, num_key_value_heads * head_dim, attention_bias)
+    this.oProj = new Linear(num_attention_heads * head_dim, hidden_size, attention_bias)
+    this.rope = new RoPE(head_dim, config.rope_theta, config.rope_scaling)
+    this.window = config.layer_types[layer] === "sliding_attention" ? config.sliding_window : null
+  }
+
+  override load(source: WeightSource, path: string): void {
+    super.load(source, path)
+    this.sinks = source.take(`${path}.sinks`, [this.config.num_attention_heads])
+  }
+
+  forward(x: MxArray, positions: MxArray, cache: Appendable): MxArray {
+    const { head_dim } = this.config
+    const q = this.rope.forward(heads(this.qProj.forward(x), head_dim), positions)
+    const k = this.rope.forward(heads(this.kProj.forward(x), head_dim), positions)
+    const { keys, values } = cache.append(k, heads(this.vProj.forward(x), head_dim), positions)
+    const attended = mx.fast.attention(q, keys, values, positions, {
+      scale: head_dim ** -0.5,
+      window: this.window,
+      sinks: this.sinks,
+    })
+    return this.oProj.forward(mx.reshape(attended, [x.shape[0], -1]))
+  }
+}
+
+/** `[L, n * headDim]` -> `[L, n, headDim]` */
+function heads(x: MxArray, headDim: number): MxArray {
+  return mx.reshape(x, [x.shape[0], -1, headDim])
+}
+
+class MLPBlock extends Module {
+  private readonly router: Linear
+  private readonly experts: SwitchGLU
+
+  constructor(private readonly config: GptOssConfig) {
+    super()
+    const { hidden_size, intermediate_size, num_local_experts, swiglu_limit } = config
+    this.router = new Linear(hidden_size, num_local_experts, true)
+    this.experts = new SwitchGLU(hidden_size, intermediate_size, num_local_experts, {
+      alpha: SWIGLU_ALPHA,
+      limit: swiglu_limit,
+    })
+  }
+
+  forward(x: MxArray): MxArray {
+    const logits = this.router.forward(x)
+    const experts = mx.topK(logits, this.config.num_experts_per_tok)
+    const weights = mx.softmax(mx.takeAlongAxis(logits, experts))
+    return mx.weightedSum(this.experts.forward(x, experts), weights)
+  }
+}
+
+class TransformerBlock extends Module {
+  private readonly selfAttn: AttentionBlock
+  private readonly mlp: MLPBlock
+  private readonly inputLayernorm: RMSNorm
+  private readonly postAttentionLayernorm: RMSNorm
+
+  constructor(config: GptOssConfig, layer: number) {
+    super()
+    this.selfAttn = new AttentionBlock(config, layer)
+    this.mlp = new MLPBlock(config)
+    this.inputLayernorm = new RMSNorm(config.hidden_size, config.rms_norm_eps)
+    this.postAttentionLayernorm = new RMSNorm(config.hidden_size, config.rms_norm_eps)
+  }
+
+  forward(x: MxArray, positions: MxArray, cache: Appendable): MxArray {
+    const attended = mx.add(x, this.selfAttn.forward(this.inputLayernorm.forward(x), positions, cache))
+    return mx.add(attended, this.mlp.forward(this.postAttentionLayernorm.forward(attended)))
+  }
+}
+
+class GptOssModel extends Module {
+  readonly embedTokens: Embedding
+  private readonly layers: TransformerBlock[]
+  private readonly norm: RMSNorm
+
+  constructor(config: GptOssConfig) {
+    super()
+    this.embedTokens = new Embedding(config.vocab_size, config.hidden_size)
+    this.layers = config.layer_types.map((_, layer) => new TransformerBlock(config, layer))
+    this.norm = new RMSNorm(config.hidden_size, config.rms_norm_eps)
+  }
+
+  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], firstRow: number): MxArray {
+    const x = this.layers.reduce((x, layer, i) => layer.forward(x, positions, caches[i]), this.embedTokens.forward(ids))
+    return this.norm.forward(mx.slice(x, [firstRow, 0], x.shape))
+  }
+}
+
+/** OpenAI's gpt-oss (arXiv 2508.10925): alternating sliding and full attention with sinks, and a mixture of experts. */
+export class GptOss extends Module {
+  private readonly model: GptOssModel
+  private readonly lmHead: Linear
+
+  constructor(readonly config: GptOssConfig) {
+    super()
+    this.model = new GptOssModel(config)
+    this.lmHead = new Linear(config.hidden_size, config.vocab_size, false)
+  }
+
+  override load(source: WeightSource, path = ""): void {
+    if (this.config.tie_word_embeddings) this.model.load(source, "model")
+    else super.load(source, path)
+  }
+
+  /**
+   * Records one step over `L` tokens.
+   *
+   * @param ids `[L]` uint32
+   * @param positions `[L]` uint32, ascending from the cache's length
+   * @param firstRow logits are wanted for the rows from this one on
+   * @returns logits `[L - firstRow, vocab_size]`, float32
+   */
+  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], firstRow: number): MxArray {
+    const hidden = this.model.forward(ids, positions, caches, firstRow)
+    return this.config.tie_word_embeddings ? this.model.embedTokens.asLinear(hidden) : this.lmHead.forward(hidden)
+  }
+
+  /**
+   * One cache per layer.
+   *
+   * @param maxContext positions the full-attention layers may grow to
+   * @param maxRows most tokens passed to `forward` at once
+   */
+  makeCaches(maxContext: number, maxRows: number): LayerCache[] {
+    const { layer_types, sliding_window } = this.config
+    return layer_types.map((type) =>
+      type === "sliding_attention"
+        ? new RotatingCache(this.config, sliding_window, maxRows)
+        : new FullCache(this.config, maxContext),
+    )
+  }
+}
