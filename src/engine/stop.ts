@@ -1,3 +1,5 @@
+import { ParameterError } from "./errors.js"
+
 /** Why a generation ended; `tool_calls` when the model asked for a tool. */
 export type FinishReason = "stop" | "length" | "tool_calls"
 
@@ -70,4 +72,16 @@ function failureTable(pattern: string): Uint32Array {
     table[i] = matched
   }
   return table
+}
+
+/**
+ * The `stop` parameter as a list.
+ *
+ * @throws {ParameterError} when a stop string is empty or there are more than 16
+ */
+export function parseStop(stop: string | readonly string[] = []): readonly string[] {
+  const stops = typeof stop === "string" ? [stop] : stop
+  const valid = Array.isArray(stops) && stops.every((s) => typeof s === "string" && s.length > 0) && stops.length <= 16
+  if (!valid) throw new ParameterError("stop", "a string or up to 16 strings, none empty", stop)
+  return stops
 }

@@ -1,0 +1,49 @@
+import type { ForwardOptions, ModelRunner } from "./runner.js"
+
+/**
+ * A runner for tests: logits depend on the last two tokens alone, so that a wrong or missing token in the cache shows.
+ * `ran` lists every token it was asked to run.
+ */
+export class MarkovRunner implements ModelRunner {
+  readonly ran: number[] = []
+  readonly chunk = 4
+  private cache: number[] = []
+  private readonly logits: Float32Array
+
+  /** @param window trimming back further than this many tokens keeps nothing, as in a rotating cache */
+  constructor(
+    readonly vocab_size = 32,
+    readonly max_context = 64,
+    private readonly window = Number.POSITIVE_INFINITY,
+  ) {
+    this.logits = new Float32Array(vocab_size)
+  }
+
+  get length(): number {
+    return this.cache.length
+  }
+
+  async forward(tokens: Uint32Array, { onProgress, signal }: ForwardOptions = {}): Promise<Float32Array> {
+    for (let start = 0; start < tokens.length; start += this.chunk) {
+      await Promise.resolve()
+      signal?.throwIfAborted()
+      const part = tokens.subarray(start, start + this.chunk)
+      this.cache.push(...part)
+      this.ran.push(...part)
+      onProgress?.(start + part.length, tokens.length)
+    }
+    const [before, last] = [this.cache.at(-2) ?? 0, this.cache.at(-1) ?? 0]
+    for (let id = 0; id < this.vocab_size; id++) this.logits[id] = Math.sin(before * 7.3 + last * 3.1 + id * 1.7) * 3
+    return this.logits
+  }
+
+  trim(n: number): number {
+    const kept = this.cache.length - n > this.window ? 0 : n
+    this.cache.length = Math.min(kept, this.cache.length)
+    return kept
+  }
+
+  reset(): void {
+    this.cache = []
+  }
+}
