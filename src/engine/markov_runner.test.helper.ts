@@ -24,6 +24,7 @@ export class MarkovRunner implements ModelRunner {
   }
 
   async forward(tokens: Uint32Array, { onProgress, signal }: ForwardOptions = {}): Promise<Float32Array> {
+    if (tokens.length === 0) throw new Error("nothing to run")
     for (let start = 0; start < tokens.length; start += this.chunk) {
       await Promise.resolve()
       signal?.throwIfAborted()

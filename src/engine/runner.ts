@@ -14,7 +14,7 @@ export interface ModelRunner {
   /** Tokens now in the caches. */
   readonly length: number
   /**
-   * Appends tokens to the caches and returns the logits after the last one, f32 `[vocab_size]`, valid until the next call.
+   * Appends tokens, at least one, to the caches and returns the logits after the last one, f32 `[vocab_size]`, valid until the next call.
    */
   forward(tokens: Uint32Array, options?: ForwardOptions): Promise<Float32Array>
   /**
