@@ -12,18 +12,18 @@ export class ParameterError extends Error {
   }
 }
 
-/** The prompt alone does not fit the model's context. `code` is what OpenAI's clients look for. */
+/** A sequence does not fit the model's context. `code` is what OpenAI's clients look for. */
 export class ContextLengthError extends Error {
   override readonly name = "ContextLengthError"
   readonly code = "context_length_exceeded"
 
   constructor(
-    readonly prompt_tokens: number,
+    /** Tokens the sequence would have. */
+    readonly wanted: number,
     readonly max_context: number,
   ) {
     super(
-      `the prompt has ${prompt_tokens} tokens, and the context holds ${max_context} with room for an answer: ` +
-        "shorten the prompt or load the model with a larger context",
+      `the sequence would be ${wanted} tokens long, the context holds ${max_context}: shorten the prompt or max_tokens`,
     )
   }
 }

@@ -11,7 +11,7 @@ export interface GenerationOptions extends SamplingOptions {
   /** Rejects the iteration with the signal's reason. What was computed stays in the caches. */
   readonly signal?: AbortSignal
   /** Prompt tokens run and to run, between chunks. */
-  onProgress?(done: number, total: number): void
+  readonly onProgress?: (done: number, total: number) => void
 }
 
 /** Token ids that end a generation, with what the end means. They are part of the completion but not of its text. */

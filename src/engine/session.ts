@@ -1,5 +1,5 @@
 import { ContextLengthError, ParameterError } from "./errors.js"
-import type { ForwardOptions, ModelRunner } from "./runner.js"
+import type { ForwardOptions, ModelRunner } from "./model_runner.js"
 
 /**
  * A runner and the tokens in its caches. The next prompt, usually the conversation so far and one more message, runs only
@@ -65,7 +65,8 @@ export class Session {
   private check(prompt: ArrayLike<number>): void {
     const { vocab_size, max_context } = this.runner
     if (prompt.length === 0) throw new ParameterError("prompt", "at least one token", "none")
-    if (prompt.length >= max_context) throw new ContextLengthError(prompt.length, max_context)
+    // One more for the first token of the answer.
+    if (prompt.length >= max_context) throw new ContextLengthError(prompt.length + 1, max_context)
     for (let i = 0; i < prompt.length; i++) {
       const token = prompt[i]
       if (!(Number.isInteger(token) && token >= 0 && token < vocab_size)) {

@@ -1,7 +1,7 @@
 /** What {@link ModelRunner.forward} takes beside the tokens. */
 export interface ForwardOptions {
-  /** Called between chunks of a long prompt, with tokens done and tokens to do. */
-  onProgress?(done: number, total: number): void
+  /** Called between chunks of a long prompt, with tokens done, of all given. */
+  readonly onProgress?: (done: number, total: number) => void
   /** Stops between chunks: `forward` then rejects with the signal's reason, and the chunks done stay in the cache. */
   readonly signal?: AbortSignal
 }
@@ -17,6 +17,8 @@ export interface ModelRunner {
    * Appends tokens, at least one, to the caches and returns the logits after the last one, f32 `[vocab_size]`, valid until the next call.
    */
   forward(tokens: Uint32Array, options?: ForwardOptions): Promise<Float32Array>
+  /** As `forward`, with the logits of every token: f32 `[rows, vocab_size]` a chunk, each valid until the next. */
+  logits(tokens: Uint32Array, options?: ForwardOptions): AsyncIterable<Float32Array>
   /**
    * Keeps the first `n` tokens if the caches still can (a rotating cache may have overwritten them), else fewer.
    *
