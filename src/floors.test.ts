@@ -43,7 +43,9 @@ describe("the house", () => {
   it("keeps Node-only code below engine/ in files that say so", () => {
     const offenders = files.filter(
       (file) =>
-        floorOf(file) >= 1 && !/(^|\/)node_[^/]*\.ts$/.test(file) && importsOf(file).some((name) => name.startsWith("node:")),
+        floorOf(file) >= 1 &&
+        !/(^|\/)node_[^/]*\.ts$/.test(file) &&
+        importsOf(file).some((name) => name.startsWith("node:")),
     )
     expect(offenders).toEqual([])
   })

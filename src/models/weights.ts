@@ -1,0 +1,105 @@
+import { MxArray } from "../array/mx_array.js"
+import type { Weight } from "../array/mx.js"
+import type { Checkpoint } from "../checkpoint/checkpoint.js"
+import { CheckpointError } from "../checkpoint/errors.js"
+import type { QuantizationConfig } from "../checkpoint/quantization_config.js"
+import type { WeightSource } from "../nn/module.js"
+import { type DType, itemSize } from "../tensor/dtype.js"
+import { packedRowBytes, type Quantization } from "../tensor/quantization.js"
+import { formatShape, type Shape } from "../tensor/shape.js"
+import { Storage } from "../tensor/storage.js"
+
+const FLOATS: readonly DType[] = ["float32", "float16", "bfloat16"]
+const PACKED: readonly DType[] = ["uint32", "uint8"]
+
+/** Every tensor of a checkpoint as an array whose bytes are still in the file. */
+export function lazyTensors(checkpoint: Checkpoint): Map<string, MxArray> {
+  const arrays = new Map<string, MxArray>()
+  for (const [name, { dtype, shape }] of checkpoint.tensors) {
+    const read = (offset: number, into: Uint8Array) => checkpoint.read(name, offset, into)
+    arrays.set(name, MxArray.of(new Storage(name, dtype, shape, { read })))
+  }
+  return arrays
+}
+
+/** Hands a model its tensors, checked against what the config implies, and knows which were never asked for. */
+export class CheckpointWeights implements WeightSource {
+  private readonly taken = new Set<string>()
+
+  /** @param tensors by MLX's names: see `sanitizeGptOss` */
+  constructor(
+    private readonly checkpoint: Checkpoint,
+    private readonly tensors: ReadonlyMap<string, MxArray>,
+    private readonly quantization: QuantizationConfig,
+  ) {}
+
+  take(name: string, shape: Shape): MxArray {
+    return this.checked(name, shape, FLOATS)
+  }
+
+  takeWeight(path: string, shape: Shape): Weight {
+    if (!this.tensors.has(`${path}.scales`)) {
+      return { weight: this.checked(`${path}.weight`, shape, FLOATS), quantization: null }
+    }
+    const quantization = this.quantization.quantizationOf(path)
+    if (!quantization) {
+      throw new CheckpointError({
+        file: "config.json",
+        field: "quantization",
+        expected: `how ${path} is quantized, since the checkpoint holds ${path}.scales`,
+        found: "nothing for that module",
+        advice: "take config.json from the same revision as the weights",
+      })
+    }
+    return this.packed(path, shape, quantization)
+  }
+
+  /** @throws CheckpointError if the checkpoint holds tensors that the model did not take: it is not the model config.json says */
+  finish(): void {
+    const unused = [...this.tensors.keys()].filter((name) => !this.taken.has(name))
+    if (unused.length === 0) return
+    throw new CheckpointError({
+      file: this.fileOf(unused[0]),
+      tensor: unused[0],
+      expected: "only tensors of the model that config.json describes",
+      found: `${unused.length} more, such as ${unused.slice(0, 3).join(", ")}`,
+      advice: "check that config.json and the weights are of the same model",
+    })
+  }
+
+  private packed(path: string, shape: Shape, quantization: Quantization): Weight {
+    const rows = shape.slice(0, -1)
+    const K = shape[shape.length - 1]
+    const { group_size } = quantization
+    const groups = [...rows, Math.ceil(K / group_size)]
+    const name = `${path}.weight`
+    const words = packedRowBytes(quantization, K) / itemSize(this.tensors.get(name)?.dtype ?? "uint32")
+    const weight = this.checked(name, [...rows, words], PACKED)
+    if (quantization.mode !== "affine") {
+      return { weight, scales: this.checked(`${path}.scales`, groups, ["uint8"]), quantization }
+    }
+    const scales = this.checked(`${path}.scales`, groups, FLOATS)
+    return { weight, scales, biases: this.checked(`${path}.biases`, groups, FLOATS), quantization }
+  }
+
+  private checked(name: string, shape: Shape, dtypes: readonly DType[]): MxArray {
+    const array = this.tensors.get(name)
+    if (!array) throw this.checkpoint.missingTensor(name, this.tensors.keys())
+    const sameShape = array.shape.length === shape.length && array.shape.every((dim, axis) => dim === shape[axis])
+    if (!sameShape || !dtypes.includes(array.dtype)) {
+      throw new CheckpointError({
+        file: this.fileOf(name),
+        tensor: name,
+        expected: `${dtypes.join(" or ")} ${formatShape(shape)}`,
+        found: `${array.dtype} ${formatShape(array.shape)}`,
+        advice: "config.json and the weights must be of the same model",
+      })
+    }
+    this.taken.add(name)
+    return array
+  }
+
+  private fileOf(name: string): string {
+    return this.checkpoint.tensors.get(name)?.file ?? "the checkpoint"
+  }
+}
