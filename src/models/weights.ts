@@ -1,5 +1,5 @@
-import { MxArray } from "../array/mx_array.js"
 import type { Weight } from "../array/mx.js"
+import { MxArray } from "../array/mx_array.js"
 import type { Checkpoint } from "../checkpoint/checkpoint.js"
 import { CheckpointError } from "../checkpoint/errors.js"
 import type { QuantizationConfig } from "../checkpoint/quantization_config.js"
