@@ -57,8 +57,17 @@ export interface SamplingFlags {
 /** Options of every command that samples. The engine checks their ranges. */
 export function withSamplingOptions(command: Command): Command {
   return command
-    .option("-n, --max-tokens <n>", "longest answer, reasoning included (default: until the context is full)", wholeNumber(1))
-    .option("-t, --temperature <t>", "0 takes the most likely token always; 1 samples what the model learned", number, 0)
+    .option(
+      "-n, --max-tokens <n>",
+      "longest answer, reasoning included (default: until the context is full)",
+      wholeNumber(1),
+    )
+    .option(
+      "-t, --temperature <t>",
+      "0 takes the most likely token always; 1 samples what the model learned",
+      number,
+      0,
+    )
     .option("--top-k <k>", "sample from the k most likely tokens", wholeNumber(0))
     .option("--top-p <p>", "sample from the most likely tokens that reach probability p together", number)
     .option("--min-p <p>", "drop tokens less likely than p times the most likely", number)
