@@ -1,9 +1,10 @@
 import { chat } from "./commands/chat.js"
-import { answer } from "./commands/generate.js"
+import { type AnswerFlags, answer } from "./commands/generate.js"
 import { withModel } from "./load.js"
-import type { ChatFlags, ModelFlags, SamplingFlags } from "./options.js"
 import { printLine, printNote } from "./ui/output.js"
 import { readStdin } from "./ui/stdin.js"
+
+export type DefaultFlags = Omit<AnswerFlags, "raw">
 
 const EXAMPLE = "What is 17 + 25?"
 
@@ -12,20 +13,18 @@ const PATIENCE_MS = 5000
 
 /**
  * `minerva` without a command: answers the question given or piped in; on a terminal without one, chats; with neither,
- * answers an example.
+ * answers an example and says what else there is.
  */
-export async function defaultAction(
-  question: string | undefined,
-  flags: ModelFlags & SamplingFlags & ChatFlags,
-): Promise<void> {
+export async function defaultAction(question: string | undefined, flags: DefaultFlags): Promise<void> {
   if (question === undefined && process.stdin.isTTY) return withModel(flags, (model) => chat(model, flags))
   const asked = question ?? (await readStdin(PATIENCE_MS))
   await withModel(flags, async (model) => {
     if (asked) return answer(model, asked, flags)
-    printLine(`> ${EXAMPLE}`)
+    if (!flags.json) printLine(`> ${EXAMPLE}`)
     await answer(model, EXAMPLE, flags)
     printNote(
-      'Ask your own with: minerva "your question". On a terminal, minerva alone is a chat; minerva --help lists the rest.',
+      'That was an example. Ask with: minerva "your question". On a terminal, minerva alone is a chat; ' +
+        "minerva --help lists what else there is.",
     )
   })
 }

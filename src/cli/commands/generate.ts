@@ -1,7 +1,8 @@
 import { Command } from "commander"
-import type { ChatSummary, ChatToken } from "../../engine/chat.js"
-import type { SummaryResult, TokenResult } from "../../engine/generate.js"
+import type { ChatSummary } from "../../engine/chat.js"
+import type { SummaryResult } from "../../engine/generate.js"
 import type { LanguageModel } from "../../engine/model.js"
+import type { Sampled } from "../../engine/sampling/sampler.js"
 import { withModel, withProgress } from "../load.js"
 import {
   type ChatFlags,
@@ -16,7 +17,7 @@ import {
 } from "../options.js"
 import { AnswerView } from "../ui/answer.js"
 import { UsageError } from "../ui/errors.js"
-import { peakRssBytes, printJson, printNote, writeModelText } from "../ui/output.js"
+import { peakRssBytes, printJson, printNote } from "../ui/output.js"
 import { readStdin } from "../ui/stdin.js"
 
 export interface AnswerFlags extends ModelFlags, SamplingFlags, ChatFlags {
@@ -28,7 +29,11 @@ export const generateCommand = withChatOptions(withSamplingOptions(withModelOpti
   .description("answer one prompt, given as an argument or on standard input")
   .argument("[prompt]", "the question; standard input without one or with -")
   .option("--raw", "continue the prompt as plain text, without the chat template")
-  .option("--logprobs [top]", "with --json: log-probabilities of the tokens, and of up to 20 most likely", wholeNumber(0, 20))
+  .option(
+    "--logprobs [top]",
+    "with --json: log-probabilities of the tokens, and of up to 20 most likely",
+    wholeNumber(0, 20),
+  )
   .option("--json", "print one JSON document: text, token ids, counts and speeds")
   .addHelpText(
     "after",
@@ -48,7 +53,7 @@ Examples:
 /** Answers one prompt on standard output, streamed or as one JSON document. */
 export async function answer(model: LanguageModel, prompt: string, flags: AnswerFlags): Promise<void> {
   const view = flags.json ? undefined : new AnswerView()
-  const tokens: (ChatToken | TokenResult)[] = []
+  const tokens: Sampled[] = []
   let text = ""
   const summary = await withProgress("reading the prompt", async (onProgress) => {
     const options = { ...samplingOptions(flags), onProgress }
@@ -76,21 +81,23 @@ export async function answer(model: LanguageModel, prompt: string, flags: Answer
 }
 
 function report(
-  model: LanguageModel,
-  tokens: readonly (ChatToken | TokenResult)[],
+  { info }: LanguageModel,
+  tokens: readonly Sampled[],
   text: string,
   { type: _type, ...summary }: ChatSummary | SummaryResult,
 ) {
-  const { name, backend, load_ms } = model.info
+  const { message, ...counts } = { message: undefined, ...summary }
   const logprobs = tokens.map(({ token, logprob, top_logprobs }) => ({ token, logprob, top_logprobs }))
   return {
-    model: name,
-    backend,
-    text: "content" in summary ? summary.content : text,
+    model: info.name,
+    backend: info.backend,
+    text: message?.content ?? text,
+    reasoning: message?.reasoning,
+    tool_calls: message?.tool_calls,
     token_ids: tokens.map(({ token }) => token),
-    ...(logprobs[0]?.logprob !== undefined && { logprobs }),
-    ...summary,
-    load_ms,
+    ...(tokens[0]?.logprob !== undefined && { logprobs }),
+    ...counts,
+    load_ms: info.load_ms,
     peak_rss_bytes: peakRssBytes(),
   }
 }
