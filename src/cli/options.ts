@@ -1,11 +1,12 @@
 import { fileURLToPath } from "node:url"
 import { type Command, InvalidArgumentError, Option } from "commander"
-import type { SamplingOptions } from "../engine/sampling/params.js"
+import type { ChatOptions } from "../engine/chat.js"
+import type { GenerateOptions } from "../engine/generate.js"
 
 /** The model that comes with the package. */
 export const EMBEDDED_MODEL = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
 
-export interface ModelOptions {
+export interface ModelFlags {
   readonly model: string
   readonly device: "auto" | "cpu" | "reference"
   readonly threads?: number
@@ -37,12 +38,8 @@ export function withModelOptions(command: Command): Command {
     .option("--context <tokens>", "longest conversation, prompt and answer (default: the model's)", wholeNumber(2))
 }
 
-export interface SamplingFlags extends SamplingOptions {
-  readonly max_tokens?: number
-  readonly stop?: string[]
-}
-
-interface RawSamplingFlags {
+/** As commander hands them over. */
+export interface SamplingFlags {
   maxTokens?: number
   temperature: number
   topK?: number
@@ -82,22 +79,40 @@ export function withSamplingOptions(command: Command): Command {
     .option("--stop <text>", "end the answer before this text (repeatable)", collect)
 }
 
-export function samplingFlags(raw: RawSamplingFlags): SamplingFlags {
-  const { logprobs } = raw
+/** The same under the engine's names. */
+export function samplingOptions(flags: SamplingFlags): GenerateOptions {
+  const { logprobs } = flags
   return {
-    max_tokens: raw.maxTokens,
-    stop: raw.stop,
-    temperature: raw.temperature,
-    top_k: raw.topK,
-    top_p: raw.topP,
-    min_p: raw.minP,
-    repetition_penalty: raw.repetitionPenalty,
-    frequency_penalty: raw.frequencyPenalty,
-    presence_penalty: raw.presencePenalty,
-    logit_bias: raw.logitBias,
-    seed: raw.seed,
+    max_tokens: flags.maxTokens,
+    stop: flags.stop,
+    temperature: flags.temperature,
+    top_k: flags.topK,
+    top_p: flags.topP,
+    min_p: flags.minP,
+    repetition_penalty: flags.repetitionPenalty,
+    frequency_penalty: flags.frequencyPenalty,
+    presence_penalty: flags.presencePenalty,
+    logit_bias: flags.logitBias,
+    seed: flags.seed,
     ...(logprobs !== undefined && { logprobs: true, top_logprobs: logprobs === true ? 0 : logprobs }),
   }
+}
+
+export interface ChatFlags {
+  readonly system?: string
+  readonly reasoning?: "low" | "medium" | "high"
+}
+
+/** Options of every command that renders a conversation. */
+export function withChatOptions(command: Command): Command {
+  return command
+    .option("--system <text>", "instructions to the model, ahead of the conversation")
+    .addOption(new Option("--reasoning <effort>", "how long the model may think").choices(["low", "medium", "high"]))
+}
+
+/** The same under the engine's names. */
+export function chatOptions({ system, reasoning }: ChatFlags): Pick<ChatOptions, "instructions" | "reasoning_effort"> {
+  return { instructions: system, reasoning_effort: reasoning }
 }
 
 /** A commander parser for whole numbers from `min` to `max`. */

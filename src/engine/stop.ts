@@ -42,10 +42,11 @@ export class StopStrings {
     return text.slice(0, shown)
   }
 
-  /** The text is over: returns what was held back. */
+  /** The text is over, or a part of it that no stop string reaches across: returns what was held back. */
   end(): string {
     const rest = this.held
     this.held = ""
+    this.progress.fill(0)
     return rest
   }
 

@@ -26,3 +26,8 @@ export function writeModelText(stream: Writable & { isTTY?: boolean }, text: str
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is removed
   stream.write(stream.isTTY ? style(text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "")) : text)
 }
+
+/** The most memory this process has held, shared memory of its threads included. */
+export function peakRssBytes(): number {
+  return process.resourceUsage().maxRSS * 1024
+}
