@@ -14,7 +14,7 @@ def mxfp4(weight, group_size=32):
   """Round to e2m1 values under one power-of-two scale per group of the last axis, as mx.quantize(mode="mxfp4") does."""
   groups = weight.float().unflatten(-1, (-1, group_size))
   peak = groups.abs().amax(-1, keepdim=True)
-  exponent = torch.round(torch.log2(torch.clamp(peak / 6.0, min=2.0**-127))).clamp(-127, 127)
+  exponent = torch.ceil(torch.log2(torch.clamp(peak / 6.0, min=2.0**-127))).clamp(-127, 127)
   scale = torch.exp2(exponent)
   magnitude = (groups / scale).abs()
   value = torch.zeros_like(magnitude)
@@ -37,7 +37,7 @@ def affine(weight, group_size=64, bits=8):
   scale = torch.where(steps != 0, edge / torch.where(steps != 0, steps, torch.ones_like(steps)), scale)
   bias = torch.where(steps != 0, edge, torch.zeros_like(edge))
   code = torch.round((groups - bias) / scale).clamp(0, levels)
-  return (code * scale.bfloat16().float() + bias.bfloat16().float()).bfloat16().float().flatten(-2)
+  return (code * scale.bfloat16().float() + bias.bfloat16().float()).flatten(-2)
 
 
 def straight_through(weight, rounded, mix):
@@ -58,8 +58,8 @@ def _check():
     packed = mx.quantize(array, group_size=32, bits=4, mode="mxfp4")
     theirs = np.array(mx.dequantize(*packed, group_size=32, bits=4, mode="mxfp4", dtype=mx.float32))
     print("mxfp4 ", spread, "differences", int((mxfp4(weight).numpy() != theirs).sum()), "of", theirs.size)
-    packed = mx.quantize(array, group_size=64, bits=8)
-    theirs = np.array(mx.dequantize(*packed, group_size=64, bits=8).astype(mx.float32))
+    code, scale, bias = (np.array(x if x.dtype == mx.uint32 else x.astype(mx.float32)) for x in mx.quantize(array, group_size=64, bits=8))
+    theirs = code.view(np.uint8).astype(np.float32) * scale.repeat(64, -1) + bias.repeat(64, -1)
     ours = affine(weight).numpy()
     print("affine", spread, "differences", int((ours != theirs).sum()), "of", theirs.size, "largest", float(abs(ours - theirs).max()))
 
