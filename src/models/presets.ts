@@ -93,3 +93,14 @@ export function publishedConfig(config: ConfigJson, format: QuantizationFormat, 
   }
   return { ...complete, quantization, quantization_config: quantization }
 }
+
+const FLOAT_FIELDS = ["attention_dropout", "beta_fast", "beta_slow", "factor", "swiglu_alpha", "swiglu_limit"]
+
+/**
+ * A config as the text of config.json. Fields that are floats by type keep a fraction, for transformers refuses
+ * `"swiglu_limit": 7`, and JavaScript does not tell 7 from 7.0.
+ */
+export function configText(config: ConfigJson): string {
+  const whole = new RegExp(`("(?:${FLOAT_FIELDS.join("|")})": -?\\d+)(?=[,\\s])`, "g")
+  return `${JSON.stringify(config, null, 2)}\n`.replace(whole, "$1.0")
+}

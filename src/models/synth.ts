@@ -5,7 +5,7 @@ import { type QuantizationFormat, readQuantizationConfig } from "../checkpoint/q
 import { writeSafetensors } from "../checkpoint/safetensors_writer.js"
 import { parseGptOssConfig } from "./config.js"
 import { byteLengthOf, gptOssLayout, type LayoutTensor } from "./layout.js"
-import { type ConfigJson, PRESETS, type PresetName, publishedConfig } from "./presets.js"
+import { type ConfigJson, configText, PRESETS, type PresetName, publishedConfig } from "./presets.js"
 import { randomTensor } from "./random_tensor.js"
 
 /** Shards are filled up to this size: mlx-lm's rule, and Hugging Face's. */
@@ -23,7 +23,7 @@ export interface SynthOptions {
   readonly layers?: number
   /** Same seed, same bytes. Default 0. */
   readonly seed?: number
-  /** How many files; by default as many as the published rule makes. */
+  /** How many files, at most; by default as many as the published rule makes. */
   readonly shards?: number
   /** A model folder to copy the tokenizer from. */
   readonly tokenizer?: Directory
@@ -50,7 +50,7 @@ export async function synthesize(directory: WritableDirectory, options: SynthOpt
   const { quantizationOf } = readQuantizationConfig(config)
   const layout = gptOssLayout(parseGptOssConfig(config), format, quantizationOf)
   const total = layout.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0)
-  const shards = splitIntoShards(layout, options.shards ? Math.ceil(total / options.shards) : SHARD_BYTES[format])
+  const shards = options.shards ? splitEvenly(layout, options.shards, total) : splitBySize(layout, SHARD_BYTES[format])
   const files = shards.map((_, i) => shardName(format, i, shards.length))
 
   let done = 0
@@ -64,13 +64,13 @@ export async function synthesize(directory: WritableDirectory, options: SynthOpt
   const shardOf = new Map(shards.flatMap((shard, i) => shard.map(({ name }) => [name, files[i]])))
   const weight_map = Object.fromEntries([...shardOf].sort(([a], [b]) => (a < b ? -1 : 1)))
   await writeJson(directory, "model.safetensors.index.json", { metadata: { total_size: total }, weight_map })
-  await writeJson(directory, "config.json", config)
+  await writeFile(directory, "config.json", new TextEncoder().encode(configText(config)))
   if (tokenizer) await copyTokenizer(tokenizer, directory)
   return { tensors: layout.length, bytes: total, files }
 }
 
 /** In order, each filled until the next tensor would exceed the limit. */
-function splitIntoShards(layout: readonly LayoutTensor[], limit: number): LayoutTensor[][] {
+function splitBySize(layout: readonly LayoutTensor[], limit: number): LayoutTensor[][] {
   const shards: LayoutTensor[][] = [[]]
   let size = 0
   for (const tensor of layout) {
@@ -83,6 +83,18 @@ function splitIntoShards(layout: readonly LayoutTensor[], limit: number): Layout
     size += bytes
   }
   return shards
+}
+
+/** In order, about as many bytes in each. */
+function splitEvenly(layout: readonly LayoutTensor[], count: number, total: number): LayoutTensor[][] {
+  const shards = Array.from({ length: count }, (): LayoutTensor[] => [])
+  let start = 0
+  for (const tensor of layout) {
+    const bytes = byteLengthOf(tensor)
+    shards[Math.min(Math.floor(((start + bytes / 2) / total) * count), count - 1)].push(tensor)
+    start += bytes
+  }
+  return shards.filter((shard) => shard.length > 0)
 }
 
 /** mlx-lm counts from one; OpenAI's files count from zero and name the last number, not the count. */
