@@ -42,7 +42,7 @@ const count = (max: number) => z.int().min(1).max(max)
 const real = z.number().positive().max(1e12)
 const tokenId = z.int().min(0).max(0xffffffff)
 
-/** Absent and null mean the same in Hugging Face's configs. */
+/** Absent and null are taken for the same. */
 function withDefault<T extends z.ZodType>(schema: T, value: z.output<T>) {
   return schema.nullish().transform((given) => given ?? value)
 }
@@ -120,7 +120,6 @@ export function parseGptOssConfig(config: unknown, file = "config.json"): GptOss
     throw bad(file, issue.path.join("."), issue.message, undefined, quote(valueAt(config, issue.path)))
   }
   const raw = parsed.data
-  const num_key_value_heads = raw.num_key_value_heads ?? raw.num_attention_heads
   const result: GptOssConfig = {
     model_type: "gpt_oss",
     num_hidden_layers: raw.num_hidden_layers,
@@ -129,9 +128,10 @@ export function parseGptOssConfig(config: unknown, file = "config.json"): GptOss
     num_local_experts: raw.num_local_experts ?? raw.num_experts ?? 128,
     num_experts_per_tok: raw.num_experts_per_tok ?? raw.experts_per_token ?? 4,
     vocab_size: raw.vocab_size,
+    // For these two an explicit null means something else than silence.
     head_dim: raw.head_dim ?? ("head_dim" in raw ? Math.floor(raw.hidden_size / raw.num_attention_heads) : 64),
     num_attention_heads: raw.num_attention_heads,
-    num_key_value_heads,
+    num_key_value_heads: raw.num_key_value_heads ?? ("num_key_value_heads" in raw ? raw.num_attention_heads : 8),
     attention_bias: raw.attention_bias,
     sliding_window: raw.sliding_window,
     layer_types:
