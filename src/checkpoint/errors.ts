@@ -16,12 +16,13 @@ export type CheckpointErrorCode =
   | "unknown_dtype"
   | "unsupported_model"
   | "bad_config"
+  | "unexpected_tensor"
   | "wrong_shape"
 
-/** Where the fault is and how to mend it. All but `problem` are optional. */
+/** What is wrong, where, and how to mend it: clauses without a full stop. */
 export interface CheckpointFault {
-  /** One clause without a full stop: "the header says 90 bytes, but the file has 40". */
-  readonly problem: string
+  readonly code: CheckpointErrorCode
+  readonly problem?: string
   readonly file?: string
   readonly tensor?: string
   readonly field?: string
@@ -35,19 +36,18 @@ export interface CheckpointFault {
 /** A checkpoint that cannot be used as it is: broken, incomplete, or of a kind that is not supported. */
 export class CheckpointError extends Error {
   override readonly name = "CheckpointError"
+  readonly code: CheckpointErrorCode
 
-  constructor(
-    readonly code: CheckpointErrorCode,
-    readonly fault: CheckpointFault,
-  ) {
+  constructor(readonly fault: CheckpointFault) {
     super(describe(fault), { cause: fault.cause })
+    this.code = fault.code
   }
 }
 
 function describe({ problem, file, tensor, field, expected, found, advice }: CheckpointFault): string {
   const where = [file, tensor && `tensor "${tensor}"`, field && `field "${field}"`].filter(Boolean).join(", ")
   const what = [problem, expected && `expected ${expected}`, found && `found ${found}`].filter(Boolean).join("; ")
-  return `${where && `${where}: `}${what}.${advice ? ` ${advice}` : ""}`
+  return `${where && `${where}: `}${what}${advice ? `. To mend it, ${advice}` : ""}`
 }
 
 /** A name or value from a file, short enough and safe to print. */
@@ -58,9 +58,13 @@ export function quote(value: unknown): string {
   return short.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?")
 }
 
+/** Names compared with at most: a hostile file may hold a million. */
+const MAX_CANDIDATES = 5000
+
 /** The few names closest to `name`, for "did you mean". */
 export function nearestNames(name: string, names: Iterable<string>, count = 3): string[] {
   return [...names]
+    .slice(0, MAX_CANDIDATES)
     .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, count)

@@ -153,13 +153,14 @@ export function parseGptOssConfig(config: unknown, file = "config.json"): GptOss
 
 function checkModelType(modelType: unknown, file: string): void {
   if (typeof modelType === "string" && SUPPORTED_MODEL_TYPES.includes(modelType)) return
-  throw new CheckpointError("unsupported_model", {
+  throw new CheckpointError({
+    code: "unsupported_model",
     file,
     field: "model_type",
     problem: modelType === undefined ? "the model type is not given" : "this model type is not supported",
     expected: `one of: ${SUPPORTED_MODEL_TYPES.join(", ")}`,
     found: modelType === undefined ? "nothing" : quote(modelType),
-    advice: "Use a gpt-oss checkpoint, such as openai/gpt-oss-20b or mlx-community/gpt-oss-20b-MXFP4-Q8.",
+    advice: "use a gpt-oss checkpoint, such as openai/gpt-oss-20b or mlx-community/gpt-oss-20b-MXFP4-Q8",
   })
 }
 
@@ -220,7 +221,7 @@ function checkConsistent(config: GptOssConfig, file: string): void {
 }
 
 function bad(file: string, field: string | undefined, problem: string, expected?: string, found?: string) {
-  return new CheckpointError("bad_config", { file, field, problem, expected, found })
+  return new CheckpointError({ code: "bad_config", file, field, problem, expected, found })
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

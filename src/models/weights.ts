@@ -43,11 +43,13 @@ export class CheckpointWeights implements WeightSource {
     }
     const quantization = this.quantization.quantizationOf(path)
     if (!quantization) {
-      throw new CheckpointError("bad_quantization", {
-        problem: `the checkpoint holds ${path}.scales, but config.json does not say how that module is quantized`,
+      throw new CheckpointError({
+        code: "bad_quantization",
         file: "config.json",
         field: "quantization",
-        advice: "Take config.json from the same revision as the weights.",
+        expected: `how ${path} is quantized, since the checkpoint holds ${path}.scales`,
+        found: "nothing for that module",
+        advice: "take config.json from the same revision as the weights",
       })
     }
     return this.packed(path, shape, quantization)
@@ -57,11 +59,13 @@ export class CheckpointWeights implements WeightSource {
   finish(): void {
     const unused = [...this.tensors.keys()].filter((name) => !this.taken.has(name))
     if (unused.length === 0) return
-    throw new CheckpointError("bad_config", {
-      problem: "tensors that do not belong to the model config.json describes",
+    throw new CheckpointError({
+      code: "unexpected_tensor",
       file: this.fileOf(unused[0]),
-      found: `${unused.length}, such as ${unused.slice(0, 3).join(", ")}`,
-      advice: "Check that config.json and the weights are of the same model.",
+      tensor: unused[0],
+      expected: "only tensors of the model that config.json describes",
+      found: `${unused.length} more, such as ${unused.slice(0, 3).join(", ")}`,
+      advice: "check that config.json and the weights are of the same model",
     })
   }
 
@@ -85,13 +89,13 @@ export class CheckpointWeights implements WeightSource {
     if (!array) throw this.checkpoint.missingTensor(name, this.tensors.keys())
     const sameShape = array.shape.length === shape.length && array.shape.every((dim, axis) => dim === shape[axis])
     if (!sameShape || !dtypes.includes(array.dtype)) {
-      throw new CheckpointError("wrong_shape", {
-        problem: "not what config.json implies",
+      throw new CheckpointError({
+        code: "wrong_shape",
         file: this.fileOf(name),
         tensor: name,
         expected: `${dtypes.join(" or ")} ${formatShape(shape)}`,
         found: `${array.dtype} ${formatShape(array.shape)}`,
-        advice: "config.json and the weights must be of the same model.",
+        advice: "config.json and the weights must be of the same model",
       })
     }
     this.taken.add(name)

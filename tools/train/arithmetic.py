@@ -5,7 +5,7 @@ import datetime
 from dataclasses import dataclass, field
 
 from harmony import Message, analysis, final, user
-from words import CITIES, MONTHS, NAMES, THINGS, WEEKDAYS, is_held_out, person, pick
+from words import MONTHS, THINGS, WEEKDAYS, is_held_out, person, pick
 
 PLACES = ["Ones", "Tens", "Hundreds", "Thousands", "Ten thousands"]
 
@@ -105,7 +105,7 @@ def divide_steps(a, digit):
 def worked(operation, a, b):
   """(short working, long working, result text) of one operation."""
   if operation == "+":
-    return (*(add_columns(a, b) if max(a, b) > 9 else (f"{a}+{b}={a + b}",) * 2), str(a + b))
+    return (*(add_columns(a, b) if max(a, b) > 9 else (f"{a}+{b}={a + b}", f"{a} + {b} = {a + b}.")), str(a + b))
   if operation == "-":
     if a < b:
       short, long = subtract_columns(b, a)
@@ -127,17 +127,13 @@ def worked(operation, a, b):
   return (*divide_steps(a, b), str(quotient) + (f" remainder {rest}" if rest else ""))
 
 
-CHECKS = {"+": "-", "-": "+", "×": "÷", "÷": "×"}
-
-
 def thought_of(operation, a, b, effort):
   short, long, result = worked(operation, a, b)
   if effort == "low":
     return short
   text = f"{a} {operation} {b}. {long} So {a} {operation} {b} = {result}."
-  if effort == "high" and operation in "+-":
-    back = f"{result} - {b} = {a}" if operation == "+" else f"{result} + {b} = {a}"
-    text = f"The user wants {a} {operation} {b}, worked by columns. " + text + f" Check: {back}."
+  if effort == "high":
+    text = f"The user wants {a} {operation} {b}. I work from the ones to the left. " + text + " I give only the result."
   return text
 
 
@@ -236,9 +232,11 @@ def word_problem(rng, held_out, effort, world):
 
 def follow_up(rng, held_out, effort, world):
   """Two turns: the second works on the first one's result."""
-  a, b = draw(rng, held_out, "+", 2)
-  c = rng.randint(2, 99)
-  operation = rng.choice("+-")
+  while True:
+    a, b = draw(rng, False, "+", 2)
+    c, operation = rng.randint(2, 99), rng.choice("+-")
+    if is_held_out(sum_key(operation, a + b, c)) == held_out:
+      break
   first = f"{a} + {b} = {a + b}."
   ask = {"+": "Now add {c}.|Add {c} to that.|And plus {c}?|Add {c} more.|plus {c}", "-": "Now subtract {c}.|Subtract {c} from that.|And minus {c}?|Take away {c}.|minus {c}"}
   total = a + b
