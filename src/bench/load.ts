@@ -3,6 +3,9 @@ import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { loadModel } from "../node_model.js"
 import { median } from "./median.js"
 
+/** Read at once: enough for several reads to be in flight. */
+const READ_BYTES = 64 << 20
+
 export interface LoadBenchOptions {
   readonly model: string
   readonly device: "auto" | "cpu" | "reference"
@@ -31,13 +34,14 @@ export async function benchLoad({ model, device, threads, runs }: LoadBenchOptio
   const files = [...new Set([...checkpoint.tensors.values()].map(({ file }) => file))]
   const { byteLength: bytes, tensors } = checkpoint
   await checkpoint.close()
-  await readFiles(model, files)
+  const buffer = new Uint8Array(READ_BYTES)
+  await readFiles(model, files, buffer)
   const times = { open: [] as number[], read: [] as number[], load: [] as number[] }
   let backend = ""
   for (let run = 0; run < runs; run++) {
     const open = await timed(() => openCheckpoint(nodeDirectory(model)))
     await open.value.close()
-    const read = await timed(() => readFiles(model, files))
+    const read = await timed(() => readFiles(model, files, buffer))
     const load = await timed(() => loadModel(model, { device, threads }))
     backend = load.value.info.backend
     await load.value.close()
@@ -59,9 +63,8 @@ export async function benchLoad({ model, device, threads, runs }: LoadBenchOptio
 }
 
 /** Reads through a reused buffer: what a program that only read would take. */
-async function readFiles(folder: string, files: readonly string[]): Promise<void> {
+async function readFiles(folder: string, files: readonly string[], buffer: Uint8Array): Promise<void> {
   const directory = nodeDirectory(folder)
-  const buffer = new Uint8Array(64 << 20)
   for (const file of files) {
     const source = await directory.open(file)
     try {

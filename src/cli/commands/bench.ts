@@ -5,7 +5,7 @@ import { benchLoad } from "../../bench/load.js"
 import { environment } from "../../bench/node_environment.js"
 import { withModel, withProgress } from "../load.js"
 import { type ModelFlags, wholeNumber, withModelOptions } from "../options.js"
-import { formatBytes, formatDuration, formatTable } from "../ui/format.js"
+import { formatBytes, formatDuration, formatFacts } from "../ui/format.js"
 import { printJson, printLine } from "../ui/output.js"
 
 interface LoadFlags extends ModelFlags {
@@ -26,7 +26,7 @@ const loadCommand = withModelOptions(new Command("load"))
     const result = await benchLoad(flags)
     if (flags.json) return printJson({ bench: "load", model: flags.model, ...result, environment: await environment() })
     printLine(
-      formatTable([
+      formatFacts([
         ["checkpoint", `${result.tensors} tensors, ${formatBytes(result.bytes)} in ${result.files} files`],
         ["open", `${formatDuration(result.open_ms)} (headers checked, tensors addressable)`],
         ["read the files", `${formatDuration(result.read_ms)} (${rate(result.bytes, result.read_ms)})`],
@@ -56,7 +56,7 @@ const decodeCommand = withModelOptions(new Command("decode"))
         return printJson({ bench: "decode", model: name, backend, threads, ...result, environment: where })
       const [slowest, fastest] = result.decode_tps_range.map((tps) => tps.toFixed(1))
       printLine(
-        formatTable([
+        formatFacts([
           ["model", `${name} on ${backend}, ${where.cpu}, ${threads} threads`],
           ["prefill", `${result.prefill_tps.toFixed(1)} tokens/s, ${prompt_length} tokens`],
           ["decode", `${result.decode_tps.toFixed(1)} tokens/s, ${slowest} to ${fastest}; ${runs} runs of ${tokens}`],

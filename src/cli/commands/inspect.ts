@@ -7,7 +7,7 @@ import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
 import { countParameters, kvCacheBytes, weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
 import { formatShape } from "../../tensor/shape.js"
 import { EMBEDDED_MODEL } from "../options.js"
-import { formatBytes, formatCount, formatTable } from "../ui/format.js"
+import { formatBytes, formatCount, formatFacts, formatTable } from "../ui/format.js"
 import { colors, printJson, printLine } from "../ui/output.js"
 
 const CONTEXTS = [1024, 4096, 16384, 65536, 131072]
@@ -84,7 +84,7 @@ function print(report: Report, everyTensor: boolean): void {
   const { num_attention_heads, num_key_value_heads, head_dim, rope_scaling } = config
   printLine(bold(`${report.model} (${report.model_type}, ${report.format})`))
   printLine(
-    formatTable([
+    formatFacts([
       ["layers", `${config.num_hidden_layers}, of which ${sliding} see a window of ${config.sliding_window} tokens`],
       ["hidden size", `${config.hidden_size}, experts ${config.intermediate_size}`],
       ["attention", `${num_attention_heads} heads of ${head_dim}, ${num_key_value_heads} of keys and values`],
@@ -96,7 +96,7 @@ function print(report: Report, everyTensor: boolean): void {
   )
   printLine(`\n${bold("memory")}`)
   printLine(
-    formatTable([
+    formatFacts([
       [`weights, ${report.files} file${report.files === 1 ? "" : "s"}`, formatBytes(memory.weight_bytes)],
       ["weights read per token", formatBytes(memory.weight_bytes_per_token)],
       ...memory.kv_cache_bytes.map(({ context, bytes }) => [`KV cache at ${context} tokens`, formatBytes(bytes)]),
@@ -107,7 +107,7 @@ function print(report: Report, everyTensor: boolean): void {
     ? report.tensors.map((t) => [t.name, t.dtype, formatShape(t.shape), formatBytes(t.bytes), t.quantization ?? ""])
     : kinds(report.tensors)
   const header = [everyTensor ? "tensor" : "tensor, * for each layer", "dtype", "shape", "bytes", "quantization"]
-  printLine(formatTable(rows, header))
+  printLine(formatTable(header, rows))
 }
 
 /** One row for the tensors that differ only in their layer. */

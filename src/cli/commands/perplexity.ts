@@ -3,7 +3,7 @@ import { Command } from "commander"
 import { perplexity } from "../../engine/perplexity.js"
 import { withModel, withProgress } from "../load.js"
 import { type ModelFlags, wholeNumber, withModelOptions } from "../options.js"
-import { formatDuration, formatTable } from "../ui/format.js"
+import { formatDuration, formatFacts } from "../ui/format.js"
 import { printJson, printLine } from "../ui/output.js"
 
 interface Flags extends ModelFlags {
@@ -51,7 +51,7 @@ export const perplexityCommand = withModelOptions(new Command("perplexity"))
         return
       }
       printLine(
-        formatTable([
+        formatFacts([
           ["perplexity", result.perplexity.toFixed(4)],
           ["nats per token", result.nll.toFixed(4)],
           ["bits per byte", bits_per_byte.toFixed(4)],
