@@ -14,6 +14,7 @@ import arithmetic
 import talk
 import toolcalls
 from harmony import Conversation, System, final, render_prompt, render_turn
+from words import is_held_out
 
 WEIGHTS = {
   arithmetic.calculation: 24, arithmetic.word_problem: 5, arithmetic.follow_up: 2.5, arithmetic.numbers: 4, arithmetic.units: 8, arithmetic.dates: 8,
@@ -60,11 +61,14 @@ class Example:
     return render_prompt(self.conversation, self.recipient_in_role) + "".join(text for text, _ in pieces[:-1])
 
 
-def _date(rng):
+def _date(rng, held_out):
   if rng.random() < 0.1:
     return None
-  first = datetime.date(2023, 1, 1) if rng.random() < 0.6 else datetime.date(1990, 1, 1)
-  return str(first + datetime.timedelta(rng.randrange(365 * (10 if first.year == 2023 else 70))))
+  while True:
+    first, years = (datetime.date(2023, 1, 1), 10) if rng.random() < 0.6 else (datetime.date(1990, 1, 1), 70)
+    date = str(first + datetime.timedelta(rng.randrange(365 * years)))
+    if is_held_out(f"date:{date}") == held_out:
+      return date
 
 
 def _system(rng, world, effort):
@@ -81,7 +85,7 @@ def _system(rng, world, effort):
 
 def example(rng, held_out=False, task=None, effort=None):
   """One conversation whose last turn is the one to learn or to test."""
-  world = World(_date(rng))
+  world = World(_date(rng, held_out))
   make = TASKS[task] if task else rng.choices(list(WEIGHTS), WEIGHTS.values())[0]
   effort = effort or rng.choices(("low", "medium", "high"), (18, 64, 18))[0]
   turn = make(rng, held_out, effort, world)
