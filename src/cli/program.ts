@@ -3,6 +3,7 @@ import { benchCommand } from "./commands/bench.js"
 import { chatCommand } from "./commands/chat.js"
 import { generateCommand } from "./commands/generate.js"
 import { inspectCommand } from "./commands/inspect.js"
+import { logitsCommand } from "./commands/logits.js"
 import { perplexityCommand } from "./commands/perplexity.js"
 import { type DefaultFlags, defaultAction } from "./default_action.js"
 import { withChatOptions, withModelOptions, withSamplingOptions } from "./options.js"
@@ -45,7 +46,7 @@ MINERVA_DEBUG=1 prints the stack of an error.`,
     .action((question: string | undefined, flags: DefaultFlags) => defaultAction(question, flags))
   for (const option of program.options) if (!SHOWN.includes(option.attributeName())) option.hideHelp()
   add(program, TALK, generateCommand, chatCommand)
-  add(program, STUDY, inspectCommand, perplexityCommand)
+  add(program, STUDY, inspectCommand, logitsCommand, perplexityCommand)
   add(program, MEASURE, benchCommand)
   return program
 }

@@ -4,7 +4,8 @@ import { type Checkpoint, openCheckpoint, type TensorInfo } from "../../checkpoi
 import { nodeDirectory } from "../../checkpoint/node_directory.js"
 import { type QuantizationConfig, readQuantizationConfig } from "../../checkpoint/quantization_config.js"
 import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
-import { countParameters, kvCacheBytes, weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
+import { kvCacheBytes, weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
+import { countParameters } from "../../models/layout.js"
 import { formatShape } from "../../tensor/shape.js"
 import { EMBEDDED_MODEL } from "../options.js"
 import { formatBytes, formatCount, formatFacts, formatTable } from "../ui/format.js"
@@ -38,7 +39,7 @@ type Report = ReturnType<typeof inspect>
 function inspect(model: string, checkpoint: Checkpoint) {
   const config = parseGptOssConfig(checkpoint.config)
   const quantization = readQuantizationConfig(checkpoint.config)
-  const infos = [...checkpoint.tensors.values()]
+  const infos = [...checkpoint.tensors.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
   const sizes = infos.map(({ name, byteLength }) => [name, byteLength] as const)
   return {
     model,
@@ -103,7 +104,7 @@ function print(report: Report, everyTensor: boolean): void {
     ]),
   )
   printLine(`\n${bold(`${report.tensors.length} tensors`)}`)
-  const rows = everyTensor
+  const rows: string[][] = everyTensor
     ? report.tensors.map((t) => [t.name, t.dtype, formatShape(t.shape), formatBytes(t.bytes), t.quantization ?? ""])
     : kinds(report.tensors)
   const header = [everyTensor ? "tensor" : "tensor, * for each layer", "dtype", "shape", "bytes", "quantization"]
