@@ -6,6 +6,7 @@ export type CheckpointErrorCode =
   | "bad_path"
   | "bad_quantization"
   | "duplicate_name"
+  | "exists"
   | "file_missing"
   | "header_too_large"
   | "io"
