@@ -1,4 +1,4 @@
-import type { Backend } from "./backends/backend.js"
+import { type Backend, BackendError } from "./backends/backend.js"
 import { ReferenceBackend } from "./backends/reference/backend.js"
 
 export interface BackendOptions {
@@ -10,7 +10,8 @@ export interface BackendOptions {
   readonly precision?: "fast" | "exact"
 }
 
-/** Opens the backend that the options name. */
+/** Opens the backend that the options name. @throws {BackendError} when it cannot run here */
 export async function openBackend({ device = "auto" }: BackendOptions): Promise<Backend> {
+  if (device === "cpu") throw new BackendError("this build has no cpu backend: take --device reference")
   return new ReferenceBackend()
 }

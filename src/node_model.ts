@@ -5,7 +5,7 @@ import { nodeDirectory } from "./checkpoint/node_directory.js"
 import { LanguageModel } from "./engine/model.js"
 import { Runner } from "./engine/runner.js"
 import { weightBytesPerToken } from "./models/gpt_oss_footprint.js"
-import { loadGptOss } from "./models/load_gpt_oss.js"
+import { loadGptOss } from "./models/load.js"
 import { type BackendOptions, openBackend } from "./node_backend.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {

@@ -5,6 +5,7 @@ import { generateCommand } from "./commands/generate.js"
 import { inspectCommand } from "./commands/inspect.js"
 import { logitsCommand } from "./commands/logits.js"
 import { perplexityCommand } from "./commands/perplexity.js"
+import { synthCommand } from "./commands/synth.js"
 import { type DefaultFlags, defaultAction } from "./default_action.js"
 import { withChatOptions, withModelOptions, withSamplingOptions } from "./options.js"
 
@@ -47,7 +48,7 @@ MINERVA_DEBUG=1 prints the stack of an error.`,
   for (const option of program.options) if (!SHOWN.includes(option.attributeName())) option.hideHelp()
   add(program, TALK, generateCommand, chatCommand)
   add(program, STUDY, inspectCommand, logitsCommand, perplexityCommand)
-  add(program, MEASURE, benchCommand)
+  add(program, MEASURE, synthCommand, benchCommand)
   return program
 }
 

@@ -6,7 +6,7 @@ import { environment } from "../../bench/node_environment.js"
 import { withModel, withProgress } from "../load.js"
 import { type ModelFlags, wholeNumber, withModelOptions } from "../options.js"
 import { formatBytes, formatDuration, formatFacts } from "../ui/format.js"
-import { printJson, printLine } from "../ui/output.js"
+import { peakRssBytes, printJson, printLine } from "../ui/output.js"
 
 interface LoadFlags extends ModelFlags {
   readonly runs: number
@@ -52,8 +52,11 @@ const decodeCommand = withModelOptions(new Command("decode"))
       )
       const { name, backend } = model.info
       const where = await environment()
-      if (flags.json)
-        return printJson({ bench: "decode", model: name, backend, threads, ...result, environment: where })
+      if (flags.json) {
+        const peak_rss_bytes = peakRssBytes()
+        printJson({ bench: "decode", model: name, backend, threads, ...result, peak_rss_bytes, environment: where })
+        return
+      }
       const [slowest, fastest] = result.decode_tps_range.map((tps) => tps.toFixed(1))
       printLine(
         formatFacts([

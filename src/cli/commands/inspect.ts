@@ -100,7 +100,9 @@ function print(report: Report, everyTensor: boolean): void {
     formatFacts([
       [`weights, ${report.files} file${report.files === 1 ? "" : "s"}`, formatBytes(memory.weight_bytes)],
       ["weights read per token", formatBytes(memory.weight_bytes_per_token)],
-      ...memory.kv_cache_bytes.map(({ context, bytes }) => [`KV cache at ${context} tokens`, formatBytes(bytes)]),
+      ...memory.kv_cache_bytes.map(
+        ({ context, bytes }) => [`KV cache at ${context} tokens`, formatBytes(bytes)] as const,
+      ),
     ]),
   )
   printLine(`\n${bold(`${report.tensors.length} tensors`)}`)

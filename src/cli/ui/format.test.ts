@@ -13,7 +13,7 @@ it.each([
 
 it("counts and durations", () => {
   expect(formatCount(20_914_757_184)).toBe("20.9B")
-  expect([3.14159, 840, 12_340, 245_000].map(formatDuration)).toEqual(["3.1 ms", "840 ms", "12.3 s", "4 min 5 s"])
+  expect([3.06, 840, 12_340, 245_000].map(formatDuration)).toEqual(["3.1 ms", "840 ms", "12.3 s", "4 min 5 s"])
   expect(formatDuration(59_999)).toBe("60.0 s")
   expect(formatDuration(119_900)).toBe("2 min 0 s")
 })
