@@ -1,6 +1,6 @@
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
-import { loadModel } from "../node_model.js"
+import { loadModel } from "../engine/node_model.js"
 import { median } from "./median.js"
 
 /** Read at once: enough for several reads to be in flight. */

@@ -1,5 +1,5 @@
-import { type Backend, BackendError } from "./backends/backend.js"
-import { ReferenceBackend } from "./backends/reference/backend.js"
+import { type Backend, BackendError } from "../backends/backend.js"
+import { ReferenceBackend } from "../backends/reference/backend.js"
 
 export interface BackendOptions {
   /** `auto` takes the fastest that runs here. */

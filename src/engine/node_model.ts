@@ -1,12 +1,12 @@
 import { basename, resolve } from "node:path"
-import type { LoadOptions } from "./backends/backend.js"
-import { openCheckpoint } from "./checkpoint/checkpoint.js"
-import { nodeDirectory } from "./checkpoint/node_directory.js"
-import { LanguageModel } from "./engine/model.js"
-import { Runner } from "./engine/runner.js"
-import { weightBytesPerToken } from "./models/gpt_oss_footprint.js"
-import { loadGptOss } from "./models/load.js"
+import type { LoadOptions } from "../backends/backend.js"
+import { openCheckpoint } from "../checkpoint/checkpoint.js"
+import { nodeDirectory } from "../checkpoint/node_directory.js"
+import { weightBytesPerToken } from "../models/gpt_oss_footprint.js"
+import { loadGptOss } from "../models/load.js"
+import { LanguageModel } from "./model.js"
 import { type BackendOptions, openBackend } from "./node_backend.js"
+import { Runner } from "./runner.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
   /** Longest conversation in tokens, prompt and answer; the model's own limit by default. */
