@@ -31,8 +31,8 @@ export interface ModelInfo {
 export interface ModelParts {
   readonly info: ModelInfo
   readonly runner: ModelRunner
-  readonly text: TextCodec
-  readonly format: ChatFormat
+  /** Missing where the folder has no tokenizer: such a model takes token ids alone. */
+  readonly language?: { readonly text: TextCodec; readonly format: ChatFormat }
   /** Token ids that end a turn. */
   readonly stopTokens: StopTokens
   close(): Promise<void>
@@ -50,14 +50,17 @@ export interface ModelParts {
 export class LanguageModel {
   readonly info: ModelInfo
   readonly runner: ModelRunner
-  readonly text: TextCodec
   readonly session: Session
 
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info
     this.runner = parts.runner
-    this.text = parts.text
     this.session = new Session(parts.runner)
+  }
+
+  /** The tokenizer. @throws {Error} when the model came without one */
+  get text(): TextCodec {
+    return this.language.text
   }
 
   /**
@@ -71,16 +74,25 @@ export class LanguageModel {
     options?: GenerateOptions,
   ): AsyncGenerator<TokenResult | SummaryResult, void, undefined> {
     const tokens = typeof prompt === "string" ? this.text.encode(prompt) : prompt
-    return generate(this.session, tokens, this.text.decoder(), this.parts.stopTokens, options)
+    const decoder = this.parts.language?.text.decoder() ?? NO_TEXT
+    return generate(this.session, tokens, decoder, this.parts.stopTokens, options)
   }
 
   /** Answers a conversation: the pieces of the answer as they come and, last, the summary with the whole. Throws as `generate`. */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
-    return chat(this.session, messages, this.parts.format, this.parts.stopTokens, options)
+    return chat(this.session, messages, this.language.format, this.parts.stopTokens, options)
   }
 
   /** Frees memory and threads. */
   close(): Promise<void> {
     return this.parts.close()
   }
+
+  private get language(): { readonly text: TextCodec; readonly format: ChatFormat } {
+    if (this.parts.language) return this.parts.language
+    throw new Error(`${this.info.name} has no tokenizer.json: add the model's, or pass token ids`)
+  }
 }
+
+/** For models without a tokenizer. */
+const NO_TEXT: TokenDecoder = { push: () => "", end: () => "" }
