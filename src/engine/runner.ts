@@ -3,6 +3,8 @@ import type { MxArray } from "../array/mx_array.js"
 import type { CompiledFunction, InputSpecs } from "../array/transforms.js"
 import type { Backend } from "../backends/backend.js"
 import type { Appendable, LayerCache } from "../cache/layer_cache.js"
+import { ContextLengthError } from "./errors.js"
+import type { ForwardOptions, ModelRunner } from "./model_runner.js"
 
 /** What a causal language model offers the runner. */
 export interface CausalLM {
@@ -21,13 +23,6 @@ export interface RunnerOptions {
   readonly optimise?: boolean
 }
 
-export interface ForwardOptions {
-  /** Prompt tokens done, of all given. */
-  readonly onProgress?: (done: number, total: number) => void
-  /** Checked between chunks. */
-  readonly signal?: AbortSignal
-}
-
 /** Which logits a step is for: those of no row (early prefill chunks), of the last, or of all. */
 type Wanted = "none" | "last" | "all"
 
@@ -44,22 +39,8 @@ interface StepInputs extends InputSpecs {
 /** Compiled steps kept: decoding, the prefill chunk, and the last few prompt remainders. */
 const MAX_STEPS = 8
 
-/** The context is full: the sequence is as long as the model, or the caller's limit, allows. */
-export class ContextLengthError extends Error {
-  override readonly name = "ContextLengthError"
-
-  constructor(
-    readonly wanted: number,
-    readonly max_context: number,
-  ) {
-    super(
-      `the sequence would be ${wanted} tokens long, the context holds ${max_context}: shorten the prompt or max_tokens`,
-    )
-  }
-}
-
 /** Runs a model on one sequence: traces a step per row count once, then replays it over the KV caches. */
-export class Runner {
+export class Runner implements ModelRunner {
   readonly vocab_size: number
   readonly max_context: number
   private readonly caches: readonly LayerCache[]

@@ -11,9 +11,6 @@ import { RoPE } from "../nn/rope.js"
 import { SwitchGLU } from "../nn/switch_glu.js"
 import type { GptOssConfig } from "./config.js"
 
-/** gpt-oss's SwiGLU slope (openai/gpt-oss, gpt_oss/torch/model.py). */
-const SWIGLU_ALPHA = 1.702
-
 class AttentionBlock extends Module {
   private readonly qProj: Linear
   private readonly kProj: Linear
@@ -67,10 +64,10 @@ class MLPBlock extends Module {
 
   constructor(private readonly config: GptOssConfig) {
     super()
-    const { hidden_size, intermediate_size, num_local_experts, swiglu_limit } = config
+    const { hidden_size, intermediate_size, num_local_experts, swiglu_alpha, swiglu_limit } = config
     this.router = new Linear(hidden_size, num_local_experts, true)
     this.experts = new SwitchGLU(hidden_size, intermediate_size, num_local_experts, {
-      alpha: SWIGLU_ALPHA,
+      alpha: swiglu_alpha,
       limit: swiglu_limit,
     })
   }

@@ -1,5 +1,5 @@
-import { MxArray } from "../array/mx_array.js"
 import type { Weight } from "../array/mx.js"
+import { MxArray } from "../array/mx_array.js"
 import type { Checkpoint } from "../checkpoint/checkpoint.js"
 import { CheckpointError } from "../checkpoint/errors.js"
 import type { QuantizationConfig } from "../checkpoint/quantization_config.js"
@@ -44,6 +44,7 @@ export class CheckpointWeights implements WeightSource {
     const quantization = this.quantization.quantizationOf(path)
     if (!quantization) {
       throw new CheckpointError({
+        code: "bad_quantization",
         file: "config.json",
         field: "quantization",
         expected: `how ${path} is quantized, since the checkpoint holds ${path}.scales`,
@@ -59,6 +60,7 @@ export class CheckpointWeights implements WeightSource {
     const unused = [...this.tensors.keys()].filter((name) => !this.taken.has(name))
     if (unused.length === 0) return
     throw new CheckpointError({
+      code: "unexpected_tensor",
       file: this.fileOf(unused[0]),
       tensor: unused[0],
       expected: "only tensors of the model that config.json describes",
@@ -88,6 +90,7 @@ export class CheckpointWeights implements WeightSource {
     const sameShape = array.shape.length === shape.length && array.shape.every((dim, axis) => dim === shape[axis])
     if (!sameShape || !dtypes.includes(array.dtype)) {
       throw new CheckpointError({
+        code: "wrong_shape",
         file: this.fileOf(name),
         tensor: name,
         expected: `${dtypes.join(" or ")} ${formatShape(shape)}`,

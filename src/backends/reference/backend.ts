@@ -1,0 +1,89 @@
+import { itemSize } from "../../tensor/dtype.js"
+import type { Replica, Storage } from "../../tensor/storage.js"
+import { type Backend, BackendError, type Executable, type HostArray, type LoadOptions } from "../backend.js"
+import type { Program, ProgramBuffer } from "../program.js"
+import { runKernel } from "./kernels.js"
+import type { Memory } from "./operands.js"
+import { store } from "./operands.js"
+
+/** Kernels between two returns to the event loop, so that Ctrl-C and progress are seen. */
+const KERNELS_PER_TURN = 16
+
+interface HostReplica extends Replica {
+  view(): Uint8Array
+}
+
+/** Plain TypeScript on the JavaScript heap: slow, and obviously right. The oracle of the other backends. */
+export class ReferenceBackend implements Backend {
+  readonly name = "reference"
+
+  async makeResident(storages: Iterable<Storage>, { onProgress, signal }: LoadOptions = {}): Promise<void> {
+    const missing = [...new Set(storages)].filter((storage) => !storage.replicaIn(this))
+    const total = missing.reduce((sum, { byteLength }) => sum + byteLength, 0)
+    let loaded = 0
+    for (const storage of missing) {
+      signal?.throwIfAborted()
+      const bytes = new Uint8Array(storage.byteLength)
+      if (!storage.isZero) await storage.read(0, bytes)
+      storage.addReplica(this, replicaOf(bytes))
+      loaded += storage.byteLength
+      onProgress?.(loaded, total)
+    }
+  }
+
+  async compile(program: Program, options?: LoadOptions): Promise<Executable> {
+    const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
+    await this.makeResident(storages, options)
+    return new ReferenceExecutable(this, program)
+  }
+
+  async close(): Promise<void> {}
+}
+
+function replicaOf(bytes: Uint8Array): HostReplica {
+  return {
+    view: () => bytes,
+    read: async (offset, into) => into.set(bytes.subarray(offset, offset + into.byteLength)),
+    dispose: () => {},
+  }
+}
+
+class ReferenceExecutable implements Executable {
+  private readonly memory: Memory
+
+  constructor(
+    private readonly backend: ReferenceBackend,
+    private readonly program: Program,
+  ) {
+    this.memory = program.buffers.map((buffer) => {
+      if (buffer.kind !== "storage") return new Uint8Array(buffer.byteLength)
+      return (buffer.storage.replicaIn(backend) as HostReplica).view()
+    })
+  }
+
+  async replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
+    this.program.buffers.forEach((buffer, i) => {
+      if (buffer.kind === "input") this.memory[i].set(inputBytes(buffer, inputs[buffer.name]))
+    })
+    for (const [i, { op, inputs, output }] of this.program.instructions.entries()) {
+      if (i % KERNELS_PER_TURN === 0) await new Promise((resolve) => setTimeout(resolve))
+      const values = runKernel(this.memory, op, [...inputs], output)
+      if (values) store(this.memory, output, values)
+    }
+    for (const buffer of this.program.buffers) {
+      if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(this.backend)
+    }
+  }
+
+  dispose(): void {}
+}
+
+function inputBytes(buffer: Extract<ProgramBuffer, { kind: "input" }>, values: HostArray | undefined): Uint8Array {
+  const { name, dtype, byteLength } = buffer
+  const length = byteLength / itemSize(dtype)
+  const found = values && `${values.constructor.name.replace("Array", "").toLowerCase()} of ${values.length}`
+  if (found !== `${dtype} of ${length}`) {
+    throw new BackendError(`input ${name}: expected ${dtype} of ${length}, found ${found ?? "nothing"}`)
+  }
+  return new Uint8Array(values!.buffer, values!.byteOffset, byteLength)
+}

@@ -1,0 +1,67 @@
+import { BackendError } from "../backend.js"
+import type { KernelOf, ReduceFn } from "../ops.js"
+import type { Operand } from "../program.js"
+import { rowsOf } from "./matmul.js"
+import { loadFloats, loadIntegers, type Memory } from "./operands.js"
+
+const REDUCE: Record<ReduceFn, (row: Float32Array) => number> = {
+  sum: (row) => row.reduce((a, b) => a + b, 0),
+  mean: (row) => row.reduce((a, b) => a + b, 0) / row.length,
+  max: (row) => row.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
+}
+
+const lastAxis = (memory: Memory, x: Operand) => rowsOf(loadFloats(memory, x), x.shape[x.shape.length - 1])
+
+export function reduce(memory: Memory, { fn }: KernelOf<"reduce">, [x]: Operand[]): Float32Array {
+  return Float32Array.from(lastAxis(memory, x), REDUCE[fn])
+}
+
+function softmaxOf(row: Float32Array): Float64Array {
+  const largest = REDUCE.max(row)
+  const weights = Float64Array.from(row, (value) => Math.exp(value - largest))
+  const total = weights.reduce((a, b) => a + b, 0)
+  return weights.map((weight) => weight / total)
+}
+
+export function softmax(memory: Memory, _: KernelOf<"softmax">, [x]: Operand[]): Float32Array {
+  return Float32Array.from(lastAxis(memory, x).flatMap((row) => [...softmaxOf(row)]))
+}
+
+/** Indices by descending value; sorting is stable, so equals keep the lower index first. */
+function descending(row: Float32Array): number[] {
+  return Array.from(row.keys()).sort((a, b) => row[b] - row[a])
+}
+
+export function argmax(memory: Memory, _: KernelOf<"argmax">, [x]: Operand[]): Uint32Array {
+  return Uint32Array.from(lastAxis(memory, x), (row) => row.indexOf(REDUCE.max(row)))
+}
+
+export function topK(memory: Memory, { k }: KernelOf<"top_k">, [x]: Operand[]): Uint32Array {
+  return Uint32Array.from(lastAxis(memory, x).flatMap((row) => descending(row).slice(0, k)))
+}
+
+export function takeAlongAxis(memory: Memory, _: KernelOf<"take_along_axis">, [x, indices]: Operand[]): Float32Array {
+  const k = indices.shape[indices.shape.length - 1]
+  const rows = lastAxis(memory, x)
+  return Float32Array.from(loadIntegers(memory, indices), (index, i) => {
+    const row = rows[Math.floor(i / k)]
+    if (index >= row.length) throw new BackendError(`take_along_axis: index ${index} is outside 0 to ${row.length - 1}`)
+    return row[index]
+  })
+}
+
+/** The first index whose inclusive cumulative probability exceeds the uniform number. */
+export function categorical(memory: Memory, _: KernelOf<"categorical">, operands: Operand[]): Uint32Array {
+  const [logits, temperature, uniform] = operands
+  const [T] = loadFloats(memory, temperature)
+  const u = loadFloats(memory, uniform)
+  return Uint32Array.from(lastAxis(memory, logits), (row, l) => {
+    const probabilities = softmaxOf(row.map((logit) => logit / T))
+    let cumulative = 0
+    const index = probabilities.findIndex((probability) => {
+      cumulative += probability
+      return cumulative > u[l]
+    })
+    return index === -1 ? probabilities.length - 1 : index
+  })
+}

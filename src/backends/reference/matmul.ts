@@ -1,0 +1,89 @@
+import { BackendError } from "../backend.js"
+import type { KernelOf } from "../ops.js"
+import type { Operand } from "../program.js"
+import { swiglu } from "./activation.js"
+import { loadFloats, loadIntegers, type Memory } from "./operands.js"
+import { takeWeight, type Weight } from "./weights.js"
+
+/** Splits row-major values into rows of `n`. */
+export function rowsOf(values: Float32Array, n: number): Float32Array[] {
+  return Array.from({ length: values.length / n }, (_, i) => values.subarray(i * n, (i + 1) * n))
+}
+
+function concat(rows: readonly Float32Array[]): Float32Array {
+  const out = new Float32Array(rows.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const row of rows) {
+    out.set(row, at)
+    at += row.length
+  }
+  return out
+}
+
+function checkId(what: string, id: number, limit: number): void {
+  if (id >= limit) throw new BackendError(`${what} ${id} is outside 0 to ${limit - 1}`)
+}
+
+export function embedding(memory: Memory, op: KernelOf<"embedding">, [ids, ...operands]: Operand[], output: Operand) {
+  const weight = takeWeight(memory, op.format, operands)
+  const rows = Array.from(loadIntegers(memory, ids), (id) => {
+    checkId("token id", id, weight.length)
+    return weight.row(id, output.shape[1])
+  })
+  return concat(rows)
+}
+
+export function matmul(memory: Memory, op: KernelOf<"matmul">, [x, ...operands]: Operand[]) {
+  const weight = takeWeight(memory, op.format, operands)
+  const product = concat(weight.apply(rowsOf(loadFloats(memory, x), x.shape[1])))
+  if (!op.residual) return product
+  const residual = loadFloats(memory, operands[0])
+  return product.map((value, i) => value + residual[i])
+}
+
+/** The rows that go to each expert, applied together so that an expert's rows are decoded once. */
+function throughExperts(rows: readonly Float32Array[], ids: ArrayLike<number>, weight: Weight): Float32Array[] {
+  const slots = new Map<number, number[]>()
+  for (let slot = 0; slot < ids.length; slot++) {
+    checkId("expert", ids[slot], weight.length)
+    slots.set(ids[slot], [...(slots.get(ids[slot]) ?? []), slot])
+  }
+  const out: Float32Array[] = []
+  for (const [expert, chosen] of slots) {
+    const results = weight.expert(expert).apply(chosen.map((slot) => rows[slot]))
+    for (const [i, slot] of chosen.entries()) out[slot] = results[i]
+  }
+  return out
+}
+
+/** One row of `x` per (token, chosen expert): rows `[L, K]` serve all of a token's experts. */
+function rowPerSlot(memory: Memory, x: Operand, ids: Operand): Float32Array[] {
+  const rows = rowsOf(loadFloats(memory, x), x.shape[x.shape.length - 1])
+  const k = ids.shape[1]
+  return x.shape.length === 3 ? rows : Array.from({ length: ids.shape[0] * k }, (_, slot) => rows[Math.floor(slot / k)])
+}
+
+export function gatherMatmul(memory: Memory, op: KernelOf<"gather_matmul">, [x, ids, ...operands]: Operand[]) {
+  const weight = takeWeight(memory, op.format, operands)
+  return concat(throughExperts(rowPerSlot(memory, x, ids), loadIntegers(memory, ids), weight))
+}
+
+export function gatherSwiglu(memory: Memory, op: KernelOf<"gather_swiglu">, [x, ids, ...operands]: Operand[]) {
+  const rows = rowPerSlot(memory, x, ids)
+  const experts = loadIntegers(memory, ids)
+  const gate = concat(throughExperts(rows, experts, takeWeight(memory, op.gate, operands)))
+  const up = concat(throughExperts(rows, experts, takeWeight(memory, op.up, operands)))
+  return swiglu(gate, up, op.alpha, op.limit)
+}
+
+export function weightedSum(memory: Memory, _: KernelOf<"weighted_sum">, [x, weights]: Operand[]) {
+  const [L, k, N] = x.shape
+  const values = loadFloats(memory, x)
+  const scale = loadFloats(memory, weights)
+  return Float32Array.from({ length: L * N }, (_, i) => {
+    const [l, n] = [Math.floor(i / N), i % N]
+    let sum = 0
+    for (let j = 0; j < k; j++) sum += scale[l * k + j] * values[(l * k + j) * N + n]
+    return sum
+  })
+}

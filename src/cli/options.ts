@@ -1,0 +1,144 @@
+import { fileURLToPath } from "node:url"
+import { type Command, InvalidArgumentError, Option } from "commander"
+import type { ChatOptions } from "../engine/chat.js"
+import type { GenerateOptions } from "../engine/generate.js"
+
+/** The model that comes with the package. */
+export const EMBEDDED_MODEL = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
+
+export interface ModelFlags {
+  readonly model: string
+  readonly device: "auto" | "cpu" | "reference"
+  readonly threads?: number
+  readonly precision?: "fast" | "exact"
+  readonly context?: number
+}
+
+/** Options of every command that runs a model. */
+export function withModelOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("-m, --model <dir>", "folder with config.json, tokenizer.json and safetensors").default(
+        EMBEDDED_MODEL,
+        "the embedded minerva-tiny",
+      ),
+    )
+    .addOption(
+      new Option("-d, --device <name>", "where to run: auto takes the fastest, reference is slow and plain")
+        .choices(["auto", "cpu", "reference"])
+        .default("auto"),
+    )
+    .option("--threads <n>", "threads of the cpu device (default: one per core)", wholeNumber(1, 1024))
+    .addOption(
+      new Option("--precision <mode>", "exact keeps activations in float, fast may round them to int8").choices([
+        "fast",
+        "exact",
+      ]),
+    )
+    .option("--context <tokens>", "longest conversation, prompt and answer (default: the model's)", wholeNumber(2))
+}
+
+/** As commander hands them over. */
+export interface SamplingFlags {
+  maxTokens?: number
+  temperature: number
+  topK?: number
+  topP?: number
+  minP?: number
+  repetitionPenalty?: number
+  frequencyPenalty?: number
+  presencePenalty?: number
+  logitBias?: Record<string, number>
+  seed?: number
+  stop?: string[]
+  logprobs?: number | true
+}
+
+/** Options of every command that samples. The engine checks their ranges. */
+export function withSamplingOptions(command: Command): Command {
+  return command
+    .option(
+      "-n, --max-tokens <n>",
+      "longest answer, reasoning included (default: until the context is full)",
+      wholeNumber(1),
+    )
+    .option(
+      "-t, --temperature <t>",
+      "0 takes the most likely token always; 1 samples what the model learned",
+      number,
+      0,
+    )
+    .option("--top-k <k>", "sample from the k most likely tokens", wholeNumber(0))
+    .option("--top-p <p>", "sample from the most likely tokens that reach probability p together", number)
+    .option("--min-p <p>", "drop tokens less likely than p times the most likely", number)
+    .option("--repetition-penalty <x>", "above 1: avoid tokens that are in the context", number)
+    .option("--frequency-penalty <x>", "lower a token's logit by x each time it is generated", number)
+    .option("--presence-penalty <x>", "lower the logit of every token generated so far by x", number)
+    .option("--logit-bias <id:bias,...>", "add to the logits of these token ids", logitBias)
+    .option("-s, --seed <n>", "the same seed gives the same answer", wholeNumber(Number.MIN_SAFE_INTEGER))
+    .option("--stop <text>", "end the answer before this text (repeatable)", collect)
+}
+
+/** The same under the engine's names. */
+export function samplingOptions(flags: SamplingFlags): GenerateOptions {
+  const { logprobs } = flags
+  return {
+    max_tokens: flags.maxTokens,
+    stop: flags.stop,
+    temperature: flags.temperature,
+    top_k: flags.topK,
+    top_p: flags.topP,
+    min_p: flags.minP,
+    repetition_penalty: flags.repetitionPenalty,
+    frequency_penalty: flags.frequencyPenalty,
+    presence_penalty: flags.presencePenalty,
+    logit_bias: flags.logitBias,
+    seed: flags.seed,
+    ...(logprobs !== undefined && { logprobs: true, top_logprobs: logprobs === true ? 0 : logprobs }),
+  }
+}
+
+export interface ChatFlags {
+  readonly system?: string
+  readonly reasoning?: "low" | "medium" | "high"
+}
+
+/** Options of every command that renders a conversation. */
+export function withChatOptions(command: Command): Command {
+  return command
+    .option("--system <text>", "instructions to the model, ahead of the conversation")
+    .addOption(new Option("--reasoning <effort>", "how long the model may think").choices(["low", "medium", "high"]))
+}
+
+/** The same under the engine's names. */
+export function chatOptions({ system, reasoning }: ChatFlags): Pick<ChatOptions, "instructions" | "reasoning_effort"> {
+  return { instructions: system, reasoning_effort: reasoning }
+}
+
+/** A commander parser for whole numbers from `min` to `max`. */
+export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text)
+    if (text.trim() === "" || !Number.isSafeInteger(value) || value < min || value > max) {
+      const range = max === Number.MAX_SAFE_INTEGER ? `${min} or more` : `from ${min} to ${max}`
+      throw new InvalidArgumentError(`Expected a whole number, ${range}.`)
+    }
+    return value
+  }
+}
+
+export function number(text: string): number {
+  const value = Number(text)
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("Expected a number.")
+  return value
+}
+
+function logitBias(text: string): Record<string, number> {
+  const pairs = text.split(",").map((pair) => /^(\d+):([-+\d.e]+)$/i.exec(pair.trim()))
+  if (!pairs.every((pair) => pair !== null)) throw new InvalidArgumentError("Expected pairs such as 17:-100,42:5.")
+  return Object.fromEntries(pairs.map(([, id, bias]) => [Number(id), number(bias)]))
+}
+
+function collect(text: string, before: string[] = []): string[] {
+  return [...before, text]
+}

@@ -1,0 +1,56 @@
+import { Command } from "commander"
+import { benchCommand } from "./commands/bench.js"
+import { chatCommand } from "./commands/chat.js"
+import { generateCommand } from "./commands/generate.js"
+import { inspectCommand } from "./commands/inspect.js"
+import { logitsCommand } from "./commands/logits.js"
+import { perplexityCommand } from "./commands/perplexity.js"
+import { synthCommand } from "./commands/synth.js"
+import { type DefaultFlags, defaultAction } from "./default_action.js"
+import { withChatOptions, withModelOptions, withSamplingOptions } from "./options.js"
+
+const TALK = "Talk to a model:"
+const STUDY = "Study a model:"
+const MEASURE = "Make and measure:"
+
+/** The whole command line. */
+export function createProgram(version: string): Command {
+  const program = withChatOptions(withSamplingOptions(withModelOptions(new Command("minerva"))))
+    .description(
+      "Runs OpenAI's gpt-oss models from their safetensors: a command and a question is enough, a small model is included.",
+    )
+    .version(version, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this")
+    .argument("[question]", "answered at once; without one, a chat on a terminal, or the question on standard input")
+    .option("--json", "print the answer as one JSON document")
+    .enablePositionalOptions()
+    .exitOverride()
+    .addHelpText(
+      "after",
+      `
+Examples:
+  minerva                                                chat with the embedded model
+  minerva "What is 17 + 25?"                             one answer
+  minerva chat -m ~/models/gpt-oss-20b-MXFP4-Q8          chat with a model of yours
+  minerva generate "Name three fruits." --json           the answer with its token counts and speeds
+  minerva inspect ~/models/gpt-oss-20b-MXFP4-Q8          what is in a checkpoint, and the memory it needs
+  minerva synth --preset gpt-oss-20b --out /tmp/20b      random weights in the published layout, to measure with
+  minerva bench decode -m /tmp/20b                       tokens per second, and how near the memory's limit
+
+minerva COMMAND --help says more. Answers go to standard output, reasoning and progress to standard error.
+MINERVA_DEBUG=1 prints the stack of an error.`,
+    )
+    .action((question: string | undefined, flags: DefaultFlags) => defaultAction(question, flags))
+  add(program, TALK, generateCommand, chatCommand)
+  add(program, STUDY, inspectCommand, logitsCommand, perplexityCommand)
+  add(program, MEASURE, synthCommand, benchCommand)
+  return program
+}
+
+function add(program: Command, group: string, ...commands: Command[]): void {
+  for (const command of commands) {
+    program.addCommand(command.helpGroup(group))
+    command.copyInheritedSettings(program)
+    for (const child of command.commands) child.copyInheritedSettings(program)
+  }
+}

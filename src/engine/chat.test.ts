@@ -1,0 +1,115 @@
+import { describe, expect, it } from "vitest"
+import { type ChatDelta, type ChatEvent, type ChatFormat, type ChatMessage, type ChatOptions, chat } from "./chat.js"
+import type { ForwardOptions, ModelRunner } from "./model_runner.js"
+import { Session } from "./session.js"
+import type { FinishReason } from "./stop.js"
+
+/** Says a given script whatever the prompt: token n is the n-th entry. */
+class Script implements ModelRunner {
+  readonly vocab_size = 64
+  readonly max_context = 200
+  length = 0
+  private said = 0
+
+  constructor(private readonly tokens: readonly number[]) {}
+
+  async forward(tokens: Uint32Array, _options?: ForwardOptions): Promise<Float32Array> {
+    this.length += tokens.length
+    const logits = new Float32Array(this.vocab_size)
+    logits[this.tokens[this.said++]] = 1
+    return logits
+  }
+
+  logits(): never {
+    throw new Error("not asked for")
+  }
+
+  trim(n: number): number {
+    this.length = n
+    return n
+  }
+
+  reset(): void {
+    this.length = 0
+  }
+}
+
+const END = 60
+const CALL = 61
+
+/** 0 to 25 are letters of the reasoning, 26 to 51 letters of the content, 55 a whole tool call. */
+const format: ChatFormat = {
+  render: (messages) => messages.map((_, i) => i + 1),
+  parser: () => ({
+    *push(token: number): Generator<ChatDelta> {
+      if (token < 26) yield { type: "reasoning", text: String.fromCharCode(97 + token) }
+      else if (token < 52) yield { type: "content", text: String.fromCharCode(71 + token) }
+      else if (token === 55) yield { type: "tool_call", name: "get_weather", arguments: "{}" }
+    },
+    *end() {},
+  }),
+}
+
+const stopTokens = new Map<number, FinishReason>([
+  [END, "stop"],
+  [CALL, "tool_calls"],
+])
+
+async function say(script: number[], options: ChatOptions = {}) {
+  const events: ChatEvent[] = []
+  const messages: ChatMessage[] = [{ role: "user", content: "hi" }]
+  const session = new Session(new Script(script))
+  for await (const event of chat(session, messages, format, stopTokens, { temperature: 0, ...options }))
+    events.push(event)
+  const summary = events.pop()
+  if (summary?.type !== "summary") throw new Error("no summary")
+  const pieces = events.flatMap((event) => (event.type === "token" ? [] : [event]))
+  return { events, pieces, summary }
+}
+
+const content = (text: string) => [...text].map((letter) => letter.charCodeAt(0) - 71)
+
+describe("chat", () => {
+  it("passes reasoning and content on as they come and sums them up", async () => {
+    const { events, pieces, summary } = await say([0, 1, ...content("hey"), END])
+    expect(pieces.map((piece) => ("text" in piece ? [piece.type, piece.text] : []))).toEqual([
+      ["reasoning", "a"],
+      ["reasoning", "b"],
+      ["content", "h"],
+      ["content", "e"],
+      ["content", "y"],
+    ])
+    expect(events.filter(({ type }) => type === "token")).toHaveLength(6)
+    expect(summary).toMatchObject({ finish_reason: "stop", completion_tokens: 6, prompt_tokens: 1 })
+    expect(summary.message).toEqual({ role: "assistant", content: "hey", reasoning: "ab" })
+  })
+
+  it("ends before a stop string in the content, not in the reasoning", async () => {
+    const { pieces, summary } = await say([0, 1, 2, ...content("xabcd"), END], { stop: "abc" })
+    const text = pieces.map((piece) => (piece.type === "content" ? piece.text : "")).join("")
+    expect(text).toBe("x")
+    expect(summary.message).toMatchObject({ content: "x", reasoning: "abc" })
+    expect(summary).toMatchObject({ finish_reason: "stop", completion_tokens: 7 })
+  })
+
+  it("releases held content at the end, and before a piece of another kind", async () => {
+    expect((await say([...content("ab"), END], { stop: "abc" })).summary.message.content).toBe("ab")
+    const { pieces, summary } = await say([...content("ab"), 0, ...content("cd"), END], { stop: "abc" })
+    expect(pieces.map(({ type }) => type)).toEqual(["content", "reasoning", "content", "content"])
+    expect(summary.message.content).toBe("abcd")
+  })
+
+  it.each([
+    ["call", CALL],
+    ["any other stop token", END],
+  ])("reports tool calls ended by %s", async (_, end) => {
+    const { summary } = await say([0, 55, end])
+    expect(summary.finish_reason).toBe("tool_calls")
+    expect(summary.message.tool_calls).toEqual([{ name: "get_weather", arguments: "{}" }])
+  })
+
+  it("says length when cut off", async () => {
+    const { summary } = await say(content("abcdefgh"), { max_tokens: 3 })
+    expect(summary).toMatchObject({ finish_reason: "length", message: { content: "abc" } })
+  })
+})

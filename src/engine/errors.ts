@@ -1,0 +1,41 @@
+/** A request parameter that is missing, of the wrong type or out of range. */
+export class ParameterError extends Error {
+  override readonly name = "ParameterError"
+
+  constructor(
+    /** Path of the field as the caller spelled it: `top_p`, `logit_bias.17`. */
+    readonly field: string,
+    readonly expected: string,
+    readonly found: unknown,
+  ) {
+    super(`${field}: expected ${expected}, found ${describe(found)}`)
+  }
+}
+
+/** A sequence does not fit the model's context. `code` is what OpenAI's clients look for. */
+export class ContextLengthError extends Error {
+  override readonly name = "ContextLengthError"
+  readonly code = "context_length_exceeded"
+
+  constructor(
+    /** Tokens the sequence would have. */
+    readonly wanted: number,
+    readonly max_context: number,
+  ) {
+    super(
+      `the sequence would be ${wanted} tokens long, the context holds ${max_context}: shorten the prompt or max_tokens`,
+    )
+  }
+}
+
+/** The model returned logits nobody can sample from: damaged weights or an overflow in a kernel. */
+export class LogitsError extends Error {
+  override readonly name = "LogitsError"
+}
+
+function describe(value: unknown): string {
+  if (value === undefined) return "nothing"
+  if (typeof value === "number" || typeof value === "bigint") return String(value)
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}

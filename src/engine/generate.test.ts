@@ -1,0 +1,172 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { ContextLengthError, ParameterError } from "./errors.js"
+import { type GenerateOptions, generate, type SummaryResult, type TokenDecoder, type TokenResult } from "./generate.js"
+import { MarkovRunner } from "./markov_runner.test.helper.js"
+import { Session } from "./session.js"
+import type { FinishReason } from "./stop.js"
+
+/** Token n is the n-th letter; even tokens come out one token late, like unfinished characters. */
+class LetterDecoder implements TokenDecoder {
+  private late = ""
+
+  push(token: number): string {
+    const text = this.late + String.fromCharCode(97 + token)
+    if (token % 2 === 1) {
+      this.late = ""
+      return text
+    }
+    this.late = text
+    return ""
+  }
+
+  end(): string {
+    const text = this.late
+    this.late = ""
+    return text
+  }
+}
+
+const letters = (tokens: number[]) => tokens.map((token) => String.fromCharCode(97 + token)).join("")
+
+async function run(
+  prompt: number[],
+  options: GenerateOptions,
+  session = new Session(new MarkovRunner()),
+  stopTokens = new Map<number, FinishReason>(),
+) {
+  const results: TokenResult[] = []
+  let summary: SummaryResult | undefined
+  for await (const result of generate(session, prompt, new LetterDecoder(), stopTokens, options)) {
+    if (result.type === "token") results.push(result)
+    else summary = result
+  }
+  if (!summary) throw new Error("no summary")
+  return { results, tokens: results.map((r) => r.token), text: results.map((r) => r.text).join(""), summary }
+}
+
+describe("generate", () => {
+  it("stops at max_tokens and counts", async () => {
+    const { tokens, text, summary } = await run([1, 2, 3], { temperature: 0, max_tokens: 5 })
+    expect(tokens).toHaveLength(5)
+    expect(text).toBe(letters(tokens))
+    expect(summary).toMatchObject({ finish_reason: "length", prompt_tokens: 3, completion_tokens: 5, cached_tokens: 0 })
+    expect(summary.prompt_tps).toBeGreaterThan(0)
+    expect(summary.generation_tps).toBeGreaterThan(0)
+  })
+
+  it("stops when the context is full", async () => {
+    const { tokens, summary } = await run([1, 2, 3], { temperature: 1, seed: 4 }, new Session(new MarkovRunner(32, 10)))
+    expect(tokens).toHaveLength(7)
+    expect(summary.finish_reason).toBe("length")
+  })
+
+  it.each<[FinishReason]>([["stop"], ["tool_calls"]])("ends on a stop token with its reason: %s", async (reason) => {
+    const { tokens: all } = await run([1, 2], { temperature: 0, max_tokens: 6 })
+    const at = all.findIndex((token, i) => i > 0 && all.indexOf(token) === i)
+    const { tokens, text, summary } = await run([1, 2], { temperature: 0 }, undefined, new Map([[all[at], reason]]))
+    expect(tokens).toEqual(all.slice(0, at + 1))
+    expect(text).toBe(letters(all.slice(0, at)))
+    expect(summary.finish_reason).toBe(reason)
+  })
+
+  it("cuts the text at a stop string wherever it falls, and says stop even on the last allowed token", async () => {
+    const { text: whole } = await run([5, 1], { temperature: 1, seed: 9, max_tokens: 20 })
+    await fc.assert(
+      fc.asyncProperty(fc.nat({ max: 16 }), fc.integer({ min: 1, max: 4 }), async (at, length) => {
+        const stop = whole.slice(at, at + length)
+        const { text, summary } = await run([5, 1], { temperature: 1, seed: 9, max_tokens: 20, stop })
+        expect(text).toBe(whole.slice(0, whole.indexOf(stop)))
+        expect(summary.finish_reason).toBe("stop")
+      }),
+    )
+  })
+
+  it("continues in the same session without running the common prefix again", async () => {
+    const runner = new MarkovRunner()
+    const session = new Session(runner)
+    const { tokens } = await run([1, 2, 3], { temperature: 0, max_tokens: 4 }, session)
+    const next = [1, 2, 3, ...tokens, 8, 9]
+    runner.ran.length = 0
+    const again = await run(next, { temperature: 0, max_tokens: 4 }, session)
+    // The last sampled token was never run.
+    expect(again.summary.cached_tokens).toBe(6)
+    expect(runner.ran.slice(0, 3)).toEqual([tokens[3], 8, 9])
+    expect(again.tokens).toEqual((await run(next, { temperature: 0, max_tokens: 4 })).tokens)
+  })
+
+  it("gives in any session what a fresh one gives", async () => {
+    const prompt = fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 12 })
+    const window = fc.constantFrom(2, 5, Number.POSITIVE_INFINITY)
+    await fc.assert(
+      fc.asyncProperty(fc.array(prompt, { minLength: 1, maxLength: 6 }), window, async (prompts, window) => {
+        const session = new Session(new MarkovRunner(8, 32, window))
+        for (const prompt of prompts) {
+          const options = { seed: 3, max_tokens: 3 }
+          const fresh = new Session(new MarkovRunner(8, 32))
+          expect((await run(prompt, options, session)).tokens).toEqual((await run(prompt, options, fresh)).tokens)
+        }
+      }),
+    )
+  })
+
+  it("keeps the chunks done when a prefill is stopped, and goes on from them", async () => {
+    const runner = new MarkovRunner()
+    const session = new Session(runner)
+    const stop = new AbortController()
+    const prompt = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
+    const onProgress = (done: number) => done >= 8 && stop.abort()
+    await expect(run(prompt, { signal: stop.signal, onProgress }, session)).rejects.toThrow("aborted")
+    expect([...session.tokens]).toEqual(prompt.slice(0, 8))
+    expect((await run(prompt, { max_tokens: 1 }, session)).summary.cached_tokens).toBe(8)
+  })
+
+  it("stops between tokens, and the session can be used again", async () => {
+    const session = new Session(new MarkovRunner())
+    const stop = new AbortController()
+    const seen: number[] = []
+    const loop = async () => {
+      for await (const result of generate(session, [1], new LetterDecoder(), new Map(), { signal: stop.signal })) {
+        if (result.type === "token" && seen.push(result.token) === 3) stop.abort()
+      }
+    }
+    await expect(loop()).rejects.toMatchObject({ name: "AbortError" })
+    expect(seen).toHaveLength(3)
+    expect((await run([1], { max_tokens: 2 }, session)).tokens).toHaveLength(2)
+  })
+
+  it("keeps a second generation out of a session", async () => {
+    const session = new Session(new MarkovRunner())
+    const first = generate(session, [1], new LetterDecoder(), new Map())
+    await first.next()
+    await expect(run([2], { max_tokens: 1 }, session)).rejects.toThrow("generating already")
+    await first.return()
+    expect((await run([2], { max_tokens: 1 }, session)).tokens).toHaveLength(1)
+  })
+
+  it("reports log-probabilities", async () => {
+    const { results } = await run([1], { max_tokens: 2, temperature: 0, logprobs: true, top_logprobs: 3 })
+    for (const { token, logprob, top_logprobs } of results) {
+      expect(top_logprobs?.[0]).toEqual({ token, logprob })
+      expect(top_logprobs).toHaveLength(3)
+    }
+  })
+
+  it.each<[string, number[], GenerateOptions]>([
+    ["max_tokens", [1], { max_tokens: 0 }],
+    ["stop", [1], { stop: ["a", ""] }],
+    ["top_k", [1], { top_k: -1 }],
+    ["prompt", [], {}],
+    ["prompt.1", [1, 32], {}],
+    ["prompt.0", [1.5], {}],
+  ])("names a bad %s", async (field, prompt, options) => {
+    const failure = await run(prompt, options).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(ParameterError)
+    expect(failure).toMatchObject({ field })
+  })
+
+  it("refuses a prompt that leaves no room for an answer", async () => {
+    const session = new Session(new MarkovRunner(32, 4))
+    await expect(run([1, 2, 3, 4], {}, session)).rejects.toThrow(ContextLengthError)
+  })
+})

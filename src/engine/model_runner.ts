@@ -1,0 +1,30 @@
+/** What {@link ModelRunner.forward} takes beside the tokens. */
+export interface ForwardOptions {
+  /** Called between chunks of a long prompt, with tokens done, of all given. */
+  readonly onProgress?: (done: number, total: number) => void
+  /** Stops between chunks: `forward` then rejects with the signal's reason, and the chunks done stay in the cache. */
+  readonly signal?: AbortSignal
+}
+
+/** One sequence of a model on some device, with its caches: all that the engine knows of models. */
+export interface ModelRunner {
+  readonly vocab_size: number
+  /** Tokens that the caches hold at most, prompt and answer together. */
+  readonly max_context: number
+  /** Tokens now in the caches. */
+  readonly length: number
+  /**
+   * Appends tokens, at least one, to the caches and returns the logits after the last one, f32 `[vocab_size]`, valid until the next call.
+   */
+  forward(tokens: Uint32Array, options?: ForwardOptions): Promise<Float32Array>
+  /** As `forward`, with the logits of every token: f32 `[rows, vocab_size]` a chunk, each valid until the next. */
+  logits(tokens: Uint32Array, options?: ForwardOptions): AsyncIterable<Float32Array>
+  /**
+   * Keeps the first `n` tokens if the caches still can (a rotating cache may have overwritten them), else fewer.
+   *
+   * @returns how many were kept
+   */
+  trim(n: number): number
+  /** Empties the caches. */
+  reset(): void
+}

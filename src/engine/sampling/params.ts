@@ -1,0 +1,94 @@
+import { z } from "zod"
+import { ParameterError } from "../errors.js"
+
+const probability = z.number().min(0).max(1)
+const openAIPenalty = z.number().min(-2).max(2)
+
+/**
+ * How the next token is chosen. The steps run in this order, the one of transformers' `generate`:
+ * `logit_bias`, `repetition_penalty`, `frequency_penalty` and `presence_penalty`, `temperature`, `top_k`, `top_p`, `min_p`.
+ */
+export const SamplingParamsSchema = z.strictObject({
+  /** Divides the logits. 0 takes the most likely token always (the lower id wins a tie). Range [0, 2]. */
+  temperature: z.number().min(0).max(2).default(1),
+  /** Keeps the k most likely tokens. 0 keeps all. */
+  top_k: z.int().min(0).default(0),
+  /** Keeps the fewest most likely tokens whose probabilities reach `top_p` together (Holtzman et al. 2019). 1 keeps all. */
+  top_p: probability.default(1),
+  /** Drops tokens less likely than `min_p` times the most likely one (Nguyen et al. 2024). 0 drops none. */
+  min_p: probability.default(0),
+  /**
+   * Divides positive and multiplies negative logits of tokens already in the context (Keskar et al. 2019, CTRL;
+   * transformers' `RepetitionPenaltyLogitsProcessor`). 1 is off. Range (0, 10].
+   */
+  repetition_penalty: z.number().positive().max(10).default(1),
+  /** How many of the last tokens, prompt included, `repetition_penalty` looks at. Left out: all of them. */
+  repetition_context_size: z.int().min(1).optional(),
+  /** Subtracted from a token's logit once per time it was generated (OpenAI's formula; the prompt does not count). */
+  frequency_penalty: openAIPenalty.default(0),
+  /** Subtracted from the logit of every token generated so far (OpenAI's formula; the prompt does not count). */
+  presence_penalty: openAIPenalty.default(0),
+  /** Added to the logits of these token ids, each in [-100, 100]. */
+  logit_bias: z.record(z.string().regex(/^(0|[1-9]\d*)$/), z.number().min(-100).max(100)).default({}),
+  /** The same seed on the same logits gives the same tokens. Left out: drawn at random and reported in the summary. */
+  seed: z.int().optional(),
+  /** Reports the log-probability of each sampled token. */
+  logprobs: z.boolean().default(false),
+  /** Also reports this many most likely tokens, at most 20. Needs `logprobs`. */
+  top_logprobs: z.int().min(0).max(20).default(0),
+})
+
+/** What a caller may pass: every field optional. */
+export type SamplingOptions = z.input<typeof SamplingParamsSchema>
+
+/** Checked and completed. */
+export type SamplingParams = z.output<typeof SamplingParamsSchema>
+
+const EXPECTED: Record<keyof SamplingParams, string> = {
+  temperature: "a number from 0 to 2",
+  top_k: "a whole number, 0 or more",
+  top_p: "a number from 0 to 1",
+  min_p: "a number from 0 to 1",
+  repetition_penalty: "a number above 0, at most 10",
+  repetition_context_size: "a whole number, 1 or more",
+  frequency_penalty: "a number from -2 to 2",
+  presence_penalty: "a number from -2 to 2",
+  logit_bias: "an object of token ids with a bias from -100 to 100 each",
+  seed: `a whole number between -${Number.MAX_SAFE_INTEGER} and ${Number.MAX_SAFE_INTEGER}`,
+  logprobs: "true or false",
+  top_logprobs: "a whole number from 0 to 20",
+}
+
+/**
+ * Checks sampling options and fills in defaults.
+ *
+ * @param vocab_size ids in `logit_bias` must lie below it
+ * @throws {ParameterError} naming the field, the range and what was found
+ */
+export function parseSamplingParams(
+  options: SamplingOptions = {},
+  vocab_size = Number.POSITIVE_INFINITY,
+): SamplingParams {
+  const result = SamplingParamsSchema.safeParse(options)
+  if (!result.success) throw parameterError(result.error.issues[0], options)
+  const params = result.data
+  if (params.top_logprobs > 0 && !params.logprobs) {
+    throw new ParameterError("top_logprobs", "logprobs: true beside it", params.top_logprobs)
+  }
+  for (const id of Object.keys(params.logit_bias)) {
+    if (Number(id) >= vocab_size)
+      throw new ParameterError(`logit_bias.${id}`, `a token id below ${vocab_size}`, Number(id))
+  }
+  return params
+}
+
+function parameterError(issue: z.core.$ZodIssue, options: unknown): ParameterError {
+  if (issue.code === "unrecognized_keys") {
+    return new ParameterError(issue.keys[0], `one of ${Object.keys(EXPECTED).join(", ")}`, "an unknown parameter")
+  }
+  const path = issue.path.map(String)
+  let found: unknown = options
+  for (const key of path) found = typeof found === "object" && found !== null ? Reflect.get(found, key) : undefined
+  const expected = EXPECTED[path[0] as keyof SamplingParams] ?? "an object of sampling parameters"
+  return new ParameterError(path.join(".") || "sampling", expected, found)
+}

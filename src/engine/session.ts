@@ -1,0 +1,83 @@
+import { ContextLengthError, ParameterError } from "./errors.js"
+import type { ForwardOptions, ModelRunner } from "./model_runner.js"
+
+/**
+ * A runner and the tokens in its caches. The next prompt, usually the conversation so far and one more message, runs only
+ * from where it differs.
+ */
+export class Session {
+  private cached: Uint32Array
+  private busy = false
+
+  constructor(readonly runner: ModelRunner) {
+    this.cached = new Uint32Array(runner.max_context)
+  }
+
+  /** The tokens in the caches. */
+  get tokens(): Uint32Array {
+    return this.cached.subarray(0, this.runner.length)
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.runner.reset()
+  }
+
+  /**
+   * Brings the caches to `prompt`, reusing the longest common prefix, and returns the logits after its last token.
+   *
+   * @throws {ContextLengthError} when no room is left for an answer
+   * @throws {ParameterError} when the prompt is empty or holds an id outside the vocabulary
+   */
+  async prefill(
+    prompt: ArrayLike<number>,
+    options: ForwardOptions = {},
+  ): Promise<{ logits: Float32Array; cached_tokens: number }> {
+    const { runner } = this
+    this.check(prompt)
+    // The last token always runs: its logits are the result.
+    const common = Math.min(commonPrefix(this.tokens, prompt), prompt.length - 1)
+    const cached_tokens = common < runner.length ? runner.trim(common) : common
+    return { logits: await this.append(Uint32Array.from(prompt).subarray(cached_tokens), options), cached_tokens }
+  }
+
+  /** Runs tokens after those in the caches and returns the logits after the last one, valid until the next call. */
+  async append(tokens: Uint32Array, options: ForwardOptions = {}): Promise<Float32Array> {
+    options.signal?.throwIfAborted()
+    // Written first: after a failure part of a prompt may be in the caches, and `length` says how much.
+    this.cached.set(tokens, this.runner.length)
+    return this.runner.forward(tokens, options)
+  }
+
+  /** Keeps a second generation out while one runs: their tokens would mix in the caches. Release with the result. */
+  acquire(): () => void {
+    if (this.busy) {
+      throw new Error(
+        "this session is generating already: finish or stop that iteration first, or open a second session",
+      )
+    }
+    this.busy = true
+    return () => {
+      this.busy = false
+    }
+  }
+
+  private check(prompt: ArrayLike<number>): void {
+    const { vocab_size, max_context } = this.runner
+    if (prompt.length === 0) throw new ParameterError("prompt", "at least one token", "none")
+    // One more for the first token of the answer.
+    if (prompt.length >= max_context) throw new ContextLengthError(prompt.length + 1, max_context)
+    for (let i = 0; i < prompt.length; i++) {
+      const token = prompt[i]
+      if (!(Number.isInteger(token) && token >= 0 && token < vocab_size)) {
+        throw new ParameterError(`prompt.${i}`, `a token id from 0 to ${vocab_size - 1}`, token)
+      }
+    }
+  }
+}
+
+function commonPrefix(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let n = 0
+  while (n < a.length && n < b.length && a[n] === b[n]) n++
+  return n
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest"
+import type { Backend } from "../backends/backend.js"
+import { ReferenceBackend } from "../backends/reference/backend.js"
+import { Runner, type RunnerOptions } from "../engine/runner.js"
+import { argmaxDisagreements, type Expected, fixtures, openFixture, relativeError } from "./fixtures.test.helper.js"
+import type { GptOss } from "./gpt_oss.js"
+
+async function logitsOf(model: GptOss, backend: Backend, tokens: Uint32Array, options?: RunnerOptions) {
+  const runner = new Runner(model, backend, options)
+  const rows: Float32Array[] = []
+  for await (const chunk of runner.logits(tokens)) rows.push(chunk.slice())
+  runner.dispose()
+  return Float32Array.from(rows.flatMap((row) => [...row]))
+}
+
+async function greedy(model: GptOss, backend: Backend, { tokens, greedy_tokens }: Expected) {
+  const runner = new Runner(model, backend)
+  const found: number[] = []
+  for (let next = tokens; found.length < greedy_tokens.length; next = Uint32Array.of(found[found.length - 1])) {
+    const logits = await runner.forward(next)
+    found.push(logits.indexOf(Math.max(...logits)))
+  }
+  runner.dispose()
+  return found
+}
+
+/** Holds a backend's logits against transformers (and mlx-lm) on fixtures of some layouts. */
+function holdsAgainstTruth(createBackend: () => Backend, layouts: string[], tolerance: number) {
+  it.each(fixtures(...layouts))("%s, %s: logits and greedy tokens", async (shape, layout) => {
+    const backend = createBackend()
+    const { checkpoint, model, expected } = await openFixture(shape, layout)
+    const { vocab_size } = model.config
+    const logits = await logitsOf(model, backend, expected.tokens)
+    for (const truth of [expected.logits, expected.mlx_logits ?? expected.logits]) {
+      expect(logits).toHaveLength(truth.length)
+      expect(relativeError(logits, truth)).toBeLessThan(tolerance)
+      const scale = Math.max(...truth.map(Math.abs))
+      expect(argmaxDisagreements(logits, truth, vocab_size, tolerance * scale)).toEqual([])
+    }
+    expect(await greedy(model, backend, expected)).toEqual([...expected.greedy_tokens])
+    await backend.close()
+    await checkpoint.close()
+  })
+}
+
+describe("gpt-oss on the reference backend, against transformers and mlx-lm", () => {
+  holdsAgainstTruth(() => new ReferenceBackend(), ["hf", "hf-mxfp4", "mlx-q8"], 1e-4)
+
+  it("computes the same however the prompt is cut, and without the passes", async () => {
+    const { checkpoint, model, expected } = await openFixture("three-of-ten", "mlx-q8")
+    const backend = new ReferenceBackend()
+    const whole = await logitsOf(model, backend, expected.tokens)
+    for (const options of [{ prefill_chunk: 7 }, { prefill_chunk: 1 }, { optimise: false }]) {
+      expect(relativeError(await logitsOf(model, backend, expected.tokens, options), whole)).toBeLessThan(1e-6)
+    }
+    await checkpoint.close()
+  })
+})
