@@ -16,17 +16,7 @@
 
 export { BackendError } from "./backends/backend.js"
 export { CheckpointError } from "./checkpoint/errors.js"
-export type {
-  AssistantMessage,
-  ChatDelta,
-  ChatEvent,
-  ChatMessage,
-  ChatOptions,
-  ChatSummary,
-  ReasoningEffort,
-  Tool,
-  ToolCall,
-} from "./engine/chat.js"
+export type { ChatEvent, ChatOptions, ChatSummary } from "./engine/chat.js"
 export { ContextLengthError, LogitsError, ParameterError } from "./engine/errors.js"
 export type { GenerateOptions, SummaryResult, TokenResult } from "./engine/generate.js"
 export type { GenerationSummary } from "./engine/generation.js"
@@ -38,3 +28,5 @@ export type { TokenLogprob } from "./engine/sampling/logprobs.js"
 export type { SamplingOptions, SamplingParams } from "./engine/sampling/params.js"
 export type { Sampled } from "./engine/sampling/sampler.js"
 export type { FinishReason } from "./engine/stop.js"
+export type { AssistantMessage, ChatDelta, ChatMessage, ReasoningEffort, Tool, ToolCall } from "./text/messages.js"
+export { TokenizerError } from "./text/tokenizer.js"

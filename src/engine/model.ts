@@ -1,16 +1,13 @@
-import { type ChatEvent, type ChatFormat, type ChatMessage, type ChatOptions, chat } from "./chat.js"
-import { type GenerateOptions, generate, type SummaryResult, type TokenDecoder, type TokenResult } from "./generate.js"
+import type { ChatFormat, ChatMessage } from "../text/messages.js"
+import type { TokenDecoder, Tokenizer } from "../text/tokenizer.js"
+import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
+import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
 import type { StopTokens } from "./generation.js"
 import type { ModelRunner } from "./model_runner.js"
 import { Session } from "./session.js"
 
 /** What the engine needs of a tokenizer. */
-export interface TextCodec {
-  /** Plain text to token ids; text that spells a special token stays text. */
-  encode(text: string): ArrayLike<number>
-  /** A decoder for one stream of tokens. */
-  decoder(): TokenDecoder
-}
+export type TextCodec = Pick<Tokenizer, "encode" | "decoder">
 
 /** What is known of a loaded model. */
 export interface ModelInfo {

@@ -4,6 +4,7 @@ import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { weightBytesPerToken } from "../models/gpt_oss_footprint.js"
 import { loadGptOss } from "../models/load.js"
+import { loadLanguage } from "./language.js"
 import { LanguageModel } from "./model.js"
 import { type BackendOptions, openBackend } from "./node_backend.js"
 import { Runner } from "./runner.js"
@@ -30,6 +31,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   }
   try {
     const model = loadGptOss(checkpoint)
+    const language = await loadLanguage(checkpoint.directory)
     const runner = new Runner(model, backend, { max_context: options.max_context })
     await runner.prepare({ onProgress: options.onProgress, signal: options.signal })
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
@@ -43,7 +45,11 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
         weight_bytes_per_token: weightBytesPerToken(model.config, sizes),
       },
       runner,
-      stopTokens: new Map(model.config.eos_token_ids.map((id) => [id, "stop" as const])),
+      language,
+      stopTokens: new Map([
+        ...model.config.eos_token_ids.map((id) => [id, "stop"] as const),
+        ...(language?.stopTokens ?? []),
+      ]),
       close,
     })
   } catch (error) {

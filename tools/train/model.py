@@ -254,7 +254,7 @@ def rounded(model):
   return state
 
 
-def save(model, folder, shards=2):
+def save(model, folder, shards=3):
   """bf16 weights in a few safetensors files: what export.py rounds, exactly, since both roundings start from bf16."""
   from safetensors.torch import save_file
 
