@@ -1,4 +1,5 @@
 import type { MemorySpace, Storage } from "../tensor/storage.js"
+import type { KernelKind } from "./ops.js"
 import type { Program } from "./program.js"
 
 /** The values a caller may feed to an input: its dtype must match the array type. */
@@ -14,6 +15,8 @@ export interface LoadOptions {
 /** One way to run Programs: `reference`, `cpu` or `webgpu`. Also the memory its buffers live in. */
 export interface Backend extends MemorySpace {
   readonly name: string
+  /** The relative error ||a - b|| / ||b|| that a kernel's float result may have against exact arithmetic. */
+  tolerance(kind: KernelKind): number
   /**
    * Copies each storage that is not yet here, straight into its destination.
    * @throws BackendError when the memory does not suffice.

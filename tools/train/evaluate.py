@@ -125,7 +125,7 @@ def items_of(task, count, seed):
   return items
 
 
-def evaluate(model, tokenizer, items=500, seed=7, batch=256, limit=320, tasks=None, log=print):
+def evaluate(model, tokenizer, items=500, seed=7, batch=512, limit=320, tasks=None, log=print):
   """{task: {"right", "of", "wrong": a few failures}}."""
   stops = {tokenizer.token_to_id(t) for t in ("<|return|>", "<|call|>")}
   results = {}
@@ -154,7 +154,7 @@ def main():
   parser.add_argument("--tokenizer", type=Path, required=True)
   parser.add_argument("--items", type=int, default=500)
   parser.add_argument("--seed", type=int, default=7)
-  parser.add_argument("--batch", type=int, default=256)
+  parser.add_argument("--batch", type=int, default=512)
   parser.add_argument("--tasks", nargs="*", choices=list(TASKS))
   parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
   parser.add_argument("--out", type=Path)

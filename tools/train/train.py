@@ -76,7 +76,7 @@ def main():
   parser.add_argument("--minutes", type=float, help="or for as many as fit, by the speed of the first ones")
   parser.add_argument("--batch", type=int, default=48)
   parser.add_argument("--length", type=int, default=1024)
-  parser.add_argument("--lr", type=float, default=3e-3)
+  parser.add_argument("--lr", type=float, default=2e-3)
   parser.add_argument("--weight-decay", type=float, default=0.05)
   parser.add_argument("--balance", type=float, default=0.01)
   parser.add_argument("--seed", type=int, default=17)

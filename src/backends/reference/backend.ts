@@ -17,6 +17,11 @@ interface HostReplica extends Replica {
 export class ReferenceBackend implements Backend {
   readonly name = "reference"
 
+  /** Sums are float64, results rounded to float32 once. */
+  tolerance(): number {
+    return 1e-6
+  }
+
   async makeResident(storages: Iterable<Storage>, { onProgress, signal }: LoadOptions = {}): Promise<void> {
     const missing = [...new Set(storages)].filter((storage) => !storage.replicaIn(this))
     const total = missing.reduce((sum, { byteLength }) => sum + byteLength, 0)
