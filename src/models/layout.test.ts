@@ -86,6 +86,12 @@ describe("gptOssLayout", () => {
     expect(layout["model.layers.0.self_attn.q_proj.weight"]).toEqual(["bfloat16", [256, 96]])
     expect(layout["model.layers.0.self_attn.o_proj.weight"]).toEqual(["uint32", [96, 64]])
     expect(layout["model.layers.0.mlp.experts.up_proj.weight"]).toEqual(["uint32", [6, 128, 12]])
+    const everywhere = gptOssLayout(parseGptOssConfig(config), "mlx", () => ({
+      mode: "affine",
+      bits: 4,
+      group_size: 64,
+    }))
+    expect(byName(everywhere)["model.layers.0.self_attn.q_proj.weight"]).toEqual(["bfloat16", [256, 96]])
   })
 })
 
