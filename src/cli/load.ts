@@ -1,5 +1,5 @@
 import type { LanguageModel } from "../engine/model.js"
-import { loadModel } from "../node_model.js"
+import { loadModel } from "../engine/node_model.js"
 import type { ModelFlags } from "./options.js"
 import { formatBytes } from "./ui/format.js"
 import { Progress } from "./ui/progress.js"

@@ -13,6 +13,9 @@ const TALK = "Talk to a model:"
 const STUDY = "Study a model:"
 const MEASURE = "Make and measure:"
 
+/** The options that the first screen explains; the others stand in `generate --help`. */
+const SHOWN = ["model", "device", "maxTokens", "temperature", "seed", "system", "reasoning", "json", "version"]
+
 /** The whole command line. */
 export function createProgram(version: string): Command {
   const program = withChatOptions(withSamplingOptions(withModelOptions(new Command("minerva"))))
@@ -37,10 +40,12 @@ Examples:
   minerva synth --preset gpt-oss-20b --out /tmp/20b      random weights in the published layout, to measure with
   minerva bench decode -m /tmp/20b                       tokens per second, and how near the memory's limit
 
-minerva COMMAND --help says more. Answers go to standard output, reasoning and progress to standard error.
+minerva COMMAND --help says more; all options of generate work here too.
+Answers go to standard output, reasoning and progress to standard error.
 MINERVA_DEBUG=1 prints the stack of an error.`,
     )
     .action((question: string | undefined, flags: DefaultFlags) => defaultAction(question, flags))
+  for (const option of program.options) if (!SHOWN.includes(option.attributeName())) option.hideHelp()
   add(program, TALK, generateCommand, chatCommand)
   add(program, STUDY, inspectCommand, logitsCommand, perplexityCommand)
   add(program, MEASURE, synthCommand, benchCommand)

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
-import { type ChatDelta, type ChatEvent, type ChatFormat, type ChatMessage, type ChatOptions, chat } from "./chat.js"
+import type { ChatDelta, ChatFormat, ChatMessage } from "../text/messages.js"
+import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
 import type { ForwardOptions, ModelRunner } from "./model_runner.js"
 import { Session } from "./session.js"
 import type { FinishReason } from "./stop.js"

@@ -1,15 +1,8 @@
+import type { TokenDecoder } from "../text/tokenizer.js"
 import { Generation, type GenerationOptions, type GenerationSummary, type StopTokens } from "./generation.js"
 import type { Sampled } from "./sampling/sampler.js"
 import type { Session } from "./session.js"
 import { parseStop, StopStrings } from "./stop.js"
-
-/** Turns tokens into text as they come: the bytes of one character may be spread over several tokens. */
-export interface TokenDecoder {
-  /** Returns the text that is complete with this token, possibly none. */
-  push(token: number): string
-  /** Returns what is left, with U+FFFD for an unfinished character. */
-  end(): string
-}
 
 export interface GenerateOptions extends GenerationOptions {
   /** Text that ends the generation and is not part of it: one string or up to 16. */

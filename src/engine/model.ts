@@ -1,16 +1,13 @@
-import { type ChatEvent, type ChatFormat, type ChatMessage, type ChatOptions, chat } from "./chat.js"
-import { type GenerateOptions, generate, type SummaryResult, type TokenDecoder, type TokenResult } from "./generate.js"
+import type { ChatFormat, ChatMessage } from "../text/messages.js"
+import type { TokenDecoder, Tokenizer } from "../text/tokenizer.js"
+import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
+import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
 import type { StopTokens } from "./generation.js"
 import type { ModelRunner } from "./model_runner.js"
 import { Session } from "./session.js"
 
 /** What the engine needs of a tokenizer. */
-export interface TextCodec {
-  /** Plain text to token ids; text that spells a special token stays text. */
-  encode(text: string): ArrayLike<number>
-  /** A decoder for one stream of tokens. */
-  decoder(): TokenDecoder
-}
+export type TextCodec = Pick<Tokenizer, "encode" | "decoder">
 
 /** What is known of a loaded model. */
 export interface ModelInfo {
@@ -31,8 +28,8 @@ export interface ModelInfo {
 export interface ModelParts {
   readonly info: ModelInfo
   readonly runner: ModelRunner
-  readonly text: TextCodec
-  readonly format: ChatFormat
+  /** Missing where the folder has no tokenizer: such a model takes token ids alone. */
+  readonly language?: { readonly text: TextCodec; readonly format: ChatFormat }
   /** Token ids that end a turn. */
   readonly stopTokens: StopTokens
   close(): Promise<void>
@@ -50,14 +47,17 @@ export interface ModelParts {
 export class LanguageModel {
   readonly info: ModelInfo
   readonly runner: ModelRunner
-  readonly text: TextCodec
   readonly session: Session
 
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info
     this.runner = parts.runner
-    this.text = parts.text
     this.session = new Session(parts.runner)
+  }
+
+  /** The tokenizer. @throws {Error} when the model came without one */
+  get text(): TextCodec {
+    return this.language.text
   }
 
   /**
@@ -71,16 +71,25 @@ export class LanguageModel {
     options?: GenerateOptions,
   ): AsyncGenerator<TokenResult | SummaryResult, void, undefined> {
     const tokens = typeof prompt === "string" ? this.text.encode(prompt) : prompt
-    return generate(this.session, tokens, this.text.decoder(), this.parts.stopTokens, options)
+    const decoder = this.parts.language?.text.decoder() ?? NO_TEXT
+    return generate(this.session, tokens, decoder, this.parts.stopTokens, options)
   }
 
   /** Answers a conversation: the pieces of the answer as they come and, last, the summary with the whole. Throws as `generate`. */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
-    return chat(this.session, messages, this.parts.format, this.parts.stopTokens, options)
+    return chat(this.session, messages, this.language.format, this.parts.stopTokens, options)
   }
 
   /** Frees memory and threads. */
   close(): Promise<void> {
     return this.parts.close()
   }
+
+  private get language(): { readonly text: TextCodec; readonly format: ChatFormat } {
+    if (this.parts.language) return this.parts.language
+    throw new Error(`${this.info.name} has no tokenizer.json: add the model's, or pass token ids`)
+  }
 }
+
+/** For models without a tokenizer. */
+const NO_TEXT: TokenDecoder = { push: () => "", end: () => "" }

@@ -1,7 +1,7 @@
 import * as mx from "../array/mx.js"
 import type { MxArray } from "../array/mx_array.js"
 import type { CompiledFunction, InputSpecs } from "../array/transforms.js"
-import type { Backend } from "../backends/backend.js"
+import type { Backend, LoadOptions } from "../backends/backend.js"
 import type { Appendable, LayerCache } from "../cache/layer_cache.js"
 import { ContextLengthError } from "./errors.js"
 import type { ForwardOptions, ModelRunner } from "./model_runner.js"
@@ -57,6 +57,11 @@ export class Runner implements ModelRunner {
     this.max_context = Math.min(options.max_context ?? Number.POSITIVE_INFINITY, model.config.max_position_embeddings)
     this.chunk = options.prefill_chunk ?? 256
     this.caches = model.makeCaches(this.max_context, this.chunk)
+  }
+
+  /** Compiles the decoding step, which makes the weights resident: else the first token does it. */
+  async prepare(options: LoadOptions = {}): Promise<void> {
+    await this.step(1, "last", options)
   }
 
   /** Tokens in the caches. */
@@ -129,9 +134,9 @@ export class Runner implements ModelRunner {
   }
 
   /** The compiled step for that many rows, from the most recently used ones or new. */
-  private async step(rows: number, wanted: Wanted): Promise<Step> {
+  private async step(rows: number, wanted: Wanted, options?: LoadOptions): Promise<Step> {
     const key = `${rows} ${wanted}`
-    const step = this.steps.get(key) ?? (await this.compileStep(rows, wanted))
+    const step = this.steps.get(key) ?? (await this.compileStep(rows, wanted, options))
     this.steps.delete(key)
     this.steps.set(key, step)
     const [oldest] = this.steps
@@ -142,7 +147,7 @@ export class Runner implements ModelRunner {
     return step
   }
 
-  private async compileStep(rows: number, wanted: Wanted): Promise<Step> {
+  private async compileStep(rows: number, wanted: Wanted, options?: LoadOptions): Promise<Step> {
     const tokens = { shape: [rows], dtype: "uint32" } as const
     const program = await mx.compile<StepInputs>(
       { ids: tokens, positions: tokens },
@@ -158,7 +163,7 @@ export class Runner implements ModelRunner {
         const logits = this.model.forward(ids, positions, caches, wanted === "all" ? 0 : rows - 1)
         return { outputs: wanted === "none" ? [] : [logits], effects }
       },
-      { device: this.backend, optimise: this.options.optimise },
+      { ...options, device: this.backend, optimise: this.options.optimise },
     )
     return { program, positions: new Uint32Array(rows) }
   }

@@ -1,31 +1,6 @@
 import type { GptOssConfig } from "./config.js"
 import { GptOss } from "./gpt_oss.js"
 
-/** Parameters in all, and those one token uses: all but the input embedding and the experts not chosen. */
-export interface ParameterCount {
-  readonly total: number
-  readonly active: number
-}
-
-/** Counted as in OpenAI's model card (arXiv 2508.10925, table 1): biases, norms and sinks included. */
-export function countParameters(config: GptOssConfig): ParameterCount {
-  const { hidden_size: H, intermediate_size: I, vocab_size, head_dim, num_local_experts, num_experts_per_tok } = config
-  const queries = config.num_attention_heads * head_dim
-  const keys = config.num_key_value_heads * head_dim
-  const biases = config.attention_bias ? queries + 2 * keys + H : 0
-  const attention = H * (queries + 2 * keys) + queries * H + biases + config.num_attention_heads
-  const router = H * num_local_experts + num_local_experts
-  const expert = 3 * H * I + 2 * I + H
-  const layer = attention + router + 2 * H
-  const layers = config.layer_types.length
-  const head = vocab_size * H
-  const embeddings = config.tie_word_embeddings ? head : 2 * head
-  return {
-    total: embeddings + layers * (layer + num_local_experts * expert) + H,
-    active: head + layers * (layer + num_experts_per_tok * expert) + H,
-  }
-}
-
 /**
  * Bytes of weights that decoding one token reads: every tensor once, of the experts only the chosen share, of an untied
  * embedding nothing worth counting.

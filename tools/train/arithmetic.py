@@ -192,13 +192,13 @@ def calculation(rng, held_out, effort, world, operation=None, digits=None):
   digits = min(digits, 3) if operation in "×÷" else digits
   a, b = draw(rng, held_out, operation, digits, mixed)
   if operation == "×" and not mixed and digits == 2 and not held_out and rng.random() < 0.25:
-    b = rng.randint(11, 99)
+    b, mixed = rng.randint(11, 99), True
     if is_held_out(sum_key("×", a, b)):
       return calculation(rng, held_out, effort, world)
   result = worked(operation, a, b)[2]
   name = {"+": "sum", "-": "difference", "×": "product", "÷": "quotient"}[operation]
   question = rng.choice(ASK[operation]).format(a=a, b=b)
-  return reply(f"{name}{digits}", question, thought_of(operation, a, b, effort), f"{a} {operation} {b} = {result}.")
+  return reply(name + ("_mixed" if mixed else str(digits)), question, thought_of(operation, a, b, effort), f"{a} {operation} {b} = {result}.")
 
 
 STORIES = {

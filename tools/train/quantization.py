@@ -6,21 +6,20 @@ Both are checked bit for bit against mx.dequantize(mx.quantize(w)) by `python qu
 import torch
 
 E2M1 = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-# Midpoints between neighbours; a tie goes to the neighbour with the even code.
+# Midpoints between neighbours; a tie goes to the smaller one.
 MIDPOINTS = (0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0)
 
 
 def mxfp4(weight, group_size=32):
-  """Round to e2m1 values under one power-of-two scale per group of the last axis, as mx.quantize(mode="mxfp4") does."""
-  groups = weight.float().unflatten(-1, (-1, group_size))
+  """Round to e2m1 values under one power-of-two scale per group of the last axis, as mx.quantize(mode="mxfp4") does on bf16 weights."""
+  groups = weight.bfloat16().float().unflatten(-1, (-1, group_size))
   peak = groups.abs().amax(-1, keepdim=True)
   exponent = torch.ceil(torch.log2(torch.clamp(peak / 6.0, min=2.0**-127))).clamp(-127, 127)
   scale = torch.exp2(exponent)
   magnitude = (groups / scale).abs()
   value = torch.zeros_like(magnitude)
   for code, midpoint in enumerate(MIDPOINTS):
-    above = magnitude >= midpoint if code % 2 else magnitude > midpoint
-    value = torch.where(above, E2M1[code + 1], value)
+    value = torch.where(magnitude > midpoint, E2M1[code + 1], value)
   return (value * groups.sign() * scale).flatten(-2)
 
 

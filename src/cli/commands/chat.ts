@@ -1,7 +1,7 @@
 import { createInterface, type Interface } from "node:readline"
 import { Command } from "commander"
-import type { ChatMessage } from "../../engine/chat.js"
 import type { LanguageModel } from "../../engine/model.js"
+import type { ChatMessage } from "../../text/messages.js"
 import { withModel } from "../load.js"
 import {
   type ChatFlags,
@@ -87,22 +87,25 @@ class Conversation {
     this.flags = flags
   }
 
-  /** Asks and streams the answer; both become part of the conversation unless the answer was stopped or failed. */
+  /** Asks and streams the answer. Of an answer that is stopped the conversation keeps what was said until then. */
   async say(content: string): Promise<void> {
     const view = new AnswerView()
     this.answering = new AbortController()
     const { signal } = this.answering
     const messages: ChatMessage[] = [...this.messages, { role: "user", content }]
+    let said = ""
     try {
       const options = { ...samplingOptions(this.flags), ...chatOptions(this.flags), signal }
       for await (const event of this.model.chat(messages, options)) {
         if (event.type === "summary") this.messages = [...messages, event.message]
         else view.show(event)
+        if (event.type === "content") said += event.text
       }
     } catch (error) {
       view.finish()
-      if (signal.aborted) printNote("(stopped; the question and this answer are forgotten)")
-      else reportError(error)
+      if (!signal.aborted) return void reportError(error)
+      this.messages = [...messages, { role: "assistant", content: said }]
+      printNote("(stopped)")
     } finally {
       view.finish()
       this.answering = undefined

@@ -3,7 +3,7 @@ import { Command } from "commander"
 import { perplexity } from "../../engine/perplexity.js"
 import { withModel, withProgress } from "../load.js"
 import { type ModelFlags, wholeNumber, withModelOptions } from "../options.js"
-import { formatDuration, formatTable } from "../ui/format.js"
+import { formatDuration, formatFacts } from "../ui/format.js"
 import { printJson, printLine } from "../ui/output.js"
 
 interface Flags extends ModelFlags {
@@ -15,7 +15,12 @@ interface Flags extends ModelFlags {
 export const perplexityCommand = withModelOptions(new Command("perplexity"))
   .description("how well a model predicts a text: lower is better")
   .requiredOption("-f, --file <text>", "a UTF-8 text file")
-  .option("--window <tokens>", "the text is cut into windows of this many tokens, which do not overlap", wholeNumber(2), 2048)
+  .option(
+    "--window <tokens>",
+    "the text is cut into windows of this many tokens, which do not overlap",
+    wholeNumber(2),
+    2048,
+  )
   .option("--json", "print one JSON document")
   .action(async (flags: Flags) => {
     const bytes = await readFile(flags.file)
@@ -33,11 +38,20 @@ export const perplexityCommand = withModelOptions(new Command("perplexity"))
       const bits_per_byte = (result.nll * result.scored_tokens) / Math.LN2 / bytes.byteLength
       const { name, backend } = model.info
       if (flags.json) {
-        printJson({ model: name, backend, file: flags.file, tokens: tokens.length, window, ...result, bits_per_byte, elapsed_ms })
+        printJson({
+          model: name,
+          backend,
+          file: flags.file,
+          tokens: tokens.length,
+          window,
+          ...result,
+          bits_per_byte,
+          elapsed_ms,
+        })
         return
       }
       printLine(
-        formatTable([
+        formatFacts([
           ["perplexity", result.perplexity.toFixed(4)],
           ["nats per token", result.nll.toFixed(4)],
           ["bits per byte", bits_per_byte.toFixed(4)],

@@ -12,20 +12,31 @@ export function formatCount(count: number): string {
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`
-  return `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`
+  const seconds = Math.round(ms / 1000)
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }
 
-/** Columns as wide as their widest cell; numbers to the right. */
-export function formatTable(rows: readonly (readonly (string | number)[])[], header?: readonly string[]): string {
-  const all = header ? [header, ...rows] : rows
-  const widths = (all[0] ?? []).map((_, column) => Math.max(...all.map((row) => String(row[column]).length)))
-  const rightAligned = widths.map((_, column) => rows.every((row) => /^[\d.,%x -]*\d/.test(String(row[column]))))
+/** `name  value` lines. */
+export function formatFacts(facts: readonly (readonly [string, string | number])[]): string {
+  return alignColumns(facts, [])
+}
+
+const QUANTITY = /^[\d.,]+( [kMGT]?B)?$/
+
+/** A header and rows, columns as wide as their widest cell; columns of quantities stand to the right. */
+export function formatTable(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const toRight = header.map((_, column) => rows.every((row) => QUANTITY.test(String(row[column]))))
+  return alignColumns([header, ...rows], toRight)
+}
+
+function alignColumns(rows: readonly (readonly (string | number)[])[], toRight: readonly boolean[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => String(row[column]).length)))
   const line = (row: readonly (string | number)[]) =>
     row
-      .map((cell, i) => (rightAligned[i] ? String(cell).padStart(widths[i]) : String(cell).padEnd(widths[i])))
+      .map((cell, i) => (toRight[i] ? String(cell).padStart(widths[i]) : String(cell).padEnd(widths[i])))
       .join("  ")
       .trimEnd()
-  return all.map(line).join("\n")
+  return rows.map(line).join("\n")
 }
 
 function scale(value: number, units: readonly string[], gap: string): string {

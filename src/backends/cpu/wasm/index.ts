@@ -1,0 +1,1 @@
+export { embedding, gather_matmul, gather_swiglu, matmul } from "./matmul"

@@ -1,0 +1,92 @@
+/** `a * b + c`; one rounding where the build has relaxed SIMD and the processor has FMA, else two. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c)
+  else return f32x4.add(f32x4.mul(a, b), c)
+}
+
+/** Looks up 16 indices below 16. */
+// @ts-ignore: decorator
+@inline
+export function lookup16(table: v128, indices: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(table, indices)
+  else return i8x16.swizzle(table, indices)
+}
+
+/** `(v0 + v1) + (v2 + v3)`: the order of `sum4`, so that a row's result does not depend on the tile it was in. */
+// @ts-ignore: decorator
+@inline
+export function sum(v: v128): f32 {
+  return (
+    f32x4.extract_lane(v, 0) + f32x4.extract_lane(v, 1) + (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3))
+  )
+}
+
+/** The sums of four vectors, in order. */
+// @ts-ignore: decorator
+@inline
+export function sum4(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab01 = f32x4.add(v128.shuffle<f32>(a, b, 0, 2, 4, 6), v128.shuffle<f32>(a, b, 1, 3, 5, 7))
+  const cd01 = f32x4.add(v128.shuffle<f32>(c, d, 0, 2, 4, 6), v128.shuffle<f32>(c, d, 1, 3, 5, 7))
+  return f32x4.add(v128.shuffle<f32>(ab01, cd01, 0, 2, 4, 6), v128.shuffle<f32>(ab01, cd01, 1, 3, 5, 7))
+}
+
+// @ts-ignore: decorator
+@inline
+export function max(v: v128): f32 {
+  const half = f32x4.max(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1))
+  return f32x4.extract_lane(f32x4.max(half, v128.shuffle<f32>(half, half, 1, 0, 3, 2)), 0)
+}
+
+/** Lanes below `count` all ones, the others zero. */
+// @ts-ignore: decorator
+@inline
+export function firstLanes(count: i32): v128 {
+  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(count))
+}
+
+/** Four float16 in the low halves of the lanes to float32. */
+// @ts-ignore: decorator
+@inline
+export function fromFloat16(bits: v128): v128 {
+  const magnitude = i32x4.shl(v128.and(bits, i32x4.splat(0x7fff)), 13)
+  const sign = i32x4.shl(v128.and(bits, i32x4.splat(0x8000)), 16)
+  // The exponent fields differ by 112; the product is exact and also normalises subnormals.
+  const finite = f32x4.mul(magnitude, f32x4.splat(reinterpret<f32>(0x77800000)))
+  const special = v128.or(magnitude, i32x4.splat(0x7f800000))
+  return v128.or(sign, v128.bitselect(special, finite, i32x4.ge_s(magnitude, i32x4.splat(0x0f800000))))
+}
+
+/**
+ * e^x. Reduction by ln 2 in two parts and a degree 6 polynomial (Cephes expf's range; coefficients 1/n!), within 2 units
+ * in the last place; 0 below -87.3, infinity above 88.7, NaN for NaN.
+ */
+// @ts-ignore: decorator
+@inline
+export function exp(x: v128): v128 {
+  const clamped = f32x4.min(f32x4.max(x, f32x4.splat(-88)), f32x4.splat(89))
+  const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(1.4426950408889634)))
+  let r = f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(0.693359375)))
+  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440054690583e-4)))
+  let p = madd(r, f32x4.splat(1.0 / 5040), f32x4.splat(1.0 / 720))
+  p = madd(p, r, f32x4.splat(1.0 / 120))
+  p = madd(p, r, f32x4.splat(1.0 / 24))
+  p = madd(p, r, f32x4.splat(1.0 / 6))
+  p = madd(p, r, f32x4.splat(0.5))
+  p = f32x4.add(madd(f32x4.mul(r, r), p, r), f32x4.splat(1))
+  // 2^n in two factors: n = 128 has no float of its own, and n = -127 is subnormal.
+  const k = i32x4.trunc_sat_f32x4_s(n)
+  const half = i32x4.shr_s(k, 1)
+  const low = i32x4.shl(i32x4.add(half, i32x4.splat(127)), 23)
+  const high = i32x4.shl(i32x4.add(i32x4.sub(k, half), i32x4.splat(127)), 23)
+  const value = f32x4.mul(f32x4.mul(p, low), high)
+  return v128.andnot(v128.or(value, f32x4.ne(x, x)), f32x4.lt(x, f32x4.splat(-87.33654)))
+}
+
+/** 1 / (1 + e^-x). */
+// @ts-ignore: decorator
+@inline
+export function sigmoid(x: v128): v128 {
+  return f32x4.div(f32x4.splat(1), f32x4.add(f32x4.splat(1), exp(f32x4.neg(x))))
+}

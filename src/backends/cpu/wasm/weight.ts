@@ -1,0 +1,182 @@
+import { firstLanes, fromFloat16, lookup16, madd } from "./simd"
+
+/** Codes shared with weight_block.ts. */
+export const FLOAT32: u32 = 0
+export const BFLOAT16: u32 = 1
+export const FLOAT16: u32 = 2
+
+export const DENSE: u32 = 0
+export const AFFINE: u32 = 1
+export const MXFP4: u32 = 2
+export const MXFP8: u32 = 3
+export const NVFP4: u32 = 4
+
+/** A matmul weight `[experts, rows, K]` as stored: where its parts are and how far apart rows and experts lie, in bytes. */
+@unmanaged
+export class Weight {
+  mode: u32
+  bits: u32
+  group: u32
+  K: u32
+  data: usize
+  dataRow: usize
+  dataExpert: usize
+  /** The float type of dense data, or of affine scales and biases. */
+  floats: u32
+  scales: usize
+  scalesRow: usize
+  scalesExpert: usize
+  biases: usize
+  biasesRow: usize
+  biasesExpert: usize
+  biasesFloats: u32
+  /** Zero when there is none. */
+  bias: usize
+  biasRow: usize
+  biasExpert: usize
+  biasFloats: u32
+}
+
+/** Four consecutive floats. Reads whole vectors: up to 15 bytes after the last float wanted. */
+// @ts-ignore: decorator
+@inline
+export function loadFloats(at: usize, type: u32, index: usize): v128 {
+  if (type == BFLOAT16) return i32x4.shl(v128.load16x4_u(at + (index << 1)), 16)
+  if (type == FLOAT16) return fromFloat16(v128.load16x4_u(at + (index << 1)))
+  return v128.load(at + (index << 2))
+}
+
+// @ts-ignore: decorator
+@inline
+export function loadFloat(at: usize, type: u32): f32 {
+  if (type == BFLOAT16) return reinterpret<f32>(<u32>load<u16>(at) << 16)
+  if (type == FLOAT16) return f32x4.extract_lane(fromFloat16(i32x4.splat(load<u16>(at))), 0)
+  return load<f32>(at)
+}
+
+/** E8M0: 2^(bits - 127), of which the lowest is subnormal; 255 is NaN (OCP Microscaling Formats 1.0, 5.4.1). */
+// @ts-ignore: decorator
+@inline
+export function fromE8M0(bits: v128): v128 {
+  const normal = i32x4.shl(bits, 23)
+  const lowest = v128.and(i32x4.eq(bits, i32x4.splat(0)), i32x4.splat(0x400000))
+  const nan = v128.and(i32x4.eq(bits, i32x4.splat(255)), i32x4.splat(0x400000))
+  return v128.or(normal, v128.or(lowest, nan))
+}
+
+/** Four consecutive scale bytes, zero-extended to 32 bits. */
+// @ts-ignore: decorator
+@inline
+export function loadBytes4(at: usize): v128 {
+  return i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(at)))
+}
+
+/** E4M3 without infinity: subnormals are normalised by the product; 0x7f is NaN. */
+// @ts-ignore: decorator
+@inline
+export function fromE4M3(bits: v128): v128 {
+  const magnitude = v128.and(bits, i32x4.splat(0x7f))
+  const sign = i32x4.shl(v128.and(bits, i32x4.splat(0x80)), 24)
+  const value = f32x4.mul(i32x4.shl(magnitude, 20), f32x4.splat(reinterpret<f32>(0x7b800000)))
+  const nan = v128.and(i32x4.eq(magnitude, i32x4.splat(0x7f)), i32x4.splat(0x7fc00000))
+  return v128.or(sign, v128.or(value, nan))
+}
+
+/** Twice the sixteen E2M1 values, as signed bytes. */
+// @ts-ignore: decorator
+@inline
+export function e2m1Doubled(): v128 {
+  return i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
+}
+
+/** Four scales of a row from group `index` on, as float32. */
+// @ts-ignore: decorator
+@inline
+export function loadScales(w: Weight, at: usize, index: u32): v128 {
+  if (w.mode == AFFINE) return loadFloats(at, w.floats, index)
+  const bytes = loadBytes4(at + index)
+  return w.mode == NVFP4 ? fromE4M3(bytes) : fromE8M0(bytes)
+}
+
+/** One output's bias, zero if there is none. */
+// @ts-ignore: decorator
+@inline
+export function outputBias(w: Weight, expert: u32, n: u32): f32 {
+  if (w.bias == 0) return 0
+  return loadFloat(w.bias + expert * w.biasExpert + n * w.biasRow, w.biasFloats)
+}
+
+/** Decodes one row to float32: `fl(fl(q * scale) + bias)` for affine, `element * scale` for the others. */
+export function decodeRow(w: Weight, expert: u32, n: u32, out: usize): void {
+  const data = w.data + expert * w.dataExpert + n * w.dataRow
+  const K = w.K
+  if (w.mode == DENSE) {
+    const whole = K & ~3
+    for (let k: u32 = 0; k < whole; k += 4) v128.store(out + (k << 2), loadFloats(data, w.floats, k))
+    for (let k = whole; k < K; k++) store<f32>(out + (k << 2), loadFloat(data + (k << (w.floats == FLOAT32 ? 2 : 1)), w.floats))
+    return
+  }
+  const scales = w.scales + expert * w.scalesExpert + n * w.scalesRow
+  const biases = w.biases + expert * w.biasesExpert + n * w.biasesRow
+  const group = w.group
+  const groups = K / group
+  for (let g: u32 = 0; g < groups; g++) {
+    const scale = v128.shuffle<f32>(loadScales(w, scales, g), f32x4.splat(0), 0, 0, 0, 0)
+    const from = g * group
+    if (w.mode == AFFINE) {
+      const bias = f32x4.splat(loadFloat(biases + (g << (w.biasesFloats == FLOAT32 ? 2 : 1)), w.biasesFloats))
+      if (w.bits == 8) decodeBytes(data + from, group, scale, bias, out + (from << 2))
+      else decodeBits(data, w.bits, from, group, scale, bias, out)
+    } else if (w.mode == MXFP8) {
+      for (let k = from; k < from + group; k += 4) {
+        v128.store(out + (k << 2), f32x4.mul(fromE4M3(loadBytes4(data + k)), scale))
+      }
+    } else {
+      decodeE2M1(data + (from >> 1), group, f32x4.mul(scale, f32x4.splat(0.5)), out + (from << 2))
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function decodeBytes(data: usize, count: u32, scale: v128, bias: v128, out: usize): void {
+  for (let k: u32 = 0; k < count; k += 4) {
+    const q = f32x4.convert_i32x4_s(loadBytes4(data + k))
+    v128.store(out + (k << 2), f32x4.add(f32x4.mul(q, scale), bias))
+  }
+}
+
+/** Elements of any width lie in a little-endian bit stream, element 0 lowest. A group of 32 starts on a byte. */
+function decodeBits(data: usize, bits: u32, from: u32, count: u32, scale: v128, bias: v128, out: usize): void {
+  const s = f32x4.extract_lane(scale, 0)
+  const b = f32x4.extract_lane(bias, 0)
+  const mask = (1 << bits) - 1
+  for (let k = from; k < from + count; k++) {
+    const bit = k * bits
+    const at = data + (bit >> 3)
+    // An element of 3 or 6 bits may reach into the next byte, which then belongs to the row.
+    const low = <u32>load<u8>(at)
+    const word = (bit & 7) + bits > 8 ? low | ((<u32>load<u8>(at, 1)) << 8) : low
+    store<f32>(out + (k << 2), <f32>((word >> (bit & 7)) & mask) * s + b)
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function decodeE2M1(data: usize, count: u32, halfScale: v128, out: usize): void {
+  const table = e2m1Doubled()
+  for (let k: u32 = 0; k < count; k += 16) {
+    const packed = v128.load64_zero(data + (k >> 1))
+    const low = v128.and(packed, i8x16.splat(15))
+    const high = v128.and(i16x8.shr_u(packed, 4), i8x16.splat(15))
+    const codes = v128.shuffle<i8>(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+    const values = lookup16(table, codes)
+    const first = i16x8.extend_low_i8x16_s(values)
+    const second = i16x8.extend_high_i8x16_s(values)
+    const to = out + (k << 2)
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(first)), halfScale))
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(first)), halfScale), 16)
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(second)), halfScale), 32)
+    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(second)), halfScale), 48)
+  }
+}

@@ -1,0 +1,84 @@
+import { openCheckpoint } from "../checkpoint/checkpoint.js"
+import { nodeDirectory } from "../checkpoint/node_directory.js"
+import { loadModel } from "../engine/node_model.js"
+import { median } from "./median.js"
+
+/** Read at once: enough for several reads to be in flight. */
+const READ_BYTES = 64 << 20
+
+export interface LoadBenchOptions {
+  readonly model: string
+  readonly device: "auto" | "cpu" | "reference"
+  readonly threads?: number
+  readonly runs: number
+}
+
+export interface LoadBench {
+  readonly backend: string
+  readonly files: number
+  readonly tensors: number
+  readonly bytes: number
+  /** Config, index and headers read and checked, every tensor addressable. Median. */
+  readonly open_ms: number
+  /** Reading the same files from beginning to end and dropping the bytes. Median. */
+  readonly read_ms: number
+  /** Opening and bringing every weight to the backend. Median. */
+  readonly load_ms: number
+  /** `load_ms / read_ms`: 1 is as fast as reading. */
+  readonly load_to_read: number
+}
+
+/** Times opening, plainly reading and fully loading a checkpoint, in turn. One untimed reading first fills the page cache. */
+export async function benchLoad({ model, device, threads, runs }: LoadBenchOptions): Promise<LoadBench> {
+  const checkpoint = await openCheckpoint(nodeDirectory(model))
+  const files = [...new Set([...checkpoint.tensors.values()].map(({ file }) => file))]
+  const { byteLength: bytes, tensors } = checkpoint
+  await checkpoint.close()
+  const buffer = new Uint8Array(READ_BYTES)
+  await readFiles(model, files, buffer)
+  const times = { open: [] as number[], read: [] as number[], load: [] as number[] }
+  let backend = ""
+  for (let run = 0; run < runs; run++) {
+    const open = await timed(() => openCheckpoint(nodeDirectory(model)))
+    await open.value.close()
+    const read = await timed(() => readFiles(model, files, buffer))
+    const load = await timed(() => loadModel(model, { device, threads }))
+    backend = load.value.info.backend
+    await load.value.close()
+    times.open.push(open.ms)
+    times.read.push(read.ms)
+    times.load.push(load.ms)
+  }
+  const [open_ms, read_ms, load_ms] = [times.open, times.read, times.load].map(median)
+  return {
+    backend,
+    files: files.length,
+    tensors: tensors.size,
+    bytes,
+    open_ms,
+    read_ms,
+    load_ms,
+    load_to_read: load_ms / read_ms,
+  }
+}
+
+/** Reads through a reused buffer: what a program that only read would take. */
+async function readFiles(folder: string, files: readonly string[], buffer: Uint8Array): Promise<void> {
+  const directory = nodeDirectory(folder)
+  for (const file of files) {
+    const source = await directory.open(file)
+    try {
+      for (let at = 0; at < source.size; at += buffer.byteLength) {
+        await source.read(at, buffer.subarray(0, Math.min(buffer.byteLength, source.size - at)))
+      }
+    } finally {
+      await source.close()
+    }
+  }
+}
+
+async function timed<T>(run: () => Promise<T>): Promise<{ value: T; ms: number }> {
+  const start = performance.now()
+  const value = await run()
+  return { value, ms: performance.now() - start }
+}

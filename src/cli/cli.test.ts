@@ -1,0 +1,120 @@
+import { spawnSync } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { afterAll, describe, expect, it } from "vitest"
+import { openCheckpoint } from "../checkpoint/checkpoint.js"
+import { nodeDirectory } from "../checkpoint/node_directory.js"
+import { readHeader } from "../checkpoint/safetensors.js"
+import { openFixture, relativeError } from "../models/fixtures.test.helper.js"
+
+const main = fileURLToPath(new URL("./main.js", import.meta.url))
+const fixture = fileURLToPath(new URL("../../src/models/fixtures/three-of-ten/hf", import.meta.url))
+const scratch = mkdtempSync(join(tmpdir(), "minerva-cli-"))
+
+afterAll(() => rmSync(scratch, { recursive: true }))
+
+function minerva(args: string[], { input = "", env = {} }: { input?: string; env?: Record<string, string> } = {}) {
+  const result = spawnSync(process.execPath, [main, ...args], {
+    input,
+    encoding: "utf8",
+    env: { ...process.env, MINERVA_DEBUG: "", NO_COLOR: "1", ...env },
+  })
+  return { code: result.status, out: result.stdout, err: result.stderr }
+}
+
+const json = (args: string[]) => {
+  const { code, out, err } = minerva([...args, "--json"])
+  expect(err).toBe("")
+  expect(code).toBe(0)
+  return JSON.parse(out)
+}
+
+async function readF32(folder: string, file: string, name: string): Promise<Float32Array> {
+  const source = await nodeDirectory(folder).open(file)
+  const entry = (await readHeader(source)).tensors.get(name)
+  if (!entry) throw new Error(`no ${name}`)
+  const values = new Float32Array(entry.byteLength / 4)
+  await source.read(entry.offset, new Uint8Array(values.buffer))
+  await source.close()
+  return values
+}
+
+describe("help", () => {
+  it("lists every command on the first screen", () => {
+    const { code, out } = minerva(["--help"])
+    expect(code).toBe(0)
+    for (const command of ["generate", "chat", "inspect", "logits", "perplexity", "synth", "bench"]) {
+      expect(out).toMatch(new RegExp(`^  ${command}\\b`, "m"))
+    }
+  })
+})
+
+describe("errors are one line", () => {
+  it.each([
+    [2, ["generate", "hi", "--device", "toaster"], "Allowed choices are"],
+    [2, ["generate", "hi", "--max-tokens", "0"], "whole number, 1 or more"],
+    [2, ["inspect", "--nonsense"], "unknown option"],
+    [2, ["synth", "--out", join(scratch, "none")], "--preset"],
+    [2, ["logits", "--tokens", "1,x", "--out", "x"], "token ids such as"],
+    [1, ["inspect", join(scratch, "nothing here")], "config.json"],
+    [1, ["generate", "hi", "--model", fixture, "--temperature", "3"], "tokenizer.json"],
+    [1, ["logits", "--model", fixture, "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
+  ])("exit code %i: minerva %j", (expected, args, text) => {
+    const { code, out, err } = minerva(args)
+    expect(code).toBe(expected)
+    expect(out).toBe("")
+    expect(err).toMatch(/^error: [^\n]+\n$/)
+    expect(err).toContain(text)
+  })
+
+  it("has the stack with MINERVA_DEBUG=1", () => {
+    const { err } = minerva(["inspect", scratch], { env: { MINERVA_DEBUG: "1" } })
+    expect(err).toMatch(/\n {4}at /)
+  })
+})
+
+describe("reports", () => {
+  it("synth writes what inspect describes, the same again for the same seed", async () => {
+    const [a, b] = ["a", "b"].map((name) => join(scratch, name))
+    const written = json(["synth", "--preset", "tiny", "--seed", "3", "--out", a])
+    json(["synth", "--preset", "tiny", "--seed", "3", "--out", b])
+    const report = json(["inspect", a])
+    expect(report.tensors).toHaveLength(written.tensors)
+    expect(report.memory.weight_bytes).toBe(written.bytes)
+    expect(report).toEqual({ ...json(["inspect", b]), model: "a" })
+    expect(report.parameters.active).toBeLessThan(report.parameters.total)
+    const text = minerva(["inspect", a]).out
+    expect(text).toContain("mxfp4 4-bit, groups of 32")
+    expect(text).toContain("2 x model.layers.*.self_attn.sinks")
+  })
+
+  it("logits are those of transformers", async () => {
+    const { checkpoint, expected } = await openFixture("three-of-ten", "hf")
+    await checkpoint.close()
+    const out = join(scratch, "logits.safetensors")
+    const report = json([
+      "logits",
+      "-m",
+      fixture,
+      "-d",
+      "reference",
+      "--tokens",
+      expected.tokens.join(","),
+      "--out",
+      out,
+    ])
+    const found = await readF32(scratch, "logits.safetensors", "logits")
+    expect(report.shape).toEqual([expected.tokens.length, 97])
+    expect(found).toHaveLength(expected.logits.length)
+    expect(relativeError(found, expected.logits)).toBeLessThan(1e-4)
+  })
+
+  it("bench load counts what the checkpoint holds", async () => {
+    const checkpoint = await openCheckpoint(nodeDirectory(fixture))
+    const report = json(["bench", "load", "-m", fixture, "-d", "reference", "--runs", "1"])
+    expect(report).toMatchObject({ tensors: checkpoint.tensors.size, bytes: checkpoint.byteLength, files: 1 })
+    await checkpoint.close()
+  })
+})

@@ -1,0 +1,132 @@
+import { basename, resolve } from "node:path"
+import { Command } from "commander"
+import { type Checkpoint, openCheckpoint, type TensorInfo } from "../../checkpoint/checkpoint.js"
+import { nodeDirectory } from "../../checkpoint/node_directory.js"
+import { type QuantizationConfig, readQuantizationConfig } from "../../checkpoint/quantization_config.js"
+import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
+import { kvCacheBytes, weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
+import { countParameters } from "../../models/layout.js"
+import { formatShape } from "../../tensor/shape.js"
+import { EMBEDDED_MODEL } from "../options.js"
+import { formatBytes, formatCount, formatFacts, formatTable } from "../ui/format.js"
+import { colors, printJson, printLine } from "../ui/output.js"
+
+const CONTEXTS = [1024, 4096, 16384, 65536, 131072]
+
+interface Flags {
+  readonly tensors?: boolean
+  readonly json?: boolean
+}
+
+export const inspectCommand = new Command("inspect")
+  .description("what is in a checkpoint: config, parameters, tensors, and the memory it needs")
+  .argument("[model]", "folder with config.json and safetensors", EMBEDDED_MODEL)
+  .option("--tensors", "list every tensor instead of one line per kind")
+  .option("--json", "print one JSON document, with every tensor")
+  .action(async (path: string, flags: Flags) => {
+    const checkpoint = await openCheckpoint(nodeDirectory(path))
+    try {
+      const report = inspect(basename(resolve(path)), checkpoint)
+      if (flags.json) printJson(report)
+      else print(report, Boolean(flags.tensors))
+    } finally {
+      await checkpoint.close()
+    }
+  })
+
+type Report = ReturnType<typeof inspect>
+
+function inspect(model: string, checkpoint: Checkpoint) {
+  const config = parseGptOssConfig(checkpoint.config)
+  const quantization = readQuantizationConfig(checkpoint.config)
+  const infos = [...checkpoint.tensors.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
+  const sizes = infos.map(({ name, byteLength }) => [name, byteLength] as const)
+  return {
+    model,
+    model_type: config.model_type,
+    format: quantization.format ?? "unquantized",
+    config,
+    parameters: countParameters(config),
+    files: new Set(infos.map(({ file }) => file)).size,
+    memory: {
+      weight_bytes: checkpoint.byteLength,
+      weight_bytes_per_token: Math.round(weightBytesPerToken(config, sizes)),
+      kv_cache_bytes: contexts(config).map((context) => ({ context, bytes: kvCacheBytes(config, context) })),
+    },
+    tensors: infos.map((info) => ({
+      name: info.name,
+      dtype: info.dtype,
+      shape: info.shape,
+      bytes: info.byteLength,
+      quantization: quantizationLabel(info, checkpoint, quantization),
+      file: info.file,
+    })),
+  }
+}
+
+/** The usual lengths below the model's own, and that. */
+function contexts({ max_position_embeddings }: GptOssConfig): number[] {
+  return [...CONTEXTS.filter((context) => context < max_position_embeddings), max_position_embeddings]
+}
+
+/** `affine 8-bit, groups of 64` for packed weights, null for what is stored as it is. */
+function quantizationLabel({ name }: TensorInfo, { tensors }: Checkpoint, config: QuantizationConfig): string | null {
+  const path = /^(.*)\.weight$/.exec(name)?.[1]
+  const isPacked = name.endsWith("_blocks") || (path !== undefined && tensors.has(`${path}.scales`))
+  if (!isPacked) return null
+  const quantization = config.quantizationOf(path ?? name.replace(/_blocks$/, ""))
+  return quantization && `${quantization.mode} ${quantization.bits}-bit, groups of ${quantization.group_size}`
+}
+
+function print(report: Report, everyTensor: boolean): void {
+  const { bold } = colors(process.stdout)
+  const { config, parameters, memory } = report
+  const sliding = config.layer_types.filter((type) => type === "sliding_attention").length
+  const { num_attention_heads, num_key_value_heads, head_dim, rope_scaling } = config
+  printLine(bold(`${report.model} (${report.model_type}, ${report.format})`))
+  printLine(
+    formatFacts([
+      ["layers", `${config.num_hidden_layers}, of which ${sliding} see a window of ${config.sliding_window} tokens`],
+      ["hidden size", `${config.hidden_size}, experts ${config.intermediate_size}`],
+      ["attention", `${num_attention_heads} heads of ${head_dim}, ${num_key_value_heads} of keys and values`],
+      ["experts", `${config.num_local_experts}, ${config.num_experts_per_tok} per token`],
+      ["vocabulary", `${config.vocab_size} tokens`],
+      ["context", `${config.max_position_embeddings} tokens${rope_scaling ? ` (YaRN x${rope_scaling.factor})` : ""}`],
+      ["parameters", `${formatCount(parameters.total)}, active per token ${formatCount(parameters.active)}`],
+    ]),
+  )
+  printLine(`\n${bold("memory")}`)
+  printLine(
+    formatFacts([
+      [`weights, ${report.files} file${report.files === 1 ? "" : "s"}`, formatBytes(memory.weight_bytes)],
+      ["weights read per token", formatBytes(memory.weight_bytes_per_token)],
+      ...memory.kv_cache_bytes.map(
+        ({ context, bytes }) => [`KV cache at ${context} tokens`, formatBytes(bytes)] as const,
+      ),
+    ]),
+  )
+  printLine(`\n${bold(`${report.tensors.length} tensors`)}`)
+  const rows: string[][] = everyTensor
+    ? report.tensors.map((t) => [t.name, t.dtype, formatShape(t.shape), formatBytes(t.bytes), t.quantization ?? ""])
+    : kinds(report.tensors)
+  const header = [everyTensor ? "tensor" : "tensor, * for each layer", "dtype", "shape", "bytes", "quantization"]
+  printLine(formatTable(header, rows))
+}
+
+/** One row for the tensors that differ only in their layer. */
+function kinds(tensors: Report["tensors"]): string[][] {
+  const groups = new Map<string, { first: Report["tensors"][number]; count: number; bytes: number; label: string }>()
+  for (const tensor of tensors) {
+    const label = tensor.name.replace(/\.\d+\./g, ".*.")
+    const key = JSON.stringify([label, tensor.dtype, tensor.shape, tensor.quantization])
+    const group = groups.get(key) ?? { first: tensor, count: 0, bytes: 0, label }
+    groups.set(key, { ...group, count: group.count + 1, bytes: group.bytes + tensor.bytes })
+  }
+  return [...groups.values()].map(({ first, count, bytes, label }) => [
+    count > 1 ? `${count} x ${label}` : label,
+    first.dtype,
+    formatShape(first.shape),
+    formatBytes(bytes),
+    first.quantization ?? "",
+  ])
+}

@@ -1,0 +1,69 @@
+import { readFile } from "node:fs/promises"
+import { Command, Option } from "commander"
+import { nodeDirectory } from "../../checkpoint/node_directory.js"
+import { writeNodeDirectory } from "../../checkpoint/node_writable_directory.js"
+import type { QuantizationFormat } from "../../checkpoint/quantization_config.js"
+import { type ConfigJson, PRESETS, type PresetName } from "../../models/presets.js"
+import { type SynthSummary, synthesize } from "../../models/synth.js"
+import { withProgress } from "../load.js"
+import { wholeNumber } from "../options.js"
+import { UsageError } from "../ui/errors.js"
+import { formatBytes, formatDuration } from "../ui/format.js"
+import { printJson, printLine } from "../ui/output.js"
+
+interface Flags {
+  readonly preset?: PresetName
+  readonly config?: string
+  readonly format: QuantizationFormat
+  readonly layers?: number
+  readonly seed: number
+  readonly shards?: number
+  readonly tokenizer?: string
+  readonly out: string
+  readonly json?: boolean
+}
+
+export const synthCommand = new Command("synth")
+  .description("write a checkpoint of random weights in the published layout, to measure without a download")
+  .addOption(new Option("-p, --preset <name>", "which model's shape").choices(Object.keys(PRESETS)))
+  .addOption(new Option("-c, --config <file>", "a config.json of your own instead").conflicts("preset"))
+  .addOption(new Option("--format <layout>", "whose names and files").choices(["mlx", "hf"]).default("mlx"))
+  .option("--layers <n>", "keep only the first n layers", wholeNumber(1))
+  .option("-s, --seed <n>", "the same seed writes the same bytes", wholeNumber(0), 0)
+  .option("--shards <n>", "number of files (default: as published)", wholeNumber(1))
+  .option("--tokenizer <dir>", "a model folder to copy the tokenizer from")
+  .requiredOption("-o, --out <dir>", "folder to write; must be new or empty")
+  .option("--json", "print one JSON document")
+  .addHelpText("after", "\nExample:\n  minerva synth --preset gpt-oss-20b --layers 6 --out /tmp/gpt-oss-6-layers")
+  .action(async (flags: Flags) => {
+    const { out, format, layers, seed, shards } = flags
+    const config = flags.preset ?? (flags.config && (await readConfig(flags.config)))
+    if (!config) throw new UsageError(`give --preset (${Object.keys(PRESETS).join(", ")}) or --config`)
+    const tokenizer = flags.tokenizer === undefined ? undefined : nodeDirectory(flags.tokenizer)
+    const start = performance.now()
+    let summary: SynthSummary | undefined
+    await withProgress(
+      "writing",
+      (onProgress) =>
+        writeNodeDirectory(out, async (directory) => {
+          summary = await synthesize(directory, { config, format, layers, seed, shards, tokenizer, onProgress })
+        }),
+      (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
+    )
+    const elapsed_ms = performance.now() - start
+    if (flags.json) printJson({ out, format, seed, ...summary, elapsed_ms })
+    else if (summary) {
+      const { tensors, bytes, files } = summary
+      const size = `${tensors} tensors, ${formatBytes(bytes)} in ${files.length} file${files.length === 1 ? "" : "s"}`
+      printLine(`${out}: ${size}, in ${formatDuration(elapsed_ms)}`)
+    }
+  })
+
+async function readConfig(path: string): Promise<ConfigJson> {
+  const text = await readFile(path, "utf8")
+  try {
+    return JSON.parse(text) as ConfigJson
+  } catch (cause) {
+    throw new Error(`${path}: not valid JSON (${(cause as Error).message})`, { cause })
+  }
+}

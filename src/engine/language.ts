@@ -1,0 +1,59 @@
+import { z } from "zod"
+import { type Directory, readJson } from "../checkpoint/byte_source.js"
+import { CheckpointError } from "../checkpoint/errors.js"
+import { GPT_OSS_SETTINGS, type HarmonySettings, harmonyFormat } from "../text/harmony_chat.js"
+import { harmonyTokens } from "../text/harmony_render.js"
+import type { ChatFormat } from "../text/messages.js"
+import { Tokenizer, TokenizerError } from "../text/tokenizer.js"
+import type { StopTokens } from "./generation.js"
+
+/** How a model reads and writes. */
+export interface Language {
+  readonly text: Tokenizer
+  readonly format: ChatFormat
+  /** Harmony's ends of a turn. */
+  readonly stopTokens: StopTokens
+}
+
+const settingsSchema = z.looseObject({ model_identity: z.string(), knowledge_cutoff: z.string().optional() })
+
+/**
+ * Reads a model folder's tokenizer.json, and from tokenizer_config.json what the model is told of itself
+ * (`model_identity`, `knowledge_cutoff`); gpt-oss's own where that says nothing.
+ *
+ * @returns undefined when there is no tokenizer.json: such a model takes token ids alone
+ * @throws TokenizerError for one that cannot be used
+ */
+export async function loadLanguage(directory: Directory): Promise<Language | undefined> {
+  const json = await readOptional(directory, "tokenizer.json")
+  if (json === undefined) return undefined
+  const text = new Tokenizer(json)
+  const tokens = harmonyTokens(text)
+  const settings = readSettings(await readOptional(directory, "tokenizer_config.json"))
+  return {
+    text,
+    format: harmonyFormat(text, settings),
+    stopTokens: new Map([
+      [tokens.return, "stop"],
+      [tokens.call, "tool_calls"],
+    ]),
+  }
+}
+
+function readSettings(config: unknown): HarmonySettings {
+  if (typeof config !== "object" || config === null || !("model_identity" in config)) return GPT_OSS_SETTINGS
+  const parsed = settingsSchema.safeParse(config)
+  if (parsed.success)
+    return { model_identity: parsed.data.model_identity, knowledge_cutoff: parsed.data.knowledge_cutoff }
+  const { path, message } = parsed.error.issues[0]
+  throw new TokenizerError(`tokenizer_config.json, field "${path.join(".")}": ${message}`)
+}
+
+async function readOptional(directory: Directory, name: string): Promise<unknown> {
+  try {
+    return await readJson(directory, name)
+  } catch (error) {
+    if (error instanceof CheckpointError && error.code === "file_missing") return undefined
+    throw error
+  }
+}

@@ -1,0 +1,59 @@
+import { basename, resolve } from "node:path"
+import type { LoadOptions } from "../backends/backend.js"
+import { openCheckpoint } from "../checkpoint/checkpoint.js"
+import { nodeDirectory } from "../checkpoint/node_directory.js"
+import { weightBytesPerToken } from "../models/gpt_oss_footprint.js"
+import { loadGptOss } from "../models/load.js"
+import { loadLanguage } from "./language.js"
+import { LanguageModel } from "./model.js"
+import { type BackendOptions, openBackend } from "./node_backend.js"
+import { Runner } from "./runner.js"
+
+export interface LoadModelOptions extends BackendOptions, LoadOptions {
+  /** Longest conversation in tokens, prompt and answer; the model's own limit by default. */
+  readonly max_context?: number
+}
+
+/**
+ * Loads a model from a folder with config.json, tokenizer.json and safetensors, in MLX's or Hugging Face's layout.
+ *
+ *     const model = await loadModel("models/minerva-tiny")
+ *
+ * @throws {CheckpointError} for a folder that is incomplete, damaged or not supported; {@link BackendError} when memory is short
+ */
+export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
+  const start = performance.now()
+  const checkpoint = await openCheckpoint(nodeDirectory(path))
+  const backend = await openBackend(options)
+  const close = async () => {
+    await backend.close()
+    await checkpoint.close()
+  }
+  try {
+    const model = loadGptOss(checkpoint)
+    const language = await loadLanguage(checkpoint.directory)
+    const runner = new Runner(model, backend, { max_context: options.max_context })
+    await runner.prepare({ onProgress: options.onProgress, signal: options.signal })
+    const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
+    return new LanguageModel({
+      info: {
+        name: basename(resolve(path)),
+        model_type: model.config.model_type,
+        backend: backend.name,
+        load_ms: performance.now() - start,
+        weight_bytes: checkpoint.byteLength,
+        weight_bytes_per_token: weightBytesPerToken(model.config, sizes),
+      },
+      runner,
+      language,
+      stopTokens: new Map([
+        ...model.config.eos_token_ids.map((id) => [id, "stop"] as const),
+        ...(language?.stopTokens ?? []),
+      ]),
+      close,
+    })
+  } catch (error) {
+    await close()
+    throw error
+  }
+}

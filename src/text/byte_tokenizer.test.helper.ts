@@ -1,0 +1,48 @@
+import { Tokenizer } from "./tokenizer.js"
+
+/** o200k_harmony's special tokens (openai/harmony, docs/format.md), in an order of our own. */
+const SPECIAL = ["startoftext", "endoftext", "return", "constrain", "channel", "start", "end", "message", "call"]
+
+/** GPT-2's spelling of a byte, written down independently of the tokenizer's. */
+function spelled(byte: number): string {
+  const printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174
+  if (printable) return String.fromCodePoint(byte)
+  const before = Array.from({ length: byte }, (_, b) => b).filter(
+    (b) => !((b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174),
+  )
+  return String.fromCodePoint(256 + before.length)
+}
+
+/** tokenizer.json of a byte-level BPE with one merge ("he") and harmony's special tokens after the bytes. */
+export function byteTokenizerJson() {
+  const vocab = Object.fromEntries(Array.from({ length: 256 }, (_, byte) => [spelled(byte), byte]))
+  const added = SPECIAL.map((name, i) => ({
+    id: 300 + i,
+    content: `<|${name}|>`,
+    special: true,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+  }))
+  return {
+    version: "1.0",
+    added_tokens: added,
+    normalizer: null,
+    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+    post_processor: null,
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: { type: "BPE", dropout: null, unk_token: null, vocab: { ...vocab, he: 256 }, merges: [["h", "e"]] },
+  }
+}
+
+export function byteTokenizer(): Tokenizer {
+  return new Tokenizer(byteTokenizerJson())
+}
+
+/** Token ids of text in which special tokens are meant as such. */
+export function encodeHarmony(tokenizer: Tokenizer, text: string): number[] {
+  return text
+    .split(/(<\|[a-z]+\|>)/)
+    .flatMap((piece) => (/^<\|[a-z]+\|>$/.test(piece) ? [tokenizer.specialToken(piece)] : tokenizer.encode(piece)))
+}

@@ -1,0 +1,105 @@
+import { toolsSection } from "./harmony_tools.js"
+import type { ReasoningEffort, Tool } from "./messages.js"
+import type { Tokenizer } from "./tokenizer.js"
+
+/** One message of a harmony conversation. */
+export interface HarmonyMessage {
+  readonly role: "system" | "developer" | "user" | "assistant" | "tool"
+  /** The author's name; a tool's full name (`functions.get_weather`) stands in place of its role. */
+  readonly name?: string
+  readonly recipient?: string
+  readonly channel?: string
+  /** `json` is written `<|constrain|>json`. */
+  readonly content_type?: string
+  readonly content: string
+}
+
+/** The ids of harmony's formatting tokens, read from the tokenizer. */
+export interface HarmonyTokens {
+  readonly start: number
+  readonly message: number
+  readonly channel: number
+  readonly constrain: number
+  readonly end: number
+  readonly return: number
+  readonly call: number
+}
+
+/** @throws TokenizerError when the tokenizer lacks one of them */
+export function harmonyTokens(tokenizer: Tokenizer): HarmonyTokens {
+  const names = ["start", "message", "channel", "constrain", "end", "return", "call"] as const
+  const entries = names.map((name) => [name, tokenizer.specialToken(`<|${name}|>`)])
+  return Object.fromEntries(entries) as unknown as HarmonyTokens
+}
+
+/** What the system message says. */
+export interface SystemSettings {
+  readonly model_identity?: string
+  /** `2024-06` */
+  readonly knowledge_cutoff?: string
+  /** `2026-11-23` */
+  readonly current_date?: string
+  readonly reasoning_effort?: ReasoningEffort
+}
+
+/** The system message's text (openai/harmony, src/encoding.rs, Render<SystemContent>). */
+export function systemContent(settings: SystemSettings, hasTools: boolean): string {
+  const { model_identity, knowledge_cutoff, current_date, reasoning_effort } = settings
+  const top = [
+    model_identity,
+    knowledge_cutoff && `Knowledge cutoff: ${knowledge_cutoff}`,
+    current_date && `Current date: ${current_date}`,
+  ]
+  const channels = "# Valid channels: analysis, commentary, final. Channel must be included for every message."
+  return [
+    top.filter(Boolean).join("\n"),
+    reasoning_effort && `Reasoning: ${reasoning_effort}`,
+    hasTools ? `${channels}\nCalls to these tools must go to the commentary channel: 'functions'.` : channels,
+  ]
+    .filter(Boolean)
+    .join("\n\n")
+}
+
+/** The developer message's text: instructions, then the functions. */
+export function developerContent(instructions: string | undefined, tools: readonly Tool[]): string {
+  return [instructions ? `# Instructions\n\n${instructions}` : "", tools.length > 0 ? toolsSection(tools) : ""]
+    .filter(Boolean)
+    .join("\n\n")
+}
+
+/**
+ * Token ids of a conversation, ready for the assistant's turn: it ends in `<|start|>assistant`.
+ * The pieces are encoded one by one, as openai/harmony does, so text cannot become a special token.
+ */
+export function renderConversation(
+  messages: readonly HarmonyMessage[],
+  tokenizer: Tokenizer,
+  tokens: HarmonyTokens,
+): number[] {
+  const ids = withoutStaleAnalysis(messages).flatMap((message) => renderMessage(message, tokenizer, tokens))
+  return [...ids, tokens.start, ...tokenizer.encode("assistant")]
+}
+
+function renderMessage(message: HarmonyMessage, tokenizer: Tokenizer, tokens: HarmonyTokens): number[] {
+  const { role, name, recipient, channel, content_type, content } = message
+  const author = role === "tool" ? (name ?? "tool") : name ? `${role}:${name}` : role
+  return [
+    tokens.start,
+    ...tokenizer.encode(author),
+    ...(recipient ? tokenizer.encode(` to=${recipient}`) : []),
+    ...(channel ? [tokens.channel, ...tokenizer.encode(channel)] : []),
+    ...(content_type ? [...tokenizer.encode(" "), tokens.constrain, ...tokenizer.encode(content_type)] : []),
+    tokens.message,
+    ...tokenizer.encode(content),
+    role === "assistant" && recipient ? tokens.call : tokens.end,
+  ]
+}
+
+/**
+ * Drops the analysis of turns that are over: all of it before the last final message. What follows, the reasoning around
+ * tool calls that are still open, stays. (The cookbook's rule; the official renderer drops analysis before the first final only.)
+ */
+export function withoutStaleAnalysis(messages: readonly HarmonyMessage[]): HarmonyMessage[] {
+  const lastFinal = messages.map(({ channel }) => channel).lastIndexOf("final")
+  return messages.filter(({ channel }, i) => channel !== "analysis" || i > lastFinal)
+}

@@ -1,0 +1,61 @@
+/** A call the model asks for; `arguments` is JSON as the model wrote it. */
+export interface ToolCall {
+  readonly name: string
+  readonly arguments: string
+}
+
+/** A function the model may call. */
+export interface Tool {
+  readonly name: string
+  readonly description?: string
+  /** JSON Schema of an object. */
+  readonly parameters?: Readonly<Record<string, unknown>>
+}
+
+/** What an assistant's turn consists of. */
+export interface AssistantMessage {
+  readonly role: "assistant"
+  readonly content: string
+  /** The model's analysis. Rendered again only while a tool call of the same turn is open. */
+  readonly reasoning?: string
+  readonly tool_calls?: readonly ToolCall[]
+}
+
+export type ChatMessage =
+  /** Instructions, both alike: they are joined in the developer message. */
+  | { readonly role: "system" | "developer"; readonly content: string }
+  | { readonly role: "user"; readonly content: string }
+  | AssistantMessage
+  /** The result of a call; `name` is the tool's. */
+  | { readonly role: "tool"; readonly name: string; readonly content: string }
+
+export type ReasoningEffort = "low" | "medium" | "high"
+
+/** What is rendered beside the messages. */
+export interface ConversationOptions {
+  /** The developer's instructions. */
+  readonly instructions?: string
+  readonly reasoning_effort?: ReasoningEffort
+  readonly tools?: readonly Tool[]
+}
+
+/** A piece of the answer. */
+export type ChatDelta =
+  | { readonly type: "reasoning"; readonly text: string }
+  | { readonly type: "content"; readonly text: string }
+  /** Once the model has written it to its end, or was cut off in it. */
+  | ({ readonly type: "tool_call" } & ToolCall)
+
+/** How a family of models writes conversations. */
+export interface ChatFormat {
+  /** Token ids of the conversation and of the beginning of the assistant's turn. */
+  render(messages: readonly ChatMessage[], options: ConversationOptions): ArrayLike<number>
+  /** A parser for one turn of the assistant. */
+  parser(): ChatParser
+}
+
+/** Turns tokens into what they say, whatever the model writes: malformed output gives content, never an error. */
+export interface ChatParser {
+  push(token: number): Iterable<ChatDelta>
+  end(): Iterable<ChatDelta>
+}
