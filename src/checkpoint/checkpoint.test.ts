@@ -138,6 +138,20 @@ describe("a bad folder gets a typed error", () => {
     },
   )
 
+  it("with an index that points outside, even if the directory would follow it", async () => {
+    const careless = folder(index({ a: "../evil.safetensors" }))
+    const opened: string[] = []
+    const directory = {
+      name: "careless",
+      open(name: string) {
+        opened.push(name)
+        return careless.open(name)
+      },
+    }
+    await expect(openCheckpoint(directory)).rejects.toMatchObject({ code: "bad_path" })
+    expect(opened).not.toContain("../evil.safetensors")
+  })
+
   it.each([null, [], 7, {}, { a: 1 }, { a: null }])("with weight_map %j", async (weight_map) => {
     expect(await fault(index(weight_map))).toMatchObject({ code: "bad_index", file: INDEX })
   })

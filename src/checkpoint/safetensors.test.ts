@@ -62,6 +62,11 @@ describe("a good file", () => {
     expect((await read(fileOf('{"__metadata__": null}', 0))).metadata.size).toBe(0)
   })
 
+  it("may name an empty tensor after the one that begins at the same place", async () => {
+    const { tensors } = await read(fileOf(JSON.stringify({ a: f32(0, 4), empty: f32(0, 0) }), 4))
+    expect([...tensors.keys()]).toEqual(["empty", "a"])
+  })
+
   it("may have a header longer than the first read", async () => {
     const text = JSON.stringify({ a: f32(0, 4) }).padEnd(300_000)
     expect((await read(fileOf(text, 4))).tensors.get("a")?.offset).toBe(300_008)

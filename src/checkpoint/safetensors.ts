@@ -114,7 +114,7 @@ function parseHeader(bytes: Uint8Array, { name: file, size }: ByteSource): Safet
   const raw: RawTensor[] = []
   let tensor: string | undefined
   try {
-    const reader = new JsonReader(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes))
+    const reader = new JsonReader(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
     reader.object((name) => {
       tensor = name
       if (name !== "__metadata__") raw.push(readTensor(reader, name, file))

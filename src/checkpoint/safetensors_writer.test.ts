@@ -6,7 +6,7 @@ import { CheckpointError } from "./errors.js"
 import { MemorySource } from "./memory_directory.js"
 import { nodeWritableDirectory, writeNodeDirectory } from "./node_writable_directory.js"
 import { readHeader } from "./safetensors.js"
-import { safetensorsSize, type TensorToWrite, writeSafetensors } from "./safetensors_writer.js"
+import { type TensorToWrite, writeSafetensors } from "./safetensors_writer.js"
 
 const FIXTURE = new URL("../../src/checkpoint/fixtures/every_dtype.safetensors", import.meta.url)
 
@@ -42,7 +42,6 @@ describe("against the safetensors package", () => {
     }))
     await writeSafetensors(nodeWritableDirectory(folder), "copy.safetensors", toWrite, Object.fromEntries(metadata))
     expect(Buffer.compare(await readFile(join(folder, "copy.safetensors")), bytes)).toBe(0)
-    expect(safetensorsSize(toWrite, Object.fromEntries(metadata))).toBe(bytes.length)
   })
 })
 

@@ -61,12 +61,6 @@ export async function writeSafetensors(
   }
 }
 
-/** The file's size to the byte, without writing it. */
-export function safetensorsSize(tensors: readonly TensorToWrite[], metadata: Readonly<Record<string, string>>): number {
-  const { bytes, dataBytes } = makeHeader([...tensors].sort(byAlignmentAndName), metadata, "")
-  return bytes.length + dataBytes
-}
-
 function byAlignmentAndName(a: TensorToWrite, b: TensorToWrite): number {
   const rank = (tensor: TensorToWrite) => ORDER.indexOf(NAMES.get(tensor.dtype)!)
   return rank(a) - rank(b) || compareBytes(a.name, b.name)
@@ -86,7 +80,7 @@ function makeHeader(
   tensors: readonly TensorToWrite[],
   metadata: Readonly<Record<string, string>>,
   file: string,
-): { bytes: Uint8Array; offsets: number[]; dataBytes: number } {
+): { bytes: Uint8Array; offsets: number[] } {
   const entries: string[] = []
   if (Object.keys(metadata).length > 0) entries.push(`"__metadata__":${JSON.stringify(metadata)}`)
   const seen = new Set(["__metadata__"])
@@ -111,7 +105,7 @@ function makeHeader(
   const bytes = new Uint8Array(LENGTH_BYTES + length).fill(0x20)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true)
   bytes.set(text, LENGTH_BYTES)
-  return { bytes, offsets, dataBytes: at }
+  return { bytes, offsets }
 }
 
 function piecesOf(tensors: readonly TensorToWrite[]): { tensor: number; start: number; length: number }[] {

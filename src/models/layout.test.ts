@@ -63,6 +63,14 @@ describe("gptOssLayout", () => {
     expect(new Set(layout.map(({ name }) => name)).size).toBe(tensors)
   })
 
+  it("keeps the types of the layers that remain", () => {
+    const layer_types = ["full_attention", "full_attention", "sliding_attention"]
+    const three = { ...recorded.config, num_hidden_layers: 3, layer_types }
+    expect(publishedConfig(three, "hf", 2).layer_types).toEqual(layer_types.slice(0, 2))
+    expect(publishedConfig(three, "hf").layer_types).toEqual(layer_types)
+    expect(publishedConfig(three, "hf", 4).layer_types).toHaveLength(4)
+  })
+
   it("leaves out a tied head and absent biases", () => {
     const config = { ...recorded.config, tie_word_embeddings: true, attention_bias: false }
     const names = layoutOf(config, "mlx").map(({ name }) => name)
@@ -78,6 +86,12 @@ describe("gptOssLayout", () => {
     expect(layout["model.layers.0.self_attn.q_proj.weight"]).toEqual(["bfloat16", [256, 96]])
     expect(layout["model.layers.0.self_attn.o_proj.weight"]).toEqual(["uint32", [96, 64]])
     expect(layout["model.layers.0.mlp.experts.up_proj.weight"]).toEqual(["uint32", [6, 128, 12]])
+    const everywhere = gptOssLayout(parseGptOssConfig(config), "mlx", () => ({
+      mode: "affine",
+      bits: 4,
+      group_size: 64,
+    }))
+    expect(byName(everywhere)["model.layers.0.self_attn.q_proj.weight"]).toEqual(["bfloat16", [256, 96]])
   })
 })
 

@@ -80,8 +80,8 @@ const HF_MXFP4 = {
  * @throws CheckpointError when the config is not a valid gpt-oss config
  */
 export function publishedConfig(config: ConfigJson, format: QuantizationFormat, layers?: number): ConfigJson {
-  const { quantization: _, quantization_config: __, layer_types, ...rest } = config
-  const cut = layers === undefined ? { ...rest, layer_types } : { ...rest, num_hidden_layers: layers }
+  const { quantization: _, quantization_config: __, ...dense } = config
+  const cut = layers === undefined ? dense : keepLayers(dense, layers)
   const parsed = parseGptOssConfig(cut)
   const complete = { ...cut, layer_types: parsed.layer_types }
   if (format === "hf") return { ...complete, quantization_config: HF_MXFP4 }
@@ -92,6 +92,13 @@ export function publishedConfig(config: ConfigJson, format: QuantizationFormat, 
     quantization[path] = input_dims % 64 === 0 ? { group_size: 64, bits: 8, mode: "affine" } : false
   }
   return { ...complete, quantization, quantization_config: quantization }
+}
+
+/** The first layers keep their types; more layers than there were alternate anew. */
+function keepLayers(config: ConfigJson, layers: number): ConfigJson {
+  const { layer_types } = config
+  const kept = Array.isArray(layer_types) && layers <= layer_types.length ? layer_types.slice(0, layers) : undefined
+  return { ...config, num_hidden_layers: layers, layer_types: kept }
 }
 
 const FLOAT_FIELDS = ["attention_dropout", "beta_fast", "beta_slow", "factor", "swiglu_alpha", "swiglu_limit"]

@@ -41,16 +41,20 @@ export interface SynthSummary {
  * Writes a checkpoint of random weights exactly in the published layout: names, shapes, dtypes, shards, index, config. The
  * weights are scaled so that activations stay of the order of one. For benchmarks without a download.
  *
- * @throws CheckpointError for an invalid config, a tokenizer folder without a tokenizer, or what `directory` throws
+ * @throws CheckpointError for an invalid config, a tokenizer folder without a tokenizer, or what `directory` throws;
+ * RangeError unless `shards` is a positive integer
  */
 export async function synthesize(directory: WritableDirectory, options: SynthOptions): Promise<SynthSummary> {
-  const { format, seed = 0, tokenizer, onProgress } = options
+  const { format, seed = 0, shards: count, tokenizer, onProgress } = options
+  if (count !== undefined && !(Number.isInteger(count) && count > 0)) {
+    throw new RangeError(`shards must be a positive integer, found ${count}`)
+  }
   const preset = typeof options.config === "string" ? PRESETS[options.config] : options.config
   const config = publishedConfig(preset, format, options.layers)
   const { quantizationOf } = readQuantizationConfig(config)
   const layout = gptOssLayout(parseGptOssConfig(config), format, quantizationOf)
   const total = layout.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0)
-  const shards = options.shards ? splitEvenly(layout, options.shards, total) : splitBySize(layout, SHARD_BYTES[format])
+  const shards = count ? splitEvenly(layout, count, total) : splitBySize(layout, SHARD_BYTES[format])
   const files = shards.map((_, i) => shardName(format, i, shards.length))
 
   let done = 0

@@ -58,7 +58,7 @@ describe("quantized rows agree with MLX bit for bit", () => {
           quantization,
           bytes(c.weight).subarray(row * rowBytes, (row + 1) * rowBytes),
           scales.subarray(row * groups, (row + 1) * groups),
-          biases && biases.subarray(row * groups, (row + 1) * groups),
+          biases?.subarray(row * groups, (row + 1) * groups) ?? null,
           out,
         )
         expect([...out]).toEqual([...floats(c.expanded).subarray(row * c.K, (row + 1) * c.K)])
