@@ -18,7 +18,7 @@ for (const { name, features } of VARIANTS) {
     ...["--importMemory", "--noExportMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", "65536"],
     ...["--enable", "simd", "--enable", "threads", ...features],
   ])
-  if (error) {
+  if (error || stderr.toString()) {
     process.stderr.write(stderr.toString())
     process.exit(1)
   }

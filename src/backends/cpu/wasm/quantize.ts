@@ -10,7 +10,7 @@ export class QuantizedRows {
   /** The sum of each group's quantized values, times the scale; laid out as `scales`. */
   sums: usize
   /** Bytes from one row of scales to the next. */
-  stride: usize
+  stride: u32
 }
 
 const LIMIT: f32 = 32767

@@ -19,21 +19,21 @@ export class Weight {
   group: u32
   K: u32
   data: usize
-  dataRow: usize
-  dataExpert: usize
+  dataRow: u32
+  dataExpert: u32
   /** The float type of dense data, or of affine scales and biases. */
   floats: u32
   scales: usize
-  scalesRow: usize
-  scalesExpert: usize
+  scalesRow: u32
+  scalesExpert: u32
   biases: usize
-  biasesRow: usize
-  biasesExpert: usize
+  biasesRow: u32
+  biasesExpert: u32
   biasesFloats: u32
   /** Zero when there is none. */
   bias: usize
-  biasRow: usize
-  biasExpert: usize
+  biasRow: u32
+  biasExpert: u32
   biasFloats: u32
 }
 

@@ -1,0 +1,91 @@
+import type { DType } from "../../tensor/dtype.js"
+import { itemSize } from "../../tensor/dtype.js"
+import type { Quantization } from "../../tensor/quantization.js"
+import { BackendError } from "../backend.js"
+import type { WeightFormat } from "../ops.js"
+import { weightRoles } from "../ops.js"
+import type { Operand } from "../program.js"
+
+/** An operand in the memory that its kernel runs in. */
+export interface Placed extends Operand {
+  /** Byte offset in that memory. */
+  readonly address: number
+}
+
+/** The codes that the kernels know dtypes by: see wasm/weight.ts and wasm/elementwise.ts. */
+const DTYPE_CODES: Partial<Record<DType, number>> = {
+  float32: 0,
+  bfloat16: 1,
+  float16: 2,
+  uint8: 3,
+  bool: 3,
+  int32: 4,
+  uint32: 5,
+}
+
+export function dtypeCode(dtype: DType): number {
+  const code = DTYPE_CODES[dtype]
+  if (code === undefined) throw new BackendError(`the cpu backend does not compute with ${dtype}: cast it elsewhere`)
+  return code
+}
+
+export function floatCode(what: string, { dtype }: Operand): number {
+  const code = dtypeCode(dtype)
+  if (code > 2) throw new BackendError(`${what} must be float32, bfloat16 or float16, found ${dtype}`)
+  return code
+}
+
+const MODE_CODES: Record<Quantization["mode"], number> = { affine: 1, mxfp4: 2, mxfp8: 3, nvfp4: 4 }
+
+export const WEIGHT_WORDS = 19
+
+/** The fields of `Weight` in wasm/weight.ts. `operands` start with the weight's. */
+export function weightDescriptor(format: WeightFormat, operands: readonly Placed[], K: number): Uint32Array {
+  const { quantization } = format
+  const parts = Object.fromEntries(weightRoles(format).map((role, i) => [role, operands[i]]))
+  const { weight, scales, biases, bias } = parts as Record<string, Placed | undefined>
+  const lead = weight!.shape.length - 2
+  const place = (part: Placed | undefined) => {
+    if (!part) return [0, 0, 0]
+    const size = itemSize(part.dtype)
+    return [part.address, part.strides[lead] * size, lead ? part.strides[0] * size : 0]
+  }
+  const floats = quantization ? (quantization.mode === "affine" ? floatCode("scales", scales!) : 0) : null
+  return Uint32Array.of(
+    quantization ? MODE_CODES[quantization.mode] : 0,
+    quantization?.bits ?? 0,
+    quantization?.group_size ?? 0,
+    K,
+    ...place(weight),
+    floats ?? floatCode("weight", weight!),
+    ...place(scales),
+    ...place(biases),
+    biases ? floatCode("biases", biases) : 0,
+    ...place(bias),
+    bias ? floatCode("bias", bias) : 0,
+  )
+}
+
+/**
+ * `Window` in wasm/elementwise.ts: a shape and the strides of one or two operands that broadcast to it. Neighbouring
+ * axes that every operand walks through evenly are folded into one.
+ */
+export function windowDescriptor(shape: readonly number[], operands: readonly Placed[]): Uint32Array {
+  const steps = operands.map(({ shape: own, strides }) => {
+    const lead = shape.length - own.length
+    return shape.map((_, axis) => (axis < lead || own[axis - lead] === 1 ? 0 : strides[axis - lead]))
+  })
+  const axes = shape.map((dim, axis) => ({ dim, steps: steps.map((step) => step[axis]) })).filter(({ dim }) => dim > 1)
+  const folded: typeof axes = []
+  for (const axis of axes) {
+    const outer = folded[folded.length - 1]
+    if (outer?.steps.every((step, i) => step === axis.steps[i] * axis.dim)) {
+      folded[folded.length - 1] = { dim: outer.dim * axis.dim, steps: axis.steps }
+    } else folded.push(axis)
+  }
+  if (folded.length === 0) folded.push({ dim: 1, steps: operands.map(() => 0) })
+  const columns = folded[folded.length - 1].dim
+  const rows = folded.slice(0, -1).reduce((product, { dim }) => product * dim, 1)
+  const strides = operands.flatMap((_, i) => folded.map((axis) => axis.steps[i]))
+  return Uint32Array.of(folded.length, rows, columns, ...folded.map(({ dim }) => dim), ...strides)
+}

@@ -1,0 +1,87 @@
+import { itemSize } from "../../tensor/dtype.js"
+import { BackendError, type Executable, type HostArray } from "../backend.js"
+import type { Program, ProgramBuffer } from "../program.js"
+import type { CpuBackend } from "./backend.js"
+import { Linker } from "./linker.js"
+import type { Block } from "./memory.js"
+
+/** A program linked to addresses and handed to the threads. */
+export class CpuExecutable implements Executable {
+  private readonly blocks: readonly Block[]
+  private readonly borrowed: Block[] = []
+  private readonly owned: Block[] = []
+  private isDisposed = false
+
+  constructor(
+    private readonly backend: CpuBackend,
+    private readonly program: Program,
+    private readonly id: number,
+  ) {
+    const { memory, pool } = backend
+    try {
+      this.blocks = program.buffers.map((buffer) => this.blockFor(buffer))
+      const linker = new Linker(memory, pool.threads, backend.precision === "exact", program, this.blocks, this.owned)
+      linker.link((byteLength, segment) => this.borrow(byteLength, segment))
+      pool.load(id, linker.steps)
+    } catch (error) {
+      this.release()
+      throw error
+    }
+  }
+
+  replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
+    return this.backend.inTurn(() => this.run(inputs))
+  }
+
+  dispose(): void {
+    if (this.isDisposed) return
+    this.isDisposed = true
+    this.backend.pool.drop(this.id)
+    this.release()
+  }
+
+  private async run(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
+    const { backend, program } = this
+    if (this.isDisposed) throw new BackendError("this executable was disposed of: compile the program again")
+    for (const [i, buffer] of program.buffers.entries()) {
+      if (buffer.kind === "input") {
+        backend.memory.view(this.blocks[i], buffer.byteLength).set(inputBytes(buffer, inputs[buffer.name]))
+      } else if (buffer.kind === "storage" && backend.blockOf(buffer.storage) !== this.blocks[i]) {
+        throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
+      }
+    }
+    await backend.pool.run(this.id)
+    for (const buffer of program.buffers) {
+      if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(backend)
+    }
+  }
+
+  private blockFor(buffer: ProgramBuffer): Block {
+    if (buffer.kind === "storage") return this.backend.blockOf(buffer.storage)
+    if (buffer.kind === "arena") return this.borrow(buffer.byteLength)
+    const block = this.backend.memory.allocate(`input ${buffer.name}`, buffer.byteLength)
+    this.owned.push(block)
+    return block
+  }
+
+  private borrow(byteLength: number, segment?: number): Block {
+    const block = this.backend.borrow(byteLength, this.borrowed, segment)
+    this.borrowed.push(block)
+    return block
+  }
+
+  private release(): void {
+    for (const block of this.owned.splice(0)) this.backend.memory.free(block)
+    for (const block of this.borrowed.splice(0)) this.backend.giveBack(block)
+  }
+}
+
+function inputBytes(buffer: Extract<ProgramBuffer, { kind: "input" }>, values: HostArray | undefined): Uint8Array {
+  const { name, dtype, byteLength } = buffer
+  const length = byteLength / itemSize(dtype)
+  const found = values && `${values.constructor.name.replace("Array", "").toLowerCase()} of ${values.length}`
+  if (found !== `${dtype} of ${length}`) {
+    throw new BackendError(`input ${name}: expected ${dtype} of ${length}, found ${found ?? "nothing"}`)
+  }
+  return new Uint8Array(values!.buffer, values!.byteOffset, byteLength)
+}

@@ -1,0 +1,179 @@
+import { itemSize } from "../../tensor/dtype.js"
+import { sizeOf } from "../../tensor/shape.js"
+import { BackendError } from "../backend.js"
+import type { BinaryFn, KernelKind, KernelOf, ReduceFn, UnaryFn, WeightFormat } from "../ops.js"
+import { weightRoles } from "../ops.js"
+import { dtypeCode, floatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
+
+/** A call of an exported kernel, before it is known where its scratch memory lies. */
+export interface Launch {
+  readonly kernel: string
+  readonly args: readonly number[]
+  /** Bytes each thread needs to itself; null if the kernel takes no scratch argument. */
+  readonly scratch: number | null
+}
+
+export interface LaunchContext {
+  /** Puts a descriptor into the kernel's memory; returns its address. */
+  describe(words: Uint32Array): number
+  /** True: float32 products throughout. False: activations as int16 where weights are small integers. */
+  readonly exact: boolean
+}
+
+type Lower<K extends KernelKind> = (
+  op: KernelOf<K>,
+  inputs: readonly Placed[],
+  output: Placed,
+  at: LaunchContext,
+) => Launch
+
+const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", "sigmoid", "silu"]
+const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
+const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
+
+/** Positions whose scores attention holds at a time: BLOCK in wasm/attention.ts. */
+const ATTENTION_BLOCK = 32
+
+const launch = (kernel: string, ...args: number[]): Launch => ({ kernel, args, scratch: null })
+const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scratch })
+
+function floats(kind: KernelKind, ...operands: readonly Placed[]): void {
+  const other = operands.find(({ dtype }) => dtype !== "float32")
+  if (other) throw new BackendError(`${kind} on the cpu backend takes float32, found ${other.dtype}: cast it first`)
+}
+
+function rowsAndColumns({ shape }: Placed): [number, number] {
+  const n = shape[shape.length - 1]
+  return [sizeOf(shape) / n, n]
+}
+
+/** An upper bound of what `begin` and `gather_swiglu` in wasm/matmul.ts take, in bytes. */
+function matmulScratch(rows: number, pairs: number, K: number): number {
+  const scales = K / 8 + 32
+  const tile = 4 * K * 4 + 3 * 4 * scales
+  return tile + rows * (2 * K + 2 * scales) + pairs * (4 + 4 + 4 + 16) + 16 * 64
+}
+
+const sameFormat = (a: WeightFormat, b: WeightFormat) =>
+  JSON.stringify(a.quantization) === JSON.stringify(b.quantization)
+
+/** How each operation becomes a call: the argument lists of the functions exported by wasm/index.ts. */
+export const LAUNCHES: { readonly [K in KernelKind]: Lower<K> } = {
+  copy: (_, [x], output, at) => {
+    const window = at.describe(windowDescriptor(output.shape, [x]))
+    if (x.dtype === output.dtype) return launch("copy", x.address, itemSize(x.dtype), window, output.address)
+    return launch("cast", x.address, dtypeCode(x.dtype), window, output.address, dtypeCode(output.dtype))
+  },
+  unary: ({ kind, fn }, [x], output) => {
+    floats(kind, x)
+    return launch("unary", x.address, sizeOf(x.shape), UNARY.indexOf(fn), output.address)
+  },
+  binary: ({ kind, fn }, [a, b], output, at) => {
+    floats(kind, a, b)
+    const window = at.describe(windowDescriptor(output.shape, [a, b]))
+    return launch("binary", a.address, b.address, BINARY.indexOf(fn), window, output.address)
+  },
+  reduce: ({ kind, fn }, [x], output) => {
+    floats(kind, x)
+    return launch("reduce", x.address, ...rowsAndColumns(x), REDUCE.indexOf(fn), output.address)
+  },
+  softmax: ({ kind }, [x], output) => {
+    floats(kind, x)
+    return launch("softmax", x.address, ...rowsAndColumns(x), output.address)
+  },
+  argmax: ({ kind }, [x], output) => {
+    floats(kind, x)
+    return launch("top_k", x.address, ...rowsAndColumns(x), 1, output.address)
+  },
+  top_k: ({ kind, k }, [x], output) => {
+    floats(kind, x)
+    return launch("top_k", x.address, ...rowsAndColumns(x), k, output.address)
+  },
+  take_along_axis: ({ kind }, [x, indices], output) => {
+    if (itemSize(x.dtype) !== 4)
+      throw new BackendError(`${kind} on the cpu backend takes 4-byte types, found ${x.dtype}`)
+    const k = indices.shape[indices.shape.length - 1]
+    return launch("take_along_axis", x.address, ...rowsAndColumns(x), indices.address, k, output.address)
+  },
+  categorical: (_, [logits, temperature, uniform], output) => {
+    const { address } = logits
+    return launch(
+      "categorical",
+      address,
+      ...rowsAndColumns(logits),
+      temperature.address,
+      uniform.address,
+      output.address,
+    )
+  },
+  embedding: ({ format }, [ids, ...weight], output, at) => {
+    const descriptor = at.describe(weightDescriptor(format, weight, output.shape[1]))
+    return launch("embedding", ids.address, ids.shape[0], descriptor, weight[0].shape[0], output.address)
+  },
+  matmul: ({ format, residual }, [x, ...rest], output, at) => {
+    const [L, K] = x.shape
+    const weight = at.describe(weightDescriptor(format, rest, K))
+    const added = residual ? rest[rest.length - 1].address : 0
+    const call = launch("matmul", x.address, L, weight, output.shape[1], added, output.address, Number(at.exact))
+    return withScratch(matmulScratch(L, L, K), call)
+  },
+  gather_matmul: ({ format }, [x, ids, ...weight], output, at) => {
+    const [L, k] = ids.shape
+    const K = x.shape[x.shape.length - 1]
+    const perSlot = x.shape.length === 3
+    const descriptor = at.describe(weightDescriptor(format, weight, K))
+    const sizes = [weight[0].shape[0], output.shape[2]]
+    const xs = [x.address, L, k, Number(perSlot)]
+    const call = launch("gather_matmul", ...xs, ids.address, descriptor, ...sizes, output.address, Number(at.exact))
+    return withScratch(matmulScratch(perSlot ? L * k : L, L * k, K), call)
+  },
+  gather_swiglu: ({ gate, up, alpha, limit }, [x, ids, ...weights], output, at) => {
+    const [L, k] = ids.shape
+    const K = x.shape[1]
+    const gates = at.describe(weightDescriptor(gate, weights, K))
+    const ups = at.describe(weightDescriptor(up, weights.slice(weightRoles(gate).length), K))
+    // The activations are quantized once, in the layout that the gate's weights want.
+    const exact = at.exact || !sameFormat(gate, up)
+    const sizes = [weights[0].shape[0], output.shape[2], alpha, limit]
+    const xs = [x.address, L, k, ids.address]
+    const call = launch("gather_swiglu", ...xs, gates, ups, ...sizes, output.address, Number(exact))
+    return withScratch(matmulScratch(L, L * k, K), call)
+  },
+  rms_norm: ({ kind, eps }, [x, weight], output) => {
+    floats(kind, x)
+    const type = floatCode("the weight of rms_norm", weight)
+    return launch("rms_norm", x.address, ...rowsAndColumns(x), weight.address, type, eps, output.address)
+  },
+  rope: ({ scale }, [x, positions, invFreq], output) => {
+    const [L, heads, D] = x.shape
+    const xs = [x.address, L, heads, D]
+    const call = launch("rope", ...xs, positions.address, invFreq.address, scale, output.address)
+    return withScratch(4 * D, call)
+  },
+  kv_append: ({ kind }, [cache, x, positions]) => {
+    floats(kind, cache)
+    const [capacity, heads, D] = cache.shape
+    return launch("kv_append", cache.address, capacity, heads * D * 4, x.address, x.shape[0], positions.address)
+  },
+  attention: ({ kind, scale, window }, [q, keys, values, positions, sinks], output) => {
+    floats(kind, keys, values)
+    const [L, heads, D] = q.shape
+    const [capacity, kvHeads] = keys.shape
+    const cache = [keys.address, values.address, capacity, kvHeads]
+    const sink = sinks ? [sinks.address, floatCode("sinks", sinks)] : [0, 0]
+    const mask = [scale, window ?? 0]
+    const call = launch(
+      "attention",
+      ...[q.address, L, heads, D, ...cache, positions.address, ...sink, ...mask, output.address],
+    )
+    return withScratch(4 * (heads / kvHeads) * (ATTENTION_BLOCK + 2), call)
+  },
+  swiglu: ({ kind, alpha, limit }, [gate, up], output) => {
+    floats(kind, gate, up)
+    return launch("swiglu", gate.address, up.address, sizeOf(gate.shape), alpha, limit, output.address)
+  },
+  weighted_sum: (_, [x, weights], output) => {
+    const [L, k, n] = x.shape
+    return launch("weighted_sum", x.address, L, k, n, weights.address, output.address)
+  },
+}

@@ -1,0 +1,153 @@
+import { itemSize } from "../../tensor/dtype.js"
+import type { Storage } from "../../tensor/storage.js"
+import type { KernelOp } from "../ops.js"
+import type { Instruction, Operand, Program } from "../program.js"
+import type { Placed } from "./descriptors.js"
+import { LAUNCHES, type Launch, type LaunchContext } from "./kernels.js"
+import type { Block, SegmentedMemory } from "./memory.js"
+import type { KernelStep, Step } from "./steps.js"
+
+/** Hands out memory that is needed during a replay only, in the segment given. */
+export type Borrow = (byteLength: number, segment: number) => Block
+
+const ALIGNMENT = 64
+
+const aligned = (bytes: number) => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT
+
+/** Bytes from an operand's first element to the end of its last. */
+function spanOf({ shape, strides, dtype }: Operand): number {
+  return (shape.reduce((sum, dim, axis) => sum + (dim - 1) * strides[axis], 0) + 1) * itemSize(dtype)
+}
+
+/** What the instructions that run in one segment need there beside their operands, in bytes. */
+interface Needs {
+  /** Copies of activations from other segments, for one instruction at a time. */
+  staging: number
+  /** Scratch memory of each thread. */
+  scratch: number
+}
+
+/**
+ * Turns instructions into steps with addresses. A kernel runs in the segment of its largest operand; of the others,
+ * constants that lie elsewhere are copied there once, and activations at each replay, by steps before and after it.
+ */
+export class Linker {
+  readonly steps: Step[] = []
+  private readonly constants = new Map<string, Block>()
+  private readonly needs = new Map<number, Needs>()
+  private readonly rooms = new Map<number, Block>()
+
+  /**
+   * @param blocks where each of the program's buffers lies
+   * @param owned takes note of what is allocated for this program alone
+   */
+  constructor(
+    private readonly memory: SegmentedMemory,
+    private readonly threads: number,
+    private readonly exact: boolean,
+    private readonly program: Program,
+    private readonly blocks: readonly Block[],
+    private readonly owned: Block[],
+  ) {}
+
+  link(borrow: Borrow): void {
+    for (const instruction of this.program.instructions) this.measure(instruction)
+    for (const [segment, { staging, scratch }] of this.needs) {
+      if (staging + scratch > 0) this.rooms.set(segment, borrow(staging + scratch * this.threads, segment))
+    }
+    for (const instruction of this.program.instructions) this.emit(instruction)
+  }
+
+  private measure({ op, inputs, output }: Instruction): void {
+    const home = this.homeOf(op, inputs, output)
+    const needs = this.needs.get(home) ?? { staging: 0, scratch: 0 }
+    const staged = [...inputs, output].filter((operand) => this.isStaged(operand, home))
+    const staging = staged.reduce((sum, operand) => sum + aligned(spanOf(operand)), 0)
+    const placed = inputs.map((operand) => ({ ...operand, address: 0 }))
+    const { scratch } = lower(op, placed, { ...output, address: 0 }, { describe: () => 0, exact: this.exact })
+    needs.staging = Math.max(needs.staging, staging)
+    needs.scratch = Math.max(needs.scratch, aligned(scratch ?? 0))
+    this.needs.set(home, needs)
+  }
+
+  private emit({ op, inputs, output }: Instruction): void {
+    const home = this.homeOf(op, inputs, output)
+    let room = this.rooms.get(home)?.offset ?? 0
+    const after: Step[] = []
+    const place = (operand: Operand, isOutput: boolean): Placed => {
+      const block = this.blocks[operand.buffer]
+      if (block.segment === home) return { ...operand, address: block.offset + operand.offset }
+      if (!this.isStaged(operand, home)) {
+        return { ...operand, address: this.constantIn(home, operand.buffer).offset + operand.offset }
+      }
+      const byteLength = spanOf(operand)
+      const there = { segment: block.segment, offset: block.offset + operand.offset }
+      const here = { segment: home, offset: room }
+      room += aligned(byteLength)
+      if (isOutput) after.push({ from: here, to: there, byteLength })
+      else this.steps.push({ from: there, to: here, byteLength })
+      return { ...operand, address: here.offset }
+    }
+    const placed = inputs.map((operand) => place(operand, false))
+    const launch = lower(op, placed, place(output, true), {
+      exact: this.exact,
+      describe: (words) => {
+        const block = this.allocate("a kernel's arguments", words.byteLength, home)
+        this.memory.view(block, words.byteLength).set(new Uint8Array(words.buffer))
+        return block.offset
+      },
+    })
+    this.steps.push(this.kernelStep(launch, home), ...after)
+  }
+
+  private kernelStep({ kernel, args, scratch }: Launch, segment: number): KernelStep {
+    const room = this.rooms.get(segment)
+    const needs = this.needs.get(segment)!
+    const own = scratch === null || !room ? null : { offset: room.offset + needs.staging, stride: needs.scratch }
+    return { kernel, segment, args, scratch: own }
+  }
+
+  private homeOf(op: KernelOp, inputs: readonly Operand[], output: Operand): number {
+    const operands = op.kind === "kv_append" ? [output] : [...inputs, output]
+    const largest = operands.reduce((a, b) => (spanOf(b) > spanOf(a) ? b : a))
+    return this.blocks[largest.buffer].segment
+  }
+
+  /** Constants are copied once, everything else at each replay. */
+  private isStaged({ buffer }: Operand, home: number): boolean {
+    return this.blocks[buffer].segment !== home && this.constant(buffer) === null
+  }
+
+  private constant(buffer: number): Storage | null {
+    const described = this.program.buffers[buffer]
+    return described.kind === "storage" && described.access === "read" ? described.storage : null
+  }
+
+  private constantIn(home: number, buffer: number): Block {
+    const key = `${home} ${buffer}`
+    const known = this.constants.get(key)
+    if (known) return known
+    const { name, byteLength } = this.constant(buffer)!
+    const copy = this.allocate(`a copy of ${name}`, byteLength, home)
+    this.memory.view(copy, byteLength).set(this.memory.view(this.blocks[buffer], byteLength))
+    this.constants.set(key, copy)
+    return copy
+  }
+
+  private allocate(what: string, byteLength: number, segment: number): Block {
+    const block = this.memory.allocate(what, byteLength, segment)
+    this.owned.push(block)
+    return block
+  }
+}
+
+/** The table's entry for `op`: TypeScript cannot see that the key and the argument belong together. */
+function lower(op: KernelOp, inputs: readonly Placed[], output: Placed, at: LaunchContext): Launch {
+  const entry = LAUNCHES[op.kind] as (
+    op: KernelOp,
+    inputs: readonly Placed[],
+    output: Placed,
+    at: LaunchContext,
+  ) => Launch
+  return entry(op, inputs, output, at)
+}

@@ -1,0 +1,131 @@
+import { BackendError } from "../backend.js"
+
+/** A piece of a segment. */
+export interface Block {
+  readonly segment: number
+  readonly offset: number
+  readonly byteLength: number
+}
+
+const PAGE = 65536
+/** One page short of 4 GiB, so that kernels may read whole vectors beyond the last tensor. */
+const MAX_PAGES = 65535
+const ALIGNMENT = 64
+/** The first page belongs to the kernels' own constants. */
+const FIRST_BYTE = PAGE
+const LIMIT = (MAX_PAGES - 1) * PAGE
+
+interface Hole {
+  offset: number
+  byteLength: number
+}
+
+/** A shared WebAssembly memory that grows as it fills, and what is free in it. */
+class Segment {
+  readonly memory = new WebAssembly.Memory({ initial: 2, maximum: MAX_PAGES, shared: true })
+  private readonly holes: Hole[] = []
+  private end = FIRST_BYTE
+
+  /** The lowest hole that fits. */
+  reuse(byteLength: number): number | null {
+    const i = this.holes.findIndex((hole) => hole.byteLength >= byteLength)
+    if (i === -1) return null
+    const hole = this.holes[i]
+    const { offset } = hole
+    hole.offset += byteLength
+    hole.byteLength -= byteLength
+    if (hole.byteLength === 0) this.holes.splice(i, 1)
+    new Uint8Array(this.memory.buffer, offset, byteLength).fill(0)
+    return offset
+  }
+
+  extend(byteLength: number): number | null {
+    const offset = this.end
+    if (offset + byteLength > LIMIT) return null
+    // One page more, see MAX_PAGES.
+    const pages = Math.ceil((offset + byteLength) / PAGE) + 1
+    const missing = pages - this.memory.buffer.byteLength / PAGE
+    if (missing > 0) this.memory.grow(missing)
+    this.end += byteLength
+    return offset
+  }
+
+  free(offset: number, byteLength: number): void {
+    const at = this.holes.findIndex((hole) => hole.offset > offset)
+    this.holes.splice(at === -1 ? this.holes.length : at, 0, { offset, byteLength })
+    for (let i = this.holes.length - 1; i > 0; i--) {
+      const [before, hole] = [this.holes[i - 1], this.holes[i]]
+      if (before.offset + before.byteLength !== hole.offset) continue
+      before.byteLength += hole.byteLength
+      this.holes.splice(i, 1)
+    }
+    const last = this.holes[this.holes.length - 1]
+    if (last.offset + last.byteLength !== this.end) return
+    this.end = last.offset
+    this.holes.pop()
+    // What lies beyond `end` is handed out as zeros.
+    new Uint8Array(this.memory.buffer, last.offset, last.byteLength).fill(0)
+  }
+}
+
+/**
+ * All memory of the CPU backend. A WebAssembly memory ends at 4 GiB, so there are several, each with its own instance
+ * of the kernels in every thread. Blocks are handed out in order, so that what is loaded together lies together.
+ */
+export class SegmentedMemory {
+  private readonly segments: Segment[] = []
+
+  /** @param onSegment tells the threads of a new memory */
+  constructor(private readonly onSegment: (memory: WebAssembly.Memory) => void) {}
+
+  /**
+   * Zeroed bytes, aligned for SIMD, in the segment given or in any.
+   * @throws BackendError when the memory does not suffice
+   */
+  allocate(what: string, bytes: number, segment?: number): Block {
+    const byteLength = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT
+    if (byteLength > LIMIT - FIRST_BYTE) {
+      throw new BackendError(`${what} takes ${bytes} bytes; the cpu backend holds arrays of up to 4 GiB`)
+    }
+    try {
+      const block = segment === undefined ? this.anywhere(byteLength) : this.inside(segment, byteLength)
+      if (block) return block
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      throw new BackendError(`out of memory: ${what} takes ${bytes} bytes (${error.message})`)
+    }
+    throw new BackendError(`out of memory: no room for ${what}, ${bytes} bytes, beside the weights it works with`)
+  }
+
+  free({ segment, offset, byteLength }: Block): void {
+    this.segments[segment].free(offset, byteLength)
+  }
+
+  /** The bytes of a block from `start` on. */
+  view({ segment, offset }: Block, byteLength: number, start = 0): Uint8Array {
+    return new Uint8Array(this.segments[segment].memory.buffer, offset + start, byteLength)
+  }
+
+  private anywhere(byteLength: number): Block {
+    for (let segment = 0; segment < this.segments.length; segment++) {
+      const offset = this.segments[segment].reuse(byteLength)
+      if (offset !== null) return { segment, offset, byteLength }
+    }
+    for (let segment = Math.max(0, this.segments.length - 1); ; segment++) {
+      if (segment === this.segments.length) this.addSegment()
+      const offset = this.segments[segment].extend(byteLength)
+      if (offset !== null) return { segment, offset, byteLength }
+    }
+  }
+
+  private inside(segment: number, byteLength: number): Block | null {
+    const offset = this.segments[segment].reuse(byteLength) ?? this.segments[segment].extend(byteLength)
+    return offset === null ? null : { segment, offset, byteLength }
+  }
+
+  private addSegment(): void {
+    const segment = new Segment()
+    this.segments.push(segment)
+    this.onSegment(segment.memory)
+  }
+}

@@ -1,0 +1,27 @@
+import { readFile } from "node:fs/promises"
+import { availableParallelism } from "node:os"
+import { CpuBackend, type CpuOptions } from "./backend.js"
+import { NodeThreadPool } from "./node_thread_pool.js"
+import { InlinePool } from "./thread_pool.js"
+
+export interface NodeCpuOptions extends CpuOptions {
+  /**
+   * Threads that compute, each processor's one by default. 0 computes on the calling thread, which then does nothing
+   * else meanwhile.
+   */
+  readonly threads?: number
+}
+
+/** The kernels for what this engine has: with relaxed SIMD (fused multiply-add) or without. */
+export async function loadKernels(): Promise<WebAssembly.Module> {
+  const read = (name: string) => readFile(new URL(name, import.meta.url))
+  const relaxed = await read("./kernels_relaxed.wasm")
+  return WebAssembly.compile(WebAssembly.validate(relaxed) ? relaxed : await read("./kernels.wasm"))
+}
+
+/** The CPU backend under Node, with worker threads. Close it to end them; they do not keep the process alive. */
+export async function createCpuBackend({ threads, ...options }: NodeCpuOptions = {}): Promise<CpuBackend> {
+  const module = await loadKernels()
+  const count = threads ?? availableParallelism()
+  return new CpuBackend(count === 0 ? new InlinePool(module) : new NodeThreadPool(module, count), options)
+}
