@@ -1,5 +1,6 @@
 import type { Replica, Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
+import type { KernelKind } from "../ops.js"
 import type { Program } from "../program.js"
 import { CpuExecutable } from "./executable.js"
 import { type Block, SegmentedMemory } from "./memory.js"
@@ -14,6 +15,8 @@ export type Precision = "fast" | "exact"
 export interface CpuOptions {
   readonly precision?: Precision
 }
+
+const PRODUCTS: readonly KernelKind[] = ["matmul", "gather_matmul", "gather_swiglu"]
 
 /** Tensors read from their files at the same time. */
 const PARALLEL_READS = 4
@@ -43,6 +46,11 @@ export class CpuBackend implements Backend {
   ) {
     this.precision = precision
     this.memory = new SegmentedMemory((memory) => pool.addSegment(memory))
+  }
+
+  /** Kernels are float32 throughout, except the products of `fast`. */
+  tolerance(kind: KernelKind): number {
+    return this.precision === "fast" && PRODUCTS.includes(kind) ? 1e-4 : 1e-5
   }
 
   async makeResident(storages: Iterable<Storage>, { onProgress, signal }: LoadOptions = {}): Promise<void> {
