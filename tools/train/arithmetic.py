@@ -67,7 +67,7 @@ def subtract_columns(a, b):
     if value < 0:
       value, borrow = value + 10, 1
       lifted = " - ".join(map(str, [top + 10] + terms))
-      short.append(f"{lifted.replace(' ', '')}={value}")
+      short.append(f"{expression.replace(' ', '')}<0 {lifted.replace(' ', '')}={value}")
       long.append(f"{PLACES[place]}: {expression}, borrow: {lifted} = {value}, write {value}.")
     else:
       equals = f" = {value}" if terms else ""
@@ -102,16 +102,30 @@ def divide_steps(a, digit):
   return " ".join(steps).replace(" ÷ ", "÷").replace(" = ", "="), " ".join(steps)
 
 
+def compare(a, b):
+  """Which of two numbers is larger, digit by digit from the left: "4 = 4, 7 < 8"."""
+  if len(str(a)) != len(str(b)):
+    return f"{len(str(a))} digits {'<' if len(str(a)) < len(str(b)) else '>'} {len(str(b))} digits"
+  steps = []
+  for x, y in zip(str(a), str(b)):
+    steps.append(f"{x} {'<' if x < y else '>' if x > y else '='} {y}")
+    if x != y:
+      break
+  return ", ".join(steps)
+
+
 def worked(operation, a, b):
   """(short working, long working, result text) of one operation."""
   if operation == "+":
     return (*(add_columns(a, b) if max(a, b) > 9 else (f"{a}+{b}={a + b}", f"{a} + {b} = {a + b}.")), str(a + b))
   if operation == "-":
+    compared = compare(a, b)
     if a < b:
       short, long = subtract_columns(b, a)
-      lead = f"{a} is less than {b}, so the result is negative. "
-      return short, f"{lead}{b} - {a}: {long}", str(a - b)
-    return (*subtract_columns(a, b), str(a - b))
+      lead = f"Compare: {compared}. {a} is less than {b}, so the result is negative. "
+      return f"{compared} {short}", f"{lead}{b} - {a}: {long}", str(a - b)
+    short, long = subtract_columns(a, b)
+    return f"{compared} {short}", f"Compare: {compared}. {long}", str(a - b)
   if operation == "×":
     if b > 9:
       tens, ones = divmod(b, 10)
@@ -221,7 +235,7 @@ STORIES = {operation: [s.split("=") for s in text.split("|")] for operation, tex
 def word_problem(rng, held_out, effort, world):
   operation = rng.choices("+-×", (4, 3, 2))[0]
   while True:
-    a, b = draw(rng, held_out, operation, 2) if rng.random() < 0.7 else draw(rng, held_out, operation, 1 if not held_out else 3)
+    a, b = draw(rng, held_out, operation, rng.choices((1, 2, 3), (1, 5, 2))[0], rng.random() < 0.15)
     if min(a, b) > 1 and a >= b + 2 or operation != "-" and min(a, b) > 1:
       break
   question, answer = rng.choice(STORIES[operation])
@@ -240,8 +254,7 @@ def follow_up(rng, held_out, effort, world):
   first = f"{a} + {b} = {a + b}."
   ask = {"+": "Now add {c}.|Add {c} to that.|And plus {c}?|Add {c} more.|plus {c}", "-": "Now subtract {c}.|Subtract {c} from that.|And minus {c}?|Take away {c}.|minus {c}"}
   total = a + b
-  short_result = worked(operation, total, c)[2]
-  turn = reply("follow_up", pick(rng, ask[operation]).format(c=c), thought_of(operation, total, c, effort), f"{total} {operation} {c} = {short_result}.")
+  turn = reply("follow_up", pick(rng, ask[operation]).format(c=c), thought_of(operation, total, c, effort), f"{total} {operation} {c} = {worked(operation, total, c)[2]}.")
   turn.messages = [user(rng.choice(ASK["+"]).format(a=a, b=b)), final(first)] + turn.messages
   return turn
 
@@ -257,8 +270,7 @@ def numbers(rng, held_out, effort, world):
     ask = "Which is {k}, {a} or {b}?|Which number is {k}: {a} or {b}?|What is {k}, {a} or {b}?|which is {k} {a} or {b}"
     best = max(a, b) if kind == "larger" else min(a, b)
     other = a + b - best
-    lengths = [f"{n} has {len(str(n))} digit{'s' if n > 9 else ''}" for n in (a, b)]
-    thought = None if effort == "low" else f"{lengths[0]}, {lengths[1]}." + (" Compare from the left." if len(str(a)) == len(str(b)) else "")
+    thought = compare(a, b) if effort == "low" else f"Compare {a} and {b} from the left: {compare(a, b)}. So {best} is {kind}."
     return reply("numbers", pick(rng, ask).format(k=kind, a=a, b=b), thought, f"{best} is {kind} than {other}.")
   if kind == "count":
     start, length = a % 90 + 1, b % 9 + 3
@@ -272,7 +284,7 @@ def numbers(rng, held_out, effort, world):
     thought = None if effort == "low" else f"The last digit of {a} is {a % 10}, which is {word}."
     return reply("numbers", question, thought, f"{a} is {word}.")
   question = pick(rng, "What number comes after {a}?|Which number follows {a}?|What is the next number after {a}?").format(a=a)
-  return reply("numbers", question, None if effort == "low" else f"{a} + 1 = {a + 1}.", f"After {a} comes {a + 1}.")
+  return reply("numbers", question, worked("+", a, 1)[0] if effort == "low" else f"{worked('+', a, 1)[1]} {a} + 1 = {a + 1}.", f"After {a} comes {a + 1}.")
 
 
 # (larger unit, smaller unit, how many smaller in one larger)
@@ -296,7 +308,7 @@ def units(rng, held_out, effort, world):
     count, down = rng.randint(1, 99 if factor in (10, 100, 1000) else 20), rng.random() < 0.7
     if not down and factor not in (10, 100, 1000, 60, 7, 3):
       continue
-    if is_held_out(f"unit:{large}:{small}:{count}:{down}") == held_out:
+    if count > 2 and is_held_out(f"unit:{large}:{small}:{count}:{down}") == held_out or count < 3 and not held_out:
       break
   if rng.random() < 0.12:
     celsius = rng.choice(range(0, 105, 5))
@@ -306,11 +318,10 @@ def units(rng, held_out, effort, world):
   total = count * factor
   (n, source), (m, target) = ((count, large), (total, small)) if down else ((total, small), (count, large))
   if down:
-    short, long, _ = worked("×", count, factor) if factor in (7, 3) else ("", "", "")
     if factor in (10, 100, 1000):
       step = f"One {_unit(large, 1)} is {factor} {small}. {count} × {factor} = {total}."
     elif factor in (7, 3):
-      step = f"One {_unit(large, 1)} is {factor} {small}. {long if count > 10 else ''} {count} × {factor} = {total}.".replace(".  ", ". ")
+      step = f"One {_unit(large, 1)} is {factor} {small}. {multiply_columns(count, factor)[1] if count > 10 else ''} {count} × {factor} = {total}.".replace(".  ", ". ")
     else:
       tens, ones = divmod(factor, 10)
       parts = f"{count} × {tens * 10} = {count * tens * 10}. "
@@ -319,9 +330,10 @@ def units(rng, held_out, effort, world):
       step = step.replace(f"= {total}. {count} × {factor} = {total}.", f"= {total}.") if not ones else step
   else:
     if factor == 60:
-      step = f"{factor} {small} are one {_unit(large, 1)}. {total} ÷ 60: {total // 10} ÷ 6 = {count}."
+      step = f"{factor} {small} are one {_unit(large, 1)}. {total} ÷ 60 = {total // 10} ÷ 6. {divide_steps(total // 10, 6)[1]} {total} ÷ 60 = {count}."
     else:
-      step = f"{factor} {small} are one {_unit(large, 1)}. {total} ÷ {factor} = {count}."
+      long = f"{divide_steps(total, factor)[1]} " if factor in (7, 3) else ""
+      step = f"{factor} {small} are one {_unit(large, 1)}. {long}{total} ÷ {factor} = {count}."
   say = lambda unit, number: BRITISH.get(unit, unit) if british else _unit(unit, number)
   british = rng.random() < 0.1 and n != 1
   ask = ["How many {t} are in {n} {s}?", "How many {t} are there in {n} {s}?", "Convert {n} {s} to {t}.", "convert {n} {s} to {t}", "What is {n} {s} in {t}?", "{n} {s} in {t}?",

@@ -75,7 +75,7 @@ def _system(rng, world, effort):
   if world.date is None and rng.random() < 0.4 and effort == "medium":
     return None
   system = System(identity=MINERVA if rng.random() < 0.7 else rng.choice(IDENTITIES + [None]), current_date=world.date, effort=effort)
-  if rng.random() < 0.75:
+  if rng.random() < 0.5:
     system.knowledge_cutoff = "2024-06" if rng.random() < 0.8 else f"{rng.randint(2019, 2030)}-{rng.randint(1, 12):02}"
   if effort == "medium" and rng.random() < 0.06:
     system.effort = None
@@ -96,9 +96,15 @@ def example(rng, held_out=False, task=None, effort=None):
   earlier = []
   if rng.random() < 0.35:
     keep = rng.random() < 0.12
-    for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4, 6))):
+    for _ in range(rng.choice((1, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 6, 10, 20))):
       said = rng.choice(BETWEEN)(rng, False, effort, world).messages
       earlier += said if keep else [m for m in said if m.channel != "analysis"]
+  # Users greet before they ask, and leave out full stops.
+  question = messages[0]
+  if rng.random() < 0.06 and make is not talk.small_talk:
+    question.text = rng.choice(talk.BEFORE) + question.text
+  if rng.random() < 0.06 and make is not talk.small_talk:
+    question.text = question.text.rstrip(".?")
   instructions = rng.choice(INSTRUCTIONS) if rng.random() < 0.18 else None
   conversation = Conversation(_system(rng, world, effort), instructions, world.tools, earlier + history, messages)
   return Example(turn.task, conversation, turn.answers, effort, rng.random() < 0.5)

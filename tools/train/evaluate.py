@@ -35,6 +35,9 @@ class Caches:
     self.all_positions[:, self.start:self.end] = positions
     self.positions = self.all_positions[:, :self.end]
 
+  def keep(self, rows):
+    self.keys, self.values, self.all_positions = self.keys[:, rows], self.values[:, rows], self.all_positions[rows]
+
   def layer(self, index):
     def append(k, v):
       self.keys[index][:, :, :, self.start:self.end] = k
@@ -57,23 +60,26 @@ def generate(model, prompts, stops, limit):
   index = torch.arange(longest + limit, device=device)
   stop = torch.zeros(model.config.vocab_size, dtype=torch.bool, device=device)
   stop[list(stops)] = True
-  done, out = torch.zeros(batch, dtype=torch.bool, device=device), []
+  # Rows that have ended leave the batch once they are half of it.
+  alive, done = torch.arange(batch, device=device), torch.zeros(batch, dtype=torch.bool, device=device)
+  rows = [[] for _ in prompts]
   for step in range(limit):
     first, last = (0, longest) if step == 0 else (longest + step - 1, longest + step)
     positions = (index[None, first:last] - pad[:, None]).clamp(min=0)
     caches.extend(positions)
     seen = (index[None, None, :last] <= index[None, first:last, None]) & (index[None, None, :last] >= pad[:, None, None])
-    logits = model(ids, positions, seen, caches=caches)[0][:, -1]
-    token = logits.argmax(-1)
-    out.append(token)
+    token = model(ids, positions, seen, caches=caches)[0][:, -1].argmax(-1)
+    for row, said, ended in zip(alive.tolist(), token.tolist(), done.tolist()):
+      if not ended:
+        rows[row].append(said)
     done |= stop[token]
     ids = token[:, None]
-    if step % 8 == 7 and done.all():
+    if done.all():
       break
-  rows = torch.stack(out, 1).tolist()
-  for row in rows:
-    end = next((i for i, t in enumerate(row) if t in stops), len(row) - 1)
-    del row[end + 1:]
+    if done.sum() * 2 > len(done):
+      rest = (~done).nonzero().squeeze(1)
+      caches.keep(rest)
+      alive, done, pad, ids = alive[rest], done[rest], pad[rest], ids[rest]
   return rows
 
 
@@ -125,17 +131,27 @@ def items_of(task, count, seed):
   return items
 
 
-def evaluate(model, tokenizer, items=500, seed=7, batch=512, limit=320, tasks=None, log=print):
-  """{task: {"right", "of", "wrong": a few failures}}."""
+def batches_of(prompts, most):
+  """Indices in batches of similar length, small enough for the attention scores of the longest prompt to fit."""
+  chosen = []
+  for index in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
+    if chosen and (len(chosen) == most or (len(chosen) + 1) * len(prompts[index]) ** 2 > 1e8):
+      yield chosen
+      chosen = []
+    chosen.append(index)
+  if chosen:
+    yield chosen
+
+
+def evaluate(model, tokenizer, items=500, seed=7, batch=512, limit=320, tasks=None, log=print, out=None):
+  """{task: {"right", "of", "accuracy", "wrong": a few failures}}, written to `out` after every task."""
   stops = {tokenizer.token_to_id(t) for t in ("<|return|>", "<|call|>")}
   results = {}
   for task in tasks or TASKS:
     examples = items_of(task, items, seed)
     prompts = [tokenizer.encode(made.prompt(given), add_special_tokens=False).ids for made, given in examples]
-    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     right, wrong = 0, []
-    for start in range(0, len(order), batch):
-      chosen = order[start:start + batch]
+    for chosen in batches_of(prompts, batch):
       for index, row in zip(chosen, generate(model, [prompts[i] for i in chosen], stops, limit)):
         made, given = examples[index]
         text = tokenizer.decode(row, skip_special_tokens=False)
@@ -144,6 +160,8 @@ def evaluate(model, tokenizer, items=500, seed=7, batch=512, limit=320, tasks=No
         elif len(wrong) < 12:
           wrong.append({"prompt": made.prompt(given)[-400:], "said": text, "wanted": made.accepted[0] if task not in ("tool_call", "story") else " ".join(m.text for m in made.conversation.turn[1:])})
     results[task] = {"right": right, "of": len(examples), "accuracy": right / len(examples), "wrong": wrong}
+    if out:
+      out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
     log(f"{task:18} {right:5} of {len(examples):5}  {right / len(examples):.1%}")
   return results
 
@@ -163,9 +181,7 @@ def main():
   model = load(args.checkpoint)
   model.load_state_dict(rounded(model))
   model.to(args.device).set_yarn(args.truncated_yarn)
-  results = evaluate(model, Tokenizer.from_file(str(args.tokenizer)), args.items, args.seed, args.batch, tasks=args.tasks)
-  if args.out:
-    args.out.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+  evaluate(model, Tokenizer.from_file(str(args.tokenizer)), args.items, args.seed, args.batch, tasks=args.tasks, out=args.out)
 
 
 if __name__ == "__main__":

@@ -211,7 +211,7 @@ MOODS = "sad lonely worried afraid unhappy bored".split()
 
 def story(rng, held_out, effort, world):
   while True:
-    hero = rng.choice(ANIMALS + [h for h in HEROES if "-" not in h])
+    hero = rng.choice(ANIMALS + HEROES)
     friend = rng.choice([x for x in ANIMALS if x != hero])
     adjective = rng.choice(ADJECTIVES)
     given = rng.choice(("hero", "hero", "hero and friend", "adjective", "none"))
@@ -231,7 +231,7 @@ def story(rng, held_out, effort, world):
   about = f"a story about {subject}" if subject else "a story"
   thought = {"low": None, "medium": f"The user wants {about}. A beginning, a meeting, a good end.", "high": f"The user wants {about}. Four sentences: a beginning, a wish, a meeting, a good end. I keep it short."}[effort]
   turn = reply("story", question, thought, text)
-  turn.accepted = [hero, friend] if given == "hero and friend" else [adjective, hero] if given == "adjective" else [hero] if subject else []
+  turn.accepted = [hero, friend] if given == "hero and friend" else [adjective, hero] if given == "adjective" else [hero] if subject else ["."]
   return turn
 
 
@@ -302,7 +302,7 @@ def recall(rng, held_out, effort, world):
     fact = tell(rng, held_out)
     if all(fact[0] != c[0] for c in chosen):
       chosen.append(fact)
-  missing = rng.random() < 0.12
+  missing = rng.random() < 0.2
   subject, _, _, question, answer = rng.choice(chosen)
   messages = []
   if rng.random() < 0.15 and len(chosen) > 1:

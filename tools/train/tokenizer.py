@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from conversations import example
+from conversations import MINERVA, example
 from words import made_up
 
 SPECIAL = ["<|startoftext|>", "<|endoftext|>", "<|return|>", "<|constrain|>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>", "<|call|>"]
@@ -55,7 +55,7 @@ def main():
   args.out.mkdir(parents=True, exist_ok=True)
   tokenizer.save(str(args.out / "tokenizer.json"))
   ids = {token: tokenizer.token_to_id(token) for token in SPECIAL}
-  config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|startoftext|>", "eos_token": "<|return|>", "pad_token": "<|endoftext|>",
+  config = {"model_identity": MINERVA, "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|startoftext|>", "eos_token": "<|return|>", "pad_token": "<|endoftext|>",
             "clean_up_tokenization_spaces": False, "model_max_length": 16384, "model_input_names": ["input_ids", "attention_mask"]}
   (args.out / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
   generation = {"bos_token_id": ids["<|startoftext|>"], "pad_token_id": ids["<|endoftext|>"], "eos_token_id": [ids["<|return|>"], ids["<|endoftext|>"], ids["<|call|>"]], "do_sample": False}

@@ -56,6 +56,8 @@ class Batches(IterableDataset):
       # First fit; the batch is full once several conversations in a row find no room.
       while failures < 8:
         said, target = next(source)
+        if len(said) > self.length:
+          continue
         row = next((r for r in range(self.batch) if used[r] + len(said) <= self.length), None)
         if row is None:
           failures += 1
@@ -148,8 +150,7 @@ def main():
   log(f"trained {step} steps of {args.batch} x {args.length} tokens")
   del batches
   model.eval().load_state_dict(rounded(model))
-  results = evaluate(model, tokenizer, args.items, log=log)
-  (args.out / "accuracy.json").write_text(json.dumps({"steps": step, "seed": args.seed, "tasks": results}, indent=1, ensure_ascii=False) + "\n")
+  evaluate(model, tokenizer, args.items, log=log, out=args.out / "accuracy.json")
 
 
 if __name__ == "__main__":
