@@ -1,11 +1,5 @@
-import { describe } from "vitest"
-import { itConforms } from "../conformance.test.helper.js"
+import { runConformance } from "../conformance/conformance.test.helper.js"
 import { createCpuBackend } from "./node_cpu.js"
 
-describe("cpu, fast, two threads", () => {
-  itConforms(() => createCpuBackend({ threads: 2 }))
-})
-
-describe("cpu, exact, one thread", () => {
-  itConforms(() => createCpuBackend({ threads: 1, precision: "exact" }))
-})
+runConformance("cpu, fast, two threads", () => createCpuBackend({ threads: 2 }))
+runConformance("cpu, exact, one thread", () => createCpuBackend({ threads: 1, precision: "exact" }))
