@@ -71,6 +71,18 @@ for dtype in TORCH:
     if dtype != "float32":
         case(f"from {dtype}", {"kind": "copy"}, [x[:40].to(TORCH[dtype])], x[:40].to(TORCH[dtype]).float())
 
+INTEGERS = {
+    "int32": torch.tensor([-(2**31), -70000, -1, 0, 7, 2**31 - 1], dtype=torch.int32),
+    "uint32": torch.tensor([0, 1, 255, 70001, 2**31, 2**32 - 1], dtype=torch.uint32),
+    "uint8": torch.tensor([0, 1, 127, 128, 200, 255], dtype=torch.uint8),
+}
+for dtype, x in INTEGERS.items():
+    case(f"{dtype} to float32", {"kind": "copy"}, [x], x.float())
+    case(f"{dtype} to {dtype}", {"kind": "copy"}, [x], x)
+    small = torch.tensor([0.0, 0.75, 1.5, 99.99, 254.5] + ([-0.9, -3.7] if dtype == "int32" else []))
+    case(f"float32 to {dtype}", {"kind": "copy"}, [small], small.to(x.dtype))
+case("uint8 to int32", {"kind": "copy"}, [INTEGERS["uint8"]], INTEGERS["uint8"].int())
+
 UNARY = {
     "neg": torch.neg, "abs": torch.abs, "exp": torch.exp, "log": torch.log, "sqrt": torch.sqrt, "rsqrt": torch.rsqrt,
     "sigmoid": torch.sigmoid, "silu": F.silu,

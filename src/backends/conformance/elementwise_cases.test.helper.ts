@@ -1,7 +1,8 @@
 import { apply, copy, slice } from "../../graph/build.js"
+import { itemSize } from "../../tensor/dtype.js"
 import type { Shape } from "../../tensor/shape.js"
 import type { BinaryFn, UnaryFn } from "../ops.js"
-import { everySecond, exactly, floats, integers, type Random, WEIGHT_DTYPES } from "./random.test.helper.js"
+import { everySecond, exactly, floats, integers, type Random, stored, WEIGHT_DTYPES } from "./random.test.helper.js"
 import type { Case } from "./run.test.helper.js"
 
 const SHAPES: readonly Shape[] = [[1], [7], [3, 5], [17, 33], [2, 3, 130]]
@@ -35,6 +36,10 @@ export function copyCases(random: Random): Case[] {
       },
     ]),
     { name: "uint32", outputs: [copy(everySecond(integers(random, [9, 5], 2 ** 32), 0, 1))] },
+    ...(["uint8", "float8_e4m3", "int32", "int64", "bool"] as const).map((dtype) => ({
+      name: `strided ${dtype}`,
+      outputs: [copy(everySecond(stored(dtype, [7, 5], random.bytes(35 * itemSize(dtype), 0, 2)), 1, 1))],
+    })),
     { name: "strided", outputs: [copy(slice(floats(random, [9, 10, 6]), [1, 0, 1], [9, 10, 6], [3, 2, 2]))] },
     { name: "strided bfloat16", outputs: [copy(everySecond(floats(random, [4, 9], "bfloat16"), 1, 0), "float32")] },
     {

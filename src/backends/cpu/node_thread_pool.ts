@@ -91,9 +91,11 @@ export class NodeThreadPool implements ThreadPool {
     if (--run.outstanding > 0) return
     this.current = null
     for (const worker of this.workers) worker.unref()
-    if (!run.error) return run.resolve()
-    this.barrier.reset()
-    run.reject(new BackendError(`a cpu kernel failed: ${run.error}`))
+    if (run.error === null) run.resolve()
+    else {
+      this.barrier.reset()
+      run.reject(new BackendError(`a cpu kernel failed: ${run.error}`))
+    }
   }
 
   /** The first cause stays; the threads left are released, and of no more use. */
