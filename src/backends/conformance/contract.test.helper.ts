@@ -192,6 +192,23 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
     )
 
     it(
+      "reads back any part of a storage",
+      withBackend(async (backend) => {
+        const storage = storageOf("ramp", "float32", [64], new Uint8Array(ramp(64).buffer))
+        await backend.makeResident([storage])
+        for (const [first, count] of [
+          [0, 64],
+          [5, 3],
+          [63, 1],
+        ]) {
+          const values = new Float32Array(count)
+          await storage.replicaIn(backend)!.read(4 * first, new Uint8Array(values.buffer))
+          expect([...values]).toEqual([...ramp(64).subarray(first, first + count)])
+        }
+      }),
+    )
+
+    it(
       "answers later, never while it is asked",
       withBackend(async (backend) => {
         const program = doubling()

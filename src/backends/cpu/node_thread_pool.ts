@@ -98,9 +98,13 @@ export class NodeThreadPool implements ThreadPool {
     }
   }
 
-  /** The first cause stays; the threads left are released, and of no more use. */
+  /**
+   * The first cause stays; the threads left are released, and of no more use. Those that end later change nothing: to
+   * unref a worker that is being terminated would let the process go before `close` is done.
+   */
   private fail(cause: string): void {
-    this.fate ??= cause
+    if (this.fate) return
+    this.fate = cause
     this.barrier.break()
     const run = this.current
     this.current = null
