@@ -66,8 +66,11 @@ def case(name, op, operands, result, tolerance=None):
 # Elementwise
 
 x = torch.cat([normal(40, scale=9), torch.tensor([0.0, -0.0, 1e-7, 65504.0, 65520.0, 3.4e38, -1e-8, 1 + 2**-8])])
+steps = torch.arange(-9, 10, dtype=torch.float32)
+ties = torch.cat([1 + steps * 2**-8, 1 + steps * 2**-11, steps * 2**-25, 2**-14 + steps * 2**-25, 65504 + steps * 4])
 for dtype in TORCH:
     case(f"to {dtype}", {"kind": "copy"}, [x], x.to(TORCH[dtype]))
+    case(f"ties to {dtype}", {"kind": "copy"}, [ties], ties.to(TORCH[dtype]))
     if dtype != "float32":
         case(f"from {dtype}", {"kind": "copy"}, [x[:40].to(TORCH[dtype])], x[:40].to(TORCH[dtype]).float())
 
