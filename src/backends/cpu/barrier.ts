@@ -30,7 +30,12 @@ export class Barrier {
       this.release()
       return
     }
-    for (let i = 0; i < SPINS; i++) if (Atomics.load(state, GENERATION) !== generation) return this.check()
+    for (let i = 0; i < SPINS; i++) {
+      if (Atomics.load(state, GENERATION) !== generation) {
+        this.check()
+        return
+      }
+    }
     Atomics.wait(state, GENERATION, generation)
     this.check()
   }

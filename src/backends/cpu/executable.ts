@@ -1,6 +1,6 @@
-import { itemSize } from "../../tensor/dtype.js"
 import { BackendError, type Executable, type HostArray } from "../backend.js"
 import type { Program, ProgramBuffer } from "../program.js"
+import { inputBytes } from "../step_inputs.js"
 import type { CpuBackend } from "./backend.js"
 import { Linker } from "./linker.js"
 import type { Block } from "./memory.js"
@@ -74,14 +74,4 @@ export class CpuExecutable implements Executable {
     for (const block of this.owned.splice(0)) this.backend.memory.free(block)
     for (const block of this.borrowed.splice(0)) this.backend.giveBack(block)
   }
-}
-
-function inputBytes(buffer: Extract<ProgramBuffer, { kind: "input" }>, values: HostArray | undefined): Uint8Array {
-  const { name, dtype, byteLength } = buffer
-  const length = byteLength / itemSize(dtype)
-  const found = values && `${values.constructor.name.replace("Array", "").toLowerCase()} of ${values.length}`
-  if (found !== `${dtype} of ${length}`) {
-    throw new BackendError(`input ${name}: expected ${dtype} of ${length}, found ${found ?? "nothing"}`)
-  }
-  return new Uint8Array(values!.buffer, values!.byteOffset, byteLength)
 }

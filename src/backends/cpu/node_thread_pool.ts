@@ -91,14 +91,20 @@ export class NodeThreadPool implements ThreadPool {
     if (--run.outstanding > 0) return
     this.current = null
     for (const worker of this.workers) worker.unref()
-    if (!run.error) return run.resolve()
-    this.barrier.reset()
-    run.reject(new BackendError(`a cpu kernel failed: ${run.error}`))
+    if (run.error === null) run.resolve()
+    else {
+      this.barrier.reset()
+      run.reject(new BackendError(`a cpu kernel failed: ${run.error}`))
+    }
   }
 
-  /** The first cause stays; the threads left are released, and of no more use. */
+  /**
+   * The first cause stays; the threads left are released, and of no more use. Those that end later change nothing: to
+   * unref a worker that is being terminated would let the process go before `close` is done.
+   */
   private fail(cause: string): void {
-    this.fate ??= cause
+    if (this.fate) return
+    this.fate = cause
     this.barrier.break()
     const run = this.current
     this.current = null

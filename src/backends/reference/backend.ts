@@ -1,7 +1,7 @@
-import { itemSize } from "../../tensor/dtype.js"
 import type { Replica, Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type HostArray, type LoadOptions } from "../backend.js"
-import type { Program, ProgramBuffer } from "../program.js"
+import type { Program } from "../program.js"
+import { inputBytes } from "../step_inputs.js"
 import { runKernel } from "./kernels.js"
 import type { Memory } from "./operands.js"
 import { store } from "./operands.js"
@@ -60,16 +60,18 @@ class ReferenceExecutable implements Executable {
     private readonly backend: ReferenceBackend,
     private readonly program: Program,
   ) {
-    this.memory = program.buffers.map((buffer) => {
-      if (buffer.kind !== "storage") return new Uint8Array(buffer.byteLength)
-      return (buffer.storage.replicaIn(backend) as HostReplica).view()
-    })
+    this.memory = program.buffers.map((buffer) =>
+      buffer.kind === "storage" ? viewOf(buffer.storage, backend) : new Uint8Array(buffer.byteLength),
+    )
   }
 
   async replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
-    this.program.buffers.forEach((buffer, i) => {
+    for (const [i, buffer] of this.program.buffers.entries()) {
       if (buffer.kind === "input") this.memory[i].set(inputBytes(buffer, inputs[buffer.name]))
-    })
+      else if (buffer.kind === "storage" && viewOf(buffer.storage, this.backend) !== this.memory[i]) {
+        throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
+      }
+    }
     for (const [i, { op, inputs, output }] of this.program.instructions.entries()) {
       if (i % KERNELS_PER_TURN === 0) await new Promise((resolve) => setTimeout(resolve))
       const values = runKernel(this.memory, op, [...inputs], output)
@@ -83,12 +85,9 @@ class ReferenceExecutable implements Executable {
   dispose(): void {}
 }
 
-function inputBytes(buffer: Extract<ProgramBuffer, { kind: "input" }>, values: HostArray | undefined): Uint8Array {
-  const { name, dtype, byteLength } = buffer
-  const length = byteLength / itemSize(dtype)
-  const found = values && `${values.constructor.name.replace("Array", "").toLowerCase()} of ${values.length}`
-  if (found !== `${dtype} of ${length}`) {
-    throw new BackendError(`input ${name}: expected ${dtype} of ${length}, found ${found ?? "nothing"}`)
-  }
-  return new Uint8Array(values!.buffer, values!.byteOffset, byteLength)
+/** @throws BackendError when the storage is not here, such as after another backend has written it */
+function viewOf(storage: Storage, backend: ReferenceBackend): Uint8Array {
+  const replica = storage.replicaIn(backend) as HostReplica | undefined
+  if (!replica) throw new BackendError(`${storage.name} is no longer in the memory of the reference: compile again`)
+  return replica.view()
 }

@@ -5,15 +5,13 @@ import { binary, rmsNorm, rope, swiglu, unary } from "./activation.js"
 import { attention, kvAppend } from "./attention.js"
 import { argmax, categorical, reduce, softmax, takeAlongAxis, topK } from "./last_axis.js"
 import { embedding, gatherMatmul, gatherSwiglu, matmul, weightedSum } from "./matmul.js"
-import { loadFloats, loadIntegers, type Memory } from "./operands.js"
-
-type Values = Float32Array | Uint32Array
+import { gatherBytes, loadFloats, loadIntegers, type Memory, type Values } from "./operands.js"
 
 /** Computes one kernel's result, row-major; nothing for those that write in place. */
 export function runKernel(memory: Memory, op: KernelOp, inputs: Operand[], output: Operand): Values | undefined {
   switch (op.kind) {
     case "copy":
-      return copy(memory, op, inputs)
+      return copy(memory, op, inputs, output)
     case "unary":
       return unary(memory, op, inputs)
     case "binary":
@@ -56,6 +54,7 @@ export function runKernel(memory: Memory, op: KernelOp, inputs: Operand[], outpu
   }
 }
 
-function copy(memory: Memory, _: KernelOf<"copy">, [x]: Operand[]): Values {
-  return isFloatDType(x.dtype) ? loadFloats(memory, x) : Uint32Array.from(loadIntegers(memory, x))
+function copy(memory: Memory, _: KernelOf<"copy">, [x]: Operand[], output: Operand): Values {
+  if (x.dtype === output.dtype) return gatherBytes(memory, x)
+  return isFloatDType(x.dtype) ? loadFloats(memory, x) : Float64Array.from(loadIntegers(memory, x))
 }

@@ -1,6 +1,8 @@
+import type { DType } from "../../tensor/dtype.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { decodeFloats, encodeFloats, isFloatDType } from "../../tensor/floats.js"
 import { sizeOf } from "../../tensor/shape.js"
+import { BackendError } from "../backend.js"
 import type { Operand } from "../program.js"
 
 /** The bytes of each of a program's buffers. */
@@ -38,19 +40,31 @@ export function loadFloats(memory: Memory, operand: Operand): Float32Array {
   return out
 }
 
-/** The values of an integer operand, row-major. */
-export function loadIntegers(memory: Memory, operand: Operand): Uint32Array | Int32Array | Uint8Array {
-  const { buffer } = gatherBytes(memory, operand)
-  if (operand.dtype === "uint32") return new Uint32Array(buffer)
-  if (operand.dtype === "int32") return new Int32Array(buffer)
-  if (operand.dtype === "uint8") return new Uint8Array(buffer)
-  throw new RangeError(`the reference backend does not compute with ${operand.dtype}`)
+const INTEGER_ARRAYS: Partial<Record<DType, typeof Uint32Array | typeof Int32Array | typeof Uint8Array>> = {
+  uint32: Uint32Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
 }
 
-/** Writes row-major values to a contiguous operand, rounded to its dtype. */
-export function store(memory: Memory, operand: Operand, values: Float32Array | Uint32Array): void {
+function integerArray(dtype: DType) {
+  const array = INTEGER_ARRAYS[dtype]
+  if (!array) throw new BackendError(`the reference backend does not compute with ${dtype}: cast it elsewhere`)
+  return array
+}
+
+/** The values of an integer operand, row-major. */
+export function loadIntegers(memory: Memory, operand: Operand): Uint32Array | Int32Array | Uint8Array {
+  return new (integerArray(operand.dtype))(gatherBytes(memory, operand).buffer as ArrayBuffer)
+}
+
+/** A kernel's result: numbers to be rounded to the output's dtype, or its bytes as they are. */
+export type Values = Float32Array | Float64Array | Uint32Array | Uint8Array
+
+/** Writes row-major values to a contiguous operand. */
+export function store(memory: Memory, operand: Operand, values: Values): void {
   const size = sizeOf(operand.shape) * itemSize(operand.dtype)
   const out = memory[operand.buffer].subarray(operand.offset, operand.offset + size)
-  if (!isFloatDType(operand.dtype)) out.set(new Uint8Array(Uint32Array.from(values).buffer))
-  else encodeFloats(operand.dtype, values instanceof Float32Array ? values : Float32Array.from(values), out)
+  if (values instanceof Uint8Array) out.set(values)
+  else if (isFloatDType(operand.dtype)) encodeFloats(operand.dtype, Float32Array.from(values), out)
+  else out.set(new Uint8Array(integerArray(operand.dtype).from(values).buffer))
 }

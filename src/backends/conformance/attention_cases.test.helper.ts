@@ -1,0 +1,115 @@
+import { apply, input, state } from "../../graph/build.js"
+import type { Value } from "../../graph/ir.js"
+import { Storage } from "../../tensor/storage.js"
+import { exactly, floats, integers, type Random, storageOf, type WeightDType } from "./random.test.helper.js"
+import type { Case } from "./run.test.helper.js"
+
+export function ropeCases(random: Random): Case[] {
+  const shapes = [
+    [1, 8, 64],
+    [9, 3, 32],
+    [33, 2, 6],
+    [3, 1, 2],
+  ] as const
+  return shapes.flatMap(([L, H, D]) =>
+    [1, 1.3466].map((scale) => ({
+      name: `[${L}, ${H}, ${D}], scale ${scale}`,
+      outputs: [
+        apply({ kind: "rope", scale }, [
+          floats(random, [L, H, D]),
+          integers(random, [L], 131_072),
+          exactly(
+            [D / 2],
+            Array.from({ length: D / 2 }, (_, i) => 150000 ** ((-2 * i) / D)),
+          ),
+        ]),
+      ],
+    })),
+  )
+}
+
+/** Keys or values that start as zeros. */
+export function cache(capacity: number, heads: number, headDim: number): Value {
+  return state(new Storage("cache", "float32", [capacity, heads, headDim], null))
+}
+
+/** Consecutive positions from `first` on. */
+export function positionsFrom(first: number, count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, i) => first + i)
+}
+
+export function kvAppendCases(random: Random): Case[] {
+  const shapes = [
+    { L: 1, capacity: 3, heads: 1, D: 5, first: 0 },
+    { L: 4, capacity: 10, heads: 2, D: 8, first: 0 },
+    { L: 10, capacity: 10, heads: 2, D: 8, first: 7 },
+    { L: 17, capacity: 40, heads: 3, D: 6, first: 131_000 },
+  ]
+  return shapes.map(({ L, capacity, heads, D, first }) => {
+    const before = new Uint8Array(random.floats(capacity * heads * D).buffer)
+    return {
+      name: `${L} rows into ${capacity} slots`,
+      outputs: [
+        apply({ kind: "kv_append" }, [
+          state(storageOf("cache", "float32", [capacity, heads, D], before)),
+          input("x", [L, heads, D], "float32"),
+          input("positions", [L], "uint32"),
+        ]),
+      ],
+      replays: Array.from({ length: 5 }, (_, step) => ({
+        x: random.floats(L * heads * D),
+        positions: positionsFrom(first + step * L, L),
+      })),
+    }
+  })
+}
+
+interface AttentionCase {
+  readonly L: number
+  readonly heads: number
+  readonly kv: number
+  readonly D: number
+  readonly capacity: number
+  readonly steps: number
+  readonly window: number | null
+  readonly sinks: WeightDType | null
+}
+
+const ATTENTION: readonly AttentionCase[] = [
+  { L: 1, heads: 4, kv: 2, D: 64, capacity: 40, steps: 40, window: null, sinks: "bfloat16" },
+  { L: 1, heads: 8, kv: 1, D: 32, capacity: 12, steps: 30, window: 8, sinks: "float32" },
+  { L: 5, heads: 4, kv: 4, D: 16, capacity: 64, steps: 6, window: null, sinks: null },
+  { L: 7, heads: 6, kv: 2, D: 64, capacity: 20, steps: 9, window: 9, sinks: "bfloat16" },
+  { L: 33, heads: 2, kv: 1, D: 8, capacity: 300, steps: 4, window: 100, sinks: "float16" },
+  { L: 3, heads: 2, kv: 1, D: 6, capacity: 9, steps: 3, window: 1, sinks: "bfloat16" },
+  // Rings just large enough: window - 1 + L.
+  { L: 1, heads: 2, kv: 1, D: 8, capacity: 4, steps: 13, window: 4, sinks: "float32" },
+  { L: 7, heads: 3, kv: 3, D: 20, capacity: 15, steps: 6, window: 9, sinks: "bfloat16" },
+  { L: 17, heads: 8, kv: 2, D: 64, capacity: 144, steps: 10, window: 128, sinks: "bfloat16" },
+  // A window that is never full.
+  { L: 3, heads: 5, kv: 1, D: 7, capacity: 50, steps: 4, window: 50, sinks: null },
+]
+
+export function attentionCases(random: Random): Case[] {
+  return ATTENTION.map(({ L, heads, kv, D, capacity, steps, window, sinks }) => {
+    const positions = input("positions", [L], "uint32")
+    const append = (name: string) =>
+      apply({ kind: "kv_append" }, [cache(capacity, kv, D), input(name, [L, kv, D], "float32"), positions])
+    const operands = [input("q", [L, heads, D], "float32"), append("k"), append("v"), positions]
+    return {
+      name: `${L} rows, ${heads}/${kv} heads of ${D}, window ${window}, capacity ${capacity}`,
+      outputs: [
+        apply(
+          { kind: "attention", scale: D ** -0.5, window, sinks: sinks !== null },
+          sinks ? [...operands, floats(random, [heads], sinks, 2)] : operands,
+        ),
+      ],
+      replays: Array.from({ length: steps }, (_, step) => ({
+        q: random.floats(L * heads * D, 4),
+        k: random.floats(L * kv * D, 4),
+        v: random.floats(L * kv * D),
+        positions: positionsFrom(step * L, L),
+      })),
+    }
+  })
+}

@@ -1,0 +1,225 @@
+import { describe, expect, it } from "vitest"
+import { apply, constant, input, state } from "../../graph/build.js"
+import { lower } from "../../graph/lower.js"
+import { memoryStats, Storage } from "../../tensor/storage.js"
+import { type Backend, BackendError, type Executable, type HostArray } from "../backend.js"
+import { ReferenceBackend } from "../reference/backend.js"
+import { floats, MXFP4, Random, storageOf, weight } from "./random.test.helper.js"
+
+type WithBackend = (test: (backend: Backend) => Promise<void>) => () => Promise<void>
+
+async function floatsOf(storage: Storage): Promise<number[]> {
+  const values = new Float32Array(storage.byteLength / 4)
+  await storage.read(0, new Uint8Array(values.buffer))
+  return [...values]
+}
+
+/** `x + x` over an input of two rows of three. */
+function doubling() {
+  const x = input("x", [2, 3], "float32")
+  return lower([apply({ kind: "binary", fn: "add" }, [x, x])])
+}
+
+/** Appends a row of four to a cache of three slots. */
+function appending(cache: Storage) {
+  const row = input("row", [1, 1, 4], "float32")
+  return lower([], [apply({ kind: "kv_append" }, [state(cache), row, input("positions", [1], "uint32")])])
+}
+
+const rowAt = (position: number, value: number) => ({
+  row: new Float32Array(4).fill(value),
+  positions: Uint32Array.of(position),
+})
+
+const ramp = (n: number) => Float32Array.from({ length: n }, (_, i) => i)
+
+/** Refuses, and still runs what is right afterwards. */
+async function refuses(executable: Executable, bad: Record<string, HostArray>, good: Record<string, HostArray>) {
+  await expect(executable.replay(bad)).rejects.toThrow(BackendError)
+  await executable.replay(good)
+}
+
+/** Declares what `Backend` and `Executable` promise apart from results. */
+export function itKeepsTheContract(withBackend: WithBackend): void {
+  describe("contract", () => {
+    it(
+      "names an input that does not fit, what was expected and what was found",
+      withBackend(async (backend) => {
+        const program = doubling()
+        const executable = await backend.compile(program)
+        const message = (found: string) => new BackendError(`input x: expected float32 of 6, found ${found}`)
+        await expect(executable.replay({})).rejects.toThrow(message("nothing"))
+        await expect(executable.replay({ x: ramp(5) })).rejects.toThrow(message("float32 of 5"))
+        await expect(executable.replay({ x: new Uint32Array(6) })).rejects.toThrow(message("uint32 of 6"))
+        await executable.replay({ x: ramp(6) })
+        expect(await floatsOf(program.results[0])).toEqual([0, 2, 4, 6, 8, 10])
+      }),
+    )
+
+    it(
+      "takes an input that is a window of a larger array",
+      withBackend(async (backend) => {
+        const program = doubling()
+        const executable = await backend.compile(program)
+        await executable.replay({ x: ramp(9).subarray(2, 8) })
+        expect(await floatsOf(program.results[0])).toEqual([4, 6, 8, 10, 12, 14])
+      }),
+    )
+
+    it(
+      "refuses ids out of range, and runs on",
+      withBackend(async (backend) => {
+        const random = new Random(1)
+        const dense = { quantization: null, bias: false } as const
+        const mxfp4 = { quantization: MXFP4, bias: false } as const
+        const ids = input("ids", [1, 2], "uint32")
+        const x = floats(random, [1, 64])
+        const table = input("ids", [2], "uint32")
+        const graphs = [
+          apply({ kind: "embedding", format: dense }, [table, floats(random, [3, 8])]),
+          apply({ kind: "embedding", format: mxfp4 }, [table, ...weight(random, mxfp4, [], 3, 64, "float32")]),
+          apply({ kind: "gather_matmul", format: dense }, [x, ids, floats(random, [3, 5, 64])]),
+          apply({ kind: "gather_matmul", format: mxfp4 }, [x, ids, ...weight(random, mxfp4, [3], 5, 64, "float32")]),
+          apply({ kind: "gather_swiglu", gate: mxfp4, up: mxfp4, alpha: 1, limit: 1 }, [
+            x,
+            ids,
+            ...weight(random, mxfp4, [3], 5, 64, "float32"),
+            ...weight(random, mxfp4, [3], 5, 64, "float32"),
+          ]),
+          apply({ kind: "take_along_axis" }, [floats(random, [1, 3]), ids]),
+        ]
+        for (const output of graphs) {
+          const executable = await backend.compile(lower([output]))
+          for (const id of [3, 2 ** 32 - 1]) {
+            await refuses(executable, { ids: Uint32Array.of(0, id) }, { ids: Uint32Array.of(0, 2) })
+          }
+        }
+      }),
+    )
+
+    it(
+      "keeps states from replay to replay and program to program",
+      withBackend(async (backend) => {
+        const cache = new Storage("cache", "float32", [3, 1, 4], null)
+        const first = await backend.compile(appending(cache))
+        const second = await backend.compile(appending(cache))
+        await first.replay(rowAt(0, 1))
+        await second.replay(rowAt(1, 2))
+        await first.replay(rowAt(3, 4))
+        expect(await floatsOf(cache)).toEqual([4, 4, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0])
+        first.dispose()
+        await second.replay(rowAt(2, 3))
+        expect(await floatsOf(cache)).toEqual([4, 4, 4, 4, 2, 2, 2, 2, 3, 3, 3, 3])
+      }),
+    )
+
+    it(
+      "shares storages with another backend, and refuses to run on bytes that have become stale",
+      withBackend(async (backend) => {
+        const other = new ReferenceBackend()
+        const cache = new Storage("cache", "float32", [3, 1, 4], null)
+        const here = await backend.compile(appending(cache))
+        await here.replay(rowAt(0, 1))
+        const there = await other.compile(appending(cache))
+        await there.replay(rowAt(1, 2))
+        expect(cache.replicaIn(backend)).toBeUndefined()
+        await expect(here.replay(rowAt(2, 3))).rejects.toThrow(BackendError)
+        const again = await backend.compile(appending(cache))
+        await again.replay(rowAt(2, 3))
+        expect(await floatsOf(cache)).toEqual([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3])
+        await expect(there.replay(rowAt(0, 9))).rejects.toThrow(BackendError)
+        await other.makeResident([cache])
+        await expect(there.replay(rowAt(0, 9))).rejects.toThrow(BackendError)
+      }),
+    )
+
+    it(
+      "copies a storage once, and says how far it is",
+      withBackend(async (backend) => {
+        const storages = [3, 50_000, 17].map((n) =>
+          storageOf(`of ${n}`, "float32", [n], new Uint8Array(ramp(n).buffer)),
+        )
+        const seen: [number, number][] = []
+        await backend.makeResident(storages, { onProgress: (loaded, total) => void seen.push([loaded, total]) })
+        const total = 4 * (3 + 50_000 + 17)
+        expect(seen.map(([, of]) => of)).toEqual([total, total, total])
+        expect(seen.map(([loaded]) => loaded)).toEqual(seen.map(([loaded]) => loaded).sort((a, b) => a - b))
+        expect(seen[2][0]).toBe(total)
+        const { copies } = memoryStats()
+        await backend.makeResident([...storages, storages[0]])
+        await backend.compile(lower([apply({ kind: "unary", fn: "neg" }, [constant(storages[1])])]))
+        expect(memoryStats().copies).toBe(copies)
+        for (const storage of storages) storage.dispose()
+      }),
+    )
+
+    it(
+      "stops loading when told to or when a read fails, and can begin again",
+      withBackend(async (backend) => {
+        const abort = new AbortController()
+        const bytes = new Uint8Array(ramp(5).buffer)
+        const tensors = Array.from({ length: 40 }, (_, i) => storageOf(`tensor ${i}`, "float32", [5], bytes))
+        const stop = { signal: abort.signal, onProgress: () => abort.abort(new Error("enough")) }
+        await expect(backend.makeResident(tensors, stop)).rejects.toThrow("enough")
+        let broken = true
+        const moody = new Storage("moody", "float32", [5], {
+          read: async (_, into) => {
+            if (broken) throw new Error("the disk is gone")
+            into.set(bytes)
+          },
+        })
+        await expect(backend.makeResident([moody, ...tensors])).rejects.toThrow("the disk is gone")
+        broken = false
+        await backend.makeResident([moody, ...tensors])
+        expect([moody, ...tensors].every((storage) => storage.replicaIn(backend))).toBe(true)
+        expect(await floatsOf(tensors[39])).toEqual([0, 1, 2, 3, 4])
+      }),
+    )
+
+    it(
+      "holds the results alone, as fresh as the last replay",
+      withBackend(async (backend) => {
+        const program = doubling()
+        const [result] = program.results
+        const executable = await backend.compile(program)
+        await executable.replay({ x: ramp(6) })
+        const other = new ReferenceBackend()
+        await other.makeResident([result])
+        await executable.replay({ x: new Float32Array(6).fill(1) })
+        expect(result.replicaIn(other)).toBeUndefined()
+        expect(await floatsOf(result)).toEqual([2, 2, 2, 2, 2, 2])
+      }),
+    )
+
+    it(
+      "reads back any part of a storage",
+      withBackend(async (backend) => {
+        const storage = storageOf("ramp", "float32", [64], new Uint8Array(ramp(64).buffer))
+        await backend.makeResident([storage])
+        for (const [first, count] of [
+          [0, 64],
+          [5, 3],
+          [63, 1],
+        ]) {
+          const values = new Float32Array(count)
+          await storage.replicaIn(backend)!.read(4 * first, new Uint8Array(values.buffer))
+          expect([...values]).toEqual([...ramp(64).subarray(first, first + count)])
+        }
+      }),
+    )
+
+    it(
+      "answers later, never while it is asked",
+      withBackend(async (backend) => {
+        const program = doubling()
+        const executable = await backend.compile(program)
+        let returned = false
+        const replay = executable.replay({ x: ramp(6) }).then(() => expect(returned).toBe(true))
+        returned = true
+        await replay
+        const refused = executable.replay({})
+        await expect(refused).rejects.toThrow(BackendError)
+      }),
+    )
+  })
+}

@@ -1,0 +1,361 @@
+import fc from "fast-check"
+import { describe, expect, it } from "vitest"
+import { apply, input, reshape, slice } from "../../graph/build.js"
+import type { Value } from "../../graph/ir.js"
+import { lower } from "../../graph/lower.js"
+import { optimise } from "../../graph/optimise.js"
+import type { Backend } from "../backend.js"
+import type { KernelKind } from "../ops.js"
+import { cache, positionsFrom } from "./attention_cases.test.helper.js"
+import { exactly, floats, formats, integers, type NamedFormat, Random, stored, weight } from "./random.test.helper.js"
+import { expectClose, run } from "./run.test.helper.js"
+
+type WithBackend = (test: (backend: Backend) => Promise<void>) => () => Promise<void>
+
+/** Runs of each property. */
+const SETTINGS = { numRuns: 12, seed: 5 }
+
+const seed = fc.integer({ min: 0, max: 2 ** 31 - 1 })
+const format = fc.constantFrom(...formats())
+const rows = fc.constantFrom(1, 2, 3, 7, 18, 33)
+
+/** Two groups of the widest, so that every format divides it. */
+const K = 256
+
+const matmul = (x: Value, { format }: NamedFormat, operands: readonly Value[]) =>
+  apply({ kind: "matmul", format, residual: false }, [x, ...operands])
+const add = (a: Value, b: Value) => apply({ kind: "binary", fn: "add" }, [a, b])
+
+async function values(backend: Backend, ...outputs: Value[]): Promise<Float32Array[]> {
+  const [results] = await run({ name: "a property", outputs }, backend)
+  return results as Float32Array[]
+}
+
+/** Both sides may be off by the tolerance of the kernels in them. */
+function bound(backend: Backend, ...kinds: KernelKind[]): number {
+  return 2 * kinds.reduce((sum, kind) => sum + backend.tolerance(kind), 0)
+}
+
+const rowOf = (values: Float32Array, row: number, n: number) => values.subarray(row * n, (row + 1) * n)
+
+/** Declares what must hold between kernels, on random shapes: no other implementation is needed to see it broken. */
+export function itHasTheProperties(withBackend: WithBackend): void {
+  describe("properties", () => {
+    it(
+      "fused operations are their unfused composition",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(seed, format, rows, async (seed, named, L) => {
+            const random = new Random(seed)
+            const bare = { ...named, format: { ...named.format, bias: false } }
+            const x = input("x", [L, K], "float32")
+            const product = matmul(x, bare, weight(random, bare.format, [], 9, K, named.dtype))
+            const whole = add(input("residual", [L, 9], "float32"), add(product, floats(random, [9], "float32", 3)))
+            const ids = integers(random, [L, 2], 4)
+            const [gate, up] = [0, 1].map(() =>
+              apply({ kind: "gather_matmul", format: named.format }, [
+                x,
+                ids,
+                ...weight(random, named.format, [4], 5, K, named.dtype),
+              ]),
+            )
+            const unfused = [whole, apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, [gate, up])]
+            const fused = optimise(unfused)
+            expect(fused.map(({ op }) => op.kind)).toEqual(["matmul", "gather_swiglu"])
+            const replays = [{ x: random.floats(L * K), residual: random.floats(L * 9) }]
+            const [expected] = await run({ name: "unfused", outputs: unfused, replays }, backend)
+            const [found] = await run({ name: "fused", outputs: fused, replays }, backend)
+            expectClose(found[0], expected[0], bound(backend, "matmul"), "matmul")
+            expectClose(found[1], expected[1], bound(backend, "gather_matmul", "gather_swiglu"), "gather_swiglu")
+          }),
+          SETTINGS,
+        ),
+      ),
+    )
+
+    it(
+      "a row's product does not depend on the rows beside it",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(seed, format, rows, async (seed, named, L) => {
+            const random = new Random(seed)
+            const x = floats(random, [L, K], "float32", 4)
+            const operands = weight(random, named.format, [], 6, K, named.dtype)
+            const alone = Array.from({ length: L }, (_, l) => matmul(slice(x, [l, 0], [l + 1, K]), named, operands))
+            const [together, ...single] = await values(backend, matmul(x, named, operands), ...alone)
+            for (const [l, row] of single.entries()) {
+              expectClose(rowOf(together, l, 6), row, bound(backend, "matmul"), `row ${l} of ${L}, ${named.name}`)
+            }
+          }),
+          SETTINGS,
+        ),
+      ),
+    )
+
+    it(
+      "one-hot rows read a weight's columns, as the embedding of its rows does",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(seed, format, async (seed, named) => {
+            const random = new Random(seed)
+            const bare = { ...named, format: { ...named.format, bias: false } }
+            const operands = weight(random, bare.format, [], 7, K, named.dtype)
+            const columns = random.integers(5, K)
+            const oneHot = new Float32Array(5 * K)
+            for (const [l, column] of columns.entries()) oneHot[l * K + column] = 1
+            const all = stored("uint32", [7], new Uint8Array(positionsFrom(0, 7).buffer))
+            const [product, table] = await values(
+              backend,
+              matmul(exactly([5, K], oneHot), bare, operands),
+              apply({ kind: "embedding", format: bare.format }, [all, ...operands]),
+            )
+            const expected = Float32Array.from(product, (_, i) => table[(i % 7) * K + columns[Math.floor(i / 7)]])
+            expectClose(product, expected, bound(backend, "matmul", "embedding"), named.name)
+          }),
+          SETTINGS,
+        ),
+      ),
+    )
+
+    it(
+      "an expert's product is the matmul with its weight",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(seed, format, rows, async (seed, named, L) => {
+            const random = new Random(seed)
+            const x = floats(random, [L, K])
+            const operands = weight(random, named.format, [3], 5, K, named.dtype)
+            const expert = random.below(3)
+            const ids = stored("uint32", [L, 1], new Uint8Array(new Uint32Array(L).fill(expert).buffer))
+            const own = operands.map((operand) => {
+              const [, ...shape] = operand.shape
+              const start = operand.shape.map((_, axis) => (axis === 0 ? expert : 0))
+              return reshape(slice(operand, start, [expert + 1, ...shape]), shape)
+            })
+            const [gathered, plain] = await values(
+              backend,
+              apply({ kind: "gather_matmul", format: named.format }, [x, ids, ...operands]),
+              matmul(x, named, own),
+            )
+            expectClose(gathered, plain, bound(backend, "matmul", "gather_matmul"), named.name)
+          }),
+          SETTINGS,
+        ),
+      ),
+    )
+
+    it(
+      "the largest k lead the order of all, and argmax leads them",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(seed, fc.integer({ min: 1, max: 70 }), async (seed, n) => {
+            const random = new Random(seed)
+            const x = exactly([3, n], random.integers(3 * n, 1 + random.below(2 * n)))
+            const k = 1 + random.below(n)
+            const [some, all, first, sorted] = (
+              await run(
+                {
+                  name: "top_k",
+                  outputs: [
+                    apply({ kind: "top_k", k }, [x]),
+                    apply({ kind: "top_k", k: n }, [x]),
+                    apply({ kind: "argmax" }, [x]),
+                    apply({ kind: "take_along_axis" }, [x, apply({ kind: "top_k", k: n }, [x])]),
+                  ],
+                },
+                backend,
+              )
+            )[0]
+            for (let row = 0; row < 3; row++) {
+              const order = [...all.subarray(row * n, (row + 1) * n)]
+              expect([...order].sort((a, b) => a - b)).toEqual([...positionsFrom(0, n)])
+              expect([...some.subarray(row * k, (row + 1) * k)]).toEqual(order.slice(0, k))
+              expect(first[row]).toBe(order[0])
+              const descending = [...sorted.subarray(row * n, (row + 1) * n)]
+              expect(descending).toEqual([...descending].sort((a, b) => b - a))
+              for (let i = 1; i < n; i++)
+                if (descending[i - 1] === descending[i]) expect(order[i]).toBeGreaterThan(order[i - 1])
+            }
+          }),
+          SETTINGS,
+        ),
+      ),
+    )
+
+    it(
+      "rotated queries and keys meet by their distance alone",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(seed, fc.nat(100_000), fc.nat(100), async (seed, shift, distance) => {
+            const random = new Random(seed)
+            const D = 32
+            const inv_freq = exactly(
+              [D / 2],
+              Array.from({ length: D / 2 }, (_, i) => 10000 ** ((-2 * i) / D)),
+            )
+            const x = floats(random, [1, 2, D])
+            const at = (position: number) =>
+              apply({ kind: "rope", scale: 1 }, [
+                x,
+                stored("uint32", [1], new Uint8Array(Uint32Array.of(position).buffer)),
+                inv_freq,
+              ])
+            const [q, k, far, farther] = await values(backend, at(distance), at(0), at(shift + distance), at(shift))
+            const dot = (a: Float32Array, b: Float32Array) =>
+              rowOf(a, 0, D).reduce((sum, v, i) => sum + v * b[D + i], 0)
+            const size = Math.hypot(...rowOf(q, 0, D)) * Math.hypot(...rowOf(k, 1, D))
+            expect(Math.abs(dot(q, k) - dot(far, farther)) / size).toBeLessThanOrEqual(bound(backend, "rope"))
+          }),
+          SETTINGS,
+        ),
+      ),
+    )
+  })
+
+  describe("attention", () => {
+    it(
+      "is the same in one step as in any steps, and in a ring as in a full cache",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(
+            fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 2, maxLength: 6 }),
+            fc.integer({ min: 1, max: 40 }),
+            fc.nat(5),
+            seed,
+            async (steps, window, slack, seed) => {
+              const length = steps.reduce((a, b) => a + b)
+              const text = new Text(new Random(seed), length)
+              const ring = window - 1 + Math.max(...steps) + slack
+              const whole = await text.attend(backend, [length], length, window)
+              const tolerance = bound(backend, "attention")
+              expectClose(await text.attend(backend, steps, length, window), whole, tolerance, "full cache, in steps")
+              expectClose(await text.attend(backend, steps, ring, window), whole, tolerance, "ring, in steps")
+              if (window < length) return
+              expectClose(await text.attend(backend, steps, length, null), whole, tolerance, "without a window")
+            },
+          ),
+          SETTINGS,
+        ),
+      ),
+    )
+
+    it(
+      "goes on from an earlier position as if the later ones had never been",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(
+            fc.integer({ min: 2, max: 30 }),
+            fc.nat(12),
+            fc.constantFrom(null, 1, 5, 13),
+            seed,
+            async (length, back, window, seed) => {
+              const text = new Text(new Random(seed), length)
+              const rewound = Math.min(back, length - 1)
+              const ring = window === null ? length : window + rewound
+              const straight = await text.attend(backend, Array(length).fill(1), length, window)
+              const again = await text.attend(backend, Array(length).fill(1), ring, window, length - rewound - 1)
+              expectClose(again, straight, bound(backend, "attention"), `back from ${length} by ${rewound + 1}`)
+            },
+          ),
+          SETTINGS,
+        ),
+      ),
+    )
+
+    it(
+      "with sinks of -Infinity is attention without sinks, and large sinks take everything",
+      withBackend(async (backend) => {
+        const text = new Text(new Random(3), 9)
+        const plain = await text.attend(backend, [9], 9, null, null, null)
+        const none = await text.attend(backend, [9], 9, null, null, Number.NEGATIVE_INFINITY)
+        expectClose(none, plain, bound(backend, "attention"), "sinks of -Infinity")
+        const all = await text.attend(backend, [9], 9, null, null, 1e4)
+        expect([...all].every((value) => value === 0)).toBe(true)
+      }),
+    )
+  })
+}
+
+/** Queries, keys and values of a text, to attend over in different ways. */
+class Text {
+  private static readonly HEADS = 4
+  private static readonly KV_HEADS = 2
+  private static readonly D = 16
+  private readonly q: Float32Array
+  private readonly k: Float32Array
+  private readonly v: Float32Array
+
+  constructor(
+    random: Random,
+    private readonly length: number,
+  ) {
+    this.q = random.floats(length * Text.HEADS * Text.D, 3)
+    this.k = random.floats(length * Text.KV_HEADS * Text.D, 3)
+    this.v = random.floats(length * Text.KV_HEADS * Text.D)
+  }
+
+  /**
+   * Attention of every position `[length, heads, D]`, the text fed in steps of so many rows. With `from`, the text from
+   * there on is then fed again, after other keys and values had been in its place.
+   */
+  async attend(
+    backend: Backend,
+    steps: readonly number[],
+    capacity: number,
+    window: number | null,
+    from: number | null = null,
+    sink: number | null = 0.5,
+  ): Promise<Float32Array> {
+    const keys = cache(capacity, Text.KV_HEADS, Text.D)
+    const vals = cache(capacity, Text.KV_HEADS, Text.D)
+    const out = new Float32Array(this.q.length)
+    const feed = async (first: number, L: number, stale: boolean) => {
+      const cut = (values: Float32Array, heads: number) =>
+        values.slice(first * heads * Text.D, (first + L) * heads * Text.D)
+      const kv = (values: Float32Array) => cut(values, Text.KV_HEADS).map((value) => (stale ? 7 - value : value))
+      const result = await this.step(backend, L, keys, vals, window, sink, {
+        q: cut(this.q, Text.HEADS),
+        k: kv(this.k),
+        v: kv(this.v),
+        positions: positionsFrom(first, L),
+      })
+      out.set(result, first * Text.HEADS * Text.D)
+    }
+    let first = 0
+    for (const L of steps) {
+      await feed(first, L, from !== null && first >= from)
+      first += L
+    }
+    for (let position = from ?? this.length; position < this.length; position++) await feed(position, 1, false)
+    return out
+  }
+
+  private async step(
+    backend: Backend,
+    L: number,
+    keys: Value,
+    vals: Value,
+    window: number | null,
+    sink: number | null,
+    inputs: Record<string, Float32Array | Uint32Array>,
+  ): Promise<Float32Array> {
+    const positions = input("positions", [L], "uint32")
+    const append = (state: Value, name: string) =>
+      apply({ kind: "kv_append" }, [state, input(name, [L, Text.KV_HEADS, Text.D], "float32"), positions])
+    const output = apply({ kind: "attention", scale: Text.D ** -0.5, window, sinks: sink !== null }, [
+      input("q", [L, Text.HEADS, Text.D], "float32"),
+      append(keys, "k"),
+      append(vals, "v"),
+      positions,
+      ...(sink === null ? [] : [exactly([Text.HEADS], Array(Text.HEADS).fill(sink))]),
+    ])
+    const program = lower([output])
+    const executable = await backend.compile(program)
+    await executable.replay(inputs)
+    executable.dispose()
+    const result = new Float32Array(L * Text.HEADS * Text.D)
+    await program.results[0].read(0, new Uint8Array(result.buffer))
+    program.results[0].dispose()
+    return result
+  }
+}

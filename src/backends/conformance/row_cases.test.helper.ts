@@ -1,0 +1,149 @@
+import { apply } from "../../graph/build.js"
+import type { Value } from "../../graph/ir.js"
+import { type Shape, sizeOf } from "../../tensor/shape.js"
+import type { ReduceFn } from "../ops.js"
+import { exactly, floats, integers, masked, type Random, tied, type WeightDType } from "./random.test.helper.js"
+import type { Case } from "./run.test.helper.js"
+
+const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
+
+export function reduceCases(random: Random): Case[] {
+  return REDUCE.flatMap((fn) => [
+    ...[[1], [9, 1], [4, 33], [2, 3, 515]].map((shape) => ({
+      name: fn,
+      outputs: [apply({ kind: "reduce", fn }, [floats(random, shape, "float32", 3)])],
+    })),
+    {
+      name: `${fn} of negatives`,
+      outputs: [apply({ kind: "reduce", fn }, [exactly([2, 3], [-5, -3, -4, -1, -9, -2])])],
+    },
+  ])
+}
+
+export function softmaxCases(random: Random): Case[] {
+  const far = exactly([2, 5], [900, 901, 899, 900, -900, -900, -901, -902, -900, -900])
+  return [
+    ...[[1], [3, 4], [17, 33], [2, 515]].map((shape) => ({
+      name: `[${shape}]`,
+      outputs: [apply({ kind: "softmax" }, [floats(random, shape, "float32", 40)])],
+    })),
+    { name: "masked", outputs: [apply({ kind: "softmax" }, [masked(random, [7, 19])])] },
+    { name: "far from zero", outputs: [apply({ kind: "softmax" }, [far])] },
+  ]
+}
+
+/** Rows to choose from: plain, full of equals, masked. */
+function choices(random: Random, shape: Shape): [string, Value][] {
+  return [
+    [`[${shape}]`, floats(random, shape)],
+    [`[${shape}], with ties`, tied(random, shape)],
+    [`[${shape}], masked`, masked(random, shape)],
+    [
+      `[${shape}], all negative`,
+      exactly(
+        shape,
+        random.floats(sizeOf(shape)).map((value) => value - 2),
+      ),
+    ],
+  ]
+}
+
+export function argmaxCases(random: Random): Case[] {
+  const shapes: Shape[] = [
+    [1, 1],
+    [3, 7],
+    [2, 2, 33],
+    [2, 1030],
+  ]
+  return shapes.flatMap((shape) =>
+    choices(random, shape).map(([name, x]) => ({ name, outputs: [apply({ kind: "argmax" }, [x])] })),
+  )
+}
+
+export function topKCases(random: Random): Case[] {
+  const cases: [Shape, number][] = [
+    [[1, 4], 4],
+    [[3, 10], 3],
+    [[5, 32], 4],
+    [[33, 32], 1],
+    [[2, 128], 4],
+    [[2, 515], 17],
+  ]
+  return cases.flatMap(([shape, k]) =>
+    choices(random, shape).map(([name, x]) => ({
+      name: `${k} of ${name}`,
+      outputs: [apply({ kind: "top_k", k }, [x])],
+    })),
+  )
+}
+
+export function takeAlongAxisCases(random: Random): Case[] {
+  const cases: [Shape, number][] = [
+    [[1, 1], 1],
+    [[5, 33], 4],
+    [[2, 3, 7], 9],
+  ]
+  return cases.map(([shape, k]) => ({
+    name: `${k} of [${shape}]`,
+    outputs: [
+      apply({ kind: "take_along_axis" }, [
+        floats(random, shape),
+        integers(random, [...shape.slice(0, -1), k], shape[shape.length - 1]),
+      ]),
+    ],
+  }))
+}
+
+export function categoricalCases(random: Random): Case[] {
+  const rows = 33
+  const draw = (logits: Value, temperature: number, uniforms: Iterable<number>) =>
+    apply({ kind: "categorical" }, [logits, exactly([1], [temperature]), exactly([rows], uniforms)])
+  const uniforms = () => Array.from({ length: rows }, () => Math.fround(random.uniform()) % 1)
+  return [
+    ...[1, 7, 515].flatMap((n) =>
+      [0.05, 0.7, 1, 3].map((temperature) => ({
+        name: `of ${n} at temperature ${temperature}`,
+        outputs: [draw(floats(random, [rows, n], "float32", 5), temperature, uniforms())],
+      })),
+    ),
+    {
+      name: "masked, uniform at its ends",
+      outputs: [0, 1 - 2 ** -24].map((u) => draw(masked(random, [rows, 19], 2), 1, Array(rows).fill(u))),
+    },
+  ]
+}
+
+export function rmsNormCases(random: Random): Case[] {
+  const cases: [Shape, WeightDType, number, number][] = [
+    [[1, 1], "float32", 1, 1e-5],
+    [[1, 7], "float32", 5, 1e-5],
+    [[17, 192], "bfloat16", 5, 1e-5],
+    [[3, 2880], "float16", 5, 1e-6],
+    [[33, 64], "float32", 1e-3, 1e-5],
+    [[3, 65], "bfloat16", 1e4, 1e-5],
+    [[2, 3, 9], "float32", 1, 0.1],
+  ]
+  return cases.map(([shape, dtype, scale, eps]) => ({
+    name: `[${shape}] of ${scale}, weight ${dtype}, eps ${eps}`,
+    outputs: [
+      apply({ kind: "rms_norm", eps }, [
+        floats(random, shape, "float32", scale),
+        floats(random, shape.slice(-1), dtype),
+      ]),
+    ],
+  }))
+}
+
+export function weightedSumCases(random: Random): Case[] {
+  const shapes: [number, number, number][] = [
+    [1, 1, 1],
+    [1, 4, 2880],
+    [9, 1, 5],
+    [6, 3, 33],
+    [33, 4, 17],
+  ]
+  return shapes.map(([L, k, N]) => ({
+    name: `[${L}, ${k}, ${N}]`,
+    outputs: [apply({ kind: "weighted_sum" }, [floats(random, [L, k, N]), floats(random, [L, k])])],
+  }))
+}

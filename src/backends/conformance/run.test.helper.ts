@@ -1,0 +1,112 @@
+import { expect } from "vitest"
+import type { Value } from "../../graph/ir.js"
+import { lower } from "../../graph/lower.js"
+import { itemSize } from "../../tensor/dtype.js"
+import { sizeOf } from "../../tensor/shape.js"
+import { Storage } from "../../tensor/storage.js"
+import type { Backend, HostArray } from "../backend.js"
+import type { Operand, Program } from "../program.js"
+
+/** A graph to run, and the inputs of one or more replays. */
+export interface Case {
+  readonly name: string
+  readonly outputs: readonly Value[]
+  readonly replays?: readonly Readonly<Record<string, HostArray>>[]
+}
+
+/** Bytes before and after a result that no kernel may touch: WebGPU's default offset alignment. */
+const GUARD = 256
+
+/** A NaN in every float dtype, and no valid index. */
+const POISON = 0xff
+
+/** The same program with results that start as poison, not at the start of their buffers, between guards. */
+function guarded(program: Program): Program {
+  const poison = { read: async (_: number, into: Uint8Array) => void into.fill(POISON) }
+  const replaced = new Map(
+    program.results.map((result) => {
+      const bytes = Math.ceil(result.byteLength / 4) * 4 + 2 * GUARD
+      return [result, new Storage(result.name, "uint8", [bytes], poison)]
+    }),
+  )
+  const isResult = program.buffers.map((buffer) => buffer.kind === "storage" && replaced.has(buffer.storage))
+  const moved = (operand: Operand) =>
+    isResult[operand.buffer] ? { ...operand, offset: operand.offset + GUARD } : operand
+  return {
+    buffers: program.buffers.map((buffer) =>
+      buffer.kind === "storage" ? { ...buffer, storage: replaced.get(buffer.storage) ?? buffer.storage } : buffer,
+    ),
+    instructions: program.instructions.map(({ op, inputs, output }) => ({
+      op,
+      inputs: inputs.map(moved),
+      output: moved(output),
+    })),
+    results: program.results.map((result) => replaced.get(result)!),
+  }
+}
+
+async function bytesOf(storage: Storage): Promise<Uint8Array> {
+  const bytes = new Uint8Array(storage.byteLength)
+  await storage.read(0, bytes)
+  return bytes
+}
+
+/** One output after one replay. */
+export type Result = Float32Array | Uint32Array | Uint8Array
+
+/**
+ * The outputs of each replay: float32 and uint32 as such, other dtypes as bytes. Fails when a kernel writes beyond its
+ * result or into a constant. The case's states are used up.
+ */
+export async function run({ name, outputs, replays = [{}] }: Case, backend: Backend): Promise<Result[][]> {
+  const program = guarded(lower(outputs))
+  const executable = await backend.compile(program)
+  const results: Result[][] = []
+  for (const inputs of replays) {
+    await executable.replay(inputs)
+    results.push(await Promise.all(outputs.map((value, i) => resultOf(name, value, program.results[i]))))
+  }
+  executable.dispose()
+  for (const buffer of program.buffers) {
+    if (buffer.kind !== "storage") continue
+    const { storage, access } = buffer
+    const after = await bytesOf(storage)
+    storage.dispose()
+    if (access === "read" && !same(after, await bytesOf(storage))) throw new Error(`${name}: wrote into a constant`)
+  }
+  return results
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return a.every((byte, i) => byte === b[i])
+}
+
+async function resultOf(name: string, { dtype, shape }: Value, storage: Storage): Promise<Result> {
+  const bytes = await bytesOf(storage)
+  const inside = bytes.slice(GUARD, GUARD + sizeOf(shape) * itemSize(dtype))
+  const untouched = new Uint8Array(bytes.length).fill(POISON)
+  untouched.set(inside, GUARD)
+  if (!same(bytes, untouched)) throw new Error(`${name}: wrote outside its result`)
+  if (dtype === "float32") return new Float32Array(inside.buffer)
+  return dtype === "uint32" ? new Uint32Array(inside.buffer) : inside
+}
+
+/** `||a - b|| / ||b||`; infinities must be equal. NaN, which fails every comparison, where either has one. */
+export function relativeError(a: Float32Array, b: Float32Array): number {
+  let difference = 0
+  let norm = 0
+  for (let i = 0; i < b.length; i++) {
+    if (a[i] === b[i] && !Number.isFinite(b[i])) continue
+    difference += (a[i] - b[i]) ** 2
+    norm += b[i] ** 2
+  }
+  return difference === 0 ? 0 : Math.sqrt(difference / norm)
+}
+
+/** Floats within `tolerance` of what is expected, all else equal. */
+export function expectClose(found: Result, expected: Result, tolerance: number, what: string): void {
+  if (found instanceof Float32Array && expected instanceof Float32Array) {
+    expect(found.length, what).toBe(expected.length)
+    expect(relativeError(found, expected), what).toBeLessThanOrEqual(tolerance)
+  } else expect(found, what).toEqual(expected)
+}
