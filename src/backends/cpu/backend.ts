@@ -1,5 +1,6 @@
 import type { Replica, Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
+import type { KernelKind } from "../ops.js"
 import type { Program } from "../program.js"
 import { CpuExecutable } from "./executable.js"
 import { type Block, SegmentedMemory } from "./memory.js"
@@ -43,6 +44,11 @@ export class CpuBackend implements Backend {
   ) {
     this.precision = precision
     this.memory = new SegmentedMemory((memory) => pool.addSegment(memory))
+  }
+
+  tolerance(kind: KernelKind): number {
+    const isQuantized = kind === "matmul" || kind === "gather_matmul" || kind === "gather_swiglu"
+    return isQuantized && this.precision === "fast" ? 1e-4 : 2e-6
   }
 
   async makeResident(storages: Iterable<Storage>, { onProgress, signal }: LoadOptions = {}): Promise<void> {

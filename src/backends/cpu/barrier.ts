@@ -30,8 +30,9 @@ export class Barrier {
       this.release()
       return
     }
-    for (let i = 0; i < SPINS; i++) if (Atomics.load(state, GENERATION) !== generation) return this.check()
-    Atomics.wait(state, GENERATION, generation)
+    for (let spins = 0; spins < SPINS && Atomics.load(state, GENERATION) === generation; spins++);
+    // Woken is not released: a slow notify may be meant for the round before.
+    while (Atomics.load(state, GENERATION) === generation) Atomics.wait(state, GENERATION, generation)
     this.check()
   }
 

@@ -68,7 +68,10 @@ export class NodeThreadPool implements ThreadPool {
 
   run(id: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.fate) return reject(new BackendError(this.fate))
+      if (this.fate) {
+        reject(new BackendError(this.fate))
+        return
+      }
       this.current = { outstanding: this.threads, error: null, resolve, reject }
       for (const worker of this.workers) worker.ref()
       this.tell({ kind: "run", id })
@@ -77,6 +80,7 @@ export class NodeThreadPool implements ThreadPool {
 
   async close(): Promise<void> {
     this.fail("the cpu backend is closed")
+    for (const worker of this.workers) worker.ref()
     await Promise.all(this.workers.map((worker) => worker.terminate()))
   }
 
@@ -91,18 +95,19 @@ export class NodeThreadPool implements ThreadPool {
     if (--run.outstanding > 0) return
     this.current = null
     for (const worker of this.workers) worker.unref()
-    if (!run.error) return run.resolve()
-    this.barrier.reset()
-    run.reject(new BackendError(`a cpu kernel failed: ${run.error}`))
+    if (run.error) {
+      this.barrier.reset()
+      run.reject(new BackendError(`a cpu kernel failed: ${run.error}`))
+    } else run.resolve()
   }
 
   /** The first cause stays; the threads left are released, and of no more use. */
   private fail(cause: string): void {
-    this.fate ??= cause
+    if (this.fate) return
+    this.fate = cause
     this.barrier.break()
-    const run = this.current
-    this.current = null
     for (const worker of this.workers) worker.unref()
-    run?.reject(new BackendError(this.fate))
+    this.current?.reject(new BackendError(cause))
+    this.current = null
   }
 }
