@@ -1,17 +1,16 @@
-import { type Backend, BackendError } from "../backends/backend.js"
+import type { Backend } from "../backends/backend.js"
+import type { CpuOptions } from "../backends/cpu/backend.js"
+import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
 
-export interface BackendOptions {
+export interface BackendOptions extends CpuOptions {
   /** `auto` takes the fastest that runs here. */
   readonly device?: "auto" | "cpu" | "reference"
   /** Threads of `cpu`; one per core by default. */
   readonly threads?: number
-  /** `fast` may round activations to int8, `exact` keeps them in float. */
-  readonly precision?: "fast" | "exact"
 }
 
 /** Opens the backend that the options name. @throws {BackendError} when it cannot run here */
-export async function openBackend({ device = "auto" }: BackendOptions): Promise<Backend> {
-  if (device === "cpu") throw new BackendError("this build has no cpu backend: take --device reference")
-  return new ReferenceBackend()
+export async function openBackend({ device = "auto", threads, precision }: BackendOptions): Promise<Backend> {
+  return device === "reference" ? new ReferenceBackend() : createCpuBackend({ threads, precision })
 }
