@@ -51,7 +51,7 @@ function rowsAndColumns({ shape }: Placed): [number, number] {
 function matmulScratch(rows: number, pairs: number, K: number): number {
   const scales = K / 8 + 32
   const tile = 4 * K * 4 + 3 * 4 * scales
-  return tile + rows * (2 * K + 2 * scales) + pairs * (4 + 4 + 4 + 16) + 16 * 64
+  return tile + rows * (2.5 * K + 2 * scales) + pairs * (4 + 4 + 4 + 16) + 16 * 64
 }
 
 const sameFormat = (a: WeightFormat, b: WeightFormat) =>

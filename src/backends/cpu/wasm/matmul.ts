@@ -1,9 +1,9 @@
 import { dotFloats, floats4x1 } from "./float_dot"
 import {
-  bytes4x1, dotRows, e2m1s4x1, loadRowBiases, loadRowScales, multiplyRows, nibbles4x1Affine, unpacked1x1, unpacked2x2,
+  bytes4x1, dotRows, e2m1s4x1, loadRowBiases, loadRowScales, multiplyRows, nibbles4x1, unpacked1x1, unpacked2x2,
   unpackRow,
 } from "./integer_dot"
-import { QuantizedRows, quantizeRow } from "./quantize"
+import { BY_NIBBLES, IN_ORDER, QuantizedRows, quantizeRow } from "./quantize"
 import { sigmoid } from "./simd"
 import { AFFINE, decodeRow, MXFP4, outputBias, Weight } from "./weight"
 
@@ -72,10 +72,12 @@ function begin(x: usize, rows: u32, pairs: u32, weight: Weight, exact: bool, scr
   quantized.values = allocate(rows * K << 1)
   quantized.scales = allocate(rows * rowBytes)
   quantized.sums = allocate(rows * rowBytes)
+  quantized.offsets = allocate(rows * K >> 1)
   quantized.stride = rowBytes
   const e2m1 = weight.mode == MXFP4
+  const order = weight.bits == 4 ? BY_NIBBLES : IN_ORDER
   for (let row: u32 = 0; row < rows; row++) {
-    quantizeRow(x + (row * K << 2), K, group, weight.bits == 4, e2m1 ? 0.5 : 1, quantized, row)
+    quantizeRow(x + (row * K << 2), K, group, order, e2m1 ? 0.5 : 1, quantized, row)
   }
   select(weight)
 }
@@ -150,10 +152,10 @@ function multiplyPacked(data: usize, expert: u32, n: u32, origin: u32): void {
     const xScales = quantized.scales + source * rowBytes
     for (let r: u32 = 0; r < TILE; r++) multiplyRows(tileScales + r * rowBytes, xScales, groups, products + r * rowBytes)
     let result: v128
-    if (!affine) result = e2m1s4x1(data, w.dataRow, x, products, rowBytes, groups)
+    if (!affine) result = e2m1s4x1(data, w.dataRow, x, quantized.offsets + (source * w.K >> 1), products, rowBytes, groups)
     else {
       if (w.bits == 8) result = bytes4x1(data, w.dataRow, x, products, rowBytes, groups, group)
-      else result = nibbles4x1Affine(data, w.dataRow, x, products, rowBytes, groups, group)
+      else result = nibbles4x1(data, w.dataRow, x, products, rowBytes, groups, group)
       result = f32x4.add(
         result, f32x4(zeroPoint(0, source), zeroPoint(1, source), zeroPoint(2, source), zeroPoint(3, source))
       )
