@@ -14,6 +14,8 @@ export type Precision = "fast" | "exact"
 
 export interface CpuOptions {
   readonly precision?: Precision
+  /** Size of one WebAssembly memory, a multiple of 64 KiB; weights spread over several. Just below 4 GiB by default. */
+  readonly segment_bytes?: number
 }
 
 const PRODUCTS: readonly KernelKind[] = ["matmul", "gather_matmul", "gather_swiglu"]
@@ -42,10 +44,10 @@ export class CpuBackend implements Backend {
 
   constructor(
     readonly pool: ThreadPool,
-    { precision = "fast" }: CpuOptions = {},
+    { precision = "fast", segment_bytes }: CpuOptions = {},
   ) {
     this.precision = precision
-    this.memory = new SegmentedMemory((memory) => pool.addSegment(memory))
+    this.memory = new SegmentedMemory((memory) => pool.addSegment(memory), segment_bytes)
   }
 
   /** Kernels are float32 throughout, except the products of `fast`. */

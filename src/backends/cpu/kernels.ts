@@ -34,6 +34,9 @@ const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
 /** Positions whose scores attention holds at a time: BLOCK in wasm/attention.ts. */
 const ATTENTION_BLOCK = 32
 
+/** SWIGLU_ROWS in wasm/matmul.ts. */
+const SWIGLU_ROWS = 64
+
 const launch = (kernel: string, ...args: number[]): Launch => ({ kernel, args, scratch: null })
 const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scratch })
 
@@ -51,7 +54,7 @@ function rowsAndColumns({ shape }: Placed): [number, number] {
 function matmulScratch(rows: number, pairs: number, K: number): number {
   const scales = K / 8 + 32
   const tile = 4 * K * 4 + 3 * 4 * scales
-  return tile + rows * (2.5 * K + 2 * scales) + pairs * (4 + 4 + 4 + 16) + 16 * 64
+  return tile + rows * (2.5 * K + 2 * scales) + pairs * (3 * 4 + 4 * SWIGLU_ROWS) + 16 * 64
 }
 
 const sameFormat = (a: WeightFormat, b: WeightFormat) =>

@@ -9,6 +9,8 @@ import { AFFINE, decodeRow, MXFP4, outputBias, Weight } from "./weight"
 
 /** Weight rows worked on at a time: decoded once, used for all activation rows. */
 const TILE: u32 = 4
+/** Gate rows multiplied before as many up rows, in `gather_swiglu`: long stretches of memory are read faster. */
+const SWIGLU_ROWS: u32 = 64
 /** Up to so many activation rows it is faster to multiply packed weights directly than to unpack them first. */
 const DIRECT_ROWS: u32 = 2
 
@@ -92,10 +94,13 @@ function add(source: u32, target: usize): void {
   count++
 }
 
-/** Products of weight rows `[n, n + rows)` with all sources; row n goes to the targets' element `n - origin`. */
-function multiplyTile(expert: u32, n: u32, rows: u32, origin: u32): void {
-  if (integer) multiplyIntegers(expert, n, rows, origin)
-  else multiplyFloats(expert, n, rows, origin)
+/** Products of weight rows `[from, to)` with all sources; row n goes to the targets' element `n - origin`. */
+function multiplyRange(expert: u32, from: u32, to: u32, origin: u32): void {
+  for (let n = from; n < to; n += TILE) {
+    const rows = min(TILE, to - n)
+    if (integer) multiplyIntegers(expert, n, rows, origin)
+    else multiplyFloats(expert, n, rows, origin)
+  }
 }
 
 function multiplyFloats(expert: u32, n: u32, rows: u32, origin: u32): void {
@@ -225,7 +230,7 @@ export function matmul(
   if (from == to) return
   begin(x, rows, rows, weight, exact, scratch)
   for (let row: u32 = 0; row < rows; row++) add(row, out + (row * N << 2))
-  for (let n = from; n < to; n += TILE) multiplyTile(0, n, min(TILE, to - n), 0)
+  multiplyRange(0, from, to, 0)
   if (residual == 0) return
   for (let row: u32 = 0; row < rows; row++) {
     for (let n = from; n < to; n++) {
@@ -264,7 +269,7 @@ export function gather_matmul(
   for (let expert: u32 = 0; expert < experts; expert++) {
     listExpert(ids, pairs, slots, perSlot, expert, out, N)
     if (count == 0) continue
-    for (let n = from; n < to; n += TILE) multiplyTile(expert, n, min(TILE, to - n), 0)
+    multiplyRange(expert, from, to, 0)
   }
 }
 
@@ -281,22 +286,23 @@ export function gather_swiglu(
   begin(x, rows, pairs, gate, exact, scratch)
   const outTargets = targets
   const upTargets = allocate(pairs << 2)
-  const ups = allocate(pairs << 4)
-  for (let pair: u32 = 0; pair < pairs; pair++) store<usize>(upTargets + (pair << 2), ups + (pair << 4))
+  const upBytes = SWIGLU_ROWS << 2
+  const ups = allocate(pairs * upBytes)
+  for (let pair: u32 = 0; pair < pairs; pair++) store<usize>(upTargets + (pair << 2), ups + pair * upBytes)
   for (let expert: u32 = 0; expert < experts; expert++) {
     listExpert(ids, pairs, slots, false, expert, out, N)
     if (count == 0) continue
-    for (let n = from; n < to; n += TILE) {
-      const tileRows = min(TILE, to - n)
+    for (let n = from; n < to; n += SWIGLU_ROWS) {
+      const end = min(n + SWIGLU_ROWS, to)
       select(gate)
-      multiplyTile(expert, n, tileRows, 0)
+      multiplyRange(expert, n, end, 0)
       select(up)
       targets = upTargets
-      multiplyTile(expert, n, tileRows, n)
+      multiplyRange(expert, n, end, n)
       targets = outTargets
       for (let i: u32 = 0; i < count; i++) {
         const target = load<usize>(outTargets + (i << 2)) + (n << 2)
-        swigluInto(target, target, ups + (i << 4), tileRows, alpha, limit)
+        swigluInto(target, target, ups + i * upBytes, end - n, alpha, limit)
       }
     }
   }
