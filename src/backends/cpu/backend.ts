@@ -105,7 +105,7 @@ export class CpuBackend implements Backend {
       block.byteLength >= byteLength && (segment === undefined || block.segment === segment) && !taken.includes(block)
     let loan = this.loans.find(fits)
     if (!loan) {
-      loan = { block: this.memory.allocate("the working memory of a step", byteLength, segment), borrowers: 0 }
+      loan = { block: this.memory.allocateWorking("the working memory of a step", byteLength, segment), borrowers: 0 }
       this.loans.push(loan)
     }
     loan.borrowers++

@@ -4,9 +4,11 @@ import type { Program, ProgramBuffer } from "../program.js"
 import type { CpuBackend } from "./backend.js"
 import { Linker } from "./linker.js"
 import type { Block } from "./memory.js"
+import { splitSwiglu } from "./split_swiglu.js"
 
 /** A program linked to addresses and handed to the threads. */
 export class CpuExecutable implements Executable {
+  private readonly program: Program
   private readonly blocks: readonly Block[]
   private readonly borrowed: Block[] = []
   private readonly owned: Block[] = []
@@ -14,13 +16,16 @@ export class CpuExecutable implements Executable {
 
   constructor(
     private readonly backend: CpuBackend,
-    private readonly program: Program,
+    program: Program,
     private readonly id: number,
   ) {
     const { memory, pool } = backend
     try {
-      this.blocks = program.buffers.map((buffer) => this.blockFor(buffer))
-      const linker = new Linker(memory, pool.threads, backend.precision === "exact", program, this.blocks, this.owned)
+      const blocks = program.buffers.map((buffer) => this.blockFor(buffer))
+      this.program = splitSwiglu(program, (buffer) => blocks[buffer].segment)
+      this.blocks = [...blocks, ...this.program.buffers.slice(blocks.length).map((buffer) => this.blockFor(buffer))]
+      const exact = backend.precision === "exact"
+      const linker = new Linker(memory, pool.threads, exact, this.program, this.blocks, this.owned)
       linker.link((byteLength, segment) => this.borrow(byteLength, segment))
       pool.load(id, linker.steps)
     } catch (error) {
@@ -59,7 +64,7 @@ export class CpuExecutable implements Executable {
   private blockFor(buffer: ProgramBuffer): Block {
     if (buffer.kind === "storage") return this.backend.blockOf(buffer.storage)
     if (buffer.kind === "arena") return this.borrow(buffer.byteLength)
-    const block = this.backend.memory.allocate(`input ${buffer.name}`, buffer.byteLength)
+    const block = this.backend.memory.allocateWorking(`input ${buffer.name}`, buffer.byteLength)
     this.owned.push(block)
     return block
   }

@@ -16,6 +16,9 @@ const LAST_BYTES = PAGE
 /** 4 GiB is as far as a 32-bit address reaches; one page less, since a length of 2^32 does not fit 32 bits. */
 export const MAX_SEGMENT_BYTES = 65535 * PAGE
 
+/** The part of a segment that arrays leave to the working memory of the kernels that read them. */
+const WORKING_SHARE = 1 / 8
+
 interface Hole {
   offset: number
   byteLength: number
@@ -46,10 +49,11 @@ class Segment {
     return offset
   }
 
-  extend(byteLength: number): number | null {
+  /** More from the end, of which `kept` bytes must stay free. */
+  extend(byteLength: number, kept: number): number | null {
     const offset = this.end
     const needed = offset + byteLength + LAST_BYTES
-    if (needed > this.maxBytes) return null
+    if (needed + kept > this.maxBytes) return null
     const missing = Math.ceil((needed - this.memory.buffer.byteLength) / PAGE)
     if (missing > 0) this.memory.grow(missing)
     this.clear(offset, Math.min(byteLength, this.untouched - offset))
@@ -91,24 +95,14 @@ export class SegmentedMemory {
     private readonly segmentBytes = MAX_SEGMENT_BYTES,
   ) {}
 
-  /**
-   * Zeroed bytes, aligned for SIMD, in the segment given or in any.
-   * @throws BackendError when the memory does not suffice
-   */
-  allocate(what: string, bytes: number, segment?: number): Block {
-    const byteLength = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT
-    const most = this.segmentBytes - FIRST_BYTE - LAST_BYTES
-    if (byteLength > most) {
-      throw new BackendError(`${what} takes ${bytes} bytes; the cpu backend holds arrays of up to ${most}`)
-    }
-    try {
-      const block = segment === undefined ? this.anywhere(byteLength) : this.inside(segment, byteLength)
-      if (block) return block
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error
-      throw new BackendError(`out of memory: ${what} takes ${bytes} bytes (${error.message})`)
-    }
-    throw new BackendError(`out of memory: no room for ${what}, ${bytes} bytes, beside the weights it works with`)
+  /** Zeroed bytes for an array, aligned for SIMD. @throws BackendError when the memory does not suffice */
+  allocate(what: string, bytes: number): Block {
+    return this.find(what, bytes, { kept: this.segmentBytes * WORKING_SHARE })
+  }
+
+  /** Zeroed bytes for the work itself, in the segment given or in any. @throws BackendError when there is no room */
+  allocateWorking(what: string, bytes: number, segment?: number): Block {
+    return this.find(what, bytes, { kept: 0, segment })
   }
 
   free({ segment, offset, byteLength }: Block): void {
@@ -120,20 +114,36 @@ export class SegmentedMemory {
     return new Uint8Array(this.segments[segment].memory.buffer, offset + start, byteLength)
   }
 
-  private anywhere(byteLength: number): Block {
+  private find(what: string, bytes: number, { kept, segment }: { kept: number; segment?: number }): Block {
+    const byteLength = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT
+    const most = this.segmentBytes - FIRST_BYTE - LAST_BYTES - kept
+    if (byteLength > most) {
+      throw new BackendError(`${what} takes ${bytes} bytes; one array on the cpu backend takes ${most} at most`)
+    }
+    try {
+      const block = segment === undefined ? this.anywhere(byteLength, kept) : this.inside(segment, byteLength)
+      if (block) return block
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      throw new BackendError(`out of memory: ${what} takes ${bytes} bytes (${error.message})`)
+    }
+    throw new BackendError(`out of memory: no room for ${what}, ${bytes} bytes, beside the arrays it works with`)
+  }
+
+  private anywhere(byteLength: number, kept: number): Block {
     for (let segment = 0; segment < this.segments.length; segment++) {
       const offset = this.segments[segment].reuse(byteLength)
       if (offset !== null) return { segment, offset, byteLength }
     }
     for (let segment = Math.max(0, this.segments.length - 1); ; segment++) {
       if (segment === this.segments.length) this.addSegment()
-      const offset = this.segments[segment].extend(byteLength)
+      const offset = this.segments[segment].extend(byteLength, kept)
       if (offset !== null) return { segment, offset, byteLength }
     }
   }
 
   private inside(segment: number, byteLength: number): Block | null {
-    const offset = this.segments[segment].reuse(byteLength) ?? this.segments[segment].extend(byteLength)
+    const offset = this.segments[segment].reuse(byteLength) ?? this.segments[segment].extend(byteLength, 0)
     return offset === null ? null : { segment, offset, byteLength }
   }
 

@@ -90,7 +90,7 @@ export function bytes4x1(
   return sum4(r0, r1, r2, r3)
 }
 
-/** As `bytes4x1`, for E2M1 codes in groups of 32. `offsets`: see QuantizedRows. */
+/** As `bytes4x1`, for E2M1 codes in groups of 32. `offsets`: see quantize.ts. */
 export function e2m1s4x1(
   w: usize, stride: usize, x: usize, offsets: usize, scales: usize, scalesStride: usize, groups: u32
 ): v128 {

@@ -3,9 +3,9 @@ import {
   bytes4x1, dotRows, e2m1s4x1, loadRowBiases, loadRowScales, multiplyRows, nibbles4x1, unpacked1x1, unpacked2x2,
   unpackRow,
 } from "./integer_dot"
-import { BY_NIBBLES, IN_ORDER, QuantizedRows, quantizeRow } from "./quantize"
+import { group, groups, locate, offsets, scales as activationScales, stride as rowBytes, sums, values } from "./quantize"
 import { sigmoid } from "./simd"
-import { AFFINE, decodeRow, MXFP4, outputBias, Weight } from "./weight"
+import { AFFINE, decodeRow, outputBias, Weight } from "./weight"
 
 /** Weight rows worked on at a time: decoded once, used for all activation rows. */
 const TILE: u32 = 4
@@ -14,14 +14,10 @@ const SWIGLU_ROWS: u32 = 64
 /** Up to so many activation rows it is faster to multiply packed weights directly than to unpack them first. */
 const DIRECT_ROWS: u32 = 2
 
-/** What a matmul works with: activations, and per thread the memory given as scratch. See matmul_scratch.ts for its size. */
+/** What a matmul works with: activations, and per thread the memory given as scratch (matmulScratch in kernels.ts). */
 let w: Weight = changetype<Weight>(0)
 let integer: bool = false
 let activations: usize = 0
-let quantized: QuantizedRows = changetype<QuantizedRows>(0)
-let group: u32 = 0
-let groups: u32 = 0
-let rowBytes: u32 = 0
 let tileScales: usize = 0
 let tileBiases: usize = 0
 let products: usize = 0
@@ -47,39 +43,20 @@ function share(N: u32, thread: u32, threads: u32): u32 {
   return min(N, <u32>(<u64>tiles * thread / threads) * TILE)
 }
 
-/** Whether the weight is made of small integers that the integer path knows. */
-// @ts-ignore: decorator
-@inline
-function hasIntegers(w: Weight): bool {
-  return w.mode == MXFP4 || (w.mode == AFFINE && (w.bits == 8 || w.bits == 4))
-}
-
-function begin(x: usize, rows: u32, pairs: u32, weight: Weight, exact: bool, scratch: usize): void {
+/** `quantized`: the rows of x as `quantize` left them, or 0 for float32 products. */
+function begin(x: usize, rows: u32, pairs: u32, weight: Weight, quantized: usize, scratch: usize): void {
   top = scratch
-  const K = weight.K
   activations = x
   sources = allocate(pairs << 2)
   targets = allocate(pairs << 2)
-  tile = allocate(TILE * K << 2)
-  quantized = changetype<QuantizedRows>(allocate(64))
-  integer = !exact && hasIntegers(weight)
+  tile = allocate(TILE * weight.K << 2)
   count = 0
-  if (!integer) return select(weight)
-  group = min(weight.group, 64)
-  groups = K / group
-  rowBytes = ((groups + 3) & ~3) * 4 + 16
-  tileScales = allocate(rowBytes * TILE)
-  tileBiases = allocate(rowBytes * TILE)
-  products = allocate(rowBytes * TILE)
-  quantized.values = allocate(rows * K << 1)
-  quantized.scales = allocate(rows * rowBytes)
-  quantized.sums = allocate(rows * rowBytes)
-  quantized.offsets = allocate(rows * K >> 1)
-  quantized.stride = rowBytes
-  const e2m1 = weight.mode == MXFP4
-  const order = weight.bits == 4 ? BY_NIBBLES : IN_ORDER
-  for (let row: u32 = 0; row < rows; row++) {
-    quantizeRow(x + (row * K << 2), K, group, order, e2m1 ? 0.5 : 1, quantized, row)
+  integer = quantized != 0
+  if (integer) {
+    locate(quantized, rows, weight)
+    tileScales = allocate(rowBytes * TILE)
+    tileBiases = allocate(rowBytes * TILE)
+    products = allocate(rowBytes * TILE)
   }
   select(weight)
 }
@@ -131,7 +108,7 @@ function bias4(expert: u32, n: u32): v128 {
 // @ts-ignore: decorator
 @inline
 function zeroPoint(r: u32, source: u32): f32 {
-  return dotRows(tileBiases + r * rowBytes, quantized.sums + source * rowBytes, groups)
+  return dotRows(tileBiases + r * rowBytes, sums + source * rowBytes, groups)
 }
 
 function multiplyIntegers(expert: u32, n: u32, rows: u32, origin: u32): void {
@@ -153,11 +130,11 @@ function multiplyPacked(data: usize, expert: u32, n: u32, origin: u32): void {
   const affine = w.mode == AFFINE
   for (let i: u32 = 0; i < count; i++) {
     const source = load<u32>(sources + (i << 2))
-    const x = quantized.values + (source * w.K << 1)
-    const xScales = quantized.scales + source * rowBytes
+    const x = values + (source * w.K << 1)
+    const xScales = activationScales + source * rowBytes
     for (let r: u32 = 0; r < TILE; r++) multiplyRows(tileScales + r * rowBytes, xScales, groups, products + r * rowBytes)
     let result: v128
-    if (!affine) result = e2m1s4x1(data, w.dataRow, x, quantized.offsets + (source * w.K >> 1), products, rowBytes, groups)
+    if (!affine) result = e2m1s4x1(data, w.dataRow, x, offsets + (source * w.K >> 1), products, rowBytes, groups)
     else {
       if (w.bits == 8) result = bytes4x1(data, w.dataRow, x, products, rowBytes, groups, group)
       else result = nibbles4x1(data, w.dataRow, x, products, rowBytes, groups, group)
@@ -177,10 +154,10 @@ function multiplyUnpacked(data: usize, expert: u32, n: u32, rows: u32, origin: u
   for (; i + 2 <= count; i += 2) {
     const s = load<u32>(sources + (i << 2))
     const t = load<u32>(sources + (i << 2), 4)
-    const x = quantized.values + s * stride
-    const y = quantized.values + t * stride
-    const xScales = quantized.scales + s * rowBytes
-    const yScales = quantized.scales + t * rowBytes
+    const x = values + s * stride
+    const y = values + t * stride
+    const xScales = activationScales + s * rowBytes
+    const yScales = activationScales + t * rowBytes
     const toX = load<usize>(targets + (i << 2)) + ((n - origin) << 2)
     const toY = load<usize>(targets + (i << 2), 4) + ((n - origin) << 2)
     let r: u32 = 0
@@ -208,8 +185,8 @@ function multiplyUnpacked(data: usize, expert: u32, n: u32, rows: u32, origin: u
 
 function single(target: usize, expert: u32, n: u32, r: u32, source: u32): void {
   const stride = w.K << 1
-  const x = quantized.values + source * stride
-  const xScales = quantized.scales + source * rowBytes
+  const x = values + source * stride
+  const xScales = activationScales + source * rowBytes
   put(target, expert, n, r, source, unpacked1x1(tile + r * stride, tileScales + r * rowBytes, x, xScales, groups, group))
 }
 
@@ -222,13 +199,13 @@ function put(target: usize, expert: u32, n: u32, r: u32, source: u32, value: f32
 
 /** out[L, N] = x[L, K] W^T (+ bias) (+ residual[L, N], unless its address is 0). */
 export function matmul(
-  x: usize, rows: u32, weight: Weight, N: u32, residual: usize, out: usize, exact: bool, scratch: usize,
+  x: usize, rows: u32, weight: Weight, N: u32, residual: usize, out: usize, quantized: usize, scratch: usize,
   thread: u32, threads: u32
 ): void {
   const from = share(N, thread, threads)
   const to = share(N, thread + 1, threads)
   if (from == to) return
-  begin(x, rows, rows, weight, exact, scratch)
+  begin(x, rows, rows, weight, quantized, scratch)
   for (let row: u32 = 0; row < rows; row++) add(row, out + (row * N << 2))
   multiplyRange(0, from, to, 0)
   if (residual == 0) return
@@ -258,14 +235,14 @@ function checkIds(ids: usize, pairs: u32, experts: u32): void {
  */
 export function gather_matmul(
   x: usize, rows: u32, slots: u32, perSlot: bool, ids: usize, weight: Weight, experts: u32, N: u32, out: usize,
-  exact: bool, scratch: usize, thread: u32, threads: u32
+  quantized: usize, scratch: usize, thread: u32, threads: u32
 ): void {
   const from = share(N, thread, threads)
   const to = share(N, thread + 1, threads)
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
   if (from == to) return
-  begin(x, perSlot ? pairs : rows, pairs, weight, exact, scratch)
+  begin(x, perSlot ? pairs : rows, pairs, weight, quantized, scratch)
   for (let expert: u32 = 0; expert < experts; expert++) {
     listExpert(ids, pairs, slots, perSlot, expert, out, N)
     if (count == 0) continue
@@ -276,14 +253,14 @@ export function gather_matmul(
 /** out[L, k, N] = swiglu(x Wgate[ids]^T, x Wup[ids]^T), x `[L, K]`. Both weights have the same K and mode. */
 export function gather_swiglu(
   x: usize, rows: u32, slots: u32, ids: usize, gate: Weight, up: Weight, experts: u32, N: u32, alpha: f32, limit: f32,
-  out: usize, exact: bool, scratch: usize, thread: u32, threads: u32
+  out: usize, quantized: usize, scratch: usize, thread: u32, threads: u32
 ): void {
   const from = share(N, thread, threads)
   const to = share(N, thread + 1, threads)
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
   if (from == to) return
-  begin(x, rows, pairs, gate, exact, scratch)
+  begin(x, rows, pairs, gate, quantized, scratch)
   const outTargets = targets
   const upTargets = allocate(pairs << 2)
   const upBytes = SWIGLU_ROWS << 2

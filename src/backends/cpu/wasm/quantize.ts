@@ -1,4 +1,5 @@
 import { max } from "./simd"
+import { MXFP4, Weight } from "./weight"
 
 /** How the 32 activations of a chunk are ordered, which depends on how the weights unpack. */
 export const IN_ORDER: u32 = 0
@@ -8,32 +9,54 @@ export const BY_NIBBLES: u32 = 1
 /** What is added to twice an E2M1 value so that it is not negative. */
 export const E2M1_OFFSET: i32 = 12
 
-/** Rows of activations as int16, one scale per group of 32 or 64 elements: x = scale * q within scale / 2. */
-@unmanaged
-export class QuantizedRows {
-  /** int16 `[rows, K]`, ordered within chunks of 32. */
-  values: usize
-  /** float32 `[rows, stride / 4]`, zero beyond the last group. */
-  scales: usize
-  /** The sum of each group's quantized values, times the scale; laid out as `scales`. */
-  sums: usize
-  /** For nibbles: int32 `[rows, K / 32, 4]`, by lane of a dot product, what E2M1_OFFSET adds, negated. */
-  offsets: usize
-  /** Bytes from one row of scales to the next. */
-  stride: u32
+// Rows of activations as int16, one scale per group of 32 or 64 elements: x = scale * q within scale / 2.
+
+/** int16 `[rows, K]`, ordered within chunks of 32. */
+export let values: usize = 0
+/** float32 `[rows, stride / 4]`, zero beyond the last group. */
+export let scales: usize = 0
+/** The sum of each group's quantized values, times the scale; laid out as `scales`. */
+export let sums: usize = 0
+/** For nibbles: int32 `[rows, K / 32, 4]`, by lane of a dot product, what E2M1_OFFSET adds, negated. */
+export let offsets: usize = 0
+/** Activations that share a scale. */
+export let group: u32 = 0
+/** Groups in a row. */
+export let groups: u32 = 0
+/** Bytes from one row of scales to the next. */
+export let stride: u32 = 0
+
+/** Finds the parts of `rows` quantized rows that start at `at`; quantizedBytes in kernels.ts is how much they take. */
+export function locate(at: usize, rows: u32, weight: Weight): void {
+  const K = weight.K
+  group = min(weight.group, 64)
+  groups = K / group
+  stride = ((groups + 3) & ~3) * 4 + 16
+  values = at
+  offsets = values + (rows * K << 1)
+  scales = offsets + (rows * K >> 1)
+  sums = scales + rows * stride
+}
+
+/** Quantizes x [rows, K] as products with `weight` want it. Rows go to threads in turn. */
+export function quantize(x: usize, rows: u32, weight: Weight, to: usize, thread: u32, threads: u32): void {
+  locate(to, rows, weight)
+  const order = weight.bits == 4 ? BY_NIBBLES : IN_ORDER
+  const scaleFactor: f32 = weight.mode == MXFP4 ? 0.5 : 1
+  for (let row = thread; row < rows; row += threads) {
+    quantizeRow(x + (row * weight.K << 2), weight.K, order, scaleFactor, row)
+  }
 }
 
 const LIMIT: f32 = 32767
 
 /** `scaleFactor` is folded into the scales (not into the sums). */
-export function quantizeRow(
-  x: usize, K: u32, group: u32, order: u32, scaleFactor: f32, to: QuantizedRows, row: u32
-): void {
-  const values = to.values + ((row * K) << 1)
-  const scales = to.scales + row * to.stride
-  const sums = to.sums + row * to.stride
-  const offsets = to.offsets + (row * K >> 1)
-  for (let g: u32 = 0; g < K / group; g++) {
+function quantizeRow(x: usize, K: u32, order: u32, scaleFactor: f32, row: u32): void {
+  const toValues = values + ((row * K) << 1)
+  const toOffsets = offsets + (row * K >> 1)
+  const toScales = scales + row * stride
+  const toSums = sums + row * stride
+  for (let g: u32 = 0; g < groups; g++) {
     const first = g * group
     let largest = f32x4.splat(0)
     for (let k = first; k < first + group; k += 4) largest = f32x4.max(largest, f32x4.abs(v128.load(x + (k << 2))))
@@ -44,7 +67,7 @@ export function quantizeRow(
     let total = i32x4.splat(0)
     for (let k = first; k < first + group; k += 32) {
       const from = x + (k << 2)
-      const into = values + (k << 1)
+      const into = toValues + (k << 1)
       let a = rounded8(from, inverse)
       let b = rounded8(from + 32, inverse)
       let c = rounded8(from + 64, inverse)
@@ -64,17 +87,17 @@ export function quantizeRow(
       v128.store(into, c, 32)
       v128.store(into, d, 48)
       const lanes = i32x4.add(i32x4.add(pairs(a), pairs(b)), i32x4.add(pairs(c), pairs(d)))
-      if (order == BY_NIBBLES) v128.store(offsets + (k >> 1), i32x4.mul(lanes, i32x4.splat(-E2M1_OFFSET)))
+      if (order == BY_NIBBLES) v128.store(toOffsets + (k >> 1), i32x4.mul(lanes, i32x4.splat(-E2M1_OFFSET)))
       total = i32x4.add(total, lanes)
     }
     const count =
       i32x4.extract_lane(total, 0) + i32x4.extract_lane(total, 1) + i32x4.extract_lane(total, 2) + i32x4.extract_lane(total, 3)
-    store<f32>(scales + (g << 2), scale * scaleFactor)
-    store<f32>(sums + (g << 2), scale * <f32>count)
+    store<f32>(toScales + (g << 2), scale * scaleFactor)
+    store<f32>(toSums + (g << 2), scale * <f32>count)
   }
-  for (let at: usize = (K / group) << 2; at < to.stride; at += 4) {
-    store<f32>(scales + at, 0)
-    store<f32>(sums + at, 0)
+  for (let at: usize = groups << 2; at < stride; at += 4) {
+    store<f32>(toScales + at, 0)
+    store<f32>(toSums + at, 0)
   }
 }
 
