@@ -1,6 +1,12 @@
-import { describe } from "vitest"
+import { readFile } from "node:fs/promises"
+import { describe, expect, it } from "vitest"
+import { apply, constant, input } from "../../graph/build.js"
+import { lower } from "../../graph/lower.js"
+import { Storage } from "../../tensor/storage.js"
 import { itConforms } from "../conformance.test.helper.js"
+import { CpuBackend } from "./backend.js"
 import { createCpuBackend } from "./node_cpu.js"
+import { InlinePool } from "./thread_pool.js"
 
 describe("cpu, fast, two threads", () => {
   itConforms(() => createCpuBackend({ threads: 2 }))
@@ -8,4 +14,29 @@ describe("cpu, fast, two threads", () => {
 
 describe("cpu, exact, one thread", () => {
   itConforms(() => createCpuBackend({ threads: 1, precision: "exact" }))
+})
+
+describe("cpu, fast, on the calling thread, without relaxed SIMD", () => {
+  itConforms(async () => {
+    const kernels = await WebAssembly.compile(await readFile(new URL("./kernels.wasm", import.meta.url)))
+    return new CpuBackend(new InlinePool(kernels))
+  })
+})
+
+describe("cpu", () => {
+  it("says which input is wrong, and which id is out of range", async () => {
+    const backend = await createCpuBackend({ threads: 2 })
+    const rows = constant(new Storage("rows", "float32", [10, 4], null))
+    const lookup = apply({ kind: "embedding", format: { quantization: null, bias: false } }, [
+      input("ids", [2], "uint32"),
+      rows,
+    ])
+    const executable = await backend.compile(lower([lookup]))
+    await expect(executable.replay({})).rejects.toThrow(/input ids: expected uint32 of 2, found nothing/)
+    await expect(executable.replay({ ids: Uint32Array.of(0, 10) })).rejects.toThrow(/kernel failed/)
+    await executable.replay({ ids: Uint32Array.of(0, 9) })
+    executable.dispose()
+    await expect(executable.replay({ ids: Uint32Array.of(0, 9) })).rejects.toThrow(/disposed/)
+    await backend.close()
+  })
 })

@@ -45,7 +45,7 @@ export class NodeThreadPool implements ThreadPool {
     this.barrier = new Barrier(new Int32Array(memory), threads)
     this.workers = Array.from({ length: threads }, (_, thread) => {
       const setup: WorkerSetup = { module, thread, threads, barrier: memory }
-      const worker = new Worker(new URL("./node_worker.js", import.meta.url), { workerData: setup })
+      const worker = new Worker(new URL("./node_worker.js", import.meta.url), { workerData: setup, execArgv: [] })
       worker.on("message", (answer: WorkerAnswer) => this.answered(answer))
       worker.on("error", (error) => this.fail(`cpu thread ${thread} failed: ${error.message}`))
       worker.on("exit", (code) => this.fail(`cpu thread ${thread} ended unexpectedly with code ${code}`))
