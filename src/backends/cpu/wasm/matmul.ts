@@ -1,11 +1,11 @@
-import { dotFloats, floats4x1 } from "./float_dot"
+import { bfloat16s4x1, dotFloats, floats4x1 } from "./float_dot"
 import {
   bytes4x1, dotRows, e2m1s4x1, loadRowBiases, loadRowScales, multiplyRows, nibbles4x1, unpacked1x1, unpacked2x2,
   unpackRow,
 } from "./integer_dot"
 import { group, groups, locate, offsets, scales as activationScales, stride as rowBytes, sums, values } from "./quantize"
 import { sigmoid } from "./simd"
-import { AFFINE, decodeRow, outputBias, Weight } from "./weight"
+import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
 /** Weight rows worked on at a time: decoded once, used for all activation rows. */
 const TILE: u32 = 4
@@ -83,6 +83,15 @@ function multiplyRange(expert: u32, from: u32, to: u32, origin: u32): void {
 function multiplyFloats(expert: u32, n: u32, rows: u32, origin: u32): void {
   const K = w.K
   const stride = K << 2
+  if (rows == TILE && count <= DIRECT_ROWS && w.mode == DENSE && w.floats == BFLOAT16) {
+    const data = w.data + expert * w.dataExpert + n * w.dataRow
+    for (let i: u32 = 0; i < count; i++) {
+      const x = activations + load<u32>(sources + (i << 2)) * stride
+      const target = load<usize>(targets + (i << 2)) + ((n - origin) << 2)
+      v128.store(target, f32x4.add(bfloat16s4x1(data, w.dataRow, x, K), bias4(expert, n)))
+    }
+    return
+  }
   for (let r: u32 = 0; r < rows; r++) decodeRow(w, expert, n + r, tile + r * stride)
   for (let i: u32 = 0; i < count; i++) {
     const x = activations + load<u32>(sources + (i << 2)) * stride
