@@ -4,7 +4,8 @@ import {
   unpackRow,
 } from "./integer_dot"
 import { group, groups, locate, offsets, scales as activationScales, stride as rowBytes, sums, values } from "./quantize"
-import { sigmoid } from "./simd"
+import { share } from "./share"
+import { swigluInto } from "./swiglu"
 import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
 /** Weight rows worked on at a time: decoded once, used for all activation rows. */
@@ -33,14 +34,6 @@ function allocate(bytes: usize): usize {
   const at = top
   top += (bytes + 63) & ~63
   return at
-}
-
-/** The first row of a thread's share: shares are whole tiles, whatever the number of threads. */
-// @ts-ignore: decorator
-@inline
-function share(N: u32, thread: u32, threads: u32): u32 {
-  const tiles = (N + TILE - 1) / TILE
-  return min(N, <u32>(<u64>tiles * thread / threads) * TILE)
 }
 
 /** `quantized`: the rows of x as `quantize` left them, or 0 for float32 products. */
@@ -211,8 +204,8 @@ export function matmul(
   x: usize, rows: u32, weight: Weight, N: u32, residual: usize, out: usize, quantized: usize, scratch: usize,
   thread: u32, threads: u32
 ): void {
-  const from = share(N, thread, threads)
-  const to = share(N, thread + 1, threads)
+  const from = share(N, TILE, thread, threads)
+  const to = share(N, TILE, thread + 1, threads)
   if (from == to) return
   begin(x, rows, rows, weight, quantized, scratch)
   for (let row: u32 = 0; row < rows; row++) add(row, out + (row * N << 2))
@@ -246,8 +239,8 @@ export function gather_matmul(
   x: usize, rows: u32, slots: u32, perSlot: bool, ids: usize, weight: Weight, experts: u32, N: u32, out: usize,
   quantized: usize, scratch: usize, thread: u32, threads: u32
 ): void {
-  const from = share(N, thread, threads)
-  const to = share(N, thread + 1, threads)
+  const from = share(N, TILE, thread, threads)
+  const to = share(N, TILE, thread + 1, threads)
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
   if (from == to) return
@@ -264,8 +257,8 @@ export function gather_swiglu(
   x: usize, rows: u32, slots: u32, ids: usize, gate: Weight, up: Weight, experts: u32, N: u32, alpha: f32, limit: f32,
   out: usize, quantized: usize, scratch: usize, thread: u32, threads: u32
 ): void {
-  const from = share(N, thread, threads)
-  const to = share(N, thread + 1, threads)
+  const from = share(N, TILE, thread, threads)
+  const to = share(N, TILE, thread + 1, threads)
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
   if (from == to) return
@@ -291,27 +284,6 @@ export function gather_swiglu(
         swigluInto(target, target, ups + i * upBytes, end - n, alpha, limit)
       }
     }
-  }
-}
-
-/** Clamped SwiGLU (openai/gpt-oss, model.py): gate * sigmoid(alpha * gate) * (up + 1), gate <= limit, |up| <= limit. */
-// @ts-ignore: decorator
-@inline
-function swiglu4(gate: v128, up: v128, alpha: f32, limit: f32): v128 {
-  const g = f32x4.min(gate, f32x4.splat(limit))
-  const u = f32x4.max(f32x4.min(up, f32x4.splat(limit)), f32x4.splat(-limit))
-  return f32x4.mul(f32x4.mul(g, sigmoid(f32x4.mul(g, f32x4.splat(alpha)))), f32x4.add(u, f32x4.splat(1)))
-}
-
-/** `count` elements; reads no further than them. */
-export function swigluInto(out: usize, gate: usize, up: usize, count: u32, alpha: f32, limit: f32): void {
-  const whole = count & ~3
-  for (let i: u32 = 0; i < whole; i += 4) {
-    v128.store(out + (i << 2), swiglu4(v128.load(gate + (i << 2)), v128.load(up + (i << 2)), alpha, limit))
-  }
-  for (let i = whole; i < count; i++) {
-    const one = swiglu4(v128.load32_splat(gate + (i << 2)), v128.load32_splat(up + (i << 2)), alpha, limit)
-    store<f32>(out + (i << 2), f32x4.extract_lane(one, 0))
   }
 }
 

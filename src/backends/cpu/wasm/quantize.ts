@@ -26,7 +26,7 @@ export let groups: u32 = 0
 /** Bytes from one row of scales to the next. */
 export let stride: u32 = 0
 
-/** Finds the parts of `rows` quantized rows that start at `at`; quantizedBytes in kernels.ts is how much they take. */
+/** Finds the parts of `rows` quantized rows that start at `at`; `product` in kernels.ts gives them the memory. */
 export function locate(at: usize, rows: u32, weight: Weight): void {
   const K = weight.K
   group = min(weight.group, 64)
