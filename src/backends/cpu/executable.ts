@@ -10,6 +10,7 @@ import { splitSwiglu } from "./split_swiglu.js"
 export class CpuExecutable implements Executable {
   private readonly program: Program
   private readonly blocks: readonly Block[]
+  private readonly counters: readonly Block[]
   private readonly borrowed: Block[] = []
   private readonly owned: Block[] = []
   private isDisposed = false
@@ -27,6 +28,7 @@ export class CpuExecutable implements Executable {
       const exact = backend.precision === "exact"
       const linker = new Linker(memory, pool.threads, exact, this.program, this.blocks, this.owned)
       linker.link((byteLength, segment) => this.borrow(byteLength, segment))
+      this.counters = linker.counters
       pool.load(id, linker.steps)
     } catch (error) {
       this.release()
@@ -55,6 +57,7 @@ export class CpuExecutable implements Executable {
         throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
       }
     }
+    for (const block of this.counters) backend.memory.view(block, block.byteLength).fill(0)
     await backend.pool.run(this.id)
     for (const buffer of program.buffers) {
       if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(backend)

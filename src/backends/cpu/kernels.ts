@@ -18,6 +18,8 @@ export interface LaunchContext {
   describe(words: Uint32Array): number
   /** Memory for this operation that all threads share; returns its address. */
   share(byteLength: number): number
+  /** A 32-bit word that is zero when a replay starts; returns its address. */
+  counter(): number
   /** True: float32 products throughout. False: activations as int16 where weights are small integers. */
   readonly exact: boolean
 }
@@ -36,8 +38,8 @@ const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
 /** Positions whose scores attention holds at a time: BLOCK in wasm/attention.ts. */
 const ATTENTION_BLOCK = 32
 
-/** SWIGLU_ROWS in wasm/matmul.ts. */
-const SWIGLU_ROWS = 64
+/** BLOCK in wasm/matmul.ts. */
+const MATMUL_BLOCK = 64
 
 const launch = (kernel: string, ...args: number[]): Launch => ({ kernel, args, scratch: null })
 const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scratch })
@@ -54,7 +56,7 @@ function rowsAndColumns({ shape }: Placed): [number, number] {
 
 /** An upper bound of what `begin` and `gather_swiglu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
 function matmulScratch(pairs: number, K: number): number {
-  return 4 * K * 4 + 3 * 4 * scalesBytes(K) + pairs * (3 * 4 + 4 * SWIGLU_ROWS) + 16 * 64
+  return 4 * K * 4 + 3 * 4 * scalesBytes(K) + pairs * (3 * 4 + 4 * MATMUL_BLOCK) + 16 * 64
 }
 
 /** A row of scales, padded, when groups are as small as they get. */
@@ -144,7 +146,7 @@ export const LAUNCHES: { readonly [K in KernelKind]: Lower<K> } = {
     const added = residual ? rest[rest.length - 1].address : 0
     const args = [x.address, L, weight, output.shape[1], added, output.address]
     return product({ format, weight }, x, at, (quantized) =>
-      withScratch(matmulScratch(L, K), launch("matmul", ...args, quantized)),
+      withScratch(matmulScratch(L, K), launch("matmul", ...args, quantized, at.counter())),
     )
   },
   gather_matmul: ({ format }, [x, ids, ...operands], output, at) => {
@@ -155,7 +157,7 @@ export const LAUNCHES: { readonly [K in KernelKind]: Lower<K> } = {
     const sizes = [operands[0].shape[0], output.shape[2]]
     const args = [x.address, L, k, perSlot, ids.address, weight, ...sizes, output.address]
     return product({ format, weight }, x, at, (quantized) =>
-      withScratch(matmulScratch(L * k, K), launch("gather_matmul", ...args, quantized)),
+      withScratch(matmulScratch(L * k, K), launch("gather_matmul", ...args, quantized, at.counter())),
     )
   },
   gather_swiglu: ({ gate, up, alpha, limit }, [x, ids, ...operands], output, at) => {
@@ -168,7 +170,7 @@ export const LAUNCHES: { readonly [K in KernelKind]: Lower<K> } = {
     // The activations are quantized once, as the gate's weights want them.
     const exact = !sameFormat(gate, up)
     return product({ format: gate, weight, exact }, x, at, (quantized) =>
-      withScratch(matmulScratch(L * k, K), launch("gather_swiglu", ...args, quantized)),
+      withScratch(matmulScratch(L * k, K), launch("gather_swiglu", ...args, quantized, at.counter())),
     )
   },
   rms_norm: ({ kind, eps }, [x, weight], output) => {

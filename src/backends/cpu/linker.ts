@@ -25,6 +25,8 @@ interface Needs {
   shared: number
   /** Scratch memory of each thread. */
   scratch: number
+  /** Words that all threads count in. */
+  counters: number
 }
 
 /**
@@ -33,9 +35,12 @@ interface Needs {
  */
 export class Linker {
   readonly steps: Step[] = []
+  /** To be zeroed before each replay. */
+  readonly counters: Block[] = []
   private readonly constants = new Map<string, Block>()
   private readonly needs = new Map<number, Needs>()
   private readonly rooms = new Map<number, Block>()
+  private readonly countersUsed = new Map<number, number>()
 
   /**
    * @param blocks where each of the program's buffers lies
@@ -52,7 +57,8 @@ export class Linker {
 
   link(borrow: Borrow): void {
     for (const instruction of this.program.instructions) this.measure(instruction)
-    for (const [segment, { shared, scratch }] of this.needs) {
+    for (const [segment, { shared, scratch, counters }] of this.needs) {
+      if (counters > 0) this.counters.push(this.allocate("counters", counters * 4, segment))
       if (shared + scratch > 0) this.rooms.set(segment, borrow(shared + scratch * this.threads, segment))
     }
     for (const instruction of this.program.instructions) this.emit(instruction)
@@ -60,7 +66,7 @@ export class Linker {
 
   private measure({ op, inputs, output }: Instruction): void {
     const home = this.homeOf(op, inputs, output)
-    const needs = this.needs.get(home) ?? { shared: 0, scratch: 0 }
+    const needs = this.needs.get(home) ?? { shared: 0, scratch: 0, counters: 0 }
     const staged = [...inputs, output].filter((operand) => this.isStaged(operand, home))
     let shared = staged.reduce((sum, operand) => sum + aligned(spanOf(operand)), 0)
     const placed = inputs.map((operand) => ({ ...operand, address: 0 }))
@@ -71,6 +77,7 @@ export class Linker {
       {
         exact: this.exact,
         describe: () => 0,
+        counter: () => needs.counters++,
         share: (byteLength) => {
           shared += aligned(byteLength)
           return 0
@@ -108,6 +115,7 @@ export class Linker {
         this.memory.view(block, words.byteLength).set(new Uint8Array(words.buffer))
         return block.offset
       },
+      counter: () => this.counter(home),
       share: (byteLength) => {
         const at = room
         room += aligned(byteLength)
@@ -115,6 +123,13 @@ export class Linker {
       },
     })
     this.steps.push(...launches.map((launch) => this.kernelStep(launch, home)), ...after)
+  }
+
+  /** The next word of the segment's counters. */
+  private counter(segment: number): number {
+    const used = this.countersUsed.get(segment) ?? 0
+    this.countersUsed.set(segment, used + 1)
+    return this.counters.find((block) => block.segment === segment)!.offset + used * 4
   }
 
   private kernelStep({ kernel, args, scratch }: Launch, segment: number): KernelStep {

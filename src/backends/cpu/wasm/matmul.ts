@@ -4,14 +4,14 @@ import {
   unpackRow,
 } from "./integer_dot"
 import { group, groups, locate, offsets, scales as activationScales, stride as rowBytes, sums, values } from "./quantize"
-import { share } from "./share"
+import { blockRows, take } from "./share"
 import { swigluInto } from "./swiglu"
 import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
 /** Weight rows worked on at a time: decoded once, used for all activation rows. */
 const TILE: u32 = 4
-/** Gate rows multiplied before as many up rows, in `gather_swiglu`: long stretches of memory are read faster. */
-const SWIGLU_ROWS: u32 = 64
+/** The most rows in a block, as `blockRows` has it. */
+const BLOCK: u32 = 64
 /** Up to so many activation rows it is faster to multiply packed weights directly than to unpack them first. */
 const DIRECT_ROWS: u32 = 2
 
@@ -199,18 +199,24 @@ function put(target: usize, expert: u32, n: u32, r: u32, source: u32, value: f32
   store<f32>(target + (r << 2), corrected + outputBias(w, expert, n + r))
 }
 
+// Threads take blocks of rows from `counter`, which starts at zero. A row's results do not depend on who computes it.
+
 /** out[L, N] = x[L, K] W^T (+ bias) (+ residual[L, N], unless its address is 0). */
 export function matmul(
-  x: usize, rows: u32, weight: Weight, N: u32, residual: usize, out: usize, quantized: usize, scratch: usize,
-  thread: u32, threads: u32
+  x: usize, rows: u32, weight: Weight, N: u32, residual: usize, out: usize, quantized: usize, counter: usize,
+  scratch: usize, thread: u32, threads: u32
 ): void {
-  const from = share(N, TILE, thread, threads)
-  const to = share(N, TILE, thread + 1, threads)
-  if (from == to) return
   begin(x, rows, rows, weight, quantized, scratch)
   for (let row: u32 = 0; row < rows; row++) add(row, out + (row * N << 2))
-  multiplyRange(0, from, to, 0)
-  if (residual == 0) return
+  const block = blockRows(N, TILE, threads)
+  for (let from = take(counter, block); from < N; from = take(counter, block)) {
+    const to = min(N, from + block)
+    multiplyRange(0, from, to, 0)
+    if (residual != 0) addColumns(out, residual, rows, N, from, to)
+  }
+}
+
+function addColumns(out: usize, residual: usize, rows: u32, N: u32, from: u32, to: u32): void {
   for (let row: u32 = 0; row < rows; row++) {
     for (let n = from; n < to; n++) {
       const at = (row * N + n) << 2
@@ -237,53 +243,62 @@ function checkIds(ids: usize, pairs: u32, experts: u32): void {
  */
 export function gather_matmul(
   x: usize, rows: u32, slots: u32, perSlot: bool, ids: usize, weight: Weight, experts: u32, N: u32, out: usize,
-  quantized: usize, scratch: usize, thread: u32, threads: u32
+  quantized: usize, counter: usize, scratch: usize, thread: u32, threads: u32
 ): void {
-  const from = share(N, TILE, thread, threads)
-  const to = share(N, TILE, thread + 1, threads)
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
-  if (from == to) return
   begin(x, perSlot ? pairs : rows, pairs, weight, quantized, scratch)
+  const block = blockRows(N, TILE, threads)
+  const blocks = (N + block - 1) / block
+  let passed: u32 = 0
+  let next = take(counter, 1)
   for (let expert: u32 = 0; expert < experts; expert++) {
     listExpert(ids, pairs, slots, perSlot, expert, out, N)
     if (count == 0) continue
-    multiplyRange(expert, from, to, 0)
+    for (; next < passed + blocks; next = take(counter, 1)) {
+      const from = (next - passed) * block
+      multiplyRange(expert, from, min(N, from + block), 0)
+    }
+    passed += blocks
   }
 }
 
-/** out[L, k, N] = swiglu(x Wgate[ids]^T, x Wup[ids]^T), x `[L, K]`. Both weights have the same K and mode. */
+/** out[L, k, N] = swiglu(x Wgate[ids]^T, x Wup[ids]^T), x `[L, K]`. Both weights have the same K and format. */
 export function gather_swiglu(
   x: usize, rows: u32, slots: u32, ids: usize, gate: Weight, up: Weight, experts: u32, N: u32, alpha: f32, limit: f32,
-  out: usize, quantized: usize, scratch: usize, thread: u32, threads: u32
+  out: usize, quantized: usize, counter: usize, scratch: usize, thread: u32, threads: u32
 ): void {
-  const from = share(N, TILE, thread, threads)
-  const to = share(N, TILE, thread + 1, threads)
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
-  if (from == to) return
   begin(x, rows, pairs, gate, quantized, scratch)
   const outTargets = targets
   const upTargets = allocate(pairs << 2)
-  const upBytes = SWIGLU_ROWS << 2
+  const upBytes = BLOCK << 2
   const ups = allocate(pairs * upBytes)
   for (let pair: u32 = 0; pair < pairs; pair++) store<usize>(upTargets + (pair << 2), ups + pair * upBytes)
+  const block = blockRows(N, TILE, threads)
+  const blocks = (N + block - 1) / block
+  let passed: u32 = 0
+  let next = take(counter, 1)
   for (let expert: u32 = 0; expert < experts; expert++) {
     listExpert(ids, pairs, slots, false, expert, out, N)
     if (count == 0) continue
-    for (let n = from; n < to; n += SWIGLU_ROWS) {
-      const end = min(n + SWIGLU_ROWS, to)
+    for (; next < passed + blocks; next = take(counter, 1)) {
+      const from = (next - passed) * block
+      const to = min(N, from + block)
       select(gate)
-      multiplyRange(expert, n, end, 0)
+      multiplyRange(expert, from, to, 0)
+      // A whole block of gate rows before as many up rows: long stretches of memory are read faster.
       select(up)
       targets = upTargets
-      multiplyRange(expert, n, end, n)
+      multiplyRange(expert, from, to, from)
       targets = outTargets
       for (let i: u32 = 0; i < count; i++) {
-        const target = load<usize>(outTargets + (i << 2)) + (n << 2)
-        swigluInto(target, target, ups + i * upBytes, end - n, alpha, limit)
+        const target = load<usize>(outTargets + (i << 2)) + (from << 2)
+        swigluInto(target, target, ups + i * upBytes, to - from, alpha, limit)
       }
     }
+    passed += blocks
   }
 }
 
