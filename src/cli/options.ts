@@ -6,23 +6,35 @@ import type { GenerateOptions } from "../engine/generate.js"
 /** The model that comes with the package. */
 export const EMBEDDED_MODEL = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
 
-export interface ModelFlags {
-  readonly model: string
+export interface DeviceFlags {
   readonly device: "auto" | "cpu" | "reference"
   readonly threads?: number
   readonly precision?: "fast" | "exact"
+}
+
+export interface ModelFlags extends DeviceFlags {
+  readonly model: string
   readonly context?: number
 }
 
 /** Options of every command that runs a model. */
 export function withModelOptions(command: Command): Command {
+  const withModel = command.addOption(
+    new Option("-m, --model <dir>", "folder with config.json, tokenizer.json and safetensors").default(
+      EMBEDDED_MODEL,
+      "the embedded minerva-tiny",
+    ),
+  )
+  return withDeviceOptions(withModel).option(
+    "--context <tokens>",
+    "longest conversation, prompt and answer (default: the model's)",
+    wholeNumber(2),
+  )
+}
+
+/** Options of every command that computes. */
+export function withDeviceOptions(command: Command): Command {
   return command
-    .addOption(
-      new Option("-m, --model <dir>", "folder with config.json, tokenizer.json and safetensors").default(
-        EMBEDDED_MODEL,
-        "the embedded minerva-tiny",
-      ),
-    )
     .addOption(
       new Option("-d, --device <name>", "where to run: auto takes the fastest, reference is slow and plain")
         .choices(["auto", "cpu", "reference"])
@@ -30,12 +42,11 @@ export function withModelOptions(command: Command): Command {
     )
     .option("--threads <n>", "threads of the cpu device (default: one per core)", wholeNumber(1, 1024))
     .addOption(
-      new Option("--precision <mode>", "exact keeps activations in float, fast may round them to int8").choices([
+      new Option("--precision <mode>", "exact keeps activations in float32, fast may round them to int16").choices([
         "fast",
         "exact",
       ]),
     )
-    .option("--context <tokens>", "longest conversation, prompt and answer (default: the model's)", wholeNumber(2))
 }
 
 /** As commander hands them over. */

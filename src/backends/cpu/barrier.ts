@@ -30,13 +30,10 @@ export class Barrier {
       this.release()
       return
     }
-    for (let i = 0; i < SPINS; i++) {
-      if (Atomics.load(state, GENERATION) !== generation) {
-        this.check()
-        return
-      }
-    }
-    Atomics.wait(state, GENERATION, generation)
+    let spins = 0
+    while (spins < SPINS && Atomics.load(state, GENERATION) === generation) spins++
+    // Woken is not released: a slow notify may be meant for the round before.
+    while (Atomics.load(state, GENERATION) === generation) Atomics.wait(state, GENERATION, generation)
     this.check()
   }
 

@@ -1,8 +1,14 @@
 import { execFile } from "node:child_process"
+import { readFile } from "node:fs/promises"
 import { promisify } from "node:util"
-import { expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
+import { apply, constant, input } from "../../graph/build.js"
+import { lower } from "../../graph/lower.js"
+import { Storage } from "../../tensor/storage.js"
 import { runConformance } from "../conformance/conformance.test.helper.js"
+import { CpuBackend } from "./backend.js"
 import { createCpuBackend } from "./node_cpu.js"
+import { InlinePool } from "./thread_pool.js"
 
 runConformance("cpu, fast, two threads", () => createCpuBackend({ threads: 2 }))
 runConformance("cpu, exact, one thread", () => createCpuBackend({ threads: 1, precision: "exact" }))
@@ -16,4 +22,27 @@ it("keeps the process until it is closed", async () => {
   `
   const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script])
   expect(stdout).toBe("closed\n")
+})
+
+runConformance("cpu, fast, on the calling thread, without relaxed SIMD", async () => {
+  const kernels = await WebAssembly.compile(await readFile(new URL("./kernels.wasm", import.meta.url)))
+  return new CpuBackend(new InlinePool(kernels))
+})
+
+describe("cpu", () => {
+  it("says which input is wrong, and which id is out of range", async () => {
+    const backend = await createCpuBackend({ threads: 2 })
+    const rows = constant(new Storage("rows", "float32", [10, 4], null))
+    const lookup = apply({ kind: "embedding", format: { quantization: null, bias: false } }, [
+      input("ids", [2], "uint32"),
+      rows,
+    ])
+    const executable = await backend.compile(lower([lookup]))
+    await expect(executable.replay({})).rejects.toThrow(/input ids: expected uint32 of 2, found nothing/)
+    await expect(executable.replay({ ids: Uint32Array.of(0, 10) })).rejects.toThrow(/kernel failed/)
+    await executable.replay({ ids: Uint32Array.of(0, 9) })
+    executable.dispose()
+    await expect(executable.replay({ ids: Uint32Array.of(0, 9) })).rejects.toThrow(/disposed/)
+    await backend.close()
+  })
 })

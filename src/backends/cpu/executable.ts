@@ -4,24 +4,31 @@ import { inputBytes } from "../step_inputs.js"
 import type { CpuBackend } from "./backend.js"
 import { Linker } from "./linker.js"
 import type { Block } from "./memory.js"
+import { splitSwiglu } from "./split_swiglu.js"
 
 /** A program linked to addresses and handed to the threads. */
 export class CpuExecutable implements Executable {
+  private readonly program: Program
   private readonly blocks: readonly Block[]
+  private readonly counters: readonly Block[]
   private readonly borrowed: Block[] = []
   private readonly owned: Block[] = []
   private isDisposed = false
 
   constructor(
     private readonly backend: CpuBackend,
-    private readonly program: Program,
+    program: Program,
     private readonly id: number,
   ) {
     const { memory, pool } = backend
     try {
-      this.blocks = program.buffers.map((buffer) => this.blockFor(buffer))
-      const linker = new Linker(memory, pool.threads, backend.precision === "exact", program, this.blocks, this.owned)
+      const blocks = program.buffers.map((buffer) => this.blockFor(buffer))
+      this.program = splitSwiglu(program, (buffer) => blocks[buffer].segment)
+      this.blocks = [...blocks, ...this.program.buffers.slice(blocks.length).map((buffer) => this.blockFor(buffer))]
+      const exact = backend.precision === "exact"
+      const linker = new Linker(memory, pool.threads, exact, this.program, this.blocks, this.owned)
       linker.link((byteLength, segment) => this.borrow(byteLength, segment))
+      this.counters = linker.counters
       pool.load(id, linker.steps)
     } catch (error) {
       this.release()
@@ -50,6 +57,7 @@ export class CpuExecutable implements Executable {
         throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
       }
     }
+    for (const block of this.counters) backend.memory.view(block, block.byteLength).fill(0)
     await backend.pool.run(this.id)
     for (const buffer of program.buffers) {
       if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(backend)
@@ -59,7 +67,7 @@ export class CpuExecutable implements Executable {
   private blockFor(buffer: ProgramBuffer): Block {
     if (buffer.kind === "storage") return this.backend.blockOf(buffer.storage)
     if (buffer.kind === "arena") return this.borrow(buffer.byteLength)
-    const block = this.backend.memory.allocate(`input ${buffer.name}`, buffer.byteLength)
+    const block = this.backend.memory.allocateWorking(`input ${buffer.name}`, buffer.byteLength)
     this.owned.push(block)
     return block
   }

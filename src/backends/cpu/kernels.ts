@@ -16,6 +16,10 @@ export interface Launch {
 export interface LaunchContext {
   /** Puts a descriptor into the kernel's memory; returns its address. */
   describe(words: Uint32Array): number
+  /** Memory for this operation that all threads share; returns its address. */
+  share(byteLength: number): number
+  /** A 32-bit word that is zero when a replay starts; returns its address. */
+  counter(): number
   /** True: float32 products throughout. False: activations as int16 where weights are small integers. */
   readonly exact: boolean
 }
@@ -25,7 +29,7 @@ type Lower<K extends KernelKind> = (
   inputs: readonly Placed[],
   output: Placed,
   at: LaunchContext,
-) => Launch
+) => Launch | Launch[]
 
 const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", "sigmoid", "silu"]
 const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
@@ -33,6 +37,9 @@ const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
 
 /** Positions whose scores attention holds at a time: BLOCK in wasm/attention.ts. */
 const ATTENTION_BLOCK = 32
+
+/** BLOCK in wasm/matmul.ts. */
+const MATMUL_BLOCK = 64
 
 const launch = (kernel: string, ...args: number[]): Launch => ({ kernel, args, scratch: null })
 const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scratch })
@@ -47,11 +54,34 @@ function rowsAndColumns({ shape }: Placed): [number, number] {
   return [sizeOf(shape) / n, n]
 }
 
-/** An upper bound of what `begin` and `gather_swiglu` in wasm/matmul.ts take, in bytes. */
-function matmulScratch(rows: number, pairs: number, K: number): number {
-  const scales = K / 8 + 32
-  const tile = 4 * K * 4 + 3 * 4 * scales
-  return tile + rows * (2 * K + 2 * scales) + pairs * (4 + 4 + 4 + 16) + 16 * 64
+/** An upper bound of what `begin` and `gather_swiglu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
+function matmulScratch(pairs: number, K: number): number {
+  return 4 * K * 4 + 3 * 4 * scalesBytes(K) + pairs * (3 * 4 + 4 * MATMUL_BLOCK) + 16 * 64
+}
+
+/** A row of scales, padded, when groups are as small as they get. */
+const scalesBytes = (K: number) => K / 8 + 32
+
+/** What the integer products know: weights of 4 or 8 bits. The others are decoded to float32. */
+function hasIntegers({ quantization }: WeightFormat): boolean {
+  if (quantization?.mode === "affine") return quantization.bits === 4 || quantization.bits === 8
+  return quantization?.mode === "mxfp4"
+}
+
+/**
+ * The product `call`, given where the rows of `x` lie quantized for `weight`, after the step that quantizes them; or
+ * given 0, for float32.
+ */
+function product(
+  { format, weight, exact }: { format: WeightFormat; weight: number; exact?: boolean },
+  x: Placed,
+  at: LaunchContext,
+  call: (quantized: number) => Launch,
+): Launch[] {
+  if (exact || at.exact || !hasIntegers(format)) return [call(0)]
+  const [rows, K] = rowsAndColumns(x)
+  const quantized = at.share(rows * (2.5 * K + 2 * scalesBytes(K)))
+  return [launch("quantize", x.address, rows, weight, quantized), call(quantized)]
 }
 
 const sameFormat = (a: WeightFormat, b: WeightFormat) =>
@@ -114,30 +144,34 @@ export const LAUNCHES: { readonly [K in KernelKind]: Lower<K> } = {
     const [L, K] = x.shape
     const weight = at.describe(weightDescriptor(format, rest, K))
     const added = residual ? rest[rest.length - 1].address : 0
-    const call = launch("matmul", x.address, L, weight, output.shape[1], added, output.address, Number(at.exact))
-    return withScratch(matmulScratch(L, L, K), call)
+    const args = [x.address, L, weight, output.shape[1], added, output.address]
+    return product({ format, weight }, x, at, (quantized) =>
+      withScratch(matmulScratch(L, K), launch("matmul", ...args, quantized, at.counter())),
+    )
   },
-  gather_matmul: ({ format }, [x, ids, ...weight], output, at) => {
+  gather_matmul: ({ format }, [x, ids, ...operands], output, at) => {
     const [L, k] = ids.shape
     const K = x.shape[x.shape.length - 1]
-    const perSlot = x.shape.length === 3
-    const descriptor = at.describe(weightDescriptor(format, weight, K))
-    const sizes = [weight[0].shape[0], output.shape[2]]
-    const xs = [x.address, L, k, Number(perSlot)]
-    const call = launch("gather_matmul", ...xs, ids.address, descriptor, ...sizes, output.address, Number(at.exact))
-    return withScratch(matmulScratch(perSlot ? L * k : L, L * k, K), call)
+    const perSlot = Number(x.shape.length === 3)
+    const weight = at.describe(weightDescriptor(format, operands, K))
+    const sizes = [operands[0].shape[0], output.shape[2]]
+    const args = [x.address, L, k, perSlot, ids.address, weight, ...sizes, output.address]
+    return product({ format, weight }, x, at, (quantized) =>
+      withScratch(matmulScratch(L * k, K), launch("gather_matmul", ...args, quantized, at.counter())),
+    )
   },
-  gather_swiglu: ({ gate, up, alpha, limit }, [x, ids, ...weights], output, at) => {
+  gather_swiglu: ({ gate, up, alpha, limit }, [x, ids, ...operands], output, at) => {
     const [L, k] = ids.shape
     const K = x.shape[1]
-    const gates = at.describe(weightDescriptor(gate, weights, K))
-    const ups = at.describe(weightDescriptor(up, weights.slice(weightRoles(gate).length), K))
-    // The activations are quantized once, in the layout that the gate's weights want.
-    const exact = at.exact || !sameFormat(gate, up)
-    const sizes = [weights[0].shape[0], output.shape[2], alpha, limit]
-    const xs = [x.address, L, k, ids.address]
-    const call = launch("gather_swiglu", ...xs, gates, ups, ...sizes, output.address, Number(exact))
-    return withScratch(matmulScratch(L, L * k, K), call)
+    const weight = at.describe(weightDescriptor(gate, operands, K))
+    const ups = at.describe(weightDescriptor(up, operands.slice(weightRoles(gate).length), K))
+    const sizes = [operands[0].shape[0], output.shape[2], alpha, limit]
+    const args = [x.address, L, k, ids.address, weight, ups, ...sizes, output.address]
+    // The activations are quantized once, as the gate's weights want them.
+    const exact = !sameFormat(gate, up)
+    return product({ format: gate, weight, exact }, x, at, (quantized) =>
+      withScratch(matmulScratch(L * k, K), launch("gather_swiglu", ...args, quantized, at.counter())),
+    )
   },
   rms_norm: ({ kind, eps }, [x, weight], output) => {
     floats(kind, x)

@@ -21,10 +21,12 @@ function spanOf({ shape, strides, dtype }: Operand): number {
 
 /** What the instructions that run in one segment need there beside their operands, in bytes. */
 interface Needs {
-  /** Copies of activations from other segments, for one instruction at a time. */
-  staging: number
+  /** For one instruction at a time: copies of activations from other segments, and what its kernels share. */
+  shared: number
   /** Scratch memory of each thread. */
   scratch: number
+  /** Words that all threads count in. */
+  counters: number
 }
 
 /**
@@ -33,9 +35,12 @@ interface Needs {
  */
 export class Linker {
   readonly steps: Step[] = []
+  /** To be zeroed before each replay. */
+  readonly counters: Block[] = []
   private readonly constants = new Map<string, Block>()
   private readonly needs = new Map<number, Needs>()
   private readonly rooms = new Map<number, Block>()
+  private readonly countersUsed = new Map<number, number>()
 
   /**
    * @param blocks where each of the program's buffers lies
@@ -52,21 +57,35 @@ export class Linker {
 
   link(borrow: Borrow): void {
     for (const instruction of this.program.instructions) this.measure(instruction)
-    for (const [segment, { staging, scratch }] of this.needs) {
-      if (staging + scratch > 0) this.rooms.set(segment, borrow(staging + scratch * this.threads, segment))
+    for (const [segment, { shared, scratch, counters }] of this.needs) {
+      if (counters > 0) this.counters.push(this.allocate("counters", counters * 4, segment))
+      if (shared + scratch > 0) this.rooms.set(segment, borrow(shared + scratch * this.threads, segment))
     }
     for (const instruction of this.program.instructions) this.emit(instruction)
   }
 
   private measure({ op, inputs, output }: Instruction): void {
     const home = this.homeOf(op, inputs, output)
-    const needs = this.needs.get(home) ?? { staging: 0, scratch: 0 }
+    const needs = this.needs.get(home) ?? { shared: 0, scratch: 0, counters: 0 }
     const staged = [...inputs, output].filter((operand) => this.isStaged(operand, home))
-    const staging = staged.reduce((sum, operand) => sum + aligned(spanOf(operand)), 0)
+    let shared = staged.reduce((sum, operand) => sum + aligned(spanOf(operand)), 0)
     const placed = inputs.map((operand) => ({ ...operand, address: 0 }))
-    const { scratch } = lower(op, placed, { ...output, address: 0 }, { describe: () => 0, exact: this.exact })
-    needs.staging = Math.max(needs.staging, staging)
-    needs.scratch = Math.max(needs.scratch, aligned(scratch ?? 0))
+    const launches = lower(
+      op,
+      placed,
+      { ...output, address: 0 },
+      {
+        exact: this.exact,
+        describe: () => 0,
+        counter: () => needs.counters++,
+        share: (byteLength) => {
+          shared += aligned(byteLength)
+          return 0
+        },
+      },
+    )
+    needs.shared = Math.max(needs.shared, shared)
+    needs.scratch = Math.max(needs.scratch, ...launches.map(({ scratch }) => aligned(scratch ?? 0)))
     this.needs.set(home, needs)
   }
 
@@ -89,21 +108,34 @@ export class Linker {
       return { ...operand, address: here.offset }
     }
     const placed = inputs.map((operand) => place(operand, false))
-    const launch = lower(op, placed, place(output, true), {
+    const launches = lower(op, placed, place(output, true), {
       exact: this.exact,
       describe: (words) => {
         const block = this.allocate("a kernel's arguments", words.byteLength, home)
         this.memory.view(block, words.byteLength).set(new Uint8Array(words.buffer))
         return block.offset
       },
+      counter: () => this.counter(home),
+      share: (byteLength) => {
+        const at = room
+        room += aligned(byteLength)
+        return at
+      },
     })
-    this.steps.push(this.kernelStep(launch, home), ...after)
+    this.steps.push(...launches.map((launch) => this.kernelStep(launch, home)), ...after)
+  }
+
+  /** The next word of the segment's counters. */
+  private counter(segment: number): number {
+    const used = this.countersUsed.get(segment) ?? 0
+    this.countersUsed.set(segment, used + 1)
+    return this.counters.find((block) => block.segment === segment)!.offset + used * 4
   }
 
   private kernelStep({ kernel, args, scratch }: Launch, segment: number): KernelStep {
     const room = this.rooms.get(segment)
     const needs = this.needs.get(segment)!
-    const own = scratch === null || !room ? null : { offset: room.offset + needs.staging, stride: needs.scratch }
+    const own = scratch === null || !room ? null : { offset: room.offset + needs.shared, stride: needs.scratch }
     return { kernel, segment, args, scratch: own }
   }
 
@@ -135,19 +167,16 @@ export class Linker {
   }
 
   private allocate(what: string, byteLength: number, segment: number): Block {
-    const block = this.memory.allocate(what, byteLength, segment)
+    const block = this.memory.allocateWorking(what, byteLength, segment)
     this.owned.push(block)
     return block
   }
 }
 
+type Lower = (op: KernelOp, inputs: readonly Placed[], output: Placed, at: LaunchContext) => Launch | Launch[]
+
 /** The table's entry for `op`: TypeScript cannot see that the key and the argument belong together. */
-function lower(op: KernelOp, inputs: readonly Placed[], output: Placed, at: LaunchContext): Launch {
-  const entry = LAUNCHES[op.kind] as (
-    op: KernelOp,
-    inputs: readonly Placed[],
-    output: Placed,
-    at: LaunchContext,
-  ) => Launch
-  return entry(op, inputs, output, at)
+function lower(op: KernelOp, ...rest: [readonly Placed[], Placed, LaunchContext]): Launch[] {
+  const launches = (LAUNCHES[op.kind] as Lower)(op, ...rest)
+  return Array.isArray(launches) ? launches : [launches]
 }

@@ -8,12 +8,16 @@ export interface Block {
 }
 
 const PAGE = 65536
-/** One page short of 4 GiB, so that kernels may read whole vectors beyond the last tensor. */
-const MAX_PAGES = 65535
 const ALIGNMENT = 64
 /** The first page belongs to the kernels' own constants. */
 const FIRST_BYTE = PAGE
-const LIMIT = (MAX_PAGES - 1) * PAGE
+/** The last page stays empty, so that kernels may read whole vectors beyond the last tensor. */
+const LAST_BYTES = PAGE
+/** 4 GiB is as far as a 32-bit address reaches; one page less, since a length of 2^32 does not fit 32 bits. */
+export const MAX_SEGMENT_BYTES = 65535 * PAGE
+
+/** The part of a segment that arrays leave to the working memory of the kernels that read them. */
+const WORKING_SHARE = 1 / 8
 
 interface Hole {
   offset: number
@@ -22,9 +26,15 @@ interface Hole {
 
 /** A shared WebAssembly memory that grows as it fills, and what is free in it. */
 class Segment {
-  readonly memory = new WebAssembly.Memory({ initial: 2, maximum: MAX_PAGES, shared: true })
+  readonly memory: WebAssembly.Memory
   private readonly holes: Hole[] = []
   private end = FIRST_BYTE
+  /** From here on the memory was never handed out, so it is zero. */
+  private untouched = FIRST_BYTE
+
+  constructor(private readonly maxBytes: number) {
+    this.memory = new WebAssembly.Memory({ initial: 2, maximum: maxBytes / PAGE, shared: true })
+  }
 
   /** The lowest hole that fits. */
   reuse(byteLength: number): number | null {
@@ -35,18 +45,20 @@ class Segment {
     hole.offset += byteLength
     hole.byteLength -= byteLength
     if (hole.byteLength === 0) this.holes.splice(i, 1)
-    new Uint8Array(this.memory.buffer, offset, byteLength).fill(0)
+    this.clear(offset, byteLength)
     return offset
   }
 
-  extend(byteLength: number): number | null {
+  /** More from the end, of which `kept` bytes must stay free. */
+  extend(byteLength: number, kept: number): number | null {
     const offset = this.end
-    if (offset + byteLength > LIMIT) return null
-    // One page more, see MAX_PAGES.
-    const pages = Math.ceil((offset + byteLength) / PAGE) + 1
-    const missing = pages - this.memory.buffer.byteLength / PAGE
+    const needed = offset + byteLength + LAST_BYTES
+    if (needed + kept > this.maxBytes) return null
+    const missing = Math.ceil((needed - this.memory.buffer.byteLength) / PAGE)
     if (missing > 0) this.memory.grow(missing)
+    this.clear(offset, Math.min(byteLength, this.untouched - offset))
     this.end += byteLength
+    this.untouched = Math.max(this.untouched, this.end)
     return offset
   }
 
@@ -63,8 +75,10 @@ class Segment {
     if (last.offset + last.byteLength !== this.end) return
     this.end = last.offset
     this.holes.pop()
-    // What lies beyond `end` is handed out as zeros.
-    new Uint8Array(this.memory.buffer, last.offset, last.byteLength).fill(0)
+  }
+
+  private clear(offset: number, byteLength: number): void {
+    if (byteLength > 0) new Uint8Array(this.memory.buffer, offset, byteLength).fill(0)
   }
 }
 
@@ -76,25 +90,19 @@ export class SegmentedMemory {
   private readonly segments: Segment[] = []
 
   /** @param onSegment tells the threads of a new memory */
-  constructor(private readonly onSegment: (memory: WebAssembly.Memory) => void) {}
+  constructor(
+    private readonly onSegment: (memory: WebAssembly.Memory) => void,
+    private readonly segmentBytes = MAX_SEGMENT_BYTES,
+  ) {}
 
-  /**
-   * Zeroed bytes, aligned for SIMD, in the segment given or in any.
-   * @throws BackendError when the memory does not suffice
-   */
-  allocate(what: string, bytes: number, segment?: number): Block {
-    const byteLength = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT
-    if (byteLength > LIMIT - FIRST_BYTE) {
-      throw new BackendError(`${what} takes ${bytes} bytes; the cpu backend holds arrays of up to 4 GiB`)
-    }
-    try {
-      const block = segment === undefined ? this.anywhere(byteLength) : this.inside(segment, byteLength)
-      if (block) return block
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error
-      throw new BackendError(`out of memory: ${what} takes ${bytes} bytes (${error.message})`)
-    }
-    throw new BackendError(`out of memory: no room for ${what}, ${bytes} bytes, beside the weights it works with`)
+  /** Zeroed bytes for an array, aligned for SIMD. @throws BackendError when the memory does not suffice */
+  allocate(what: string, bytes: number): Block {
+    return this.find(what, bytes, { kept: this.segmentBytes * WORKING_SHARE })
+  }
+
+  /** Zeroed bytes for the work itself, in the segment given or in any. @throws BackendError when there is no room */
+  allocateWorking(what: string, bytes: number, segment?: number): Block {
+    return this.find(what, bytes, { kept: 0, segment })
   }
 
   free({ segment, offset, byteLength }: Block): void {
@@ -106,25 +114,41 @@ export class SegmentedMemory {
     return new Uint8Array(this.segments[segment].memory.buffer, offset + start, byteLength)
   }
 
-  private anywhere(byteLength: number): Block {
+  private find(what: string, bytes: number, { kept, segment }: { kept: number; segment?: number }): Block {
+    const byteLength = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT
+    const most = this.segmentBytes - FIRST_BYTE - LAST_BYTES - kept
+    if (byteLength > most) {
+      throw new BackendError(`${what} takes ${bytes} bytes; one array on the cpu backend takes ${most} at most`)
+    }
+    try {
+      const block = segment === undefined ? this.anywhere(byteLength, kept) : this.inside(segment, byteLength)
+      if (block) return block
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error
+      throw new BackendError(`out of memory: ${what} takes ${bytes} bytes (${error.message})`)
+    }
+    throw new BackendError(`out of memory: no room for ${what}, ${bytes} bytes, beside the arrays it works with`)
+  }
+
+  private anywhere(byteLength: number, kept: number): Block {
     for (let segment = 0; segment < this.segments.length; segment++) {
       const offset = this.segments[segment].reuse(byteLength)
       if (offset !== null) return { segment, offset, byteLength }
     }
     for (let segment = Math.max(0, this.segments.length - 1); ; segment++) {
       if (segment === this.segments.length) this.addSegment()
-      const offset = this.segments[segment].extend(byteLength)
+      const offset = this.segments[segment].extend(byteLength, kept)
       if (offset !== null) return { segment, offset, byteLength }
     }
   }
 
   private inside(segment: number, byteLength: number): Block | null {
-    const offset = this.segments[segment].reuse(byteLength) ?? this.segments[segment].extend(byteLength)
+    const offset = this.segments[segment].reuse(byteLength) ?? this.segments[segment].extend(byteLength, 0)
     return offset === null ? null : { segment, offset, byteLength }
   }
 
   private addSegment(): void {
-    const segment = new Segment()
+    const segment = new Segment(this.segmentBytes)
     this.segments.push(segment)
     this.onSegment(segment.memory)
   }

@@ -45,7 +45,7 @@ export class NodeThreadPool implements ThreadPool {
     this.barrier = new Barrier(new Int32Array(memory), threads)
     this.workers = Array.from({ length: threads }, (_, thread) => {
       const setup: WorkerSetup = { module, thread, threads, barrier: memory }
-      const worker = new Worker(new URL("./node_worker.js", import.meta.url), { workerData: setup })
+      const worker = new Worker(new URL("./node_worker.js", import.meta.url), { workerData: setup, execArgv: [] })
       worker.on("message", (answer: WorkerAnswer) => this.answered(answer))
       worker.on("error", (error) => this.fail(`cpu thread ${thread} failed: ${error.message}`))
       worker.on("exit", (code) => this.fail(`cpu thread ${thread} ended unexpectedly with code ${code}`))
@@ -68,7 +68,10 @@ export class NodeThreadPool implements ThreadPool {
 
   run(id: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.fate) return reject(new BackendError(this.fate))
+      if (this.fate) {
+        reject(new BackendError(this.fate))
+        return
+      }
       this.current = { outstanding: this.threads, error: null, resolve, reject }
       for (const worker of this.workers) worker.ref()
       this.tell({ kind: "run", id })
@@ -77,6 +80,7 @@ export class NodeThreadPool implements ThreadPool {
 
   async close(): Promise<void> {
     this.fail("the cpu backend is closed")
+    for (const worker of this.workers) worker.ref()
     await Promise.all(this.workers.map((worker) => worker.terminate()))
   }
 
@@ -106,9 +110,8 @@ export class NodeThreadPool implements ThreadPool {
     if (this.fate) return
     this.fate = cause
     this.barrier.break()
-    const run = this.current
-    this.current = null
     for (const worker of this.workers) worker.unref()
-    run?.reject(new BackendError(this.fate))
+    this.current?.reject(new BackendError(cause))
+    this.current = null
   }
 }

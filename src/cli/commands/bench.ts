@@ -1,10 +1,13 @@
 import os from "node:os"
 import { Command } from "commander"
 import { benchDecode } from "../../bench/decode.js"
+import { benchKernels } from "../../bench/kernels.js"
 import { benchLoad } from "../../bench/load.js"
 import { environment } from "../../bench/node_environment.js"
+import { measureReadBandwidth } from "../../bench/node_read_bandwidth.js"
+import { openBackend } from "../../engine/node_backend.js"
 import { withModel, withProgress } from "../load.js"
-import { type ModelFlags, wholeNumber, withModelOptions } from "../options.js"
+import { type DeviceFlags, type ModelFlags, wholeNumber, withDeviceOptions, withModelOptions } from "../options.js"
 import { formatBytes, formatDuration, formatFacts } from "../ui/format.js"
 import { peakRssBytes, printJson, printLine } from "../ui/output.js"
 
@@ -16,6 +19,12 @@ interface LoadFlags extends ModelFlags {
 interface DecodeFlags extends LoadFlags {
   readonly promptLength: number
   readonly tokens: number
+}
+
+interface KernelFlags extends DeviceFlags {
+  readonly rows: readonly number[]
+  readonly runs: number
+  readonly json?: boolean
 }
 
 const loadCommand = withModelOptions(new Command("load"))
@@ -72,10 +81,46 @@ const decodeCommand = withModelOptions(new Command("decode"))
     }),
   )
 
+const rowCounts = (list: string) => list.split(",").map((item) => wholeNumber(1)(item))
+
+const kernelsCommand = withDeviceOptions(new Command("kernels"))
+  .description("speed of matrix products by weight format, next to streaming the memory")
+  .option("--rows <list>", "activation rows: 1 as in decoding, more as in prefill", rowCounts, [1, 4, 128])
+  .option("--runs <n>", "timed runs after one that warms up; medians are reported", wholeNumber(1), 7)
+  .option("--json", "print one JSON document")
+  .action(async (flags: KernelFlags) => {
+    const threads = flags.threads ?? os.availableParallelism()
+    const backend = await openBackend(flags)
+    const products = await withProgress(
+      "multiplying",
+      (onProgress) => benchKernels(backend, { ...flags, onProgress }),
+      (done, total) => `${done} of ${total}`,
+    )
+    await backend.close()
+    const read_bandwidth = await measureReadBandwidth(threads)
+    if (flags.json) {
+      const where = await environment()
+      return printJson({
+        bench: "kernels",
+        backend: backend.name,
+        threads,
+        products,
+        read_bandwidth,
+        environment: where,
+      })
+    }
+    const lines = products.map(({ format, rows, bandwidth, macs }): [string, string] => [
+      `${format}, ${rows} ${rows === 1 ? "row" : "rows"}`,
+      `${formatBytes(bandwidth)}/s of weights, ${(macs / 1e9).toFixed(1)} billion multiply-adds/s`,
+    ])
+    printLine(formatFacts([...lines, ["streaming read", `${formatBytes(read_bandwidth)}/s, ${threads} threads`]]))
+  })
+
 export const benchCommand = new Command("bench")
-  .description("measure loading and decoding")
+  .description("measure loading, decoding and kernels")
   .addCommand(loadCommand)
   .addCommand(decodeCommand)
+  .addCommand(kernelsCommand)
 
 function rate(bytes: number, ms: number): string {
   return `${formatBytes((bytes * 1000) / ms)}/s`

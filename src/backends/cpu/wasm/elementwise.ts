@@ -1,5 +1,5 @@
+import { share } from "./share"
 import { exp, sigmoid } from "./simd"
-import { swigluInto } from "./matmul"
 import { BFLOAT16, FLOAT16, FLOAT32, loadFloat } from "./weight"
 
 /** Codes shared with kernels.ts: the order of UnaryFn and BinaryFn there. */
@@ -17,13 +17,6 @@ const SUBTRACT: u32 = 1
 const MULTIPLY: u32 = 2
 const DIVIDE: u32 = 3
 const MAXIMUM: u32 = 4
-
-/** The first element of a thread's share of n: shares are multiples of four. */
-// @ts-ignore: decorator
-@inline
-function share(n: u32, thread: u32, threads: u32): u32 {
-  return min(n, <u32>(<u64>((n + 3) >> 2) * thread / threads) << 2)
-}
 
 // @ts-ignore: decorator
 @inline
@@ -47,21 +40,13 @@ function log(x: v128, lane: u8): f32 {
 }
 
 export function unary(x: usize, n: u32, fn: u32, out: usize, thread: u32, threads: u32): void {
-  const to = share(n, thread + 1, threads)
-  for (let i = share(n, thread, threads); i < to; i += 4) {
+  const to = share(n, 4, thread + 1, threads)
+  for (let i = share(n, 4, thread, threads); i < to; i += 4) {
     if (i + 4 <= n) v128.store(out + (i << 2), unary4(fn, v128.load(x + (i << 2))))
     else {
       for (let j = i; j < n; j++) store<f32>(out + (j << 2), f32x4.extract_lane(unary4(fn, v128.load32_splat(x + (j << 2))), 0))
     }
   }
-}
-
-export function swiglu(
-  gate: usize, up: usize, n: u32, alpha: f32, limit: f32, out: usize, thread: u32, threads: u32
-): void {
-  const from = share(n, thread, threads)
-  const count = share(n, thread + 1, threads) - from
-  swigluInto(out + (from << 2), gate + (from << 2), up + (from << 2), count, alpha, limit)
 }
 
 // @ts-ignore: decorator
@@ -86,8 +71,8 @@ export function binary(a: usize, b: usize, fn: u32, window: usize, out: usize, t
   const bStep = stride(window, 1, w.rank - 1) << 2
   const vectors = (aStep == 4 || aStep == 0) && (bStep == 4 || bStep == 0)
   // One row is split by columns, several by rows.
-  const from = rows == 1 ? share(n, thread, threads) : 0
-  const to = rows == 1 ? share(n, thread + 1, threads) : n
+  const from = rows == 1 ? share(n, 4, thread, threads) : 0
+  const to = rows == 1 ? share(n, 4, thread + 1, threads) : n
   const last = rows == 1 ? 1 : <u32>(<u64>rows * (thread + 1) / threads)
   for (let row = rows == 1 ? 0 : <u32>(<u64>rows * thread / threads); row < last; row++) {
     const aRow = a + (rowOffset(window, 0, row) << 2)

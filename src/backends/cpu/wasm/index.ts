@@ -1,4 +1,6 @@
 export { attention, kv_append, rope } from "./attention"
-export { binary, cast, copy, swiglu, unary } from "./elementwise"
+export { binary, cast, copy, unary } from "./elementwise"
 export { embedding, gather_matmul, gather_swiglu, matmul } from "./matmul"
+export { quantize } from "./quantize"
 export { categorical, reduce, rms_norm, softmax, take_along_axis, top_k, weighted_sum } from "./rows"
+export { swiglu } from "./swiglu"

@@ -1,10 +1,12 @@
 import { e2m1Doubled, loadFloats, loadScales, Weight, AFFINE } from "./weight"
+import { E2M1_OFFSET } from "./quantize"
 import { firstLanes, lookup16, madd, sum, sum4 } from "./simd"
 
 /**
  * Products of quantized activations (see quantize.ts) with weights that are small integers times a scale per group.
  * Every path adds `float(integer dot of a group) * (weight scale * activation scale)` to the same four lanes in the same
- * order, so an output has the same bits whichever path computed it. Sums stay below 2^31: 128 products of 2^15 * 2^8 in 4 lanes.
+ * order, so an output has the same bits whichever path computed it. Sums stay below 2^31: a lane gets 16 products of
+ * 2^15 * 2^8 at most.
  */
 
 // @ts-ignore: decorator
@@ -23,18 +25,28 @@ function dotBytes(w: usize, x0: v128, x1: v128, x2: v128, x3: v128): v128 {
   )
 }
 
-/** 32 nibbles, low nibbles first in the activations, through `table` if they are E2M1 codes. */
+/** 32 E2M1 codes times activations ordered BY_NIBBLES. `offset` takes back what made the codes unsigned. */
 // @ts-ignore: decorator
 @inline
-function dotNibbles(w: usize, e2m1: bool, table: v128, x0: v128, x1: v128, x2: v128, x3: v128): v128 {
+function dotE2M1(w: usize, table: v128, offset: v128, x0: v128, x1: v128, x2: v128, x3: v128): v128 {
   const packed = v128.load(w)
-  const low = v128.and(packed, i8x16.splat(15))
-  const high = v128.and(i16x8.shr_u(packed, 4), i8x16.splat(15))
-  const a = e2m1 ? lookup16(table, low) : low
-  const b = e2m1 ? lookup16(table, high) : high
+  const a = lookup16(table, v128.and(packed, i8x16.splat(15)))
+  const b = lookup16(table, v128.and(i16x8.shr_u(packed, 4), i8x16.splat(15)))
   return i32x4.add(
-    i32x4.add(dot(i16x8.extend_low_i8x16_s(a), x0), dot(i16x8.extend_high_i8x16_s(a), x1)),
-    i32x4.add(dot(i16x8.extend_low_i8x16_s(b), x2), dot(i16x8.extend_high_i8x16_s(b), x3)),
+    i32x4.add(i32x4.add(offset, dot(v128.and(a, i16x8.splat(255)), x0)), dot(i16x8.shr_u(a, 8), x1)),
+    i32x4.add(dot(v128.and(b, i16x8.splat(255)), x2), dot(i16x8.shr_u(b, 8), x3)),
+  )
+}
+
+/** 32 unsigned nibbles times activations ordered BY_NIBBLES. */
+// @ts-ignore: decorator
+@inline
+function dotNibbles(w: usize, x0: v128, x1: v128, x2: v128, x3: v128): v128 {
+  const packed = v128.load(w)
+  const mask = i16x8.splat(15)
+  return i32x4.add(
+    i32x4.add(dot(v128.and(packed, mask), x0), dot(v128.and(i16x8.shr_u(packed, 8), mask), x1)),
+    i32x4.add(dot(v128.and(i16x8.shr_u(packed, 4), mask), x2), dot(i16x8.shr_u(packed, 12), x3)),
   )
 }
 
@@ -78,51 +90,57 @@ export function bytes4x1(
   return sum4(r0, r1, r2, r3)
 }
 
-// @ts-ignore: decorator
-@inline
-function nibbles4x1(
-  e2m1: bool, w: usize, stride: usize, x: usize, scales: usize, scalesStride: usize, groups: u32, group: u32
+/** As `bytes4x1`, for E2M1 codes in groups of 32. `offsets`: see quantize.ts. */
+export function e2m1s4x1(
+  w: usize, stride: usize, x: usize, offsets: usize, scales: usize, scalesStride: usize, groups: u32
 ): v128 {
-  const table = e2m1Doubled()
+  const table = i8x16.add(e2m1Doubled(), i8x16.splat(<i8>E2M1_OFFSET))
+  let r0 = f32x4.splat(0), r1 = f32x4.splat(0), r2 = f32x4.splat(0), r3 = f32x4.splat(0)
+  let w1 = w + stride, w2 = w1 + stride, w3 = w2 + stride
+  const end = scales + (groups << 2)
+  for (let s = scales; s < end; s += 4) {
+    const x0 = v128.load(x), x1 = v128.load(x, 16), x2 = v128.load(x, 32), x3 = v128.load(x, 48)
+    const offset = v128.load(offsets)
+    r0 = scaled(dotE2M1(w, table, offset, x0, x1, x2, x3), s, r0)
+    r1 = scaled(dotE2M1(w1, table, offset, x0, x1, x2, x3), s + scalesStride, r1)
+    r2 = scaled(dotE2M1(w2, table, offset, x0, x1, x2, x3), s + 2 * scalesStride, r2)
+    r3 = scaled(dotE2M1(w3, table, offset, x0, x1, x2, x3), s + 3 * scalesStride, r3)
+    w += 16, w1 += 16, w2 += 16, w3 += 16
+    x += 64
+    offsets += 16
+  }
+  return sum4(r0, r1, r2, r3)
+}
+
+/** As `bytes4x1`, for unsigned nibbles. */
+export function nibbles4x1(
+  w: usize, stride: usize, x: usize, scales: usize, scalesStride: usize, groups: u32, group: u32
+): v128 {
   let r0 = f32x4.splat(0), r1 = f32x4.splat(0), r2 = f32x4.splat(0), r3 = f32x4.splat(0)
   let w1 = w + stride, w2 = w1 + stride, w3 = w2 + stride
   const end = scales + (groups << 2)
   for (let s = scales; s < end; s += 4) {
     let x0 = v128.load(x), x1 = v128.load(x, 16), x2 = v128.load(x, 32), x3 = v128.load(x, 48)
-    let i0 = dotNibbles(w, e2m1, table, x0, x1, x2, x3)
-    let i1 = dotNibbles(w1, e2m1, table, x0, x1, x2, x3)
-    let i2 = dotNibbles(w2, e2m1, table, x0, x1, x2, x3)
-    let i3 = dotNibbles(w3, e2m1, table, x0, x1, x2, x3)
-    if (!e2m1) {
-      if (group == 64) {
-        x0 = v128.load(x, 64), x1 = v128.load(x, 80), x2 = v128.load(x, 96), x3 = v128.load(x, 112)
-        i0 = i32x4.add(i0, dotNibbles(w + 16, e2m1, table, x0, x1, x2, x3))
-        i1 = i32x4.add(i1, dotNibbles(w1 + 16, e2m1, table, x0, x1, x2, x3))
-        i2 = i32x4.add(i2, dotNibbles(w2 + 16, e2m1, table, x0, x1, x2, x3))
-        i3 = i32x4.add(i3, dotNibbles(w3 + 16, e2m1, table, x0, x1, x2, x3))
-      }
+    let i0 = dotNibbles(w, x0, x1, x2, x3)
+    let i1 = dotNibbles(w1, x0, x1, x2, x3)
+    let i2 = dotNibbles(w2, x0, x1, x2, x3)
+    let i3 = dotNibbles(w3, x0, x1, x2, x3)
+    if (group == 64) {
+      x0 = v128.load(x, 64), x1 = v128.load(x, 80), x2 = v128.load(x, 96), x3 = v128.load(x, 112)
+      i0 = i32x4.add(i0, dotNibbles(w + 16, x0, x1, x2, x3))
+      i1 = i32x4.add(i1, dotNibbles(w1 + 16, x0, x1, x2, x3))
+      i2 = i32x4.add(i2, dotNibbles(w2 + 16, x0, x1, x2, x3))
+      i3 = i32x4.add(i3, dotNibbles(w3 + 16, x0, x1, x2, x3))
     }
     r0 = scaled(i0, s, r0)
     r1 = scaled(i1, s + scalesStride, r1)
     r2 = scaled(i2, s + 2 * scalesStride, r2)
     r3 = scaled(i3, s + 3 * scalesStride, r3)
-    const step: usize = e2m1 ? 16 : group >> 1
+    const step = group >> 1
     w += step, w1 += step, w2 += step, w3 += step
-    x += e2m1 ? 64 : group << 1
+    x += group << 1
   }
   return sum4(r0, r1, r2, r3)
-}
-
-/** As `bytes4x1`, for E2M1 codes in groups of 32. */
-export function e2m1s4x1(w: usize, stride: usize, x: usize, scales: usize, scalesStride: usize, groups: u32): v128 {
-  return nibbles4x1(true, w, stride, x, scales, scalesStride, groups, 32)
-}
-
-/** As `bytes4x1`, for unsigned nibbles. */
-export function nibbles4x1Affine(
-  w: usize, stride: usize, x: usize, scales: usize, scalesStride: usize, groups: u32, group: u32
-): v128 {
-  return nibbles4x1(false, w, stride, x, scales, scalesStride, groups, group)
 }
 
 /** One row's weights as int16, in the order of the activations. */
@@ -139,21 +157,21 @@ export function unpackRow(w: Weight, data: usize, out: usize): void {
   const table = e2m1Doubled()
   for (let k: u32 = 0; k < K; k += 32) {
     const packed = v128.load(data + (k >> 1))
-    let low = v128.and(packed, i8x16.splat(15))
-    let high = v128.and(i16x8.shr_u(packed, 4), i8x16.splat(15))
+    let even = v128.and(packed, i8x16.splat(15))
+    let odd = v128.and(i16x8.shr_u(packed, 4), i8x16.splat(15))
     if (e2m1) {
-      low = lookup16(table, low)
-      high = lookup16(table, high)
+      even = lookup16(table, even)
+      odd = lookup16(table, odd)
     }
     const to = out + (k << 1)
-    v128.store(to, i16x8.extend_low_i8x16_s(low))
-    v128.store(to, i16x8.extend_high_i8x16_s(low), 16)
-    v128.store(to, i16x8.extend_low_i8x16_s(high), 32)
-    v128.store(to, i16x8.extend_high_i8x16_s(high), 48)
+    v128.store(to, i16x8.shr_s(i16x8.shl(even, 8), 8))
+    v128.store(to, i16x8.shr_s(even, 8), 16)
+    v128.store(to, i16x8.shr_s(i16x8.shl(odd, 8), 8), 32)
+    v128.store(to, i16x8.shr_s(odd, 8), 48)
   }
 }
 
-/** 32 int16 products from four registers and memory. */
+/** 32 products of int16. */
 // @ts-ignore: decorator
 @inline
 function dot32(w: usize, x: usize): v128 {

@@ -1,25 +1,24 @@
-import { dotFloats, floats4x1 } from "./float_dot"
+import { bfloat16s4x1, dotFloats, floats4x1 } from "./float_dot"
 import {
-  bytes4x1, dotRows, e2m1s4x1, loadRowBiases, loadRowScales, multiplyRows, nibbles4x1Affine, unpacked1x1, unpacked2x2,
+  bytes4x1, dotRows, e2m1s4x1, loadRowBiases, loadRowScales, multiplyRows, nibbles4x1, unpacked1x1, unpacked2x2,
   unpackRow,
 } from "./integer_dot"
-import { QuantizedRows, quantizeRow } from "./quantize"
-import { sigmoid } from "./simd"
-import { AFFINE, decodeRow, MXFP4, outputBias, Weight } from "./weight"
+import { group, groups, locate, offsets, scales as activationScales, stride as rowBytes, sums, values } from "./quantize"
+import { blockRows, take } from "./share"
+import { swigluInto } from "./swiglu"
+import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
 /** Weight rows worked on at a time: decoded once, used for all activation rows. */
 const TILE: u32 = 4
+/** The most rows in a block, as `blockRows` has it. */
+const BLOCK: u32 = 64
 /** Up to so many activation rows it is faster to multiply packed weights directly than to unpack them first. */
 const DIRECT_ROWS: u32 = 2
 
-/** What a matmul works with: activations, and per thread the memory given as scratch. See matmul_scratch.ts for its size. */
+/** What a matmul works with: activations, and per thread the memory given as scratch (matmulScratch in kernels.ts). */
 let w: Weight = changetype<Weight>(0)
 let integer: bool = false
 let activations: usize = 0
-let quantized: QuantizedRows = changetype<QuantizedRows>(0)
-let group: u32 = 0
-let groups: u32 = 0
-let rowBytes: u32 = 0
 let tileScales: usize = 0
 let tileBiases: usize = 0
 let products: usize = 0
@@ -37,45 +36,20 @@ function allocate(bytes: usize): usize {
   return at
 }
 
-/** The first row of a thread's share: shares are whole tiles, whatever the number of threads. */
-// @ts-ignore: decorator
-@inline
-function share(N: u32, thread: u32, threads: u32): u32 {
-  const tiles = (N + TILE - 1) / TILE
-  return min(N, <u32>(<u64>tiles * thread / threads) * TILE)
-}
-
-/** Whether the weight is made of small integers that the integer path knows. */
-// @ts-ignore: decorator
-@inline
-function hasIntegers(w: Weight): bool {
-  return w.mode == MXFP4 || (w.mode == AFFINE && (w.bits == 8 || w.bits == 4))
-}
-
-function begin(x: usize, rows: u32, pairs: u32, weight: Weight, exact: bool, scratch: usize): void {
+/** `quantized`: the rows of x as `quantize` left them, or 0 for float32 products. */
+function begin(x: usize, rows: u32, pairs: u32, weight: Weight, quantized: usize, scratch: usize): void {
   top = scratch
-  const K = weight.K
   activations = x
   sources = allocate(pairs << 2)
   targets = allocate(pairs << 2)
-  tile = allocate(TILE * K << 2)
-  quantized = changetype<QuantizedRows>(allocate(64))
-  integer = !exact && hasIntegers(weight)
+  tile = allocate(TILE * weight.K << 2)
   count = 0
-  if (!integer) return select(weight)
-  group = min(weight.group, 64)
-  groups = K / group
-  rowBytes = ((groups + 3) & ~3) * 4 + 16
-  tileScales = allocate(rowBytes * TILE)
-  tileBiases = allocate(rowBytes * TILE)
-  products = allocate(rowBytes * TILE)
-  quantized.values = allocate(rows * K << 1)
-  quantized.scales = allocate(rows * rowBytes)
-  quantized.sums = allocate(rows * rowBytes)
-  quantized.stride = rowBytes
-  const e2m1 = weight.mode == MXFP4
-  for (let row: u32 = 0; row < rows; row++) {
-    quantizeRow(x + (row * K << 2), K, group, weight.bits == 4, e2m1 ? 0.5 : 1, quantized, row)
+  integer = quantized != 0
+  if (integer) {
+    locate(quantized, rows, weight)
+    tileScales = allocate(rowBytes * TILE)
+    tileBiases = allocate(rowBytes * TILE)
+    products = allocate(rowBytes * TILE)
   }
   select(weight)
 }
@@ -90,15 +64,27 @@ function add(source: u32, target: usize): void {
   count++
 }
 
-/** Products of weight rows `[n, n + rows)` with all sources; row n goes to the targets' element `n - origin`. */
-function multiplyTile(expert: u32, n: u32, rows: u32, origin: u32): void {
-  if (integer) multiplyIntegers(expert, n, rows, origin)
-  else multiplyFloats(expert, n, rows, origin)
+/** Products of weight rows `[from, to)` with all sources; row n goes to the targets' element `n - origin`. */
+function multiplyRange(expert: u32, from: u32, to: u32, origin: u32): void {
+  for (let n = from; n < to; n += TILE) {
+    const rows = min(TILE, to - n)
+    if (integer) multiplyIntegers(expert, n, rows, origin)
+    else multiplyFloats(expert, n, rows, origin)
+  }
 }
 
 function multiplyFloats(expert: u32, n: u32, rows: u32, origin: u32): void {
   const K = w.K
   const stride = K << 2
+  if (rows == TILE && count <= DIRECT_ROWS && w.mode == DENSE && w.floats == BFLOAT16) {
+    const data = w.data + expert * w.dataExpert + n * w.dataRow
+    for (let i: u32 = 0; i < count; i++) {
+      const x = activations + load<u32>(sources + (i << 2)) * stride
+      const target = load<usize>(targets + (i << 2)) + ((n - origin) << 2)
+      v128.store(target, f32x4.add(bfloat16s4x1(data, w.dataRow, x, K), bias4(expert, n)))
+    }
+    return
+  }
   for (let r: u32 = 0; r < rows; r++) decodeRow(w, expert, n + r, tile + r * stride)
   for (let i: u32 = 0; i < count; i++) {
     const x = activations + load<u32>(sources + (i << 2)) * stride
@@ -124,7 +110,7 @@ function bias4(expert: u32, n: u32): v128 {
 // @ts-ignore: decorator
 @inline
 function zeroPoint(r: u32, source: u32): f32 {
-  return dotRows(tileBiases + r * rowBytes, quantized.sums + source * rowBytes, groups)
+  return dotRows(tileBiases + r * rowBytes, sums + source * rowBytes, groups)
 }
 
 function multiplyIntegers(expert: u32, n: u32, rows: u32, origin: u32): void {
@@ -146,14 +132,14 @@ function multiplyPacked(data: usize, expert: u32, n: u32, origin: u32): void {
   const affine = w.mode == AFFINE
   for (let i: u32 = 0; i < count; i++) {
     const source = load<u32>(sources + (i << 2))
-    const x = quantized.values + (source * w.K << 1)
-    const xScales = quantized.scales + source * rowBytes
+    const x = values + (source * w.K << 1)
+    const xScales = activationScales + source * rowBytes
     for (let r: u32 = 0; r < TILE; r++) multiplyRows(tileScales + r * rowBytes, xScales, groups, products + r * rowBytes)
     let result: v128
-    if (!affine) result = e2m1s4x1(data, w.dataRow, x, products, rowBytes, groups)
+    if (!affine) result = e2m1s4x1(data, w.dataRow, x, offsets + (source * w.K >> 1), products, rowBytes, groups)
     else {
       if (w.bits == 8) result = bytes4x1(data, w.dataRow, x, products, rowBytes, groups, group)
-      else result = nibbles4x1Affine(data, w.dataRow, x, products, rowBytes, groups, group)
+      else result = nibbles4x1(data, w.dataRow, x, products, rowBytes, groups, group)
       result = f32x4.add(
         result, f32x4(zeroPoint(0, source), zeroPoint(1, source), zeroPoint(2, source), zeroPoint(3, source))
       )
@@ -170,10 +156,10 @@ function multiplyUnpacked(data: usize, expert: u32, n: u32, rows: u32, origin: u
   for (; i + 2 <= count; i += 2) {
     const s = load<u32>(sources + (i << 2))
     const t = load<u32>(sources + (i << 2), 4)
-    const x = quantized.values + s * stride
-    const y = quantized.values + t * stride
-    const xScales = quantized.scales + s * rowBytes
-    const yScales = quantized.scales + t * rowBytes
+    const x = values + s * stride
+    const y = values + t * stride
+    const xScales = activationScales + s * rowBytes
+    const yScales = activationScales + t * rowBytes
     const toX = load<usize>(targets + (i << 2)) + ((n - origin) << 2)
     const toY = load<usize>(targets + (i << 2), 4) + ((n - origin) << 2)
     let r: u32 = 0
@@ -201,8 +187,8 @@ function multiplyUnpacked(data: usize, expert: u32, n: u32, rows: u32, origin: u
 
 function single(target: usize, expert: u32, n: u32, r: u32, source: u32): void {
   const stride = w.K << 1
-  const x = quantized.values + source * stride
-  const xScales = quantized.scales + source * rowBytes
+  const x = values + source * stride
+  const xScales = activationScales + source * rowBytes
   put(target, expert, n, r, source, unpacked1x1(tile + r * stride, tileScales + r * rowBytes, x, xScales, groups, group))
 }
 
@@ -213,18 +199,24 @@ function put(target: usize, expert: u32, n: u32, r: u32, source: u32, value: f32
   store<f32>(target + (r << 2), corrected + outputBias(w, expert, n + r))
 }
 
+// Threads take blocks of rows from `counter`, which starts at zero. A row's results do not depend on who computes it.
+
 /** out[L, N] = x[L, K] W^T (+ bias) (+ residual[L, N], unless its address is 0). */
 export function matmul(
-  x: usize, rows: u32, weight: Weight, N: u32, residual: usize, out: usize, exact: bool, scratch: usize,
-  thread: u32, threads: u32
+  x: usize, rows: u32, weight: Weight, N: u32, residual: usize, out: usize, quantized: usize, counter: usize,
+  scratch: usize, thread: u32, threads: u32
 ): void {
-  const from = share(N, thread, threads)
-  const to = share(N, thread + 1, threads)
-  if (from == to) return
-  begin(x, rows, rows, weight, exact, scratch)
+  begin(x, rows, rows, weight, quantized, scratch)
   for (let row: u32 = 0; row < rows; row++) add(row, out + (row * N << 2))
-  for (let n = from; n < to; n += TILE) multiplyTile(0, n, min(TILE, to - n), 0)
-  if (residual == 0) return
+  const block = blockRows(N, TILE, threads)
+  for (let from = take(counter, block); from < N; from = take(counter, block)) {
+    const to = min(N, from + block)
+    multiplyRange(0, from, to, 0)
+    if (residual != 0) addColumns(out, residual, rows, N, from, to)
+  }
+}
+
+function addColumns(out: usize, residual: usize, rows: u32, N: u32, from: u32, to: u32): void {
   for (let row: u32 = 0; row < rows; row++) {
     for (let n = from; n < to; n++) {
       const at = (row * N + n) << 2
@@ -251,73 +243,62 @@ function checkIds(ids: usize, pairs: u32, experts: u32): void {
  */
 export function gather_matmul(
   x: usize, rows: u32, slots: u32, perSlot: bool, ids: usize, weight: Weight, experts: u32, N: u32, out: usize,
-  exact: bool, scratch: usize, thread: u32, threads: u32
+  quantized: usize, counter: usize, scratch: usize, thread: u32, threads: u32
 ): void {
-  const from = share(N, thread, threads)
-  const to = share(N, thread + 1, threads)
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
-  if (from == to) return
-  begin(x, perSlot ? pairs : rows, pairs, weight, exact, scratch)
+  begin(x, perSlot ? pairs : rows, pairs, weight, quantized, scratch)
+  const block = blockRows(N, TILE, threads)
+  const blocks = (N + block - 1) / block
+  let passed: u32 = 0
+  let next = take(counter, 1)
   for (let expert: u32 = 0; expert < experts; expert++) {
     listExpert(ids, pairs, slots, perSlot, expert, out, N)
     if (count == 0) continue
-    for (let n = from; n < to; n += TILE) multiplyTile(expert, n, min(TILE, to - n), 0)
+    for (; next < passed + blocks; next = take(counter, 1)) {
+      const from = (next - passed) * block
+      multiplyRange(expert, from, min(N, from + block), 0)
+    }
+    passed += blocks
   }
 }
 
-/** out[L, k, N] = swiglu(x Wgate[ids]^T, x Wup[ids]^T), x `[L, K]`. Both weights have the same K and mode. */
+/** out[L, k, N] = swiglu(x Wgate[ids]^T, x Wup[ids]^T), x `[L, K]`. Both weights have the same K and format. */
 export function gather_swiglu(
   x: usize, rows: u32, slots: u32, ids: usize, gate: Weight, up: Weight, experts: u32, N: u32, alpha: f32, limit: f32,
-  out: usize, exact: bool, scratch: usize, thread: u32, threads: u32
+  out: usize, quantized: usize, counter: usize, scratch: usize, thread: u32, threads: u32
 ): void {
-  const from = share(N, thread, threads)
-  const to = share(N, thread + 1, threads)
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
-  if (from == to) return
-  begin(x, rows, pairs, gate, exact, scratch)
+  begin(x, rows, pairs, gate, quantized, scratch)
   const outTargets = targets
   const upTargets = allocate(pairs << 2)
-  const ups = allocate(pairs << 4)
-  for (let pair: u32 = 0; pair < pairs; pair++) store<usize>(upTargets + (pair << 2), ups + (pair << 4))
+  const upBytes = BLOCK << 2
+  const ups = allocate(pairs * upBytes)
+  for (let pair: u32 = 0; pair < pairs; pair++) store<usize>(upTargets + (pair << 2), ups + pair * upBytes)
+  const block = blockRows(N, TILE, threads)
+  const blocks = (N + block - 1) / block
+  let passed: u32 = 0
+  let next = take(counter, 1)
   for (let expert: u32 = 0; expert < experts; expert++) {
     listExpert(ids, pairs, slots, false, expert, out, N)
     if (count == 0) continue
-    for (let n = from; n < to; n += TILE) {
-      const tileRows = min(TILE, to - n)
+    for (; next < passed + blocks; next = take(counter, 1)) {
+      const from = (next - passed) * block
+      const to = min(N, from + block)
       select(gate)
-      multiplyTile(expert, n, tileRows, 0)
+      multiplyRange(expert, from, to, 0)
+      // A whole block of gate rows before as many up rows: long stretches of memory are read faster.
       select(up)
       targets = upTargets
-      multiplyTile(expert, n, tileRows, n)
+      multiplyRange(expert, from, to, from)
       targets = outTargets
       for (let i: u32 = 0; i < count; i++) {
-        const target = load<usize>(outTargets + (i << 2)) + (n << 2)
-        swigluInto(target, target, ups + (i << 4), tileRows, alpha, limit)
+        const target = load<usize>(outTargets + (i << 2)) + (from << 2)
+        swigluInto(target, target, ups + i * upBytes, to - from, alpha, limit)
       }
     }
-  }
-}
-
-/** Clamped SwiGLU (openai/gpt-oss, model.py): gate * sigmoid(alpha * gate) * (up + 1), gate <= limit, |up| <= limit. */
-// @ts-ignore: decorator
-@inline
-function swiglu4(gate: v128, up: v128, alpha: f32, limit: f32): v128 {
-  const g = f32x4.min(gate, f32x4.splat(limit))
-  const u = f32x4.max(f32x4.min(up, f32x4.splat(limit)), f32x4.splat(-limit))
-  return f32x4.mul(f32x4.mul(g, sigmoid(f32x4.mul(g, f32x4.splat(alpha)))), f32x4.add(u, f32x4.splat(1)))
-}
-
-/** `count` elements; reads no further than them. */
-export function swigluInto(out: usize, gate: usize, up: usize, count: u32, alpha: f32, limit: f32): void {
-  const whole = count & ~3
-  for (let i: u32 = 0; i < whole; i += 4) {
-    v128.store(out + (i << 2), swiglu4(v128.load(gate + (i << 2)), v128.load(up + (i << 2)), alpha, limit))
-  }
-  for (let i = whole; i < count; i++) {
-    const one = swiglu4(v128.load32_splat(gate + (i << 2)), v128.load32_splat(up + (i << 2)), alpha, limit)
-    store<f32>(out + (i << 2), f32x4.extract_lane(one, 0))
+    passed += blocks
   }
 }
 

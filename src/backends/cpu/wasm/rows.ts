@@ -106,7 +106,6 @@ export function top_k(x: usize, rows: u32, n: u32, k: u32, out: usize, thread: u
       let bestValue: f32 = 0
       for (let i: u32 = 0; i < n; i++) {
         const value = load<f32>(from + (i << 2))
-        // Below the last pick in the order of (value, index).
         if ((best == n || value > bestValue) && !taken(to, pick, i)) {
           best = i
           bestValue = value

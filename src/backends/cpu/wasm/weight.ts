@@ -1,4 +1,4 @@
-import { firstLanes, fromFloat16, lookup16, madd } from "./simd"
+import { fromFloat16, lookup16 } from "./simd"
 
 /** Codes shared with weight_block.ts. */
 export const FLOAT32: u32 = 0

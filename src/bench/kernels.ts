@@ -1,0 +1,101 @@
+import type { Backend } from "../backends/backend.js"
+import type { WeightFormat } from "../backends/ops.js"
+import { apply, constant, input } from "../graph/build.js"
+import type { Value } from "../graph/ir.js"
+import { lower } from "../graph/lower.js"
+import type { DType } from "../tensor/dtype.js"
+import { packedRowBytes, type Quantization } from "../tensor/quantization.js"
+import type { Shape } from "../tensor/shape.js"
+import { Storage } from "../tensor/storage.js"
+import { median } from "./median.js"
+
+export interface KernelBenchOptions {
+  /** Activation rows: 1 as in decoding, more as in prefill. */
+  readonly rows: readonly number[]
+  readonly runs: number
+  readonly onProgress?: (done: number, total: number) => void
+}
+
+export interface KernelBench {
+  readonly format: string
+  readonly rows: number
+  readonly weight_bytes: number
+  /** Median over runs. */
+  readonly ms: number
+  /** Bytes of weights, scales and biases per second. */
+  readonly bandwidth: number
+  /** Multiply-adds per second. */
+  readonly macs: number
+}
+
+/** gpt-oss's hidden size, and rows enough that the weight is far larger than any cache. */
+const K = 2880
+const WEIGHT_BYTES = 2 ** 28
+
+const FORMATS: readonly [string, Quantization | null][] = [
+  ["affine 8", { mode: "affine", bits: 8, group_size: 64 }],
+  ["affine 4", { mode: "affine", bits: 4, group_size: 64 }],
+  ["mxfp4", { mode: "mxfp4", bits: 4, group_size: 32 }],
+  ["bfloat16", null],
+]
+
+/** Times matmuls with weights of each format that gpt-oss checkpoints come in. One run of each warms up. */
+export async function benchKernels(backend: Backend, options: KernelBenchOptions): Promise<KernelBench[]> {
+  const { rows, runs, onProgress } = options
+  const results: KernelBench[] = []
+  for (const [name, quantization] of FORMATS) {
+    const format: WeightFormat = { quantization, bias: false }
+    const operands = randomWeight(quantization)
+    const weight_bytes = operands.reduce((sum, { storage }) => sum + storage.byteLength, 0)
+    const N = operands[0].storage.shape[0]
+    for (const L of rows) {
+      const product = apply({ kind: "matmul", format, residual: false }, [
+        input("x", [L, K], "float32"),
+        ...operands.map(({ value }) => value),
+      ])
+      const program = lower([product])
+      const executable = await backend.compile(program)
+      const x = Float32Array.from({ length: L * K }, (_, i) => Math.sin(i * 1.7))
+      const times: number[] = []
+      for (let run = 0; run <= runs; run++) {
+        const start = performance.now()
+        await executable.replay({ x })
+        if (run > 0) times.push(performance.now() - start)
+      }
+      executable.dispose()
+      for (const storage of program.results) storage.dispose()
+      const ms = median(times)
+      results.push({
+        format: name,
+        rows: L,
+        weight_bytes,
+        ms,
+        bandwidth: (weight_bytes * 1000) / ms,
+        macs: (L * N * K * 1000) / ms,
+      })
+      onProgress?.(results.length, FORMATS.length * rows.length)
+    }
+    for (const { storage } of operands) storage.dispose()
+  }
+  return results
+}
+
+function randomWeight(quantization: Quantization | null) {
+  const N = Math.floor(WEIGHT_BYTES / (quantization ? packedRowBytes(quantization, K) : 2 * K))
+  // Bytes between 0x38 and 0x3f are bfloat16 numbers below 1 and above 2^-16.
+  if (!quantization) return [random("bfloat16", [N, K], 0x38, 8)]
+  const packed = random("uint32", [N, packedRowBytes(quantization, K) / 4], 0, 256)
+  const groups = [N, K / quantization.group_size]
+  if (quantization.mode !== "affine") return [packed, random("uint8", groups, 118, 8)]
+  return [packed, random("bfloat16", groups, 0x3c, 1), random("bfloat16", groups, 0x3c, 1)]
+}
+
+/** An array of bytes from `low` on, below `low + range`; a pattern long enough that no kernel profits from it. */
+function random(dtype: DType, shape: Shape, low: number, range: number): { value: Value; storage: Storage } {
+  const pattern = Uint8Array.from({ length: 65536 }, (_, i) => low + ((Math.imul(i + 1, 2654435761) >>> 16) % range))
+  const read = async (_: number, into: Uint8Array) => {
+    for (let at = 0; at < into.length; at += pattern.length) into.set(pattern.subarray(0, into.length - at), at)
+  }
+  const storage = new Storage("random weight", dtype, shape, { read })
+  return { value: constant(storage), storage }
+}

@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest"
+import { createCpuBackend, type NodeCpuOptions } from "../backends/cpu/node_cpu.js"
+import { Runner, type RunnerOptions } from "../engine/runner.js"
+import { argmaxDisagreements, fixtures, openFixture, relativeError } from "./fixtures.test.helper.js"
+
+async function logitsOf(shape: string, layout: string, cpu: NodeCpuOptions, options?: RunnerOptions) {
+  const backend = await createCpuBackend(cpu)
+  const { checkpoint, model, expected } = await openFixture(shape, layout)
+  const runner = new Runner(model, backend, options)
+  const rows: Float32Array[] = []
+  for await (const chunk of runner.logits(expected.tokens)) rows.push(chunk.slice())
+  await backend.close()
+  await checkpoint.close()
+  return { logits: Float32Array.from(rows.flatMap((row) => [...row])), expected, vocab_size: model.config.vocab_size }
+}
+
+describe("gpt-oss on the cpu backend, against transformers and mlx-lm", () => {
+  // Fast: activations as int16. Weights that are not quantized are multiplied in float32 either way.
+  const tolerances = [
+    ["exact", 1e-5],
+    ["fast", 1e-3],
+  ] as const
+  const cases = fixtures("hf", "hf-mxfp4", "mlx-q8").flatMap(([shape, layout]) =>
+    tolerances.map(([precision, tolerance]) => ({ shape, layout, precision, tolerance })),
+  )
+
+  it.each(cases)("$shape, $layout, $precision", async ({ shape, layout, precision, tolerance }) => {
+    const { logits, expected, vocab_size } = await logitsOf(shape, layout, { threads: 2, precision })
+    for (const truth of [expected.logits, expected.mlx_logits ?? expected.logits]) {
+      expect(relativeError(logits, truth)).toBeLessThan(tolerance)
+      const scale = Math.max(...truth.map(Math.abs))
+      expect(argmaxDisagreements(logits, truth, vocab_size, tolerance * scale)).toEqual([])
+    }
+  })
+})
+
+describe("gpt-oss on the cpu backend", () => {
+  const variants: [string, NodeCpuOptions, RunnerOptions][] = [
+    ["on the calling thread", { threads: 0 }, {}],
+    ["with 1 thread", { threads: 1 }, {}],
+    ["with 3 threads", { threads: 3 }, {}],
+    ["token by token", { threads: 2 }, { prefill_chunk: 1 }],
+    ["in chunks of 7", { threads: 2 }, { prefill_chunk: 7 }],
+    ["without the passes", { threads: 2 }, { optimise: false }],
+    ["with weights spread over memories of 2 MiB", { threads: 2, segment_bytes: 2 << 20 }, { prefill_chunk: 16 }],
+  ]
+
+  it.each(["clamped", "three-of-ten"])("%s: computes the same bits in every way", async (shape) => {
+    for (const precision of ["fast", "exact"] as const) {
+      const { logits: truth } = await logitsOf(shape, "mlx-q8", { threads: 2, precision })
+      for (const [name, cpu, options] of variants) {
+        const { logits } = await logitsOf(shape, "mlx-q8", { ...cpu, precision }, options)
+        expect(relativeError(logits, truth), `${precision}, ${name}`).toBe(0)
+      }
+    }
+  })
+})
