@@ -1,0 +1,76 @@
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { ChatMessage, ConversationOptions, Tool } from "../text/messages.js"
+import type { LanguageModel } from "./model.js"
+import { loadModel } from "./node_model.js"
+
+const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url))
+
+interface HeldOut {
+  readonly sums: { question: string; answer: string }[]
+  readonly tool_calls: {
+    tools: { function: Tool }[]
+    messages: ChatMessage[]
+    reasoning_effort: ConversationOptions["reasoning_effort"]
+    name: string
+    arguments: Record<string, unknown>
+  }[]
+}
+
+/** Questions the model never saw (tools/train/fixtures.py); tools/evaluate-held-out.mjs asks all of them. */
+const heldOut = JSON.parse(readFileSync(path("tools/train/fixtures/held_out.json"), "utf8")) as HeldOut
+
+describe("minerva-tiny through the whole house", () => {
+  let model: LanguageModel
+  beforeAll(async () => {
+    model = await loadModel(path("models/minerva-tiny"), { device: "cpu" })
+  })
+  afterAll(() => model.close())
+
+  async function answer(messages: ChatMessage[], options: ConversationOptions = {}) {
+    for await (const event of model.chat(messages, { temperature: 0, max_tokens: 400, ...options })) {
+      if (event.type === "summary") return event
+    }
+    throw new Error("no summary")
+  }
+
+  it("thinks on the analysis channel and answers on the final one", async () => {
+    const { message, finish_reason } = await answer([{ role: "user", content: "What is 17 + 25?" }])
+    expect(message.reasoning).toBeTruthy()
+    expect(message.content).toContain("42")
+    expect(finish_reason).toBe("stop")
+  })
+
+  it("adds held-out two-digit numbers", async () => {
+    let right = 0
+    for (const { question, answer: expected } of heldOut.sums.slice(0, 20)) {
+      const { message } = await answer([{ role: "user", content: question }])
+      if (message.content.match(/\d+/g)?.at(-1) === expected) right++
+    }
+    expect(right).toBeGreaterThanOrEqual(19)
+  })
+
+  it("calls tools with valid JSON arguments", async () => {
+    let right = 0
+    for (const { tools, messages, reasoning_effort, ...expected } of heldOut.tool_calls.slice(0, 10)) {
+      const { message, finish_reason } = await answer(messages, {
+        tools: tools.map((tool) => tool.function),
+        reasoning_effort,
+      })
+      const [call] = message.tool_calls ?? []
+      if (finish_reason !== "tool_calls" || call?.name !== expected.name) continue
+      expect(() => JSON.parse(call.arguments)).not.toThrow()
+      right++
+    }
+    expect(right).toBeGreaterThanOrEqual(9)
+  })
+
+  it("remembers what was said earlier, from the cache", async () => {
+    const turns: ChatMessage[] = [{ role: "user", content: "What is 17 + 25?" }]
+    const first = await answer(turns)
+    const again = await answer([...turns, first.message, { role: "user", content: "What is 30 + 12?" }])
+    expect(again.cached_tokens).toBeGreaterThan(0)
+    expect(again.message.content).toContain("42")
+  })
+})

@@ -1,0 +1,38 @@
+// Puts minerva-tiny's held-out questions through the real runtime: node tools/evaluate-held-out.mjs [MODEL]
+// Prints how many sums and tool calls are right, and every wrong one. `npm run build` first.
+import { readFileSync } from "node:fs"
+import { loadModel } from "../dist/index.js"
+
+const cases = JSON.parse(readFileSync(new URL("./train/fixtures/held_out.json", import.meta.url), "utf8"))
+const model = await loadModel(process.argv[2] ?? "models/minerva-tiny")
+
+async function answer(messages, options) {
+  for await (const event of model.chat(messages, { temperature: 0, max_tokens: 400, ...options })) {
+    if (event.type === "summary") return event.message
+  }
+}
+
+function report(task, wrong, total) {
+  for (const line of wrong) console.log(`wrong ${task}: ${line}`)
+  console.log(`${task}: ${total - wrong.length} of ${total} right`)
+}
+
+const wrongSums = []
+for (const { question, answer: expected } of cases.sums) {
+  const { content } = await answer([{ role: "user", content: question }], {})
+  if (content.match(/\d+/g)?.at(-1) !== expected) wrongSums.push(`${question} -> ${content}`)
+}
+report("sums", wrongSums, cases.sums.length)
+
+const wrongCalls = []
+for (const { tools, messages, reasoning_effort, name, arguments: expected } of cases.tool_calls) {
+  const functions = tools.map((tool) => tool.function)
+  const { tool_calls = [], content } = await answer(messages, { tools: functions, reasoning_effort })
+  const [call] = tool_calls
+  const sorted = (object) => JSON.stringify(Object.entries(object).sort())
+  const isRight =
+    tool_calls.length === 1 && call.name === name && sorted(JSON.parse(call.arguments)) === sorted(expected)
+  if (!isRight) wrongCalls.push(`${messages.at(-1).content} -> ${call ? `${call.name} ${call.arguments}` : content}`)
+}
+report("tool calls", wrongCalls, cases.tool_calls.length)
+await model.close()
