@@ -1,6 +1,7 @@
+import { fork } from "node:child_process"
+import { BackendError } from "../backends/backend.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
-import { loadModel } from "../engine/node_model.js"
 import { median } from "./median.js"
 
 /** Read at once: enough for several reads to be in flight. */
@@ -28,7 +29,10 @@ export interface LoadBench {
   readonly load_to_read: number
 }
 
-/** Times opening, plainly reading and fully loading a checkpoint, in turn. One untimed reading first fills the page cache. */
+/**
+ * Times opening, plainly reading and fully loading a checkpoint, in turn. One untimed reading
+ * first fills the page cache; each load has a process of its own.
+ */
 export async function benchLoad({ model, device, threads, runs }: LoadBenchOptions): Promise<LoadBench> {
   const checkpoint = await openCheckpoint(nodeDirectory(model))
   const files = [...new Set([...checkpoint.tensors.values()].map(({ file }) => file))]
@@ -42,9 +46,8 @@ export async function benchLoad({ model, device, threads, runs }: LoadBenchOptio
     const open = await timed(() => openCheckpoint(nodeDirectory(model)))
     await open.value.close()
     const read = await timed(() => readFiles(model, files, buffer))
-    const load = await timed(() => loadModel(model, { device, threads }))
-    backend = load.value.info.backend
-    await load.value.close()
+    const load = await loadInProcess(model, { device, threads })
+    backend = load.backend
     times.open.push(open.ms)
     times.read.push(read.ms)
     times.load.push(load.ms)
@@ -75,6 +78,26 @@ async function readFiles(folder: string, files: readonly string[], buffer: Uint8
       await source.close()
     }
   }
+}
+
+interface Loaded {
+  readonly ms: number
+  readonly backend: string
+}
+
+/** Loads in a fresh process, as a user's program would: its memory is gone before the next run. */
+function loadInProcess(model: string, options: Pick<LoadBenchOptions, "device" | "threads">): Promise<Loaded> {
+  return new Promise((resolve, reject) => {
+    const child = fork(new URL("./node_load_process.js", import.meta.url), [JSON.stringify([model, options])])
+    let answer: Loaded | { readonly error: string } = {
+      error: "the process that loads the model was killed: memory is short",
+    }
+    child.on("message", (message) => {
+      answer = message as typeof answer
+    })
+    child.on("error", reject)
+    child.on("exit", () => ("error" in answer ? reject(new BackendError(answer.error)) : resolve(answer)))
+  })
 }
 
 async function timed<T>(run: () => Promise<T>): Promise<{ value: T; ms: number }> {
