@@ -1,8 +1,7 @@
-import { fork } from "node:child_process"
-import { BackendError } from "../backends/backend.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { median } from "./median.js"
+import { loadInProcess } from "./node_fork_load.js"
 
 /** Read at once: enough for several reads to be in flight. */
 const READ_BYTES = 64 << 20
@@ -78,26 +77,6 @@ async function readFiles(folder: string, files: readonly string[], buffer: Uint8
       await source.close()
     }
   }
-}
-
-interface Loaded {
-  readonly ms: number
-  readonly backend: string
-}
-
-/** Loads in a fresh process, as a user's program would: its memory is gone before the next run. */
-function loadInProcess(model: string, options: Pick<LoadBenchOptions, "device" | "threads">): Promise<Loaded> {
-  return new Promise((resolve, reject) => {
-    const child = fork(new URL("./node_load_process.js", import.meta.url), [JSON.stringify([model, options])])
-    let answer: Loaded | { readonly error: string } = {
-      error: "the process that loads the model was killed: memory is short",
-    }
-    child.on("message", (message) => {
-      answer = message as typeof answer
-    })
-    child.on("error", reject)
-    child.on("exit", () => ("error" in answer ? reject(new BackendError(answer.error)) : resolve(answer)))
-  })
 }
 
 async function timed<T>(run: () => Promise<T>): Promise<{ value: T; ms: number }> {

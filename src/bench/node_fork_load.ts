@@ -1,0 +1,23 @@
+import { fork } from "node:child_process"
+import { BackendError } from "../backends/backend.js"
+import type { BackendOptions } from "../engine/node_backend.js"
+
+export interface Loaded {
+  readonly ms: number
+  readonly backend: string
+}
+
+/** Loads in a fresh process, as a user's program would: its memory is gone before the next run. */
+export function loadInProcess(model: string, options: BackendOptions): Promise<Loaded> {
+  return new Promise((resolve, reject) => {
+    const child = fork(new URL("./node_load_process.js", import.meta.url), [JSON.stringify([model, options])])
+    let answer: Loaded | { readonly error: string } = {
+      error: "the process that loads the model was killed: memory is short",
+    }
+    child.on("message", (message) => {
+      answer = message as typeof answer
+    })
+    child.on("error", reject)
+    child.on("exit", () => ("error" in answer ? reject(new BackendError(answer.error)) : resolve(answer)))
+  })
+}
