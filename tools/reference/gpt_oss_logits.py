@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from mlx.utils import tree_map
 from mlx_lm.utils import load_model, quantize_model, save_config, save_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers import GptOssConfig, GptOssForCausalLM
 
 YARN = {"rope_type": "yarn", "rope_theta": 150000.0, "beta_fast": 32.0, "beta_slow": 1.0}

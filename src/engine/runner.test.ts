@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import type { CpuBackend } from "../backends/cpu/backend.js"
+import { createCpuBackend } from "../backends/cpu/node_cpu.js"
+import { openFixture } from "../models/fixtures.test.helper.js"
+import { ContextLengthError } from "./errors.js"
+import { Runner } from "./runner.js"
+
+describe("Runner", () => {
+  let backend: CpuBackend
+  let fixture: Awaited<ReturnType<typeof openFixture>>
+  // Longer than a full cache's first capacity, and than window, chunk and rewind of a rotating one.
+  const tokens = Uint32Array.from({ length: 500 }, (_, i) => (i * 37 + 11) % 97)
+
+  beforeAll(async () => {
+    backend = await createCpuBackend({ threads: 1 })
+    fixture = await openFixture("clamped", "mlx-q8")
+  })
+  afterAll(async () => {
+    await backend.close()
+    await fixture.checkpoint.close()
+  })
+
+  const runner = (options = {}) => new Runner(fixture.model, backend, { prefill_chunk: 32, ...options })
+
+  it("keeps what the caches hold when they grow", async () => {
+    const whole = (await runner().forward(tokens)).slice()
+    const growing = runner()
+    for (let start = 0; start < 400; start += 100) await growing.forward(tokens.subarray(start, start + 100))
+    expect(await growing.forward(tokens.subarray(400))).toEqual(whole)
+  })
+
+  it("goes on from an earlier token as if the later ones had never been", async () => {
+    const other = runner()
+    await other.forward(tokens)
+    expect(other.trim(350)).toBe(350)
+    const fresh = runner()
+    await fresh.forward(tokens.subarray(0, 350))
+    const next = Uint32Array.of(5, 6, 7)
+    expect((await other.forward(next)).slice()).toEqual((await fresh.forward(next)).slice())
+  })
+
+  it("says how long the sequence would be when it does not fit, and runs nothing", async () => {
+    const short = runner({ max_context: 10 })
+    await expect(short.forward(tokens.subarray(0, 11))).rejects.toThrow(new ContextLengthError(11, 10))
+    expect(short.length).toBe(0)
+  })
+})
