@@ -44,10 +44,42 @@ export type KernelOp =
   // Transformer
   | { readonly kind: "rms_norm"; readonly eps: number } // x [..., n], weight [n]
   | { readonly kind: "rope"; readonly scale: number } // x [L, H, D], positions [L], inv_freq [D / 2]; halves rotated; cos and sin times scale
-  | { readonly kind: "kv_append" } // cache [capacity, H, D] (state), x [L, H, D], positions [L] -> the cache, slot = position % capacity
-  | { readonly kind: "attention"; readonly scale: number; readonly window: number | null; readonly sinks: boolean } // q [L, Hq, D], keys, values [capacity, Hkv, D], positions [L](, sinks [Hq]) -> [L, Hq, D]
+  | { readonly kind: "kv_append"; readonly sequences?: boolean } // cache [capacity, H, D] (state), x [L, H, D], positions [L] -> the cache, slot = position % capacity
+  | {
+      readonly kind: "attention"
+      readonly scale: number
+      readonly window: number | null
+      readonly sinks: boolean
+      readonly sequences?: boolean
+    } // q [L, Hq, D], keys, values [capacity, Hkv, D], positions [L](, sinks [Hq]) -> [L, Hq, D]
   | { readonly kind: "swiglu"; readonly alpha: number; readonly limit: number } // gate, up
   | { readonly kind: "weighted_sum" } // x [L, k, N], weights [L, k] -> [L, N]
+
+/**
+ * Larger operations that passes make for backends which ask for them. With `sequences`, here and in `kv_append` and
+ * `attention`, caches are `[S, capacity, H, D]` and a last operand `[L]` (uint32) says which sequence each row belongs to.
+ */
+export type FusedOp =
+  | { readonly kind: "norm_matmul"; readonly eps: number; readonly formats: readonly WeightFormat[] } // x [L, K], norm weight [K], W... [N_i, K] of each format -> [L, sum of N_i], the products side by side
+  | { readonly kind: "route"; readonly eps: number; readonly k: number; readonly format: WeightFormat } // x [L, K], norm weight [K], W [E, K] -> uint32 [2, L, k]: ids of the k largest logits of the norm's rows, then the bits of the float32 softmax over those k
+  | {
+      readonly kind: "norm_gather_swiglu"
+      readonly eps: number
+      readonly gate: WeightFormat
+      readonly up: WeightFormat
+      readonly alpha: number
+      readonly limit: number
+    } // x [L, K], norm weight [K], ids [L, k], Wgate..., Wup... -> [L, k, N]
+  | { readonly kind: "gather_matmul_sum"; readonly format: WeightFormat } // x [L, k, K], ids [L, k], W... [E, N, K], weights [L, k], residual [L, N] -> [L, N]
+  | {
+      readonly kind: "rope_attention"
+      readonly rope_scale: number
+      readonly scale: number
+      readonly window: number | null
+      readonly sinks: boolean
+      readonly sequences: boolean
+    } // qkv [L, (Hq + 2 Hkv) * D], positions [L], inv_freq [D / 2], keys, values [capacity, Hkv, D] (states, appended to)(, sinks [Hq])(, sequences [L]) -> [L, Hq, D]
+  | { readonly kind: "assign" } // state, x of the same shape and dtype -> the state, overwritten
 
 export type KernelKind = KernelOp["kind"]
 export type KernelOf<K extends KernelKind> = Extract<KernelOp, { kind: K }>

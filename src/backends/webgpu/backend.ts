@@ -1,0 +1,44 @@
+import type { Storage } from "../../tensor/storage.js"
+import type { Backend, Executable, LoadOptions } from "../backend.js"
+import type { KernelKind } from "../ops.js"
+import type { Program } from "../program.js"
+import { compileProgram } from "./compile.js"
+import { type DeviceOptions, GpuDevice } from "./device.js"
+import type { GpuProvider } from "./gpu_provider.js"
+import { GpuMemory } from "./memory.js"
+
+export type WebGpuOptions = DeviceOptions
+
+/** WGSL kernels on a GPU. Weights stay as stored; kernels decode them in registers. */
+export class WebGpuBackend implements Backend {
+  readonly name = "webgpu"
+  readonly memory: GpuMemory
+
+  private constructor(readonly gpu: GpuDevice) {
+    this.memory = new GpuMemory(this, gpu)
+  }
+
+  /** @throws BackendError when there is no GPU */
+  static async open(provider: GpuProvider, options?: WebGpuOptions): Promise<WebGpuBackend> {
+    return new WebGpuBackend(await GpuDevice.open(provider, options))
+  }
+
+  /** Kernels are float32, except products where the device has f16. */
+  tolerance(_kind: KernelKind): number {
+    return 1e-5
+  }
+
+  makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void> {
+    return this.memory.makeResident(storages, options)
+  }
+
+  async compile(program: Program, options: LoadOptions = {}): Promise<Executable> {
+    const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
+    await this.makeResident(storages, options)
+    return compileProgram(this, program, options)
+  }
+
+  async close(): Promise<void> {
+    this.gpu.close()
+  }
+}

@@ -1,0 +1,106 @@
+import { itemSize } from "../../tensor/dtype.js"
+import { contiguousStrides, sizeOf } from "../../tensor/shape.js"
+import type { LoadOptions } from "../backend.js"
+import type { Operand, Program } from "../program.js"
+import type { WebGpuBackend } from "./backend.js"
+import { type Assembled, assemble, type KernelContext, type Location } from "./dispatch.js"
+import { GpuExecutable } from "./executable.js"
+import { BufferUsage } from "./gpu_provider.js"
+import { plan } from "./kernels/plan.js"
+
+/** Index of the scratch buffer, beside those of the program. */
+const SCRATCH = -1
+
+/** Plans a program's dispatches, compiles their pipelines in parallel and binds their buffers. */
+export async function compileProgram(
+  backend: WebGpuBackend,
+  program: Program,
+  { signal }: LoadOptions,
+): Promise<GpuExecutable> {
+  const { gpu, memory } = backend
+  const { device, features } = gpu
+  const owned: GPUBuffer[] = []
+  const own = (label: string, byteLength: number) => {
+    const buffer = memory.allocate(label, byteLength)
+    owned.push(buffer)
+    return buffer
+  }
+  const places = program.buffers.map((buffer): Location => {
+    if (buffer.kind !== "storage") {
+      const label = buffer.kind === "input" ? `input ${buffer.name}` : "arena"
+      return { buffer: own(label, buffer.byteLength), offset: 0, mutable: buffer.kind === "arena" }
+    }
+    return { ...memory.blockOf(buffer.storage), mutable: buffer.access === "write" }
+  })
+
+  const planned = program.instructions.map((instruction) => {
+    let scratchBytes = 0
+    const context: KernelContext = {
+      features,
+      scratch: (dtype, shape) => {
+        const offset = scratchBytes
+        scratchBytes +=
+          Math.ceil((sizeOf(shape) * itemSize(dtype)) / features.offsetAlignment) * features.offsetAlignment
+        return { buffer: SCRATCH, offset, shape, strides: contiguousStrides(shape), dtype }
+      },
+      ranges: ([first]) => [{ start: 0, count: first.shape[0] }],
+    }
+    return { dispatches: plan(instruction, context), scratchBytes }
+  })
+  const scratchBytes = Math.max(0, ...planned.map((instruction) => instruction.scratchBytes))
+  const scratch: Location = { buffer: own("scratch", scratchBytes), offset: 0, mutable: true }
+  const locate = (operand: Operand): Location => {
+    const place = operand.buffer === SCRATCH ? scratch : places[operand.buffer]
+    return { ...place, offset: place.offset + operand.offset }
+  }
+  const assembled = planned.flatMap(({ dispatches }) =>
+    dispatches.map((dispatch) => assemble(dispatch, locate, features.offsetAlignment)),
+  )
+  signal?.throwIfAborted()
+  const pipelines = await Promise.all(assembled.map(({ label, code }) => gpu.pipeline(label, code)))
+  const params = uniformBlock(device, assembled)
+  owned.push(params.buffer)
+  const steps = assembled.map(({ label, bindings, workgroups, bytes }, i) => {
+    const resources = [
+      { buffer: params.buffer, offset: params.offsets[i], size: assembled[i].params.byteLength },
+      ...bindings,
+    ]
+    const bindGroup = device.createBindGroup({
+      layout: pipelines[i].getBindGroupLayout(0),
+      entries: resources.map((resource, binding) => ({ binding, resource })),
+    })
+    return { label, pipeline: pipelines[i], bindGroup, workgroups, bytes }
+  })
+  gpu.check()
+  return new GpuExecutable(
+    backend,
+    program,
+    places.map(({ buffer }) => buffer),
+    owned,
+    steps,
+  )
+}
+
+/** All dispatches' parameters in one buffer. */
+function uniformBlock(device: GPUDevice, assembled: readonly Assembled[]): { buffer: GPUBuffer; offsets: number[] } {
+  const alignment = device.limits.minUniformBufferOffsetAlignment
+  let size = 0
+  const offsets = assembled.map(({ params }) => {
+    const offset = size
+    size += Math.ceil(params.byteLength / alignment) * alignment
+    return offset
+  })
+  const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST
+  const buffer = device.createBuffer({
+    label: "params",
+    size: Math.max(alignment, size),
+    usage,
+    mappedAtCreation: true,
+  })
+  const words = new Uint32Array(buffer.getMappedRange())
+  assembled.forEach(({ params }, i) => {
+    words.set(params, offsets[i] / 4)
+  })
+  buffer.unmap()
+  return { buffer, offsets }
+}

@@ -1,0 +1,226 @@
+import { type DType, itemSize } from "../../tensor/dtype.js"
+import type { Operand } from "../program.js"
+import type { GpuFeatures } from "./features.js"
+
+/** Element types that a kernel may see a buffer as, with their bytes. */
+const ELEMENT_BYTES = {
+  u32: 4,
+  i32: 4,
+  f32: 4,
+  f16: 2,
+  "atomic<u32>": 4,
+  "vec2<u32>": 8,
+  "vec4<u32>": 16,
+  "vec2<f32>": 8,
+  "vec4<f32>": 16,
+  "vec2<f16>": 4,
+  "vec4<f16>": 8,
+} as const
+
+export type ElementType = keyof typeof ELEMENT_BYTES
+
+/** An operand as a kernel sees it. */
+export interface View {
+  readonly operand: Operand
+  readonly type: ElementType
+  readonly writes: boolean
+}
+
+export function reads(operand: Operand, type: ElementType): View {
+  return { operand, type, writes: false }
+}
+
+/** Also for operands that are read and written. */
+export function writes(operand: Operand, type: ElementType): View {
+  return { operand, type, writes: true }
+}
+
+/** How kernel text reaches one operand. */
+export interface Accessor {
+  /** Element `i` (WGSL, u32) of the view's type, counted from the operand's first byte, which must be aligned to it. */
+  at(i: string): string
+  /** Element `i` of the operand's own dtype, as f32 (float dtypes) or u32 (integers), from a view as `u32`. */
+  load(i: string): string
+  /** WGSL name of the bound array, and of the parameter with the operand's first byte in it. */
+  readonly array: string
+  readonly byteStart: string
+}
+
+/** A value of the kernel's uniform block. Plain numbers are u32. */
+export type Param = number | { readonly f32: number }
+
+/**
+ * One compute dispatch: what runs, on what. `code` returns WGSL with an entry point `main`; the bindings and
+ * `params.<name>` are declared for it. Dispatches whose text is equal share a pipeline, so sizes that vary
+ * from call to call (rows) belong into `params`.
+ */
+export interface Dispatch<V extends string = string> {
+  /** For traces and benchmarks: "attention f16 window". */
+  readonly label: string
+  readonly views: Readonly<Record<V, View>>
+  readonly params?: Readonly<Record<string, Param>>
+  readonly enable?: readonly ("f16" | "subgroups" | "chromium_experimental_subgroup_matrix")[]
+  readonly code: (views: Readonly<Record<V, Accessor>>) => string
+  readonly workgroups: readonly [number, number, number]
+  /** Bytes of weights and caches that it must at least read. */
+  readonly bytes?: number
+}
+
+/** Keeps the views' names for the compiler. */
+export function dispatch<V extends string>(of: Dispatch<V>): Dispatch {
+  return of as unknown as Dispatch
+}
+
+/** What a kernel's planner is given beside the operation. */
+export interface KernelContext {
+  readonly features: GpuFeatures
+  /** Memory for use between the dispatches of one instruction; its contents are undefined at first. */
+  scratch(dtype: DType, shape: readonly number[]): Operand
+  /**
+   * Ranges of the outermost axis such that the part of each operand in a range fits one binding: one range, usually.
+   * Planners launch once per range, on `partOf(operand, range)`.
+   */
+  ranges(operands: readonly Operand[]): readonly Range[]
+}
+
+export interface Range {
+  readonly start: number
+  readonly count: number
+}
+
+/** The part of an operand that lies in a range of its outermost axis. */
+export function partOf(operand: Operand, { start, count }: Range): Operand {
+  return {
+    ...operand,
+    offset: operand.offset + start * operand.strides[0] * itemSize(operand.dtype),
+    shape: [count, ...operand.shape.slice(1)],
+  }
+}
+
+/** A grid of `n` workgroups that respects the limit per dimension; `workgroupIndex` recovers the index in the kernel. */
+export function grid(n: number): [number, number, number] {
+  const x = Math.min(n, 65535)
+  return [x, Math.ceil(n / x), 1]
+}
+
+/** WGSL for the index of a workgroup in a {@link grid}, given `@builtin(workgroup_id) wid` and `@builtin(num_workgroups) nwg`. May exceed n. */
+export const workgroupIndex = "(wid.x + wid.y * nwg.x)"
+
+/** Where an operand lies on the device. */
+export interface Location {
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  /** Written by some kernel of the program: then every binding of it must be read_write (WebGPU's usage scopes). */
+  readonly mutable: boolean
+}
+
+/** A range of a buffer bound to a kernel. */
+export interface Binding {
+  readonly buffer: GPUBuffer
+  readonly offset: number
+  readonly size: number
+}
+
+/** A dispatch with its text generated and its operands placed. */
+export interface Assembled {
+  readonly label: string
+  readonly code: string
+  readonly bindings: readonly Binding[]
+  readonly params: Uint32Array<ArrayBuffer>
+  readonly workgroups: readonly [number, number, number]
+  readonly bytes: number
+}
+
+interface Slot {
+  type: ElementType
+  buffer: GPUBuffer
+  start: number
+  end: number
+  mutable: boolean
+}
+
+/** Bytes from an operand's first to past its last, whatever its strides. */
+export function extentBytes({ shape, strides, dtype }: Operand): number {
+  const last = shape.reduce((sum, dim, axis) => sum + (dim - 1) * strides[axis], 0)
+  return (last + 1) * itemSize(dtype)
+}
+
+/**
+ * Generates the text of a dispatch. Read-only operands of one type in one buffer share a binding, since devices offer
+ * few of them; mutable ones get a binding each, as ranges that overlap are not allowed.
+ */
+export function assemble(of: Dispatch, locate: (operand: Operand) => Location, alignment: number): Assembled {
+  const slots: Slot[] = []
+  const names = Object.keys(of.views)
+  const placed = names.map((name) => {
+    const { operand, type } = of.views[name]
+    const { buffer, offset, mutable } = locate(operand)
+    const start = Math.floor(offset / alignment) * alignment
+    const end = offset + extentBytes(operand)
+    const fits = (slot: Slot) =>
+      slot.buffer === buffer && slot.type === type && (!mutable || (slot.start < end && start < slot.end))
+    let slot = slots.find(fits)
+    if (!slot) {
+      slot = { type, buffer, start, end, mutable }
+      slots.push(slot)
+    }
+    slot.start = Math.min(slot.start, start)
+    slot.end = Math.max(slot.end, end)
+    return { name, slot, offset }
+  })
+  const params: Record<string, Param> = { ...of.params }
+  const accessors: Record<string, Accessor> = {}
+  for (const { name, slot, offset } of placed) {
+    const { operand, type } = of.views[name]
+    params[`${name}_start`] = offset - slot.start
+    accessors[name] = accessor(`b${slots.indexOf(slot)}`, `params.${name}_start`, type, operand.dtype)
+  }
+  const fields = Object.entries(params)
+  const words = new Uint32Array(Math.max(4, fields.length))
+  const floats = new Float32Array(words.buffer)
+  fields.forEach(([, value], i) => {
+    if (typeof value === "number") words[i] = value
+    else floats[i] = value.f32
+  })
+  const declarations = slots.map(
+    ({ type, mutable }, i) =>
+      `@group(0) @binding(${i + 1}) var<storage, ${mutable ? "read_write" : "read"}> b${i}: array<${type}>;`,
+  )
+  const code = [
+    ...(of.enable ?? []).map((feature) => `enable ${feature};`),
+    "struct Params {",
+    ...fields.map(([name, value]) => `  ${name}: ${typeof value === "number" ? "u32" : "f32"},`),
+    "}",
+    "@group(0) @binding(0) var<uniform> params: Params;",
+    ...declarations,
+    of.code(accessors),
+  ].join("\n")
+  const bindings = slots.map(({ type, buffer, start, end }) => {
+    const unit = Math.max(4, ELEMENT_BYTES[type])
+    return { buffer, offset: start, size: Math.min(Math.ceil((end - start) / unit) * unit, buffer.size - start) }
+  })
+  return { label: of.label, code, bindings, params: words, workgroups: of.workgroups, bytes: of.bytes ?? 0 }
+}
+
+function accessor(array: string, byteStart: string, type: ElementType, dtype: DType): Accessor {
+  const shift = Math.log2(ELEMENT_BYTES[type])
+  const at = (i: string) => `${array}[(${byteStart} >> ${shift}u) + (${i})]`
+  return { array, byteStart, at, load: (i) => loadElement(array, byteStart, dtype, i) }
+}
+
+/** WGSL for element `i` of a dtype in an array of u32. */
+function loadElement(array: string, byteStart: string, dtype: DType, i: string): string {
+  const size = itemSize(dtype)
+  if (size === 4) {
+    const word = `${array}[(${byteStart} >> 2u) + (${i})]`
+    return dtype === "float32" ? `bitcast<f32>(${word})` : word
+  }
+  if (size === 2) {
+    const index = `((${byteStart} >> 1u) + (${i}))`
+    const half = `extractBits(${array}[${index} >> 1u], 16u * (${index} & 1u), 16u)`
+    if (dtype === "float16") return `unpack2x16float(${half}).x`
+    return dtype === "bfloat16" ? `bitcast<f32>(${half} << 16u)` : half
+  }
+  const index = `(${byteStart} + (${i}))`
+  return `extractBits(${array}[${index} >> 2u], 8u * (${index} & 3u), 8u)`
+}

@@ -1,0 +1,65 @@
+import type { Executable, HostArray } from "../backend.js"
+import { BackendError } from "../backend.js"
+import type { Program } from "../program.js"
+import { inputBytes } from "../step_inputs.js"
+import type { WebGpuBackend } from "./backend.js"
+
+/** A dispatch ready to be encoded. */
+export interface Step {
+  readonly label: string
+  readonly pipeline: GPUComputePipeline
+  readonly bindGroup: GPUBindGroup
+  readonly workgroups: readonly [number, number, number]
+  readonly bytes: number
+}
+
+/** A command list: replaying encodes the same dispatches into one pass and submits it. */
+export class GpuExecutable implements Executable {
+  constructor(
+    private readonly backend: WebGpuBackend,
+    private readonly program: Program,
+    /** One per program buffer. */
+    private readonly buffers: readonly GPUBuffer[],
+    /** Memory of this executable alone. */
+    private readonly owned: readonly GPUBuffer[],
+    readonly steps: readonly Step[],
+  ) {}
+
+  /**
+   * Resolves when the work is submitted: reads of the results, and later replays, come after it in the GPU's order, so
+   * a caller may submit several replays and read each one's results later.
+   */
+  async replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
+    const { gpu } = this.backend
+    gpu.check()
+    for (const [i, buffer] of this.program.buffers.entries()) {
+      if (buffer.kind === "input") {
+        gpu.device.queue.writeBuffer(
+          this.buffers[i],
+          0,
+          inputBytes(buffer, inputs[buffer.name]) as Uint8Array<ArrayBuffer>,
+        )
+      } else if (buffer.kind === "storage" && this.backend.memory.blockOf(buffer.storage).buffer !== this.buffers[i]) {
+        throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
+      }
+    }
+    const encoder = gpu.device.createCommandEncoder()
+    const pass = encoder.beginComputePass()
+    let last: GPUComputePipeline | null = null
+    for (const { pipeline, bindGroup, workgroups } of this.steps) {
+      if (pipeline !== last) pass.setPipeline(pipeline)
+      last = pipeline
+      pass.setBindGroup(0, bindGroup)
+      pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2])
+    }
+    pass.end()
+    gpu.device.queue.submit([encoder.finish()])
+    for (const buffer of this.program.buffers) {
+      if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(this.backend)
+    }
+  }
+
+  dispose(): void {
+    for (const buffer of this.owned) buffer.destroy()
+  }
+}

@@ -1,0 +1,14 @@
+import { create } from "webgpu"
+import type { GpuProvider } from "./gpu_provider.js"
+
+export interface NodeGpuOptions {
+  /** Check every call and every index: slower, and what tests want. */
+  readonly validate?: boolean
+}
+
+/** Dawn, through the `webgpu` package: Metal on macOS, Vulkan on Linux, Direct3D 12 on Windows. */
+export function nodeGpu({ validate = false }: NodeGpuOptions = {}): GpuProvider {
+  const enable = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"]
+  if (!validate) enable.push("skip_validation", "disable_robustness")
+  return create([`enable-dawn-features=${enable.join(",")}`, "disable-dawn-features=timestamp_quantization"])
+}
