@@ -46,6 +46,15 @@ const CASES: Record<KernelKind, (random: Random) => Case[]> = {
 
 const KINDS = Object.keys(CASES) as KernelKind[]
 
+/** Tests every case, and only then fails, with what each one that failed had to say. */
+async function forAll<C extends Case>(cases: readonly C[], test: (testCase: C, i: number) => Promise<void>) {
+  const failures: string[] = []
+  for (const [i, testCase] of cases.entries()) {
+    await test(testCase, i).catch((error: Error) => failures.push(error.message.includes(testCase.name) ? error.message : `${testCase.name}: ${error.message}`))
+  }
+  if (failures.length > 0) throw new Error(failures.join("\n"))
+}
+
 /**
  * Declares the tests that every backend passes: each kernel against recorded results of transformers, torch and MLX and,
  * on more and larger cases, against the reference; what must hold between kernels; and the contract of `Backend`.
@@ -70,11 +79,11 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
           withBackend(async (backend) => {
             const cases = trueCases(kind)
             expect(cases, "recorded cases").not.toHaveLength(0)
-            for (const testCase of cases) {
+            await forAll(cases, async (testCase) => {
               const [[found]] = await run(testCase, backend)
               const tolerance = backend.tolerance(kind) + testCase.tolerance
               expectClose(found, testCase.expected, tolerance, `${kind}: ${testCase.name}`)
-            }
+            })
           }),
         )
       }
@@ -87,7 +96,7 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
           withBackend(async (backend) => {
             const reference = new ReferenceBackend()
             const expected = CASES[kind](new Random(kind.length))
-            for (const [i, testCase] of CASES[kind](new Random(kind.length)).entries()) {
+            await forAll(CASES[kind](new Random(kind.length)), async (testCase, i) => {
               const truth = await run(expected[i], reference)
               const found = await run(testCase, backend)
               for (const [step, outputs] of truth.entries()) {
@@ -96,7 +105,7 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
                   expectClose(found[step][j], output, backend.tolerance(kind), what)
                 }
               }
-            }
+            })
           }),
         )
       }
