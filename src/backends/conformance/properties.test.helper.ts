@@ -8,9 +8,7 @@ import type { Backend } from "../backend.js"
 import type { KernelKind } from "../ops.js"
 import { cache, positionsFrom } from "./attention_cases.test.helper.js"
 import { exactly, floats, formats, integers, type NamedFormat, Random, stored, weight } from "./random.test.helper.js"
-import { expectClose, run } from "./run.test.helper.js"
-
-type WithBackend = (test: (backend: Backend) => Promise<void>) => () => Promise<void>
+import { expectClose, run, type WithBackend } from "./run.test.helper.js"
 
 /** Runs of each property. */
 const SETTINGS = { numRuns: 12, seed: 5 }
