@@ -1,6 +1,6 @@
-import { describe, expect, it, type TestContext } from "vitest"
+import { describe, expect, it } from "vitest"
 import type { Backend } from "../backend.js"
-import { FUSED_KINDS, type FusedKind, type KernelKind } from "../ops.js"
+import { isFused, type KernelKind } from "../ops.js"
 import { ReferenceBackend } from "../reference/backend.js"
 import { attentionCases, kvAppendCases, ropeCases } from "./attention_cases.test.helper.js"
 import { itKeepsTheContract } from "./contract.test.helper.js"
@@ -12,6 +12,7 @@ import {
   ropeAttentionCases,
   routeCases,
 } from "./fused_cases.test.helper.js"
+import { itFusesFaithfully } from "./fusion_properties.test.helper.js"
 import { embeddingCases, gatherMatmulCases, gatherSwigluCases, matmulCases } from "./product_cases.test.helper.js"
 import { itHasTheProperties } from "./properties.test.helper.js"
 import { Random } from "./random.test.helper.js"
@@ -25,7 +26,7 @@ import {
   topKCases,
   weightedSumCases,
 } from "./row_cases.test.helper.js"
-import { type Case, expectClose, run, type WithBackend } from "./run.test.helper.js"
+import { type Case, expectClose, needs, run, type WithBackend } from "./run.test.helper.js"
 import { trueCases } from "./vectors.test.helper.js"
 
 /** Cases for every kernel there is: a new kernel does not compile without some. */
@@ -69,15 +70,8 @@ const HALF_STEP = 1e-3
 
 const KINDS = Object.keys(CASES) as KernelKind[]
 
-const isFused = (kind: KernelKind): kind is FusedKind => FUSED_KINDS.some((fused) => fused === kind)
-
 /** Those that others have too. */
 const RECORDED = KINDS.filter((kind) => kind !== "assign" && !isFused(kind))
-
-/** Ends the test, as skipped, when the backend does not ask for that kind: nothing would ever run it there. */
-function needs(kind: KernelKind, backend: Backend, { skip }: TestContext): void {
-  if (isFused(kind) && !backend.fusions.has(kind)) skip(`${backend.name} does not ask for ${kind}`)
-}
 
 /** Holds a backend's results on each case against those of the reference. */
 async function holdAgainstReference(
@@ -161,6 +155,7 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
     })
 
     itHasTheProperties(withBackend)
+    itFusesFaithfully(withBackend)
     itKeepsTheContract(withBackend)
   })
 }
