@@ -155,18 +155,16 @@ describe("fusions", () => {
     const rows = norm(x)
     const sequences = ids.length > 0
     const positions = input("positions", [3], "uint32")
-    const caches = [0, 1].map(() =>
-      state(new Storage("cache", "float32", [...(ids.length ? [2] : []), 16, 1, 8], null)),
-    )
+    const caches = [0, 1].map(() => state(new Storage("cache", "float32", [...(sequences ? [2] : []), 16, 1, 8], null)))
     const heads = [16, 8, 8].map((n) => reshape(matmul(rows, weight(n, 64)), [3, -1, 8]))
     const invFreq = weight(4)
     const rope = (x: Value) => apply({ kind: "rope", scale: 1 }, [x, positions, invFreq])
     const [q, k, v] = cut([rope(heads[0]), rope(heads[1]), heads[2]])
     const [keys, values] = [k, v].map((rows, i) =>
-      apply({ kind: "kv_append" }, [caches[i], rows, appendedAt ?? positions]),
+      apply({ kind: "kv_append", sequences }, [caches[i], rows, appendedAt ?? positions, ...ids.slice(0, 1)]),
     )
-    const op = { kind: "attention", scale: 1, window: null, sinks: false } as const
-    return { attended: apply(op, [q, keys, values, positions]), keys, values }
+    const op = { kind: "attention", scale: 1, window: null, sinks: false, sequences } as const
+    return { attended: apply(op, [q, keys, values, positions, ...ids.slice(-1)]), keys, values }
   }
 
   it("take appends into attention, and their effects with them", () => {
