@@ -8,9 +8,7 @@ import type { Backend } from "../backend.js"
 import type { KernelKind } from "../ops.js"
 import { cache, positionsFrom } from "./attention_cases.test.helper.js"
 import { exactly, floats, formats, integers, type NamedFormat, Random, stored, weight } from "./random.test.helper.js"
-import { expectClose, run } from "./run.test.helper.js"
-
-type WithBackend = (test: (backend: Backend) => Promise<void>) => () => Promise<void>
+import { expectClose, run, type WithBackend } from "./run.test.helper.js"
 
 /** Runs of each property. */
 const SETTINGS = { numRuns: 12, seed: 5 }
@@ -60,7 +58,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
               ]),
             )
             const unfused = [whole, apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, [gate, up])]
-            const fused = optimise(unfused)
+            const { outputs: fused } = optimise(unfused)
             expect(fused.map(({ op }) => op.kind)).toEqual(["matmul", "gather_swiglu"])
             const replays = [{ x: random.floats(L * K), residual: random.floats(L * 9) }]
             const [expected] = await run({ name: "unfused", outputs: unfused, replays }, backend)

@@ -1,4 +1,4 @@
-import { expect } from "vitest"
+import { expect, type TestContext } from "vitest"
 import type { Value } from "../../graph/ir.js"
 import { lower } from "../../graph/lower.js"
 import { itemSize } from "../../tensor/dtype.js"
@@ -6,6 +6,11 @@ import { sizeOf } from "../../tensor/shape.js"
 import { Storage } from "../../tensor/storage.js"
 import type { Backend, HostArray } from "../backend.js"
 import type { Operand, Program } from "../program.js"
+
+/** A test that gets a backend of its own. */
+export type WithBackend = (
+  test: (backend: Backend, context: TestContext) => Promise<void>,
+) => (context: TestContext) => Promise<void>
 
 /** A graph to run, and the inputs of one or more replays. */
 export interface Case {
