@@ -45,6 +45,8 @@ export interface Codec {
   readonly unit: number
   /** Decoded f16 octets come as elements 0 4 1 5 2 6 3 7: the activations must be staged alike. */
   readonly paired: boolean
+  /** Loads may start anywhere: elements beyond K are read as the last one. Else units lie within K. */
+  readonly bounded: boolean
   /** The text of `struct Raw` and of the functions `w_octet0`, `w_octet1`... from Raw to Octet. */
   readonly declarations: string
   /** The bindings of one weight under a name, as entries of a dispatch's views. */
@@ -103,6 +105,7 @@ export function codec(of: Weight, K: number, unit: number, element: "f32" | "f16
     name: quantization ? (affine ? `affine${bits}` : "mxfp4") : weight.dtype,
     unit,
     paired,
+    bounded: false,
     declarations: `struct Raw { ${fields.join(", ")} }\n${octets.join("\n")}`,
     views: (name, w) => ({
       [name]: reads(w.weight, type),
@@ -140,6 +143,7 @@ function elementwise(dtype: string): Codec {
     name: dtype,
     unit: 8,
     paired: false,
+    bounded: true,
     declarations: `struct Raw { lo: vec4<f32>, hi: vec4<f32> }
 fn w_octet0(r: Raw) -> Octet { return Octet(r.lo, r.hi); }`,
     views: (name, { weight }) => ({ [name]: reads(weight, "u32") }),

@@ -155,11 +155,11 @@ var<workgroup> patches: array<f32, ${(threads / subgroup) * m * patch}>;`,
     let row = ${row(`top + ${i * m}u + r`)};
     let n = n0 + side / ${width}u + c;
     if (row != 0xffffffffu && n < N) {
-      let from = sg * ${m * patch}u + r * ${patch}u + c / ${piece}u * ${m}u + c % ${piece}u;
+      let corner = sg * ${m * patch}u + r * ${patch}u + c / ${piece}u * ${m}u + c % ${piece}u;
       ${store(
         "row",
         "n",
-        range(width).map((which) => `patches[from + ${which * piece}u]`),
+        range(width).map((which) => `patches[corner + ${which * piece}u]`),
       )}
     }
   }`,

@@ -150,7 +150,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     .map(
       ({ u, job }) => `let x${u}_row = (${job}) / ${bk / 8}u;
   let x${u}_k = (${job}) % ${bk / 8}u * 8u;
-  let x${u}_from = ${xRow(of, accessors, `x${u}_row`, bm)} * K;
+  let x${u}_start = ${xRow(of, accessors, `x${u}_row`, bm)} * K;
   var x${u}: XRaw;`,
     )
     .join("\n  ")}
@@ -222,13 +222,13 @@ function loads(
   xs: readonly Staging[],
   ws: readonly Staging[],
   { names }: Dims,
-  { unit }: Codec,
+  { unit, bounded }: Codec,
   half: number,
   ragged: boolean,
 ): string {
   const k = (name: string) => `step * BK + ${name}_k`
-  const inside = (at: string) => (ragged ? `min(${at}, K - ${unit}u)` : at)
-  const ofX = xs.map(({ u, guard }) => guarded(guard, `x${u} = load_x(x${u}_from, ${k(`x${u}`)});`))
+  const inside = (at: string) => (ragged && !bounded ? `min(${at}, K - ${unit}u)` : at)
+  const ofX = xs.map(({ u, guard }) => guarded(guard, `x${u} = load_x(x${u}_start, ${k(`x${u}`)});`))
   const ofW = ws.map(({ u, guard }) => {
     const load = (name: string) => `w${u} = load_${name}(expert, w${u}_n, ${inside(k(`w${u}`))});`
     const [first, second] = names
@@ -243,13 +243,13 @@ function xLoader(x: Operand, { paired }: Codec, { vectors }: Dims, ragged: boole
   const element = x.dtype === "float16" ? "f16" : "f32"
   const values = (from: number) =>
     vectors
-      ? at.at(`(from + k) / 4u + ${from / 4}u`)
-      : `vec4<f32>(${[0, 1, 2, 3].map((i) => `select(0.0, ${at.at(`from + min(k + ${from + i}u, K - 1u)`)}, k + ${from + i}u < K)`)})`
+      ? at.at(`(start + k) / 4u + ${from / 4}u`)
+      : `vec4<f32>(${[0, 1, 2, 3].map((i) => `select(0.0, ${at.at(`start + min(k + ${from + i}u, K - 1u)`)}, k + ${from + i}u < K)`)})`
   const beyond = ragged && vectors ? "if (k >= K) { return XRaw(); }" : ""
   const order = paired ? "Octet(vec4(lo.x, hi.x, lo.y, hi.y), vec4(lo.z, hi.z, lo.w, hi.w))" : "Octet(lo, hi)"
   if (element === "f16") {
     return `struct XRaw { q: vec4<u32> }
-fn load_x(from: u32, k: u32) -> XRaw { ${beyond} return XRaw(${at.at("(from + k) / 8u")}); }
+fn load_x(start: u32, k: u32) -> XRaw { ${beyond} return XRaw(${at.at("(start + k) / 8u")}); }
 fn x_octet(r: XRaw) -> Octet {
   let lo = bitcast<vec4<f16>>(r.q.xy);
   let hi = bitcast<vec4<f16>>(r.q.zw);
@@ -257,7 +257,7 @@ fn x_octet(r: XRaw) -> Octet {
 }`
   }
   return `struct XRaw { lo: vec4<f32>, hi: vec4<f32> }
-fn load_x(from: u32, k: u32) -> XRaw { ${beyond} return XRaw(${values(0)}, ${values(4)}); }
+fn load_x(start: u32, k: u32) -> XRaw { ${beyond} return XRaw(${values(0)}, ${values(4)}); }
 fn x_octet(r: XRaw) -> Octet {
   let lo = ELEMENT4(r.lo);
   let hi = ELEMENT4(r.hi);
@@ -266,8 +266,7 @@ fn x_octet(r: XRaw) -> Octet {
 }
 
 /** The row of x that a row of the tile reads. Rows that are not there read one that is. */
-function xRow({ groups, rows }: Product, accessors: Readonly<Record<string, Accessor>>, m: string, bm: number): string {
-  void rows
+function xRow({ groups }: Product, accessors: Readonly<Record<string, Accessor>>, m: string, bm: number): string {
   if (!groups) return `min(wid.x * ${bm}u + ${m}, params.rows - 1u)`
   const slot = accessors.groups.at(`params.tiles + wid.x * ${bm}u + ${m}`)
   return `min(${slot}, params.rows - 1u) / ${groups.slotsPerRow}u`

@@ -23,9 +23,9 @@ var<workgroup> sums: array<f32, ${THREADS}>;
 fn main(${BUILTINS}) {
   let row = ${workgroupIndex};
   if (row >= params.rows) { return; }
-  let from = row * ${K}u;
+  let start = row * ${K}u;
   var sum = 0.0;
-  for (var i = lid; i < ${K}u; i += ${THREADS}u) { let v = ${x.at("from + i")}; sum += v * v; }
+  for (var i = lid; i < ${K}u; i += ${THREADS}u) { let v = ${x.at("start + i")}; sum += v * v; }
   sums[lid] = sum;
   workgroupBarrier();
   for (var half = ${THREADS / 2}u; half > 0u; half >>= 1u) {
@@ -34,7 +34,7 @@ fn main(${BUILTINS}) {
   }
   let scale = inverseSqrt(sums[0] / ${K}.0 + ${eps});
   for (var i = lid; i < ${K}u; i += ${THREADS}u) {
-    ${out.at("from + i")} = ${f16 ? "f16" : ""}(${x.at("from + i")} * scale * ${weight.load("i")});
+    ${out.at("start + i")} = ${f16 ? "f16" : ""}(${x.at("start + i")} * scale * ${weight.load("i")});
   }
 }`,
   })
