@@ -68,6 +68,7 @@ export class GpuDevice {
       timestamps: has("timestamp-query"),
       maxBinding: Math.min(maxBinding ?? Number.POSITIVE_INFINITY, limits.maxStorageBufferBindingSize),
       maxBuffer: limits.maxBufferSize,
+      maxBindings: limits.maxStorageBuffersPerShaderStage,
       maxWorkgroupStorage: limits.maxComputeWorkgroupStorageSize,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       offsetAlignment: limits.minStorageBufferOffsetAlignment,
