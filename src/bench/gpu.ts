@@ -1,5 +1,5 @@
-import { BackendError } from "../backends/backend.js"
-import type { WebGpuBackend } from "../backends/webgpu/backend.js"
+import { type Backend, BackendError } from "../backends/backend.js"
+import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { DispatchSpan, ProfileDetail, ReplaySpan } from "../backends/webgpu/profiler.js"
 import type { LanguageModel } from "../engine/model.js"
 import { measureGpuReadBandwidth } from "./gpu_read_bandwidth.js"
@@ -97,11 +97,9 @@ export async function benchGpu(
 }
 
 /** The GPU that a command needs. @throws BackendError when the model runs elsewhere */
-export function needGpu(backend: { readonly name: string }): WebGpuBackend {
-  if (backend.name !== "webgpu") {
-    throw new BackendError(`this measures a GPU's kernels and the model runs on ${backend.name}: use --device gpu`)
-  }
-  return backend as WebGpuBackend
+export function needGpu(backend: Backend): WebGpuBackend {
+  if (backend instanceof WebGpuBackend) return backend
+  throw new BackendError(`timing kernels takes a GPU, and the model runs on ${backend.name}: use --device gpu`)
 }
 
 function total(dispatches: readonly DispatchSpan[]): number {

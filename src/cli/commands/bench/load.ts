@@ -1,3 +1,4 @@
+import { basename } from "node:path"
 import { Command } from "commander"
 import { benchLoad } from "../../../bench/load.js"
 import { type ModelFlags, withModelOptions } from "../../options.js"
@@ -8,7 +9,7 @@ export const loadCommand = withBenchOptions(withModelOptions(new Command("load")
   .description("time to open a checkpoint, and to load it, next to reading the same files")
   .action(async (flags: ModelFlags & BenchFlags) => {
     const { device, ...result } = await benchLoad(flags)
-    await printResult(flags, { bench: "load", device, model: flags.model }, result, (r) =>
+    await printResult(flags, { bench: "load", device, model: basename(flags.model) }, result, (r) =>
       formatFacts([
         ["checkpoint", `${r.tensors} tensors, ${formatBytes(r.bytes)} in ${r.files} files`],
         ["open", `${formatDuration(r.open_ms)} (headers checked, tensors addressable)`],
