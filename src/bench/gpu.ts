@@ -37,6 +37,7 @@ export interface GpuBench {
   readonly dispatches: number
   /** All dispatches over the layers: those outside the layers count too. */
   readonly dispatches_per_layer: number
+  /** Of weights and caches: what a token reads by the model's shape, or, of several rows, what the kernels say. */
   readonly bytes: number
   /** Sum of the kernels, each dispatch in a pass of its own. Median over runs. */
   readonly sum_us: number
@@ -79,7 +80,10 @@ export async function benchGpu(
   const read_bandwidth = Math.max(before, await measureGpuReadBandwidth(backend.gpu))
   const kernels = byKernel(apart, read_bandwidth)
   const dispatches = apart[0].length
-  const bytes = kernels.reduce((sum, kernel) => sum + kernel.bytes, 0)
+  const bytes =
+    rows === 1
+      ? info.weight_bytes_per_token + info.cache_bytes_per_token(context + 1)
+      : kernels.reduce((sum, kernel) => sum + kernel.bytes, 0)
   const step_us = median(whole) * 1000
   return {
     context,
