@@ -14,9 +14,12 @@ const PASSES = 10
 
 /**
  * Bytes per second that the GPU streams from its memory: the roofline of decoding, as `measureReadBandwidth` is for CPUs.
- * The best of several passes over buffers far larger than its caches, timed by the GPU where it can.
+ * The best of several passes over buffers far larger than its caches (less of them on a CPU that plays GPU), timed by the GPU where it can.
  */
-export async function measureGpuReadBandwidth(gpu: GpuDevice, bytes = 2 ** 30): Promise<number> {
+export async function measureGpuReadBandwidth(
+  gpu: GpuDevice,
+  bytes = gpu.isFallback ? 2 ** 27 : 2 ** 30,
+): Promise<number> {
   const { device } = gpu
   const size = UNIT * Math.max(1, Math.floor(Math.min(bytes, MAX_BUFFER, gpu.features.maxBinding) / UNIT))
   const fill = await gpu.pipeline("stream fill", FILL)
