@@ -27,6 +27,8 @@ export interface LoadBench {
   readonly load_ms: number
   /** The same until one token's logits are here. Median. */
   readonly first_token_ms: number
+  /** Resident memory that loading and the first token add to a process at most. The most of all runs. */
+  readonly host_bytes: number
   /** `load_ms / read_ms` and `first_token_ms / read_ms`: 1 is as fast as reading. */
   readonly load_to_read: number
   readonly first_token_to_read: number
@@ -44,6 +46,7 @@ export async function benchLoad({ model, device, threads, runs }: LoadBenchOptio
   const buffer = new Uint8Array(READ_BYTES)
   await readFiles(model, files, buffer)
   const times = { open: [] as number[], read: [] as number[], load: [] as number[], first: [] as number[] }
+  let host_bytes = 0
   let where: DeviceInfo = { backend: device }
   for (let run = 0; run < runs; run++) {
     const open = await timed(() => openCheckpoint(nodeDirectory(model)))
@@ -51,6 +54,7 @@ export async function benchLoad({ model, device, threads, runs }: LoadBenchOptio
     const read = await timed(() => readFiles(model, files, buffer))
     const load = await loadInProcess(model, { device, threads })
     where = load.device
+    host_bytes = Math.max(host_bytes, load.host_bytes)
     times.open.push(open.ms)
     times.read.push(read.ms)
     times.load.push(load.ms)
@@ -66,6 +70,7 @@ export async function benchLoad({ model, device, threads, runs }: LoadBenchOptio
     read_ms,
     load_ms,
     first_token_ms,
+    host_bytes,
     load_to_read: load_ms / read_ms,
     first_token_to_read: first_token_ms / read_ms,
   }

@@ -7,6 +7,8 @@ export interface Loaded {
   readonly ms: number
   /** Of these, and the first token's logits. */
   readonly first_token_ms: number
+  /** The most resident memory of the process, above what it had before. */
+  readonly host_bytes: number
   readonly device: DeviceInfo
 }
 

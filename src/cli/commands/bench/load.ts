@@ -16,6 +16,7 @@ export const loadCommand = withBenchOptions(withModelOptions(new Command("load")
         ["read the files", `${formatDuration(r.read_ms)} (${formatRate((r.bytes * 1000) / r.read_ms)})`],
         ["load", `${formatDuration(r.load_ms)}, ${r.load_to_read.toFixed(2)} x reading`],
         ["first token", `${formatDuration(r.first_token_ms)}, ${r.first_token_to_read.toFixed(2)} x reading`],
+        ["host memory", `${formatBytes(r.host_bytes)} at most above the empty process`],
       ]),
     )
   })
