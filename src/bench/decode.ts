@@ -2,7 +2,6 @@ import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { memoryStats } from "../tensor/storage.js"
 import { median } from "./median.js"
-import { measureRoofline } from "./node_roofline.js"
 import { tokenIds } from "./token_ids.js"
 
 export interface DecodeBenchOptions {
@@ -11,8 +10,8 @@ export interface DecodeBenchOptions {
   /** Tokens decoded per run. */
   readonly tokens: number
   readonly runs: number
-  /** Threads that measure the roofline of a CPU; take as many as the backend uses. */
-  readonly threads: number
+  /** Measures the bytes per second that the device streams from its memory. */
+  readonly roofline: () => Promise<number>
   readonly onProgress?: (done: number, total: number) => void
 }
 
@@ -44,7 +43,7 @@ export interface DecodePoint {
 export interface DecodeBench {
   readonly tokens: number
   readonly runs: number
-  /** Bytes per second that the device streams from its memory, measured before and after the runs; the better one. */
+  /** The roofline, measured before and after the runs; the better one. */
   readonly read_bandwidth: number
   readonly points: readonly DecodePoint[]
 }
@@ -55,14 +54,14 @@ export async function benchDecode(
   backend: Backend,
   options: DecodeBenchOptions,
 ): Promise<DecodeBench> {
-  const { prompt_lengths, tokens, runs, threads, onProgress } = options
-  const before = await measureRoofline(backend, threads)
+  const { prompt_lengths, tokens, runs, roofline, onProgress } = options
+  const before = await roofline()
   const timed: Timed[] = []
   for (const [i, length] of prompt_lengths.entries()) {
     const progress = (run: number) => onProgress?.(i * (runs + 1) + run, prompt_lengths.length * (runs + 1))
     timed.push(await timeDecode(model, backend, length, tokens, runs, progress))
   }
-  const read_bandwidth = Math.max(before, await measureRoofline(backend, threads))
+  const read_bandwidth = Math.max(before, await roofline())
   const points = timed.map(({ seconds, ...measured }): DecodePoint => {
     const { info } = model
     const decode_tps = tokens / median(seconds)

@@ -1,6 +1,7 @@
 import { Command } from "commander"
 import { benchDecode } from "../../../bench/decode.js"
 import { deviceInfo, threadsOf } from "../../../bench/node_device_info.js"
+import { measureRoofline } from "../../../bench/node_roofline.js"
 import { withModel, withProgress } from "../../load.js"
 import { type ModelFlags, wholeNumber, withModelOptions } from "../../options.js"
 import { formatBytes, formatFacts, formatTable } from "../../ui/format.js"
@@ -27,10 +28,10 @@ export const decodeCommand = withBenchOptions(withModelOptions(new Command("deco
   .action((flags: DecodeFlags) =>
     withModel(flags, async (model, backend) => {
       const { promptLength: prompt_lengths, tokens, runs } = flags
+      const roofline = () => measureRoofline(backend, threadsOf(flags))
       const decoded = await withProgress(
         "decoding",
-        (onProgress) =>
-          benchDecode(model, backend, { prompt_lengths, tokens, runs, threads: threadsOf(flags), onProgress }),
+        (onProgress) => benchDecode(model, backend, { prompt_lengths, tokens, runs, roofline, onProgress }),
         (done, total) => `run ${done} of ${total}`,
       )
       const result = { ...decoded, peak_rss_bytes: peakRssBytes() }
