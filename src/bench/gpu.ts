@@ -2,7 +2,6 @@ import { type Backend, BackendError } from "../backends/backend.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { DispatchSpan, ProfileDetail, ReplaySpan } from "../backends/webgpu/profiler.js"
 import type { LanguageModel } from "../engine/model.js"
-import { measureGpuReadBandwidth } from "./gpu_read_bandwidth.js"
 import { median } from "./median.js"
 import { tokenIds } from "./token_ids.js"
 
@@ -12,6 +11,8 @@ export interface GpuBenchOptions {
   /** Tokens of the step: 1 as in decoding, more as in prefill. */
   readonly rows: number
   readonly runs: number
+  /** Measures the bytes per second that the GPU streams from its memory. */
+  readonly roofline: () => Promise<number>
   readonly onProgress?: (done: number, total: number) => void
 }
 
@@ -43,7 +44,7 @@ export interface GpuBench {
   readonly sum_us: number
   /** The step in one pass, as it runs outside benchmarks. Median over runs. */
   readonly step_us: number
-  /** Bytes per second that the GPU streams from its memory, measured before and after; the better one. */
+  /** The roofline, measured before and after; the better one. */
   readonly read_bandwidth: number
   /** `bytes / step_us / read_bandwidth` */
   readonly roofline_share: number
@@ -55,10 +56,10 @@ const WARM_UP = 3
 export async function benchGpu(
   model: LanguageModel,
   backend: WebGpuBackend,
-  { context, rows, runs, onProgress }: GpuBenchOptions,
+  { context, rows, runs, roofline, onProgress }: GpuBenchOptions,
 ): Promise<GpuBench> {
   const { runner, info } = model
-  const before = await measureGpuReadBandwidth(backend.gpu)
+  const before = await roofline()
   const prompt = tokenIds(context, runner.vocab_size)
   const tokens = tokenIds(rows, runner.vocab_size)
   let done = 0
@@ -77,7 +78,7 @@ export async function benchGpu(
   runner.reset()
   const apart = (await measure("dispatch")).map((step) => step.flatMap(({ dispatches }) => dispatches))
   const whole = (await measure("replay")).map((step) => step.reduce((sum, { gpu }) => sum + gpu.ms, 0))
-  const read_bandwidth = Math.max(before, await measureGpuReadBandwidth(backend.gpu))
+  const read_bandwidth = Math.max(before, await roofline())
   const kernels = byKernel(apart, read_bandwidth)
   const dispatches = apart[0].length
   const bytes =

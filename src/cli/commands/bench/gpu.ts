@@ -1,5 +1,6 @@
 import { Command } from "commander"
 import { benchGpu, needGpu } from "../../../bench/gpu.js"
+import { measureGpuReadBandwidth } from "../../../bench/gpu_read_bandwidth.js"
 import { deviceInfo } from "../../../bench/node_device_info.js"
 import { withModel, withProgress } from "../../load.js"
 import { type ModelFlags, wholeNumber, withModelOptions } from "../../options.js"
@@ -19,9 +20,10 @@ export const gpuCommand = withBenchOptions(withModelOptions(new Command("gpu")),
     withModel(flags, async (model, backend) => {
       const { promptLength: context, rows, runs } = flags
       const gpu = needGpu(backend)
+      const roofline = () => measureGpuReadBandwidth(gpu.gpu)
       const result = await withProgress(
         "measuring",
-        (onProgress) => benchGpu(model, gpu, { context, rows, runs, onProgress }),
+        (onProgress) => benchGpu(model, gpu, { context, rows, runs, roofline, onProgress }),
         (done, total) => `step ${done} of ${total}`,
       )
       const setting = { bench: "gpu", device: deviceInfo(backend, flags), model: model.info.name }
