@@ -2,7 +2,7 @@ import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { memoryStats } from "../tensor/storage.js"
 import { median } from "./median.js"
-import { tokenIds } from "./token_ids.js"
+import { returnTo, tokenIds } from "./prompt.js"
 
 export interface DecodeBenchOptions {
   /** Tokens in the cache before decoding starts, one measurement each. */
@@ -104,7 +104,7 @@ async function timeDecode(
   let finite = true
   const seconds: number[] = []
   for (let run = 0; run <= runs; run++) {
-    if (runner.trim(prompt_length) !== prompt_length) await runner.forward(prompt)
+    await returnTo(runner, prompt)
     if (run === 1) first = memory()
     let logits: Float32Array = new Float32Array()
     const start = performance.now()

@@ -3,7 +3,7 @@ import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { DispatchSpan, ProfileDetail, ReplaySpan } from "../backends/webgpu/profiler.js"
 import type { LanguageModel } from "../engine/model.js"
 import { median } from "./median.js"
-import { tokenIds } from "./token_ids.js"
+import { returnTo, tokenIds } from "./prompt.js"
 
 export interface GpuBenchOptions {
   /** Tokens in the cache before the step. */
@@ -66,7 +66,7 @@ export async function benchGpu(
   const measure = async (detail: ProfileDetail): Promise<(readonly ReplaySpan[])[]> => {
     const steps: (readonly ReplaySpan[])[] = []
     for (let run = 0; run < WARM_UP + runs; run++) {
-      if (runner.trim(context) !== context) await runner.forward(prompt)
+      await returnTo(runner, prompt)
       const profiler = await backend.profile(detail)
       await runner.forward(tokens)
       const { replays } = await profiler.stop()

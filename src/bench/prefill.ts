@@ -1,6 +1,6 @@
 import type { LanguageModel } from "../engine/model.js"
 import { median } from "./median.js"
-import { tokenIds } from "./token_ids.js"
+import { tokenIds } from "./prompt.js"
 
 export interface PrefillBenchOptions {
   /** Prompt lengths in tokens. */
