@@ -99,7 +99,6 @@ async function timeDecode(
     device: memoryStats().resident[backend.name] ?? 0,
   })
   runner.reset()
-  await runner.forward(prompt)
   let first = memory()
   let finite = true
   const seconds: number[] = []
