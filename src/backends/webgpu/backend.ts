@@ -1,6 +1,6 @@
-import type { DType } from "../../tensor/dtype.js"
-import type { Storage, Storage } from "../../tensor/storage.js"
+import type { Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
+import { FUSED_KINDS, type KernelKind } from "../ops.js"
 import type { Program } from "../program.js"
 import { compileProgram } from "./compile.js"
 import { type DeviceOptions, GpuDevice } from "./device.js"
