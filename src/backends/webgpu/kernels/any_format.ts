@@ -34,10 +34,12 @@ interface Product {
   readonly output: Operand
 }
 
-/** `x W^T` for any format, sizes and strides, a workgroup per weight row and {@link TILE} rows of x: the kernel of last resort. */
+/**
+ * `x W^T` for any format, sizes and strides, a workgroup per weight row and {@link TILE} rows of x: the kernel of last
+ * resort. Rows of the output may lie apart.
+ */
 export function anyMatmul({ x, format, weights, residual, output }: Product, context: KernelContext): Dispatch[] {
   const [L, K] = x.shape
-  const N = weights[0].shape[0]
   const tiles = Math.ceil(L / TILE)
   const reduce = reductions(context.features, THREADS, ["sum"])
   return context.ranges(weights).map((range) => {
@@ -56,7 +58,14 @@ export function anyMatmul({ x, format, weights, residual, output }: Product, con
     return dispatch({
       label: `matmul ${reader.name}, any size`,
       views,
-      params: { L, N, first: range.start, count: range.count, groups: range.count * tiles, ...reader.params },
+      params: {
+        L,
+        N: output.strides[0],
+        first: range.start,
+        count: range.count,
+        groups: range.count * tiles,
+        ...reader.params,
+      },
       enable: reduce.enable,
       workgroups: grid(range.count * tiles),
       bytes: weights.reduce((sum, operand) => sum + extentBytes(partOf(operand, range)), 0),
