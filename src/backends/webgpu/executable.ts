@@ -14,6 +14,17 @@ export interface Step {
   readonly bytes: number
 }
 
+/** Records the steps' dispatches, in order. */
+export function encodeSteps(pass: GPUComputePassEncoder, steps: readonly Step[]): void {
+  let last: GPUComputePipeline | null = null
+  for (const { pipeline, bindGroup, workgroups } of steps) {
+    if (pipeline !== last) pass.setPipeline(pipeline)
+    last = pipeline
+    pass.setBindGroup(0, bindGroup)
+    pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2])
+  }
+}
+
 /** A command list: replaying encodes the same dispatches into one pass and submits it. */
 export class GpuExecutable implements Executable {
   private readonly idLimits: readonly IdLimit[]
@@ -49,17 +60,15 @@ export class GpuExecutable implements Executable {
         throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
       }
     }
-    const encoder = gpu.device.createCommandEncoder()
-    const pass = encoder.beginComputePass()
-    let last: GPUComputePipeline | null = null
-    for (const { pipeline, bindGroup, workgroups } of this.steps) {
-      if (pipeline !== last) pass.setPipeline(pipeline)
-      last = pipeline
-      pass.setBindGroup(0, bindGroup)
-      pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2])
+    if (gpu.profiler) {
+      gpu.profiler.submit(this.steps)
+    } else {
+      const encoder = gpu.device.createCommandEncoder()
+      const pass = encoder.beginComputePass()
+      encodeSteps(pass, this.steps)
+      pass.end()
+      gpu.device.queue.submit([encoder.finish()])
     }
-    pass.end()
-    gpu.device.queue.submit([encoder.finish()])
     for (const buffer of this.program.buffers) {
       if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(this.backend)
     }

@@ -75,7 +75,8 @@ export class GpuMemory {
 
   /** Copies bytes as they are after all work submitted so far. */
   private async read(buffer: GPUBuffer, offset: number, into: Uint8Array): Promise<void> {
-    const { device } = this.gpu
+    const { device, profiler } = this.gpu
+    const done = profiler?.span("read")
     const start = offset & ~3
     const size = Math.ceil((offset + into.byteLength - start) / 4) * 4
     const staging = device.createBuffer({ size, usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST })
@@ -90,6 +91,7 @@ export class GpuMemory {
       throw new BackendError(`could not read from the GPU: ${(error as Error).message}`)
     } finally {
       staging.destroy()
+      done?.()
     }
     this.gpu.check()
   }
