@@ -1,6 +1,6 @@
 // Runs the WebGPU backend's conformance suite on this machine's GPU, without vitest:
 //
-//   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--max-binding bytes]
+//   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--share 2/5] [--max-binding bytes]
 //   deno run -A --unstable-webgpu --import-map tools/conformance/import_map.json tools/conformance.mjs
 //
 // Needs dist/, src/backends/conformance/fixtures/ and the packages fast-check, pure-rand and, in Node, webgpu.
@@ -15,6 +15,7 @@ const { values } = parseArgs({
   options: {
     tier: { type: "string" },
     filter: { type: "string", default: "" },
+    share: { type: "string", default: "1/1" },
     "max-binding": { type: "string" },
   },
 })
@@ -42,7 +43,8 @@ if (values.tier && tier !== values.tier) {
 class SharedDeviceBackend extends WebGpuBackend {
   async close() {}
 }
-runConformance("webgpu", () => new SharedDeviceBackend(gpu))
+const [part, of] = values.share.split("/").map(Number)
+runConformance("webgpu", () => new SharedDeviceBackend(gpu), { part: part - 1, of })
 
 const counts = { ok: 0, skip: 0, FAIL: 0 }
 const context = {
