@@ -92,6 +92,10 @@ export const FUSED_KINDS: readonly FusedKind[] = [
   "rope_attention",
 ]
 
+export function isFused(kind: KernelKind): kind is FusedKind {
+  return FUSED_KINDS.some((fused) => fused === kind)
+}
+
 export type KernelKind = KernelOp["kind"]
 export type KernelOf<K extends KernelKind> = Extract<KernelOp, { kind: K }>
 

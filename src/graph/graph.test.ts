@@ -104,8 +104,10 @@ describe("fusions", () => {
   it("leave a norm and its products alone that something else reads too", () => {
     const rows = norm(x)
     expect(fused(matmul(rows, weight(8, 64)), rows)).not.toContain("norm_matmul")
-    const residual = apply({ kind: "matmul", format: dense, residual: true }, [rows, weight(64, 64), x])
-    expect(fused(matmul(rows, weight(8, 64)), residual)).not.toContain("norm_matmul")
+    for (const added of [x, weight(3, 64)]) {
+      const residual = apply({ kind: "matmul", format: dense, residual: true }, [rows, weight(64, 64), added])
+      expect(fused(matmul(rows, weight(8, 64)), residual)).not.toContain("norm_matmul")
+    }
   })
 
   it("leave logits alone that are read for more than the choice", () => {
@@ -118,20 +120,51 @@ describe("fusions", () => {
     expect(fused(...choice(second), second)).not.toContain("route")
     const [, weights] = choice(matmul(norm(x), weight(8, 64)))
     expect(kinds(optimise([weights], [], all).outputs).filter((kind) => kind !== "copy")).toEqual(["route"])
+    const third = matmul(norm(x), weight(8, 64))
+    const others = apply({ kind: "take_along_axis" }, [third, input("ids", [3, 2], "uint32")])
+    const top = apply({ kind: "top_k", k: 2 }, [third])
+    expect(fused(top, apply({ kind: "softmax" }, [others]))).not.toContain("route")
   })
 
-  /** Attention of 2 heads over 1 key-value head of 8, its operands cut from one norm. */
-  function attention(cut: (projections: Value[]) => Value[] = (parts) => parts) {
+  const experts = input("experts", [3, 2], "uint32")
+
+  it("leave a norm alone that others read beside the experts", () => {
+    const op = { kind: "gather_swiglu", gate: dense, up: dense, alpha: 1.702, limit: 7 } as const
+    const swiglu = (rows: Value) => apply(op, [rows, experts, weight(4, 8, 64), weight(4, 8, 64)])
     const rows = norm(x)
+    expect(fused(swiglu(norm(x)))).toEqual(["norm_gather_swiglu"])
+    expect(fused(swiglu(rows), rows)).not.toContain("norm_gather_swiglu")
+  })
+
+  it("leave the experts' rows alone that others read, or that are not rows of their own", () => {
+    const sum = (rows: Value) => add(x, apply({ kind: "weighted_sum" }, [rows, input("weights", [3, 2], "float32")]))
+    const gather = (of: Value) => apply({ kind: "gather_matmul", format: dense }, [of, experts, weight(4, 64, 64)])
+    const own = input("rows", [3, 2, 64], "float32")
+    const rows = gather(own)
+    expect(fused(sum(gather(own)))).toEqual(["gather_matmul_sum"])
+    expect(fused(sum(rows), rows)).not.toContain("gather_matmul_sum")
+    expect(fused(sum(gather(x)))).not.toContain("gather_matmul_sum")
+  })
+
+  /** Attention of 2 heads over 1 key-value head of 8, from one norm; `ids`: the sequences of the appends, and its own. */
+  function attention(
+    cut: (projections: Value[]) => Value[] = (parts) => parts,
+    appendedAt?: Value,
+    ids: readonly Value[] = [],
+  ) {
+    const rows = norm(x)
+    const sequences = ids.length > 0
     const positions = input("positions", [3], "uint32")
-    const caches = [0, 1].map(() => state(new Storage("cache", "float32", [16, 1, 8], null)))
+    const caches = [0, 1].map(() => state(new Storage("cache", "float32", [...(sequences ? [2] : []), 16, 1, 8], null)))
     const heads = [16, 8, 8].map((n) => reshape(matmul(rows, weight(n, 64)), [3, -1, 8]))
     const invFreq = weight(4)
     const rope = (x: Value) => apply({ kind: "rope", scale: 1 }, [x, positions, invFreq])
     const [q, k, v] = cut([rope(heads[0]), rope(heads[1]), heads[2]])
-    const [keys, values] = [k, v].map((rows, i) => apply({ kind: "kv_append" }, [caches[i], rows, positions]))
-    const op = { kind: "attention", scale: 1, window: null, sinks: false } as const
-    return { attended: apply(op, [q, keys, values, positions]), keys, values }
+    const [keys, values] = [k, v].map((rows, i) =>
+      apply({ kind: "kv_append", sequences }, [caches[i], rows, appendedAt ?? positions, ...ids.slice(0, 1)]),
+    )
+    const op = { kind: "attention", scale: 1, window: null, sinks: false, sequences } as const
+    return { attended: apply(op, [q, keys, values, positions, ...ids.slice(-1)]), keys, values }
   }
 
   it("take appends into attention, and their effects with them", () => {
@@ -158,6 +191,11 @@ describe("fusions", () => {
     expect(kinds(optimise([attended, keys], [], all).outputs)).not.toContain("rope_attention")
     const mixed = attention(([q, k, v]) => [q, k, apply({ kind: "unary", fn: "neg" }, [v])])
     expect(fused(mixed.attended)).not.toContain("rope_attention")
+    const elsewhere = attention(undefined, input("slots", [3], "uint32"))
+    expect(fused(elsewhere.attended)).not.toContain("rope_attention")
+    const [ids, others] = ["ids", "others"].map((name) => input(name, [3], "uint32"))
+    expect(fused(attention(undefined, undefined, [ids]).attended)).toContain("rope_attention")
+    expect(fused(attention(undefined, undefined, [ids, others]).attended)).not.toContain("rope_attention")
   })
 })
 

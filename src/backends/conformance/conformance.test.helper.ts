@@ -1,6 +1,6 @@
-import { describe, expect, it, type TestContext } from "vitest"
+import { describe, expect, it } from "vitest"
 import type { Backend } from "../backend.js"
-import { FUSED_KINDS, type FusedKind, type KernelKind } from "../ops.js"
+import { isFused, type KernelKind } from "../ops.js"
 import { ReferenceBackend } from "../reference/backend.js"
 import { attentionCases, kvAppendCases, ropeCases } from "./attention_cases.test.helper.js"
 import { itKeepsTheContract } from "./contract.test.helper.js"
@@ -12,6 +12,7 @@ import {
   ropeAttentionCases,
   routeCases,
 } from "./fused_cases.test.helper.js"
+import { itFusesFaithfully } from "./fusion_properties.test.helper.js"
 import { embeddingCases, gatherMatmulCases, gatherSwigluCases, matmulCases } from "./product_cases.test.helper.js"
 import { itHasTheProperties } from "./properties.test.helper.js"
 import { Random } from "./random.test.helper.js"
@@ -25,7 +26,7 @@ import {
   topKCases,
   weightedSumCases,
 } from "./row_cases.test.helper.js"
-import { type Case, expectClose, run, type WithBackend } from "./run.test.helper.js"
+import { type Case, expectClose, needs, run, type WithBackend } from "./run.test.helper.js"
 import { trueCases } from "./vectors.test.helper.js"
 
 /** Cases for every kernel there is: a new kernel does not compile without some. */
@@ -69,14 +70,18 @@ const HALF_STEP = 1e-3
 
 const KINDS = Object.keys(CASES) as KernelKind[]
 
-const isFused = (kind: KernelKind): kind is FusedKind => FUSED_KINDS.some((fused) => fused === kind)
-
 /** Those that others have too. */
 const RECORDED = KINDS.filter((kind) => kind !== "assign" && !isFused(kind))
 
-/** Ends the test, as skipped, when the backend does not ask for that kind: nothing would ever run it there. */
-function needs(kind: KernelKind, backend: Backend, { skip }: TestContext): void {
-  if (isFused(kind) && !backend.fusions.has(kind)) skip(`${backend.name} does not ask for ${kind}`)
+/** Tests every case, and only then fails, with what each one that failed had to say. */
+async function forAll<C extends Case>(cases: readonly C[], test: (testCase: C, i: number) => Promise<void>) {
+  const failures: string[] = []
+  for (const [i, testCase] of cases.entries()) {
+    await test(testCase, i).catch((error: Error) =>
+      failures.push(error.message.includes(testCase.name) ? error.message : `${testCase.name}: ${error.message}`),
+    )
+  }
+  if (failures.length > 0) throw new Error(failures.join("\n"))
 }
 
 /** Holds a backend's results on each case against those of the reference. */
@@ -89,7 +94,7 @@ async function holdAgainstReference(
   const reference = new ReferenceBackend()
   // Twice the same, as a case's states are used up.
   const expected = casesOf(new Random(kind.length))
-  for (const [i, testCase] of casesOf(new Random(kind.length)).entries()) {
+  await forAll(casesOf(new Random(kind.length)), async (testCase, i) => {
     const truth = await run(expected[i], reference)
     const found = await run(testCase, backend)
     for (const [step, outputs] of truth.entries()) {
@@ -98,7 +103,7 @@ async function holdAgainstReference(
         expectClose(found[step][j], output, tolerance, what)
       }
     }
-  }
+  })
 }
 
 /**
@@ -125,11 +130,11 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
           withBackend(async (backend) => {
             const cases = trueCases(kind)
             expect(cases, "recorded cases").not.toHaveLength(0)
-            for (const testCase of cases) {
+            await forAll(cases, async (testCase) => {
               const [[found]] = await run(testCase, backend)
               const tolerance = backend.tolerance(kind) + testCase.tolerance
               expectClose(found, testCase.expected, tolerance, `${kind}: ${testCase.name}`)
-            }
+            })
           }),
         )
       }
@@ -161,6 +166,7 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
     })
 
     itHasTheProperties(withBackend)
+    itFusesFaithfully(withBackend)
     itKeepsTheContract(withBackend)
   })
 }
