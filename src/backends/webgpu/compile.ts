@@ -71,7 +71,7 @@ export async function compileProgram(
     })
     return { label, pipeline: pipelines[i], bindGroup, workgroups, bytes }
   })
-  gpu.check()
+  await gpu.settle()
   return new GpuExecutable(
     backend,
     program,

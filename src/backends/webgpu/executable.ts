@@ -1,5 +1,6 @@
 import type { Executable, HostArray } from "../backend.js"
 import { BackendError } from "../backend.js"
+import { checkIds, type IdLimit, idLimits } from "../id_limits.js"
 import type { Program } from "../program.js"
 import { inputBytes } from "../step_inputs.js"
 import type { WebGpuBackend } from "./backend.js"
@@ -15,6 +16,8 @@ export interface Step {
 
 /** A command list: replaying encodes the same dispatches into one pass and submits it. */
 export class GpuExecutable implements Executable {
+  private readonly idLimits: readonly IdLimit[]
+
   constructor(
     private readonly backend: WebGpuBackend,
     private readonly program: Program,
@@ -23,7 +26,9 @@ export class GpuExecutable implements Executable {
     /** Memory of this executable alone. */
     private readonly owned: readonly GPUBuffer[],
     readonly steps: readonly Step[],
-  ) {}
+  ) {
+    this.idLimits = idLimits(program)
+  }
 
   /**
    * Resolves when the work is submitted: reads of the results, and later replays, come after it in the GPU's order, so
@@ -32,6 +37,7 @@ export class GpuExecutable implements Executable {
   async replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
     const { gpu } = this.backend
     gpu.check()
+    checkIds(this.idLimits, inputs)
     for (const [i, buffer] of this.program.buffers.entries()) {
       if (buffer.kind === "input") {
         gpu.device.queue.writeBuffer(
