@@ -133,14 +133,14 @@ ${code.declarations}
 ${dims.names.map((name, i) => code.loader(name, of.weights[i], accessors)).join("\n")}
 ${xLoader(of.x, code, dims, ragged, accessors.x)}
 ${math.declarations}
-${groups ? "var<workgroup> chosen: u32;" : ""}
+${groups ? "// Four words: a single one would misalign the arrays beside it, which matrices are loaded from.\nvar<workgroup> chosen: vec4u;" : ""}
 
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${math.builtins}) {
   ${
     groups
-      ? `if (lid == 0u) { chosen = ${accessors.groups.at("wid.x")}; }
-  let expert = workgroupUniformLoad(&chosen) - params.first_expert;
+      ? `if (lid == 0u) { chosen.x = ${accessors.groups.at("wid.x")}; }
+  let expert = workgroupUniformLoad(&chosen).x - params.first_expert;
   if (expert >= ${of.weights[0].weight.shape[0]}u) { return; }`
       : "let expert = 0u;"
   }
