@@ -1,6 +1,6 @@
 import type { KernelOf } from "../../ops.js"
 import type { Operand } from "../../program.js"
-import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
+import { type Dispatch, dispatch, grid, reads, type View, workgroupIndex, writes } from "../dispatch.js"
 
 const SIZE = 256
 
@@ -25,7 +25,7 @@ export function kvAppend(
   return [
     dispatch({
       label: `kv_append ${cache.dtype}`,
-      views: {
+      views: <Record<string, View>>{
         cache: writes(cache, shared ? "atomic<u32>" : half ? "u32" : "f32"),
         x: reads(x, "f32"),
         positions: reads(positions, "u32"),
@@ -33,8 +33,8 @@ export function kvAppend(
       },
       params: { n, capacity, rows: L },
       workgroups: grid(Math.ceil(n / SIZE)),
-      code: ({ cache, x, positions, ...rest }) => {
-        const sequence = (l: string) => ("sequences" in rest ? rest.sequences.at(l) : "0u")
+      code: ({ cache, x, positions, sequences }) => {
+        const sequence = (l: string) => (sequences ? sequences.at(l) : "0u")
         return /* wgsl */ `
 @compute @workgroup_size(${SIZE})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
