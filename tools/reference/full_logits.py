@@ -6,8 +6,8 @@ rest), as `minerva synth` writes it, of any size: weights are dequantized module
 
 The file holds `logits` [rows, vocab_size] at `positions` [rows] of the one sequence (i * 7919 + 13) % vocab_size. As the
 model is causal, a prefix is a prompt: the kept rows are the last eight of each of `lengths`. `router_margin` [rows] is how
-far the least certain router of any layer was from choosing another expert there (k-th minus next router logit), and
-`sequence_margin` the same over everything the row attends to. tools/compare-logits.mjs reads the file.
+far the least certain router of any layer was from choosing another expert there (k-th minus next router logit).
+tools/compare-logits.mjs reads the file.
 
 The forward is all transformers' own (eager attention, a loop over experts); only the dequantization is written here.
 --check holds it against a fixture: logits that transformers computed from weights dequantized by mlx.
@@ -120,13 +120,14 @@ def watch_routers(model, length, device):
     margins = torch.full([length], torch.inf, device=device)
     k = model.config.num_experts_per_tok
 
-    def watch(_router, _inputs, outputs):
-        if k < outputs[0].shape[-1]:
-            top = outputs[0].topk(k + 1).values
+    def watch(router, inputs):
+        logits = inputs[0].reshape(length, -1) @ router.weight.T + router.bias
+        if k < logits.shape[-1]:
+            top = logits.topk(k + 1).values
             torch.minimum(margins, top[:, k - 1] - top[:, k], out=margins)
 
     for layer in model.model.layers:
-        layer.mlp.router.register_forward_hook(watch)
+        layer.mlp.router.register_forward_pre_hook(watch)
     return margins
 
 
@@ -163,9 +164,7 @@ def main():
         log(f"relative error against {args.check}: {error:.1e}")
         raise SystemExit(0 if error < 1e-5 else 1)
     if args.out:
-        result = {"positions": positions.int(), "logits": logits, "router_margin": margins[positions]}
-        result["sequence_margin"] = margins.cummin(0).values[positions]
-        save_file(result, args.out)
+        save_file({"positions": positions.int(), "logits": logits, "router_margin": margins[positions]}, args.out)
         log(f"wrote {args.out}")
 
 

@@ -1,0 +1,83 @@
+import { readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { expect, it } from "vitest"
+import type { ChatMessage, ConversationOptions, Tool } from "../text/messages.js"
+import { loadModel } from "./node_model.js"
+
+const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url))
+
+interface HeldOut {
+  readonly sums: { question: string }[]
+  readonly tool_calls: {
+    tools: { function: Tool }[]
+    messages: ChatMessage[]
+    reasoning_effort: ConversationOptions["reasoning_effort"]
+  }[]
+}
+
+interface Prompt extends ConversationOptions {
+  readonly messages: ChatMessage[]
+}
+
+const heldOut = JSON.parse(readFileSync(path("tools/train/fixtures/held_out.json"), "utf8")) as HeldOut
+
+/** What the model's card says it does, and some of what it cannot. */
+const QUESTIONS = [
+  "Hello!",
+  "Who are you?",
+  "What can you do?",
+  "Is Minerva written in Python?",
+  "Tell me a joke.",
+  "Thanks",
+  "What is 81 - 37?",
+  "What is 7 times 8?",
+  "Divide 95 by 4.",
+  "23 * 6",
+  "Which is larger, 45 or 54?",
+  "Is 38 even?",
+  "Anna has 12 apples and gets 9 more. How many apples does she have?",
+  "How many meters are 3 kilometers?",
+  "Convert 5 hours to minutes.",
+  "What day is it today?",
+  "What is the date tomorrow?",
+  "What is the capital of France?",
+  "What does an owl say?",
+  "What is the opposite of cold?",
+  "Spell river.",
+  "Repeat after me: the green lamp sings",
+  "Which word comes last: stone, owl, bread, key?",
+  "Tell me a story about a fox.",
+  "Explain quantum chromodynamics.",
+]
+
+const fifty: Prompt[] = [
+  ...QUESTIONS.map((content): Prompt => ({ messages: [{ role: "user", content }] })),
+  ...heldOut.sums.slice(0, 15).map(({ question }): Prompt => ({ messages: [{ role: "user", content: question }] })),
+  ...heldOut.tool_calls.slice(0, 10).map(
+    ({ tools, messages, reasoning_effort }): Prompt => ({
+      messages,
+      tools: tools.map((tool) => tool.function),
+      reasoning_effort,
+    }),
+  ),
+]
+
+async function greedyTokens(device: "cpu" | "gpu"): Promise<number[][]> {
+  const model = await loadModel(path("models/minerva-tiny"), { device, precision: "exact" })
+  const answers: number[][] = []
+  for (const { messages, ...options } of fifty) {
+    const tokens: number[] = []
+    for await (const event of model.chat(messages, { temperature: 0, max_tokens: 12, ...options })) {
+      if (event.type === "token") tokens.push(event.token)
+    }
+    answers.push(tokens)
+  }
+  await model.close()
+  return answers
+}
+
+it("minerva-tiny says on the GPU what it says on the CPU, token by token, on fifty prompts", async () => {
+  const [cpu, gpu] = [await greedyTokens("cpu"), await greedyTokens("gpu")]
+  expect(cpu).toHaveLength(50)
+  expect(gpu).toEqual(cpu)
+}, 180_000)
