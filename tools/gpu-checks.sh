@@ -6,7 +6,7 @@
 #
 # synth-cut  2.1 GB  two layers of gpt-oss-20b's shape, random weights       cut   gpu against our reference, prompts of 1 and 17
 # synth     12.0 GB  gpt-oss-20b's shape                                     truth transformers' logits of it, in float32
-# full               gpu against transformers, prompts of 1, 17, 300, 5000   tiny  minerva-tiny's answers: gpu against cpu
+# full               gpu against transformers, prompts of 1, 17, 300, 5000
 #
 # Files go to $CHECKS (/tmp/minerva-checks) and are kept; $PYTHON and $DEVICE (gpu) name others. Exit code 1 if a step fails.
 cd "$(dirname "$0")/.." || exit 2
@@ -21,14 +21,13 @@ step() { # limit in seconds, command
   summary+=$(printf '%-10s %4d s  %s' "$name" $((SECONDS - start)) "$([ $status = 0 ] && echo ok || echo "FAILED ($status)")")$'\n'
 }
 
-for name in ${*:-synth-cut synth truth full cut tiny}; do
+for name in ${*:-synth-cut synth truth full cut}; do
   case $name in
     synth-cut) rm -rf "$files/cut" && step 60 node dist/cli/main.js synth --preset gpt-oss-20b --layers 2 --out "$files/cut" ;;
     synth) rm -rf "$files/full" && step 180 node dist/cli/main.js synth --preset gpt-oss-20b --out "$files/full" ;;
     truth) step 180 "${PYTHON:-python3}" tools/reference/full_logits.py "$files/full" --out "$files/truth.safetensors" ;;
     full) step 180 node tools/compare-logits.mjs "$files/full" --device "$device" --truth "$files/truth.safetensors" ;;
     cut) step 240 node tools/compare-logits.mjs "$files/cut" --device "$device" --against reference --lengths 1,17 ;;
-    tiny) step 120 node tools/same-answers.mjs --device "$device" ;;
     *) echo "no step $name" && exit 2 ;;
   esac
 done

@@ -40,12 +40,11 @@ class Checkpoint:
 
     def __init__(self, folder, device):
         self.device = device
-        files = [safe_open(path, framework="pt", device=device) for path in sorted(folder.glob("*.safetensors"))
-                 if not path.name.startswith("expected")]  # fmt: skip
+        files = [safe_open(path, framework="pt") for path in sorted(folder.glob("model*.safetensors"))]
         self.files = {name: file for file in files for name in file.keys()}
 
     def stored(self, name):
-        return self.files[name].get_tensor(name)
+        return self.files[name].get_tensor(name).to(self.device)
 
     def matrix(self, path):
         """[..., N, K], from packed uint32 words if there are scales."""
