@@ -188,6 +188,8 @@ export function assemble(of: Dispatch, locate: (operand: Operand) => Location, a
   )
   const code = [
     ...(of.enable ?? []).map((feature) => `enable ${feature};`),
+    // Kernels keep to whole groups of lanes by construction, which the analysis cannot see.
+    of.enable?.includes("subgroups") ? "diagnostic(off, subgroup_uniformity);" : "",
     "struct Params {",
     ...fields.map(([name, value]) => `  ${name}: ${typeof value === "number" ? "u32" : "f32"},`),
     "}",

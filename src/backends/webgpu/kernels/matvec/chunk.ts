@@ -1,0 +1,277 @@
+import { itemSize } from "../../../../tensor/dtype.js"
+import type { WeightFormat } from "../../../ops.js"
+import { weightRoles } from "../../../ops.js"
+import type { Operand } from "../../../program.js"
+import { type Accessor, reads, type View } from "../../dispatch.js"
+import type { GpuFeatures } from "../../features.js"
+
+/** Activations are staged in units of 16 elements. */
+export const UNIT = 16
+
+/**
+ * How 16 bytes of a weight row, a chunk, are multiplied with activations staged in workgroup memory. A chunk's
+ * activations take `words` vectors and a pad against bank conflicts.
+ */
+export interface ChunkFormat {
+  readonly name: string
+  /** Elements in 16 bytes. */
+  readonly elements: number
+  /** Workgroup vectors per chunk of activations, the pad included. */
+  readonly stride: number
+  /** Element type of the staged activations. */
+  readonly staged: "vec4<u32>" | "vec4<f32>"
+  /** WGSL that stores unit `u` of activations, given as `v0` to `v3` (vec4<f32>), into `xs`; a row's vectors start at `base`. */
+  stage(u: string): string
+  /** WGSL that loads the activations of a chunk at vector `at` into registers with the given prefix. */
+  load(prefix: string, at: string): string
+  /** WGSL functions that the expressions below call. */
+  readonly functions: string
+  /** WGSL statements that decode the chunk `w` (vec4<u32>) into registers with the given prefix. */
+  decode(prefix: string, w: string): string
+  /** WGSL expression (f32) for the product of a decoded chunk and loaded activations, with scales `s`. */
+  dot(weight: string, x: string, s: string): string
+  /** WGSL expression for what `dot` takes as scales of a chunk; rows are given as the index of their first element. */
+  scales(weights: WeightAccessors, scaleRow: string, biasRow: string, chunk: string): string
+}
+
+export interface WeightAccessors {
+  readonly weight: Accessor
+  readonly scales?: Accessor
+  readonly biases?: Accessor
+  readonly bias?: Accessor
+}
+
+/** Vector of the staged activations that holds elements `4v` to `4v + 3` of unit `u`. */
+function vectorOf(u: string, v: number, { elements, stride }: { elements: number; stride: number }): string {
+  if (elements < UNIT) {
+    const perUnit = UNIT / elements
+    return `(${u}) * ${perUnit * stride}u + ${Math.floor((4 * v) / elements) * stride + (v % (elements / 4))}u`
+  }
+  const units = elements / UNIT
+  return `((${u}) / ${units}u) * ${stride}u + ((${u}) % ${units}u) * 4u + ${v}u`
+}
+
+const stageFloats = (layout: { elements: number; stride: number }) => (u: string) =>
+  range(4)
+    .map((v) => `xs[base + ${vectorOf(u, v, layout)}] = v${v};`)
+    .join("\n")
+
+/** E2M1 pairs as f16, times 2^-14: bits 14..12 of each half move to 11..9, the sign stays at the top. */
+const E2M1_F16 = [
+  ["<< 9u", "<< 12u"],
+  ["<< 5u", "<< 8u"],
+  ["<< 1u", "<< 4u"],
+  [">> 3u", ""],
+]
+
+const COMPONENTS = ["x", "y", "z", "w"]
+
+/** An E8M0 scale as two factors: 2^-127 is too small for a float that may flush subnormals. */
+const E8M0 = `
+fn e8m0(s: u32) -> vec2f {
+  return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u));
+}`
+
+/**
+ * MXFP4 in f16: nibbles k and k + 4 of a word make a pair. Units of 16 activations are scaled by a power of two to fill
+ * f16's range, which the weights' 2^-14 brings back; their sums are f16, everything beyond f32. The pad holds the scales.
+ */
+const mxfp4Half: ChunkFormat = {
+  name: "mxfp4 f16",
+  elements: 32,
+  stride: 5,
+  staged: "vec4<u32>",
+  stage: (u) => {
+    const store = [0, 1].map((i) => {
+      const pairs = COMPONENTS.map((c) => `pack2x16float(fit * vec2f(v${2 * i}.${c}, v${2 * i + 1}.${c}))`)
+      return `xs[base + ((${u}) / 2u) * 5u + ((${u}) % 2u) * 2u + ${i}u] = vec4u(${pairs.join(", ")});`
+    })
+    return `
+let largest = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)));
+let exponent = clamp(bitcast<u32>(max(max(largest.x, largest.y), max(largest.z, largest.w))) >> 23u, 14u, 253u);
+let fit = bitcast<f32>((267u - exponent) << 23u);
+${store.join("\n")}
+xs[base + ((${u}) / 2u) * 5u + 4u][(${u}) % 2u] = (exponent + 1u) << 23u;`
+  },
+  load: (p, at) =>
+    `${range(5)
+      .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
+      .join("\n")} let ${p}scale = bitcast<vec2f>(${p}4.xy);`,
+  functions: `${E8M0}
+fn pair_sum(a: vec2<f16>, b: vec2<f16>, scale: vec2f) -> f32 {
+  return dot(vec2f(f32(a.x) + f32(a.y), f32(b.x) + f32(b.y)), scale);
+}`,
+  decode: (p, w) =>
+    COMPONENTS.flatMap((c, i) =>
+      E2M1_F16.map(([magnitude, sign], j) => {
+        const q = `${w}.${c}`
+        return `let ${p}${i}${j} = bitcast<vec2<f16>>(((${q} ${magnitude}) & 0x0E000E00u) | ((${q} ${sign}) & 0x80008000u));`
+      }),
+    ).join("\n"),
+  dot: (w, x, s) => {
+    const half = (words: readonly number[]) =>
+      words
+        .flatMap((i) => COMPONENTS.map((c, j) => [`${w}${i}${j}`, `bitcast<vec2<f16>>(${x}${i}.${c})`]))
+        .reduce((sum, [a, b]) => (sum ? `fma(${a}, ${b}, ${sum})` : `${a} * ${b}`), "")
+    return `pair_sum(${half([0, 1])}, ${half([2, 3])}, ${x}scale) * ${s}.x * ${s}.y`
+  },
+  scales: ({ scales }, row, _, chunk) => `e8m0(${scales!.load(`${row} + ${chunk}`)})`,
+}
+
+/** MXFP4 in f32, for devices without f16: twice the value from a table of nibbles, so it is exact. */
+const mxfp4Float: ChunkFormat = {
+  name: "mxfp4",
+  elements: 32,
+  stride: 9,
+  staged: "vec4<f32>",
+  stage: stageFloats({ elements: 32, stride: 9 }),
+  load: (p, at) =>
+    range(8)
+      .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
+      .join("\n"),
+  functions: `${E8M0}
+fn e2m1(q: u32) -> vec4f {
+  let m = (vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(7u)) << vec4u(2u);
+  let v = vec4f((vec4u(0xC8643210u) >> m) & vec4u(15u));
+  return select(v, -v, (vec4u(q) & vec4u(0x8u, 0x80u, 0x800u, 0x8000u)) != vec4u(0u));
+}`,
+  decode: (p, w) =>
+    range(8)
+      .map((i) => `let ${p}${i} = e2m1(${w}.${COMPONENTS[i >> 1]}${i % 2 ? " >> 16u" : ""});`)
+      .join("\n"),
+  dot: (w, x, s) =>
+    `(${range(8)
+      .map((i) => `dot(${w}${i}, ${x}${i})`)
+      .join(" + ")}) * 0.5 * ${s}.x * ${s}.y`,
+  scales: ({ scales }, row, _, chunk) => `e8m0(${scales!.load(`${row} + ${chunk}`)})`,
+}
+
+/** Affine: `scale * (q . x) + bias * sum(x)`; the staged pad holds the sum of the chunk's activations. */
+function affine(bits: 4 | 8, groupSize: number): ChunkFormat {
+  const elements = 128 / bits
+  const vectors = elements / 4
+  const perWord = 32 / bits / 4
+  const group = (chunk: string) => `(${chunk}) / ${groupSize / elements}u`
+  const floats = stageFloats({ elements, stride: vectors + 1 })
+  return {
+    name: `affine${bits}`,
+    elements,
+    stride: vectors + 1,
+    staged: "vec4<f32>",
+    stage: (u) =>
+      elements === UNIT
+        ? `${floats(u)}\nxs[base + (${u}) * 5u + 4u] = vec4f(dot(v0 + v1 + v2 + v3, vec4f(1.0)));`
+        : floats(u),
+    load: (p, at) =>
+      [
+        ...range(vectors).map((i) => `let ${p}${i} = xs[${at} + ${i}u];`),
+        elements === UNIT
+          ? `let ${p}sum = xs[${at} + ${vectors}u].x;`
+          : `let ${p}sum = dot(${range(vectors)
+              .map((i) => `${p}${i}`)
+              .join(" + ")}, vec4f(1.0));`,
+      ].join("\n"),
+    // A byte below an exponent of 2^23 is 2^23 plus the byte: cheaper than a conversion.
+    functions:
+      bits === 8
+        ? `fn quants(q: u32) -> vec4f {
+  let v = vec4u(q & 0xffu, (q >> 8u) & 0xffu, (q >> 16u) & 0xffu, q >> 24u);
+  return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
+}`
+        : `fn quants(q: u32) -> vec4f {
+  let v = vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(15u);
+  return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
+}`,
+    decode: (p, w) =>
+      range(vectors)
+        .map((i) => {
+          const word = `${w}.${COMPONENTS[Math.floor(i / perWord)]}`
+          return `let ${p}${i} = quants(${i % perWord ? `${word} >> 16u` : word});`
+        })
+        .join("\n"),
+    dot: (w, x, s) =>
+      `fma(${range(vectors)
+        .map((i) => `dot(${w}${i}, ${x}${i})`)
+        .join(" + ")}, ${s}.x, ${s}.y * ${x}sum)`,
+    scales: ({ scales, biases }, scaleRow, biasRow, chunk) =>
+      `vec2f(${scales!.load(`${scaleRow} + ${group(chunk)}`)}, ${biases!.load(`${biasRow} + ${group(chunk)}`)})`,
+  }
+}
+
+/** Dense rows as stored. */
+function dense(dtype: "float32" | "bfloat16" | "float16"): ChunkFormat {
+  const elements = 16 / itemSize(dtype)
+  const vectors = elements / 4
+  const halves = (w: string, i: number) => [`${w}.${COMPONENTS[2 * i]}`, `${w}.${COMPONENTS[2 * i + 1]}`]
+  const decode = (w: string, i: number): string => {
+    if (dtype === "float32") return `bitcast<vec4f>(${w})`
+    const [a, b] = halves(w, i)
+    if (dtype === "float16") return `vec4f(unpack2x16float(${a}), unpack2x16float(${b}))`
+    return `bitcast<vec4f>(vec4u(${a} << 16u, ${a} & 0xffff0000u, ${b} << 16u, ${b} & 0xffff0000u))`
+  }
+  return {
+    name: dtype,
+    elements,
+    stride: vectors + (vectors > 1 ? 1 : 0),
+    staged: "vec4<f32>",
+    stage: stageFloats({ elements, stride: vectors + (vectors > 1 ? 1 : 0) }),
+    load: (p, at) =>
+      range(vectors)
+        .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
+        .join("\n"),
+    functions: "",
+    decode: (p, w) =>
+      range(vectors)
+        .map((i) => `let ${p}${i} = ${decode(w, i)};`)
+        .join("\n"),
+    dot: (w, x) =>
+      range(vectors)
+        .map((i) => `dot(${w}${i}, ${x}${i})`)
+        .join(" + "),
+    scales: () => "0.0",
+  }
+}
+
+export function range(n: number): number[] {
+  return Array.from({ length: n }, (_, i) => i)
+}
+
+/** The fast format of a weight with rows of `K` elements, or null where the generic kernel has to do. */
+export function chunkFormat(
+  { quantization }: WeightFormat,
+  weight: Operand,
+  K: number,
+  features: GpuFeatures,
+): ChunkFormat | null {
+  if (K % 32 !== 0 || !isVectorAligned(weight)) return null
+  if (!quantization) {
+    const { dtype } = weight
+    return dtype === "float32" || dtype === "bfloat16" || dtype === "float16" ? dense(dtype) : null
+  }
+  if (quantization.mode === "mxfp4") return features.f16 ? mxfp4Half : mxfp4Float
+  if (quantization.mode !== "affine") return null
+  const { bits, group_size } = quantization
+  return bits === 4 || bits === 8 ? affine(bits, group_size) : null
+}
+
+/** Rows can be loaded 16 bytes at a time. The offset of its buffer is checked too, as bindings start 256-aligned. */
+function isVectorAligned({ offset, strides, shape, dtype }: Operand): boolean {
+  const last = shape.length - 1
+  const outer = strides.slice(0, -1).every((stride) => (stride * itemSize(dtype)) % 16 === 0)
+  return strides[last] === 1 && outer && offset % 16 === 0
+}
+
+/** A weight's operands by role. */
+export function weightViews(format: WeightFormat, operands: readonly Operand[], suffix: string): Record<string, View> {
+  return Object.fromEntries(
+    weightRoles(format).map((role, i) => [
+      `${role}${suffix}`,
+      reads(operands[i], role === "weight" ? "vec4<u32>" : "u32"),
+    ]),
+  )
+}
+
+export function weightAccessors(views: Readonly<Record<string, Accessor>>, suffix: string): WeightAccessors {
+  const at = (role: string) => views[`${role}${suffix}`]
+  return { weight: at("weight"), scales: at("scales"), biases: at("biases"), bias: at("bias") }
+}
