@@ -37,8 +37,7 @@ if (!folder || !flags.truth === !flags.against) {
 }
 const lengths = flags.lengths.split(",").map(Number)
 
-async function withModel(device, use) {
-  const { precision } = flags
+async function withModel(device, precision, use) {
   const model = await loadModel(folder, { device, precision, max_context: Math.max(...lengths) })
   const { runner, info } = model
   console.log(`${info.backend}: loaded in ${seconds(info.load_ms)}`)
@@ -52,7 +51,7 @@ async function withModel(device, use) {
 /** `{name, position, logits}` of each prompt at once, then of its last tokens one by one. */
 async function measure(device) {
   const rows = []
-  await withModel(device, async (forward, runner, backend) => {
+  await withModel(device, flags.precision, async (forward, runner, backend) => {
     for (const length of lengths) {
       runner.reset()
       const start = performance.now()
@@ -74,7 +73,7 @@ async function measure(device) {
 /** The truth by another device: the sequence once, the compared tokens one by one. */
 async function truthOf(device) {
   const rows = new Map()
-  await withModel(device, async (forward, runner, backend) => {
+  await withModel(device, "exact", async (forward, runner, backend) => {
     for (const length of lengths.toSorted((a, b) => a - b)) {
       const start = performance.now()
       const first = Math.max(length - KEPT, runner.length)
