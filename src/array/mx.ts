@@ -74,6 +74,14 @@ export function astype(x: MxArray, dtype: DType): MxArray {
   return x.dtype === dtype ? x : new MxArray(build.copy(x.node, dtype))
 }
 
+/**
+ * Overwrites a state with an array of its shape and dtype; the result is the state after that. Whatever reads the state
+ * itself in the same step (see `MxArray.stateOf`) sees it as it was before.
+ */
+export function assign(state: Storage, x: MxArray): MxArray {
+  return record({ kind: "assign" }, [build.state(state), x.node])
+}
+
 /** Over the last axis, in float32. */
 export function softmax(x: MxArray): MxArray {
   return record({ kind: "softmax" }, nodes(x))
@@ -134,6 +142,8 @@ export interface AttentionOptions {
   readonly window: number | null
   /** `[num_attention_heads]`: a logit per head that joins the softmax denominator and no value. */
   readonly sinks?: MxArray
+  /** `[L]` uint32: the sequence of each row, when keys and values have an axis of sequences in front. */
+  readonly sequences?: MxArray
 }
 
 export const fast = {
@@ -149,10 +159,12 @@ export const fast = {
 
   /**
    * Writes rows x `[L, heads, head_dim]` into a cache state `[capacity, heads, head_dim]` at slots `positions % capacity`,
-   * in place; the result is the cache after the write.
+   * in place, rounded to the cache's dtype; the result is the cache after the write. With `sequences` `[L]` (uint32), the
+   * cache is `[S, capacity, heads, head_dim]` and each row goes to its sequence.
    */
-  kvAppend(cache: Storage, x: MxArray, positions: MxArray): MxArray {
-    return record({ kind: "kv_append" }, [build.state(cache), ...nodes(x, positions)])
+  kvAppend(cache: Storage, x: MxArray, positions: MxArray, sequences?: MxArray): MxArray {
+    const op = { kind: "kv_append", sequences: sequences !== undefined } as const
+    return record(op, [build.state(cache), ...nodes(x, positions, sequences)])
   },
 
   /**
@@ -160,9 +172,9 @@ export const fast = {
    * `[capacity, num_key_value_heads, head_dim]` where position p sits in slot `p % capacity`, positions `[L]`.
    */
   attention(q: MxArray, keys: MxArray, values: MxArray, positions: MxArray, options: AttentionOptions): MxArray {
-    const { scale, window, sinks } = options
-    const op = { kind: "attention", scale, window, sinks: sinks !== undefined } as const
-    return record(op, nodes(q, keys, values, positions, sinks))
+    const { scale, window, sinks, sequences } = options
+    const has = { sinks: sinks !== undefined, sequences: sequences !== undefined }
+    return record({ kind: "attention", scale, window, ...has }, nodes(q, keys, values, positions, sinks, sequences))
   },
 
   /**

@@ -1,4 +1,4 @@
-import { constant } from "../graph/build.js"
+import { constant, state } from "../graph/build.js"
 import { GraphError, type Value } from "../graph/ir.js"
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
@@ -39,6 +39,11 @@ export class MxArray {
   /** An array whose bytes are (or will be read) in a storage: weights, for instance. */
   static of(storage: Storage): MxArray {
     return new MxArray(constant(storage))
+  }
+
+  /** What a state holds when a step starts: see `mx.assign` and `mx.fast.kvAppend`. */
+  static stateOf(storage: Storage): MxArray {
+    return new MxArray(state(storage))
   }
 
   /** An array holding a copy of host values. @throws GraphError when the shape does not have `data.length` elements */

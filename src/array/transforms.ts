@@ -1,6 +1,6 @@
 import type { Backend, Executable, HostArray, LoadOptions } from "../backends/backend.js"
 import { constant, input } from "../graph/build.js"
-import { GraphError, type Value } from "../graph/ir.js"
+import { GraphError } from "../graph/ir.js"
 import { lower } from "../graph/lower.js"
 import { optimise } from "../graph/optimise.js"
 import type { DType } from "../tensor/dtype.js"
@@ -24,8 +24,14 @@ function deviceOr(device: Backend | undefined): Backend {
 export async function evaluate(arrays: readonly MxArray[], device?: Backend): Promise<void> {
   const pending = arrays.filter(({ node }) => node.op.kind !== "constant")
   if (pending.length === 0) return
-  const program = lower(optimise(pending.map(({ node }) => node)))
-  const executable = await deviceOr(device).compile(program)
+  const backend = deviceOr(device)
+  const roots = optimise(
+    pending.map(({ node }) => node),
+    [],
+    backend.fusions,
+  )
+  const program = lower(roots.outputs)
+  const executable = await backend.compile(program)
   try {
     await executable.replay({})
   } finally {
@@ -42,7 +48,7 @@ export type InputSpecs = Readonly<Record<string, { readonly shape: Shape; readon
 /** What a traced function asks for. */
 export interface Traced {
   readonly outputs: readonly MxArray[]
-  /** Arrays computed for what they write (KV appends), not read back. */
+  /** Arrays computed for what they write (KV appends, assignments), not read back. */
   readonly effects?: readonly MxArray[]
 }
 
@@ -81,12 +87,11 @@ export async function compile<I extends InputSpecs>(
     Object.entries(inputs).map(([name, { shape, dtype }]) => [name, new MxArray(input(name, shape, dtype))]),
   ) as { [K in keyof I]: MxArray }
   const { outputs, effects = [] } = fn(placeholders)
-  const optimised = options.optimise ?? true
-  const nodes: Value[] = [...effects, ...outputs].map(({ node }) => node)
-  const rewritten = optimised ? optimise(nodes) : nodes
-  const program = lower(rewritten.slice(effects.length), rewritten.slice(0, effects.length), {
-    reuseMemory: optimised,
-  })
-  const executable = await deviceOr(options.device).compile(program, options)
+  const backend = deviceOr(options.device)
+  const reuseMemory = options.optimise ?? true
+  const traced = { outputs: outputs.map(({ node }) => node), effects: effects.map(({ node }) => node) }
+  const roots = reuseMemory ? optimise(traced.outputs, traced.effects, backend.fusions) : traced
+  const program = lower(roots.outputs, roots.effects, { reuseMemory })
+  const executable = await backend.compile(program, options)
   return new CompiledFunction(executable, program.results.map(MxArray.of))
 }

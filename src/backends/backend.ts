@@ -1,5 +1,6 @@
+import type { DType } from "../tensor/dtype.js"
 import type { MemorySpace, Storage } from "../tensor/storage.js"
-import type { KernelKind } from "./ops.js"
+import type { FusedKind, KernelKind } from "./ops.js"
 import type { Program } from "./program.js"
 
 /** The values a caller may feed to an input: its dtype must match the array type. */
@@ -15,6 +16,10 @@ export interface LoadOptions {
 /** One way to run Programs: `reference`, `cpu` or `webgpu`. Also the memory its buffers live in. */
 export interface Backend extends MemorySpace {
   readonly name: string
+  /** The fused operations that programs for this backend should be made of, where the graph has them. */
+  readonly fusions: ReadonlySet<FusedKind>
+  /** The dtypes that KV caches may have, the preferred one first. */
+  readonly cacheDTypes: readonly DType[]
   /** The relative error ||a - b|| / ||b|| that a kernel's float result may have against exact arithmetic. */
   tolerance(kind: KernelKind): number
   /**

@@ -14,13 +14,18 @@ export type BinaryFn = "add" | "subtract" | "multiply" | "divide" | "maximum" | 
 export type ReduceFn = "sum" | "mean" | "max"
 
 /**
- * What a backend can run: primitives and the operations that passes fuse from them. `L` is the number of rows (tokens),
- * float values are float32 unless cast, ids are uint32.
- * Weights may also be bfloat16 or float16, as stored. Operands are listed in order; `W...` stands for the operands of a WeightFormat.
+ * What a backend can run. `L` is the number of rows (tokens), float values are float32 unless cast, ids are uint32.
+ * Weights may also be bfloat16 or float16, as stored; KV caches are float32 or float16, and appends round to that.
+ * Operands are listed in order; `W...` stands for the operands of a WeightFormat.
+ *
+ * With `sequences`, here and in `rope_attention`, caches are `[S, capacity, H, D]` and a last operand `[L]` (uint32) says
+ * which sequence each row belongs to; the rows of one sequence ascend in position.
  */
 export type KernelOp =
+  | FusedOp
   // Elementwise
   | { readonly kind: "copy" } // x -> contiguous, converted to the value's dtype
+  | { readonly kind: "assign" } // state, x of the same shape and dtype -> the state, overwritten
   | { readonly kind: "unary"; readonly fn: UnaryFn } // x
   | { readonly kind: "binary"; readonly fn: BinaryFn } // a, b, with broadcasting
   // Over the last axis
@@ -55,10 +60,7 @@ export type KernelOp =
   | { readonly kind: "swiglu"; readonly alpha: number; readonly limit: number } // gate, up
   | { readonly kind: "weighted_sum" } // x [L, k, N], weights [L, k] -> [L, N]
 
-/**
- * Larger operations that passes make for backends which ask for them. With `sequences`, here and in `kv_append` and
- * `attention`, caches are `[S, capacity, H, D]` and a last operand `[L]` (uint32) says which sequence each row belongs to.
- */
+/** Larger operations, which passes make for the backends that ask for them: see `Backend.fusions`. */
 export type FusedOp =
   | { readonly kind: "norm_matmul"; readonly eps: number; readonly formats: readonly WeightFormat[] } // x [L, K], norm weight [K], W... [N_i, K] of each format -> [L, sum of N_i], the products side by side
   | { readonly kind: "route"; readonly eps: number; readonly k: number; readonly format: WeightFormat } // x [L, K], norm weight [K], W [E, K] -> uint32 [2, L, k]: ids of the k largest logits of the norm's rows, then the bits of the float32 softmax over those k
@@ -79,7 +81,20 @@ export type FusedOp =
       readonly sinks: boolean
       readonly sequences: boolean
     } // qkv [L, (Hq + 2 Hkv) * D], positions [L], inv_freq [D / 2], keys, values [capacity, Hkv, D] (states, appended to)(, sinks [Hq])(, sequences [L]) -> [L, Hq, D]
-  | { readonly kind: "assign" } // state, x of the same shape and dtype -> the state, overwritten
+
+export type FusedKind = FusedOp["kind"]
+
+export const FUSED_KINDS: readonly FusedKind[] = [
+  "norm_matmul",
+  "route",
+  "norm_gather_swiglu",
+  "gather_matmul_sum",
+  "rope_attention",
+]
+
+export function isFused(kind: KernelKind): kind is FusedKind {
+  return FUSED_KINDS.some((fused) => fused === kind)
+}
 
 export type KernelKind = KernelOp["kind"]
 export type KernelOf<K extends KernelKind> = Extract<KernelOp, { kind: K }>
@@ -99,8 +114,17 @@ export function weightRoles({ quantization, bias }: WeightFormat): OperandRole[]
 export function operandRoles(op: KernelOp, count: number): OperandRole[] {
   const roles: OperandRole[] = ["value"]
   if (op.kind === "embedding" || op.kind === "matmul") roles.push(...weightRoles(op.format))
-  if (op.kind === "gather_matmul") roles.push("value", ...weightRoles(op.format))
+  if (op.kind === "gather_matmul" || op.kind === "gather_matmul_sum") roles.push("value", ...weightRoles(op.format))
   if (op.kind === "gather_swiglu") roles.push("value", ...weightRoles(op.gate), ...weightRoles(op.up))
+  if (op.kind === "norm_matmul") roles.push("value", ...op.formats.flatMap(weightRoles))
+  if (op.kind === "route") roles.push("value", ...weightRoles(op.format))
+  if (op.kind === "norm_gather_swiglu") roles.push("value", "value", ...weightRoles(op.gate), ...weightRoles(op.up))
   while (roles.length < count) roles.push("value")
   return roles
+}
+
+/** Which operands an operation writes in place. They are states. */
+export function writtenOperands({ kind }: { readonly kind: string }): readonly number[] {
+  if (kind === "kv_append" || kind === "assign") return [0]
+  return kind === "rope_attention" ? [3, 4] : []
 }

@@ -21,7 +21,7 @@ export interface Operand {
 /**
  * One kernel launch. Only weight operands (weight, scales, biases, bias) may be strided in their outer axes, and the
  * input of `copy`, the operands of `binary` in any axis; every other operand is contiguous. The output of `kv_append`
- * is its first input, updated in place.
+ * and `assign` is their first input, updated in place; `rope_attention` updates its caches beside giving a result.
  */
 export interface Instruction {
   readonly op: KernelOp

@@ -12,13 +12,13 @@ interface Inferred {
   readonly dtype: DType
 }
 
+/** Kinds whose shape or dtype does not follow from their inputs: each has a function of its own here. */
+type Unruled = "input" | "reshape" | "slice" | "bitcast" | "copy"
+
 type Infer<K extends OpKind> = (op: Extract<Op, { kind: K }>, inputs: readonly Value[]) => Inferred
 
 /** A graph node whose shape follows from its operation and inputs. @throws GraphError when they do not fit. */
-export function apply(
-  op: Exclude<Op, { kind: "input" | "reshape" | "slice" | "copy" }>,
-  inputs: readonly Value[],
-): Value {
+export function apply(op: Exclude<Op, { kind: Unruled }>, inputs: readonly Value[]): Value {
   const { shape, dtype } = (RULES[op.kind] as Infer<OpKind>)(op, inputs)
   return { op, inputs, shape, dtype }
 }
@@ -59,6 +59,14 @@ export function slice(x: Value, start: Shape, stop: Shape, step: Shape = x.shape
     throw new GraphError(`slice: [${start}] to [${stop}] step [${step}] is outside ${formatShape(x.shape)}`)
   }
   return { op: { kind: "slice", start, step }, inputs: [x], shape, dtype: x.dtype }
+}
+
+/** The same bits read as another dtype of the same size: a view, not a copy. */
+export function bitcast(x: Value, dtype: DType): Value {
+  if (itemSize(dtype) !== itemSize(x.dtype)) {
+    throw new GraphError(`bitcast: ${x.dtype} has ${itemSize(x.dtype)} bytes, ${dtype} has ${itemSize(dtype)}`)
+  }
+  return { op: { kind: "bitcast" }, inputs: [x], shape: x.shape, dtype }
 }
 
 /** A contiguous copy, converted to `dtype`. */
@@ -114,9 +122,59 @@ function weightRows(kind: OpKind, format: WeightFormat, inputs: readonly Value[]
   return { N, end: at + roles.length }
 }
 
+/** `dims` of a cache: `[capacity, heads, headDim]` after the axis of sequences, if there is one. */
+function cacheDims(kind: OpKind, cache: Value, sequences = false): Shape {
+  expect(kind, "cache", cache, sequences ? [-1, -1, -1, -1] : [-1, -1, -1])
+  if (cache.dtype !== "float32" && cache.dtype !== "float16") {
+    throw new GraphError(`${kind}: caches are float32 or float16, found ${cache.dtype}`)
+  }
+  return cache.shape.slice(-3)
+}
+
+/** Checks the operands that attention takes after the cache: positions, then sinks and sequences if there are any. */
+function attentionTail(
+  op: { kind: OpKind; sinks: boolean; sequences?: boolean },
+  L: number,
+  heads: number,
+  positions: Value,
+  tail: readonly Value[],
+): void {
+  const [sinks, sequences] = op.sinks ? tail : [null, tail[0]]
+  expect(op.kind, "positions", positions, [L], "uint32")
+  if (sinks) expect(op.kind, "sinks", sinks, [heads])
+  if (op.sequences) expect(op.kind, "sequences", sequences, [L], "uint32")
+}
+
+/** @throws GraphError unless `heads` query heads share the key-value heads of the caches evenly */
+function checkCaches(op: { kind: OpKind; sequences?: boolean }, keys: Value, values: Value, heads: number): void {
+  const [, kvHeads] = cacheDims(op.kind, keys, op.sequences)
+  expect(op.kind, "values", values, keys.shape, keys.dtype)
+  if (heads % kvHeads !== 0) {
+    throw new GraphError(`${op.kind}: ${heads} query heads do not share ${kvHeads} key-value heads evenly`)
+  }
+}
+
+function expectState(kind: OpKind, what: string, value: Value): void {
+  if (value.op.kind !== "state") throw new GraphError(`${kind}: the ${what} must be a state, found ${value.op.kind}`)
+}
+
 const elementwise = (_: Op, [x]: readonly Value[]): Inferred => ({ shape: x.shape, dtype: x.dtype })
 
-const RULES: { [K in Exclude<OpKind, "input" | "reshape" | "slice" | "copy">]: Infer<K> } = {
+function gatherSwiglu(
+  op: Extract<Op, { kind: "gather_swiglu" | "norm_gather_swiglu" }>,
+  x: Value,
+  operands: readonly Value[],
+): Inferred {
+  const [ids, weight] = operands
+  expect(op.kind, "x", x, [-1, -1], "float32")
+  expect(op.kind, "ids", ids, [x.shape[0], -1], "uint32")
+  const gate = weightRows(op.kind, op.gate, operands, 1, [weight.shape[0]], x.shape[1])
+  const up = weightRows(op.kind, op.up, operands, gate.end, [weight.shape[0]], x.shape[1])
+  if (up.N !== gate.N) throw new GraphError(`${op.kind}: gate has ${gate.N} rows, up has ${up.N}`)
+  return { shape: [...ids.shape, gate.N], dtype: "float32" }
+}
+
+const RULES: { [K in Exclude<OpKind, Unruled>]: Infer<K> } = {
   constant: (op) => op.storage,
   state: (op) => op.storage,
   unary: elementwise,
@@ -124,6 +182,11 @@ const RULES: { [K in Exclude<OpKind, "input" | "reshape" | "slice" | "copy">]: I
   binary: (_, [a, b]) => {
     if (a.dtype !== b.dtype) throw new GraphError(`binary: dtypes differ, ${a.dtype} and ${b.dtype}`)
     return { shape: broadcastShapes(a.shape, b.shape), dtype: a.dtype }
+  },
+  assign: (op, [target, x]) => {
+    expectState(op.kind, "target", target)
+    expect(op.kind, "x", x, target.shape, target.dtype)
+    return target
   },
   reduce: (_, [x]) => ({ shape: x.shape.slice(0, -1), dtype: x.dtype }),
   argmax: (_, [x]) => ({ shape: x.shape.slice(0, -1), dtype: "uint32" }),
@@ -164,14 +227,42 @@ const RULES: { [K in Exclude<OpKind, "input" | "reshape" | "slice" | "copy">]: I
     const { N } = weightRows(op.kind, op.format, inputs, 2, [weight.shape[0]], last(x.shape))
     return { shape: [...ids.shape, N], dtype: "float32" }
   },
-  gather_swiglu: (op, inputs) => {
+  gather_swiglu: (op, [x, ...operands]) => gatherSwiglu(op, x, operands),
+  norm_gather_swiglu: (op, [x, weight, ...operands]) => {
+    expect(op.kind, "norm weight", weight, [last(x.shape)])
+    return gatherSwiglu(op, x, operands)
+  },
+  gather_matmul_sum: (op, inputs) => {
     const [x, ids, weight] = inputs
+    expect(op.kind, "x", x, [-1, -1, -1], "float32")
+    const [L, k, K] = x.shape
+    expect(op.kind, "ids", ids, [L, k], "uint32")
+    const { N, end } = weightRows(op.kind, op.format, inputs, 2, [weight.shape[0]], K)
+    expect(op.kind, "weights", inputs[end], [L, k], "float32")
+    expect(op.kind, "residual", inputs[end + 1], [L, N], "float32")
+    return { shape: [L, N], dtype: "float32" }
+  },
+  norm_matmul: (op, inputs) => {
+    const [x, weight] = inputs
     expect(op.kind, "x", x, [-1, -1], "float32")
-    expect(op.kind, "ids", ids, [x.shape[0], -1], "uint32")
-    const gate = weightRows(op.kind, op.gate, inputs, 2, [weight.shape[0]], x.shape[1])
-    const up = weightRows(op.kind, op.up, inputs, gate.end, [weight.shape[0]], x.shape[1])
-    if (up.N !== gate.N) throw new GraphError(`gather_swiglu: gate has ${gate.N} rows, up has ${up.N}`)
-    return { shape: [...ids.shape, gate.N], dtype: "float32" }
+    const [L, K] = x.shape
+    expect(op.kind, "norm weight", weight, [K])
+    let [width, at] = [0, 2]
+    for (const format of op.formats) {
+      const { N, end } = weightRows(op.kind, format, inputs, at, [], K)
+      width += N
+      at = end
+    }
+    return { shape: [L, width], dtype: "float32" }
+  },
+  route: (op, inputs) => {
+    const [x, weight] = inputs
+    expect(op.kind, "x", x, [-1, -1], "float32")
+    const [L, K] = x.shape
+    expect(op.kind, "norm weight", weight, [K])
+    const { N } = weightRows(op.kind, op.format, inputs, 2, [], K)
+    if (op.k < 1 || op.k > N) throw new GraphError(`route: k = ${op.k} of ${N}`)
+    return { shape: [2, L, op.k], dtype: "uint32" }
   },
   rms_norm: (op, [x, weight]) => {
     expect(op.kind, "weight", weight, [last(x.shape)])
@@ -183,24 +274,39 @@ const RULES: { [K in Exclude<OpKind, "input" | "reshape" | "slice" | "copy">]: I
     expect(op.kind, "inv_freq", invFreq, [last(x.shape) / 2], "float32")
     return x
   },
-  kv_append: (op, [cache, x, positions]) => {
-    if (cache.op.kind !== "state") throw new GraphError("kv_append: the cache must be a state")
-    expect(op.kind, "x", x, [-1, cache.shape[1], cache.shape[2]], "float32")
+  kv_append: (op, [cache, x, positions, sequences]) => {
+    expectState(op.kind, "cache", cache)
+    const [capacity, heads, headDim] = cacheDims(op.kind, cache, op.sequences)
+    expect(op.kind, "x", x, [-1, heads, headDim], "float32")
     expect(op.kind, "positions", positions, [x.shape[0]], "uint32")
-    if (x.shape[0] > cache.shape[0]) throw new GraphError(`kv_append: ${x.shape[0]} rows into ${cache.shape[0]} slots`)
+    if (op.sequences) expect(op.kind, "sequences", sequences, [x.shape[0]], "uint32")
+    else if (x.shape[0] > capacity) throw new GraphError(`kv_append: ${x.shape[0]} rows into ${capacity} slots`)
     return cache
   },
-  attention: (op, [q, keys, values, positions, sinks]) => {
-    const [L, heads, headDim] = q.shape
-    expect(op.kind, "q", q, [-1, -1, -1], "float32")
-    expect(op.kind, "keys", keys, [-1, -1, headDim])
-    expect(op.kind, "values", values, keys.shape)
-    expect(op.kind, "positions", positions, [L], "uint32")
-    if (heads % keys.shape[1] !== 0) {
-      throw new GraphError(`attention: ${heads} query heads do not share ${keys.shape[1]} key-value heads evenly`)
-    }
-    if (op.sinks) expect(op.kind, "sinks", sinks, [heads])
+  attention: (op, [q, keys, values, positions, ...tail]) => {
+    expect(op.kind, "q", q, [-1, -1, last(keys.shape)], "float32")
+    const [L, heads] = q.shape
+    checkCaches(op, keys, values, heads)
+    attentionTail(op, L, heads, positions, tail)
     return q
+  },
+  rope_attention: (op, [qkv, positions, invFreq, keys, values, ...tail]) => {
+    expectState(op.kind, "keys", keys)
+    expectState(op.kind, "values", values)
+    const [capacity, kvHeads, headDim] = cacheDims(op.kind, keys, op.sequences)
+    expect(op.kind, "qkv", qkv, [-1, -1], "float32")
+    const [L, width] = qkv.shape
+    const heads = width / headDim - 2 * kvHeads
+    if (!Number.isInteger(heads) || heads < 1) {
+      throw new GraphError(
+        `rope_attention: rows of ${width} are not heads of ${headDim} with ${kvHeads} key-value heads`,
+      )
+    }
+    expect(op.kind, "inv_freq", invFreq, [headDim / 2], "float32")
+    checkCaches(op, keys, values, heads)
+    attentionTail(op, L, heads, positions, tail)
+    if (!op.sequences && L > capacity) throw new GraphError(`rope_attention: ${L} rows into ${capacity} slots`)
+    return { shape: [L, heads, headDim], dtype: "float32" }
   },
   swiglu: (op, [gate, up]) => {
     if (!sameShape(gate.shape, up.shape)) expect(op.kind, "up", up, gate.shape, gate.dtype)

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest"
+import { FUSED_KINDS } from "../backends/ops.js"
+import type { DType } from "../tensor/dtype.js"
 import { Storage } from "../tensor/storage.js"
-import { apply, constant, copy, input, reshape, slice, state } from "./build.js"
+import { apply, bitcast, constant, copy, input, reshape, slice, state } from "./build.js"
 import { GraphError, type Value } from "./ir.js"
 import { lower } from "./lower.js"
 import { optimise } from "./optimise.js"
@@ -9,7 +11,7 @@ const dense = { quantization: null, bias: false } as const
 const weight = (...shape: number[]) => constant(new Storage("w", "float32", shape, null))
 const matmul = (x: Value, w: Value) => apply({ kind: "matmul", format: dense, residual: false }, [x, w])
 const add = (a: Value, b: Value) => apply({ kind: "binary", fn: "add" }, [a, b])
-const kinds = (outputs: Value[]) => lower(outputs).instructions.map(({ op }) => op.kind)
+const kinds = (outputs: readonly Value[]) => lower(outputs).instructions.map(({ op }) => op.kind)
 
 describe("shape inference", () => {
   const x = input("x", [3, 64], "float32")
@@ -29,6 +31,29 @@ describe("shape inference", () => {
     expect(() => apply(op, [x, packed, scales(4)])).toThrow(/scales must be any dtype \[10, 2\]/)
   })
 
+  it("takes caches of many sequences with a sequence per row, float32 or float16", () => {
+    const rows = input("rows", [5, 2, 8], "float32")
+    const ids = (n: number) => input("ids", [n], "uint32")
+    const cache = (dtype: DType, ...shape: number[]) => state(new Storage("cache", dtype, shape, null))
+    const op = { kind: "kv_append", sequences: true } as const
+    // More rows than a sequence has slots: they may belong to several.
+    expect(apply(op, [cache("float16", 4, 3, 2, 8), rows, ids(5), ids(5)])).toMatchObject({ dtype: "float16" })
+    expect(() => apply(op, [cache("float32", 16, 2, 8), rows, ids(5), ids(5)])).toThrow(
+      /cache must be any dtype \[\?, \?/,
+    )
+    expect(() => apply(op, [cache("float32", 4, 3, 2, 8), rows, ids(5), ids(4)])).toThrow(
+      /sequences must be uint32 \[5\]/,
+    )
+    expect(() => apply({ kind: "kv_append" }, [cache("bfloat16", 16, 2, 8), rows, ids(5)])).toThrow(/found bfloat16/)
+  })
+
+  it("refuses to assign to what is no state, or another shape or dtype", () => {
+    const total = state(new Storage("total", "float32", [3], null))
+    expect(() => apply({ kind: "assign" }, [weight(3), weight(3)])).toThrow(/must be a state, found constant/)
+    expect(() => apply({ kind: "assign" }, [total, weight(4)])).toThrow(GraphError)
+    expect(() => apply({ kind: "assign" }, [total, input("ids", [3], "uint32")])).toThrow(GraphError)
+  })
+
   it("refuses slices and reshapes that do not fit", () => {
     expect(() => slice(x, [0, 0], [4, 64])).toThrow(GraphError)
     expect(() => reshape(x, [-1, 7])).toThrow(GraphError)
@@ -40,22 +65,22 @@ describe("passes", () => {
   const x = input("x", [3, 64], "float32")
 
   it("folds a bias and a residual into a matmul used once", () => {
-    const fused = optimise([add(x, add(matmul(x, weight(64, 64)), weight(64)))])
+    const { outputs: fused } = optimise([add(x, add(matmul(x, weight(64, 64)), weight(64)))])
     expect(kinds(fused)).toEqual(["matmul"])
     expect(fused[0].op).toMatchObject({ residual: true, format: { bias: true } })
   })
 
   it("leaves a product alone that something else reads too", () => {
     const product = matmul(x, weight(64, 64))
-    expect(kinds(optimise([add(product, x), product]))).toEqual(["matmul", "binary"])
+    expect(kinds(optimise([add(product, x), product]).outputs)).toEqual(["matmul", "binary"])
   })
 
   it("fuses gate, up and SwiGLU over the same rows and experts only", () => {
     const experts = input("ids", [3, 2], "uint32")
     const gather = (rows: Value) => apply({ kind: "gather_matmul", format: dense }, [rows, experts, weight(4, 32, 64)])
     const swiglu = (a: Value, b: Value) => apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, [a, b])
-    expect(kinds(optimise([swiglu(gather(x), gather(x))]))).toEqual(["gather_swiglu"])
-    expect(kinds(optimise([swiglu(gather(x), gather(copy(x)))]))).not.toContain("gather_swiglu")
+    expect(kinds(optimise([swiglu(gather(x), gather(x))]).outputs)).toEqual(["gather_swiglu"])
+    expect(kinds(optimise([swiglu(gather(x), gather(copy(x)))]).outputs)).not.toContain("gather_swiglu")
   })
 
   it("does not change the graph it was given", () => {
@@ -65,7 +90,145 @@ describe("passes", () => {
   })
 })
 
+describe("fusions", () => {
+  const x = input("x", [3, 64], "float32")
+  const norm = (x: Value) => apply({ kind: "rms_norm", eps: 1e-5 }, [x, weight(64)])
+  const all = new Set(FUSED_KINDS)
+  const fused = (...outputs: Value[]) => kinds(optimise(outputs, [], all).outputs)
+
+  it("are made only for those who ask", () => {
+    expect(kinds(optimise([matmul(norm(x), weight(8, 64))]).outputs)).toEqual(["rms_norm", "matmul"])
+    expect(fused(matmul(norm(x), weight(8, 64)))).toEqual(["norm_matmul"])
+  })
+
+  it("leave a norm and its products alone that something else reads too", () => {
+    const rows = norm(x)
+    expect(fused(matmul(rows, weight(8, 64)), rows)).not.toContain("norm_matmul")
+    for (const added of [x, weight(3, 64)]) {
+      const residual = apply({ kind: "matmul", format: dense, residual: true }, [rows, weight(64, 64), added])
+      expect(fused(matmul(rows, weight(8, 64)), residual)).not.toContain("norm_matmul")
+    }
+  })
+
+  it("leave logits alone that are read for more than the choice", () => {
+    const choice = (logits: Value) => {
+      const ids = apply({ kind: "top_k", k: 2 }, [logits])
+      return [ids, apply({ kind: "softmax" }, [apply({ kind: "take_along_axis" }, [logits, ids])])]
+    }
+    const [first, second] = [matmul(norm(x), weight(8, 64)), matmul(norm(x), weight(8, 64))]
+    expect(fused(...choice(first))).toContain("route")
+    expect(fused(...choice(second), second)).not.toContain("route")
+    const [, weights] = choice(matmul(norm(x), weight(8, 64)))
+    expect(kinds(optimise([weights], [], all).outputs).filter((kind) => kind !== "copy")).toEqual(["route"])
+    const third = matmul(norm(x), weight(8, 64))
+    const others = apply({ kind: "take_along_axis" }, [third, input("ids", [3, 2], "uint32")])
+    const top = apply({ kind: "top_k", k: 2 }, [third])
+    expect(fused(top, apply({ kind: "softmax" }, [others]))).not.toContain("route")
+  })
+
+  const experts = input("experts", [3, 2], "uint32")
+
+  it("leave a norm alone that others read beside the experts", () => {
+    const op = { kind: "gather_swiglu", gate: dense, up: dense, alpha: 1.702, limit: 7 } as const
+    const swiglu = (rows: Value) => apply(op, [rows, experts, weight(4, 8, 64), weight(4, 8, 64)])
+    const rows = norm(x)
+    expect(fused(swiglu(norm(x)))).toEqual(["norm_gather_swiglu"])
+    expect(fused(swiglu(rows), rows)).not.toContain("norm_gather_swiglu")
+  })
+
+  it("leave the experts' rows alone that others read, or that are not rows of their own", () => {
+    const sum = (rows: Value) => add(x, apply({ kind: "weighted_sum" }, [rows, input("weights", [3, 2], "float32")]))
+    const gather = (of: Value) => apply({ kind: "gather_matmul", format: dense }, [of, experts, weight(4, 64, 64)])
+    const own = input("rows", [3, 2, 64], "float32")
+    const rows = gather(own)
+    expect(fused(sum(gather(own)))).toEqual(["gather_matmul_sum"])
+    expect(fused(sum(rows), rows)).not.toContain("gather_matmul_sum")
+    expect(fused(sum(gather(x)))).not.toContain("gather_matmul_sum")
+  })
+
+  /** Attention of 2 heads over 1 key-value head of 8, from one norm; `ids`: the sequences of the appends, and its own. */
+  function attention(
+    cut: (projections: Value[]) => Value[] = (parts) => parts,
+    appendedAt?: Value,
+    ids: readonly Value[] = [],
+  ) {
+    const rows = norm(x)
+    const sequences = ids.length > 0
+    const positions = input("positions", [3], "uint32")
+    const caches = [0, 1].map(() => state(new Storage("cache", "float32", [...(sequences ? [2] : []), 16, 1, 8], null)))
+    const heads = [16, 8, 8].map((n) => reshape(matmul(rows, weight(n, 64)), [3, -1, 8]))
+    const invFreq = weight(4)
+    const rope = (x: Value) => apply({ kind: "rope", scale: 1 }, [x, positions, invFreq])
+    const [q, k, v] = cut([rope(heads[0]), rope(heads[1]), heads[2]])
+    const [keys, values] = [k, v].map((rows, i) =>
+      apply({ kind: "kv_append", sequences }, [caches[i], rows, appendedAt ?? positions, ...ids.slice(0, 1)]),
+    )
+    const op = { kind: "attention", scale: 1, window: null, sinks: false, sequences } as const
+    return { attended: apply(op, [q, keys, values, positions, ...ids.slice(-1)]), keys, values }
+  }
+
+  it("take appends into attention, and their effects with them", () => {
+    const { attended, keys, values } = attention()
+    const roots = optimise([attended], [keys, values], all)
+    expect(roots.effects).toEqual(roots.outputs)
+    expect(lower(roots.outputs, roots.effects).instructions.map(({ op }) => op.kind)).toEqual([
+      "norm_matmul",
+      "rope_attention",
+    ])
+  })
+
+  it("put q, k and v in order, whichever the graph reaches first", () => {
+    const { attended, keys, values } = attention()
+    const { effects } = optimise([], [values, keys, attended], all)
+    expect(effects.map(({ op }) => op.kind)).toEqual(["rope_attention"])
+    const [, ...operands] = effects[0].inputs[0].inputs
+    expect(operands.map(({ shape }) => shape)).toEqual([[64], [16, 64], [8, 64], [8, 64]])
+    expect(operands.slice(1)).toEqual([attended, keys, values].map(({ inputs }, i) => weightOf(inputs[i && 1])))
+  })
+
+  it("leave an append alone whose cache is an output, and heads that are not the whole product", () => {
+    const { attended, keys } = attention()
+    expect(kinds(optimise([attended, keys], [], all).outputs)).not.toContain("rope_attention")
+    const mixed = attention(([q, k, v]) => [q, k, apply({ kind: "unary", fn: "neg" }, [v])])
+    expect(fused(mixed.attended)).not.toContain("rope_attention")
+    const elsewhere = attention(undefined, input("slots", [3], "uint32"))
+    expect(fused(elsewhere.attended)).not.toContain("rope_attention")
+    const [ids, others] = ["ids", "others"].map((name) => input(name, [3], "uint32"))
+    expect(fused(attention(undefined, undefined, [ids]).attended)).toContain("rope_attention")
+    expect(fused(attention(undefined, undefined, [ids, others]).attended)).not.toContain("rope_attention")
+  })
+})
+
+/** The weight of the projection that heads come from. */
+function weightOf(heads: Value): Value {
+  return heads.op.kind === "matmul" ? heads.inputs[1] : weightOf(heads.inputs[0])
+}
+
 describe("lowering", () => {
+  it("reads a state before it is written, wherever its readers stand in the graph", () => {
+    const positions = new Storage("positions", "float32", [3], null)
+    const next = apply({ kind: "assign" }, [state(positions), add(state(positions), weight(1))])
+    const late = reshape(apply({ kind: "unary", fn: "exp" }, [reshape(state(positions), [3, 1])]), [3])
+    expect(lower([late], [next]).instructions.map(({ op }) => op.kind)).toEqual(["binary", "unary", "assign", "copy"])
+    const before = kinds([next, state(positions)])
+    expect(before.indexOf("copy")).toBeLessThan(before.indexOf("assign"))
+  })
+
+  it("refuses to read a state as it was together with what it became", () => {
+    const total = new Storage("total", "float32", [3], null)
+    const after = apply({ kind: "assign" }, [state(total), weight(3)])
+    expect(() => lower([add(state(total), after)])).toThrow(GraphError)
+    expect(kinds([add(copy(state(total)), after)])).toEqual(["copy", "assign", "binary"])
+  })
+
+  it("reads bits as another dtype without a copy", () => {
+    const half = slice(input("x", [2, 3, 4], "uint32"), [1, 0, 0], [2, 3, 4])
+    const { instructions } = lower([apply({ kind: "softmax" }, [bitcast(reshape(half, [3, 4]), "float32")])])
+    expect(instructions.map(({ op }) => op.kind)).toEqual(["softmax"])
+    expect(instructions[0].inputs[0]).toMatchObject({ offset: 48, dtype: "float32" })
+    expect(() => bitcast(half, "float16")).toThrow(GraphError)
+  })
+
   it("turns slices of weights into strides, without a copy", () => {
     const x = input("x", [1, 64], "float32")
     const gate = slice(weight(2 * 8, 64), [1, 0], [16, 64], [2, 1])

@@ -11,6 +11,7 @@ export type Op =
   | { readonly kind: "input"; readonly name: string } // a field of the step buffer
   | { readonly kind: "reshape" } // x, contiguous
   | { readonly kind: "slice"; readonly start: Shape; readonly step: Shape } // x; the stop follows from the shape
+  | { readonly kind: "bitcast" } // x, its bits under another dtype of the same size
 
 export type OpKind = Op["kind"]
 
@@ -27,8 +28,19 @@ export class GraphError extends Error {
   override readonly name = "GraphError"
 }
 
-/** Every value that `outputs` depend on, each after its inputs. Iterative: graphs are deeper than the call stack. */
-export function topologicalOrder(outputs: readonly Value[]): Value[] {
+/** Views, which cost nothing at run time. */
+export function isView({ op }: Value): boolean {
+  return op.kind === "reshape" || op.kind === "slice" || op.kind === "bitcast"
+}
+
+/**
+ * Every value that `outputs` depend on, each after its inputs and after those that `also` names for it. Iterative: graphs
+ * are deeper than the call stack.
+ */
+export function topologicalOrder(
+  outputs: readonly Value[],
+  also: ReadonlyMap<Value, readonly Value[]> = new Map(),
+): Value[] {
   const order: Value[] = []
   const state = new Map<Value, "open" | "done">()
   const stack = [...outputs].reverse()
@@ -43,7 +55,8 @@ export function topologicalOrder(outputs: readonly Value[]): Value[] {
       continue
     }
     state.set(value, "open")
-    for (let i = value.inputs.length - 1; i >= 0; i--) if (!state.has(value.inputs[i])) stack.push(value.inputs[i])
+    const before = [...(also.get(value) ?? []), ...value.inputs]
+    for (let i = before.length - 1; i >= 0; i--) if (!state.has(before[i])) stack.push(before[i])
   }
   return order
 }

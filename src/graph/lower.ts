@@ -1,10 +1,10 @@
-import { type KernelOp, type OperandRole, operandRoles } from "../backends/ops.js"
+import { type KernelOp, type OperandRole, operandRoles, writtenOperands } from "../backends/ops.js"
 import type { Instruction, Operand, Program, ProgramBuffer } from "../backends/program.js"
 import { itemSize } from "../tensor/dtype.js"
 import { contiguousStrides, sizeOf } from "../tensor/shape.js"
 import { Storage } from "../tensor/storage.js"
 import { type Lifetime, planArena } from "./arena.js"
-import { topologicalOrder, type Value } from "./ir.js"
+import { GraphError, isView, topologicalOrder, type Value } from "./ir.js"
 
 export interface LowerOptions {
   /** False gives every intermediate value memory of its own: the oracle of the arena planner. */
@@ -15,12 +15,45 @@ export interface LowerOptions {
  * Turns a graph into a Program: views become strides, intermediate values get offsets in one arena, outputs get storages.
  *
  * @param outputs values to be readable afterwards, one result storage each
- * @param effects values to be computed for what they write (`kv_append`), without a result
+ * @param effects values to be computed for what they write (`kv_append`, `assign`), without a result
+ * @throws GraphError when a value reads a state as it was before a write, and also what follows from that write
  */
 export function lower(outputs: readonly Value[], effects: readonly Value[] = [], options: LowerOptions = {}): Program {
   const lowering = new Lowering(outputs)
-  for (const value of topologicalOrder([...effects, ...outputs])) lowering.place(value)
+  for (const value of executionOrder([...effects, ...outputs])) lowering.place(value)
   return lowering.finish(options.reuseMemory ?? true)
+}
+
+/** Inputs first; and whatever reads a state itself, not what a write made of it, before the writes to that state. */
+function executionOrder(roots: readonly Value[]): Value[] {
+  const readers = new Map<Storage, Value[]>()
+  const writers = new Map<Value, Storage[]>()
+  const stateOf = new Map<Value, Storage>() // states and views of them
+  for (const value of topologicalOrder(roots)) {
+    const written = writtenOperands(value.op).map((i) => stateOf.get(value.inputs[i])!)
+    if (written.length > 0) writers.set(value, written)
+    const own = value.op.kind === "state" ? [value.op.storage] : []
+    const read = value.inputs
+      .flatMap((input) => stateOf.get(input) ?? [])
+      .filter((storage) => !written.includes(storage))
+    for (const storage of [...own, ...read]) {
+      if (own.length > 0 || isView(value)) stateOf.set(value, storage)
+      if (!readers.has(storage)) readers.set(storage, [])
+      readers.get(storage)!.push(value)
+    }
+  }
+  const before = new Map(
+    [...writers].map(([writer, states]) => [writer, states.flatMap((state) => readers.get(state)!)]),
+  )
+  const order = topologicalOrder(roots, before)
+  const places = new Map(order.map((value, i) => [value, i]))
+  for (const [writer, values] of before) {
+    const late = values.find((value) => places.get(value)! > places.get(writer)!)
+    if (late) {
+      throw new GraphError(`${late.op.kind} reads a state and what follows from ${writer.op.kind} to it: copy it first`)
+    }
+  }
+  return order
 }
 
 /** An operand whose buffer is a scratch value; its final offset comes from the arena plan. */
@@ -59,6 +92,8 @@ class Lowering {
       const strides = source.strides.map((stride, axis) => stride * op.step[axis])
       const offset = source.offset + skipped * itemSize(value.dtype)
       this.operands.set(value, { ...source, offset, shape: value.shape, strides })
+    } else if (op.kind === "bitcast") {
+      this.operands.set(value, { ...this.operands.get(value.inputs[0])!, dtype: value.dtype })
     } else {
       this.operands.set(value, this.launch(value, op))
     }
@@ -93,7 +128,7 @@ class Lowering {
       const operand = this.operands.get(input)!
       return mayBeStrided(op, roles[i], operand) ? operand : this.contiguous(operand)
     })
-    if (op.kind === "kv_append") return this.emit(op, inputs, inputs[0])
+    if (op.kind === "kv_append" || op.kind === "assign") return this.emit(op, inputs, inputs[0])
     const result = this.results.get(value)
     const buffer = result ? this.storage(result, true) : this.allocate(value)
     return this.emit(op, inputs, this.whole(value, buffer))

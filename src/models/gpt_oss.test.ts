@@ -46,8 +46,8 @@ function holdsAgainstTruth(createBackend: () => Backend, layouts: string[], tole
 describe("gpt-oss on the reference backend, against transformers and mlx-lm", () => {
   holdsAgainstTruth(() => new ReferenceBackend(), ["hf", "hf-mxfp4", "mlx-q8"], 1e-4)
 
-  it("computes the same however the prompt is cut, and without the passes", async () => {
-    const { checkpoint, model, expected } = await openFixture("three-of-ten", "mlx-q8")
+  it.each(["hf-mxfp4", "mlx-q8"])("%s: computes the same however cut, and without the passes", async (layout) => {
+    const { checkpoint, model, expected } = await openFixture("three-of-ten", layout)
     const backend = new ReferenceBackend()
     const whole = await logitsOf(model, backend, expected.tokens)
     for (const options of [{ prefill_chunk: 7 }, { prefill_chunk: 1 }, { optimise: false }]) {

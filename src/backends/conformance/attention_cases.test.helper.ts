@@ -1,5 +1,8 @@
-import { apply, input, state } from "../../graph/build.js"
+import { apply, copy, input, state } from "../../graph/build.js"
 import type { Value } from "../../graph/ir.js"
+import { itemSize } from "../../tensor/dtype.js"
+import { encodeFloats } from "../../tensor/floats.js"
+import { sizeOf } from "../../tensor/shape.js"
 import { Storage } from "../../tensor/storage.js"
 import { exactly, floats, integers, type Random, storageOf, type WeightDType } from "./random.test.helper.js"
 import type { Case } from "./run.test.helper.js"
@@ -28,6 +31,8 @@ export function ropeCases(random: Random): Case[] {
   )
 }
 
+export type CacheDType = "float32" | "float16"
+
 /** Keys or values that start as zeros. */
 export function cache(capacity: number, heads: number, headDim: number): Value {
   return state(new Storage("cache", "float32", [capacity, heads, headDim], null))
@@ -38,27 +43,45 @@ export function positionsFrom(first: number, count: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => first + i)
 }
 
-export function kvAppendCases(random: Random): Case[] {
+/**
+ * The positions of steps of `L` rows each. With `sequences`, rows belong to so many sequences in turn, each a bit further
+ * into its text than the one before.
+ */
+export function feed(L: number, steps: number, sequences?: number) {
+  const next = Array.from({ length: sequences ?? 1 }, (_, id) => 2 * id)
+  return Array.from({ length: steps }, (_, step) => {
+    const ids = Uint32Array.from({ length: L }, (_, l) => (step * L + l) % next.length)
+    const positions = ids.map((id) => next[id]++)
+    return { positions, sequences: ids }
+  })
+}
+
+export function kvAppendCases(random: Random, cacheDType: CacheDType = "float32"): Case[] {
   const shapes = [
     { L: 1, capacity: 3, heads: 1, D: 5, first: 0 },
     { L: 4, capacity: 10, heads: 2, D: 8, first: 0 },
     { L: 10, capacity: 10, heads: 2, D: 8, first: 7 },
     { L: 17, capacity: 40, heads: 3, D: 6, first: 131_000 },
+    { L: 1, capacity: 5, heads: 2, D: 8, first: 0, sequences: 3 },
+    { L: 17, capacity: 7, heads: 1, D: 3, first: 1000, sequences: 4 },
   ]
-  return shapes.map(({ L, capacity, heads, D, first }) => {
-    const before = new Uint8Array(random.floats(capacity * heads * D).buffer)
+  return shapes.map(({ L, capacity, heads, D, first, sequences }) => {
+    const dims = [...(sequences ? [sequences] : []), capacity, heads, D]
+    const before = new Uint8Array(sizeOf(dims) * itemSize(cacheDType))
+    encodeFloats(cacheDType, random.floats(sizeOf(dims)), before)
+    const appended = apply({ kind: "kv_append", sequences: sequences !== undefined }, [
+      state(storageOf("cache", cacheDType, dims, before)),
+      input("x", [L, heads, D], "float32"),
+      input("positions", [L], "uint32"),
+      ...(sequences ? [input("sequences", [L], "uint32")] : []),
+    ])
     return {
-      name: `${L} rows into ${capacity} slots`,
-      outputs: [
-        apply({ kind: "kv_append" }, [
-          state(storageOf("cache", "float32", [capacity, heads, D], before)),
-          input("x", [L, heads, D], "float32"),
-          input("positions", [L], "uint32"),
-        ]),
-      ],
-      replays: Array.from({ length: 5 }, (_, step) => ({
+      name: `${L} rows into ${capacity} slots${sequences ? ` of ${sequences} sequences` : ""}`,
+      outputs: [copy(appended, "float32")],
+      replays: feed(L, 5, sequences).map(({ positions, ...rows }) => ({
+        ...rows,
         x: random.floats(L * heads * D),
-        positions: positionsFrom(first + step * L, L),
+        positions: positions.map((position) => first + position),
       })),
     }
   })
@@ -73,6 +96,8 @@ interface AttentionCase {
   readonly steps: number
   readonly window: number | null
   readonly sinks: WeightDType | null
+  /** Rows of a step belong to so many in turn. */
+  readonly sequences?: number
 }
 
 const ATTENTION: readonly AttentionCase[] = [
@@ -88,27 +113,36 @@ const ATTENTION: readonly AttentionCase[] = [
   { L: 17, heads: 8, kv: 2, D: 64, capacity: 144, steps: 10, window: 128, sinks: "bfloat16" },
   // A window that is never full.
   { L: 3, heads: 5, kv: 1, D: 7, capacity: 50, steps: 4, window: 50, sinks: null },
+  { L: 1, heads: 4, kv: 2, D: 64, capacity: 20, steps: 9, window: null, sinks: "bfloat16", sequences: 3 },
+  { L: 3, heads: 8, kv: 2, D: 64, capacity: 40, steps: 20, window: null, sinks: null, sequences: 3 },
+  { L: 17, heads: 3, kv: 1, D: 20, capacity: 12, steps: 7, window: 8, sinks: "float32", sequences: 5 },
+  { L: 70, heads: 2, kv: 2, D: 16, capacity: 64, steps: 4, window: 33, sinks: "bfloat16", sequences: 4 },
 ]
 
-export function attentionCases(random: Random): Case[] {
-  return ATTENTION.map(({ L, heads, kv, D, capacity, steps, window, sinks }) => {
+export function attentionCases(random: Random, cacheDType: CacheDType = "float32"): Case[] {
+  return ATTENTION.map(({ L, heads, kv, D, capacity, steps, window, sinks, sequences }) => {
     const positions = input("positions", [L], "uint32")
+    const ids = sequences ? [input("sequences", [L], "uint32")] : []
+    const dims = [...(sequences ? [sequences] : []), capacity, kv, D]
+    const has = { sinks: sinks !== null, sequences: sequences !== undefined }
     const append = (name: string) =>
-      apply({ kind: "kv_append" }, [cache(capacity, kv, D), input(name, [L, kv, D], "float32"), positions])
+      apply({ kind: "kv_append", sequences: has.sequences }, [
+        state(new Storage(name, cacheDType, dims, null)),
+        input(name, [L, kv, D], "float32"),
+        positions,
+        ...ids,
+      ])
     const operands = [input("q", [L, heads, D], "float32"), append("k"), append("v"), positions]
+    if (sinks) operands.push(floats(random, [heads], sinks, 2))
+    const of = `${L} rows, ${heads}/${kv} heads of ${D}, window ${window}, capacity ${capacity}`
     return {
-      name: `${L} rows, ${heads}/${kv} heads of ${D}, window ${window}, capacity ${capacity}`,
-      outputs: [
-        apply(
-          { kind: "attention", scale: D ** -0.5, window, sinks: sinks !== null },
-          sinks ? [...operands, floats(random, [heads], sinks, 2)] : operands,
-        ),
-      ],
-      replays: Array.from({ length: steps }, (_, step) => ({
+      name: sequences ? `${of}, ${sequences} sequences` : of,
+      outputs: [apply({ kind: "attention", scale: D ** -0.5, window, ...has }, [...operands, ...ids])],
+      replays: feed(L, steps, sequences).map((rows) => ({
+        ...rows,
         q: random.floats(L * heads * D, 4),
         k: random.floats(L * kv * D, 4),
         v: random.floats(L * kv * D),
-        positions: positionsFrom(step * L, L),
       })),
     }
   })

@@ -2,11 +2,10 @@ import { describe, expect, it } from "vitest"
 import { apply, constant, input, state } from "../../graph/build.js"
 import { lower } from "../../graph/lower.js"
 import { memoryStats, Storage } from "../../tensor/storage.js"
-import { type Backend, BackendError, type Executable, type HostArray } from "../backend.js"
+import { BackendError, type Executable, type HostArray } from "../backend.js"
 import { ReferenceBackend } from "../reference/backend.js"
 import { floats, MXFP4, Random, storageOf, weight } from "./random.test.helper.js"
-
-type WithBackend = (test: (backend: Backend) => Promise<void>) => () => Promise<void>
+import type { WithBackend } from "./run.test.helper.js"
 
 async function floatsOf(storage: Storage): Promise<number[]> {
   const values = new Float32Array(storage.byteLength / 4)

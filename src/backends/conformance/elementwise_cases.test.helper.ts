@@ -1,6 +1,7 @@
-import { apply, copy, slice } from "../../graph/build.js"
+import { apply, copy, input, slice, state } from "../../graph/build.js"
 import { itemSize } from "../../tensor/dtype.js"
-import type { Shape } from "../../tensor/shape.js"
+import { type Shape, sizeOf } from "../../tensor/shape.js"
+import { Storage } from "../../tensor/storage.js"
 import type { BinaryFn, UnaryFn } from "../ops.js"
 import { everySecond, exactly, floats, integers, type Random, stored, WEIGHT_DTYPES } from "./random.test.helper.js"
 import type { Case } from "./run.test.helper.js"
@@ -45,6 +46,41 @@ export function copyCases(random: Random): Case[] {
     {
       name: "four axes",
       outputs: [copy(slice(floats(random, [3, 4, 3, 5]), [0, 1, 0, 2], [3, 4, 3, 4], [2, 2, 1, 1]))],
+    },
+  ]
+}
+
+export function assignCases(random: Random): Case[] {
+  const replays = (shape: Shape) => [1, 2, 3].map(() => ({ x: random.floats(sizeOf(shape), 9) }))
+  return [
+    ...SHAPES.map((shape) => {
+      const total = new Storage("total", "float32", shape, null)
+      const sum = apply({ kind: "binary", fn: "add" }, [state(total), input("x", shape, "float32")])
+      return {
+        name: `the running sum of [${shape}], and what it was before`,
+        outputs: [apply({ kind: "assign" }, [state(total), sum]), apply({ kind: "unary", fn: "neg" }, [state(total)])],
+        replays: replays(shape),
+      }
+    }),
+    ...(["float16", "bfloat16"] as const).map((dtype) => ({
+      name: `${dtype}, an odd number`,
+      outputs: [
+        apply({ kind: "assign" }, [
+          state(new Storage("state", dtype, [3, 7], null)),
+          copy(input("x", [3, 7], "float32"), dtype),
+        ]),
+      ],
+      replays: replays([3, 7]),
+    })),
+    {
+      name: "uint32",
+      outputs: [
+        apply({ kind: "assign" }, [
+          state(new Storage("state", "uint32", [3], null)),
+          apply({ kind: "argmax" }, [input("x", [3, 5], "float32")]),
+        ]),
+      ],
+      replays: replays([3, 5]),
     },
   ]
 }

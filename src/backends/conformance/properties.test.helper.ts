@@ -1,16 +1,15 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { apply, input, reshape, slice } from "../../graph/build.js"
+import { apply, input, reshape, slice, state } from "../../graph/build.js"
 import type { Value } from "../../graph/ir.js"
 import { lower } from "../../graph/lower.js"
 import { optimise } from "../../graph/optimise.js"
+import { Storage } from "../../tensor/storage.js"
 import type { Backend } from "../backend.js"
 import type { KernelKind } from "../ops.js"
 import { cache, positionsFrom } from "./attention_cases.test.helper.js"
 import { exactly, floats, formats, integers, type NamedFormat, Random, stored, weight } from "./random.test.helper.js"
-import { expectClose, run } from "./run.test.helper.js"
-
-type WithBackend = (test: (backend: Backend) => Promise<void>) => () => Promise<void>
+import { expectClose, run, type WithBackend } from "./run.test.helper.js"
 
 /** Runs of each property. */
 const SETTINGS = { numRuns: 12, seed: 5 }
@@ -42,7 +41,7 @@ const rowOf = (values: Float32Array, row: number, n: number) => values.subarray(
 export function itHasTheProperties(withBackend: WithBackend): void {
   describe("properties", () => {
     it(
-      "fused operations are their unfused composition",
+      "fused products are their unfused composition",
       withBackend((backend) =>
         fc.assert(
           fc.asyncProperty(seed, format, rows, async (seed, named, L) => {
@@ -60,7 +59,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
               ]),
             )
             const unfused = [whole, apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, [gate, up])]
-            const fused = optimise(unfused)
+            const { outputs: fused } = optimise(unfused)
             expect(fused.map(({ op }) => op.kind)).toEqual(["matmul", "gather_swiglu"])
             const replays = [{ x: random.floats(L * K), residual: random.floats(L * 9) }]
             const [expected] = await run({ name: "unfused", outputs: unfused, replays }, backend)
@@ -263,6 +262,36 @@ export function itHasTheProperties(withBackend: WithBackend): void {
     )
 
     it(
+      "keeps sequences apart: each sees what it would see alone",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(
+            fc.array(fc.nat(2), { minLength: 1, maxLength: 20 }),
+            fc.constantFrom(null, 1, 4),
+            seed,
+            async (ids, window, seed) => {
+              const texts = [0, 1, 2].map((id) => new Text(new Random(seed + id), ids.length))
+              const together = await Text.attendTogether(backend, texts, ids, window)
+              for (const [id, text] of texts.entries()) {
+                const length = ids.filter((other) => other === id).length
+                if (length === 0) continue
+                const alone = await text.attend(backend, [length], ids.length, window)
+                const own = together.filter((_, l) => ids[l] === id).flatMap((row) => [...row])
+                expectClose(
+                  Float32Array.from(own),
+                  alone.subarray(0, own.length),
+                  bound(backend, "attention"),
+                  `${ids}`,
+                )
+              }
+            },
+          ),
+          SETTINGS,
+        ),
+      ),
+    )
+
+    it(
       "with sinks of -Infinity is attention without sinks, and large sinks take everything",
       withBackend(async (backend) => {
         const text = new Text(new Random(3), 9)
@@ -328,6 +357,37 @@ class Text {
     }
     for (let position = from ?? this.length; position < this.length; position++) await feed(position, 1, false)
     return out
+  }
+
+  /** The next row of the texts that `ids` name, one after another, all in one step: a row of attention each. */
+  static async attendTogether(
+    backend: Backend,
+    texts: readonly Text[],
+    ids: readonly number[],
+    window: number | null,
+  ): Promise<Float32Array[]> {
+    const L = ids.length
+    const positions = ids.map((id, l) => ids.slice(0, l).filter((other) => other === id).length)
+    const rowsOf = (name: "q" | "k" | "v", heads: number) =>
+      exactly(
+        [L, heads, Text.D],
+        ids.flatMap((id, l) => [...rowOf(texts[id][name], positions[l], heads * Text.D)]),
+      )
+    const places = stored("uint32", [L], new Uint8Array(Uint32Array.from(positions).buffer))
+    const sequences = stored("uint32", [L], new Uint8Array(Uint32Array.from(ids).buffer))
+    const dims = [texts.length, L, Text.KV_HEADS, Text.D]
+    const append = (name: "k" | "v") =>
+      apply({ kind: "kv_append", sequences: true }, [
+        state(new Storage(name, "float32", dims, null)),
+        rowsOf(name, Text.KV_HEADS),
+        places,
+        sequences,
+      ])
+    const op = { kind: "attention", scale: Text.D ** -0.5, window, sinks: true, sequences: true } as const
+    const sinks = exactly([Text.HEADS], Array(Text.HEADS).fill(0.5))
+    const operands = [rowsOf("q", Text.HEADS), append("k"), append("v"), places, sinks, sequences]
+    const [attended] = await values(backend, apply(op, operands))
+    return ids.map((_, l) => rowOf(attended, l, Text.HEADS * Text.D))
   }
 
   private async step(

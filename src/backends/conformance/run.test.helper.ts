@@ -1,11 +1,22 @@
-import { expect } from "vitest"
+import { expect, type TestContext } from "vitest"
 import type { Value } from "../../graph/ir.js"
 import { lower } from "../../graph/lower.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { Storage } from "../../tensor/storage.js"
 import type { Backend, HostArray } from "../backend.js"
+import { isFused, type KernelKind } from "../ops.js"
 import type { Operand, Program } from "../program.js"
+
+/** A test that gets a backend of its own. */
+export type WithBackend = (
+  test: (backend: Backend, context: TestContext) => Promise<void>,
+) => (context: TestContext) => Promise<void>
+
+/** Ends the test, as skipped, when the backend does not ask for that kind: nothing would ever run it there. */
+export function needs(kind: KernelKind, backend: Backend, { skip }: TestContext): void {
+  if (isFused(kind) && !backend.fusions.has(kind)) skip(`${backend.name} does not ask for ${kind}`)
+}
 
 /** A graph to run, and the inputs of one or more replays. */
 export interface Case {

@@ -1,6 +1,6 @@
 import type { Replica, Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
-import type { KernelKind } from "../ops.js"
+import type { FusedKind, KernelKind } from "../ops.js"
 import type { Program } from "../program.js"
 import { CpuExecutable } from "./executable.js"
 import { type Block, SegmentedMemory } from "./memory.js"
@@ -36,6 +36,8 @@ interface Loan {
 /** WebAssembly kernels on threads over shared memory. Weights stay as stored; kernels decode them in registers. */
 export class CpuBackend implements Backend {
   readonly name = "cpu"
+  readonly fusions: ReadonlySet<FusedKind> = new Set()
+  readonly cacheDTypes = ["float32"] as const
   readonly memory: SegmentedMemory
   readonly precision: Precision
   private readonly loans: Loan[] = []

@@ -2,9 +2,10 @@ import { execFile } from "node:child_process"
 import { readFile } from "node:fs/promises"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
-import { apply, constant, input } from "../../graph/build.js"
+import { apply, constant, input, state } from "../../graph/build.js"
 import { lower } from "../../graph/lower.js"
 import { Storage } from "../../tensor/storage.js"
+import { BackendError } from "../backend.js"
 import { runConformance } from "../conformance/conformance.test.helper.js"
 import { CpuBackend } from "./backend.js"
 import { createCpuBackend } from "./node_cpu.js"
@@ -30,6 +31,45 @@ runConformance("cpu, fast, on the calling thread, without relaxed SIMD", async (
 })
 
 describe("cpu", () => {
+  const append = (cache: Storage) =>
+    lower(
+      [],
+      [
+        apply({ kind: "kv_append", sequences: true }, [
+          state(cache),
+          input("x", [2, 1, 4], "float32"),
+          input("positions", [2], "uint32"),
+          input("sequences", [2], "uint32"),
+        ]),
+      ],
+    )
+
+  it("refuses caches in float16, and operations that it does not ask for", async () => {
+    const backend = await createCpuBackend({ threads: 1 })
+    const half = append(new Storage("cache", "float16", [3, 5, 1, 4], null))
+    await expect(backend.compile(half)).rejects.toThrow(
+      new BackendError("kv_append: the cpu backend keeps float32 caches, found float16"),
+    )
+    const format = { quantization: null, bias: false } as const
+    const weights = [[4], [2, 4]].map((shape) => constant(new Storage("w", "float32", shape, null)))
+    const fused = apply({ kind: "norm_matmul", eps: 1e-5, formats: [format] }, [
+      input("x", [1, 4], "float32"),
+      ...weights,
+    ])
+    await expect(backend.compile(lower([fused]))).rejects.toThrow(/does not run norm_matmul/)
+    await backend.close()
+  })
+
+  it("refuses a sequence that is not there, and runs on", async () => {
+    const backend = await createCpuBackend({ threads: 2 })
+    const cache = new Storage("cache", "float32", [3, 5, 1, 4], null)
+    const executable = await backend.compile(append(cache))
+    const step = { x: new Float32Array(8).fill(1), positions: Uint32Array.of(7, 0) }
+    await expect(executable.replay({ ...step, sequences: Uint32Array.of(0, 3) })).rejects.toThrow(BackendError)
+    await executable.replay({ ...step, sequences: Uint32Array.of(2, 1) })
+    await backend.close()
+  })
+
   it("says which input is wrong, and which id is out of range", async () => {
     const backend = await createCpuBackend({ threads: 2 })
     const rows = constant(new Storage("rows", "float32", [10, 4], null))

@@ -1,7 +1,7 @@
 import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { BackendError } from "../backend.js"
-import type { BinaryFn, KernelKind, KernelOf, ReduceFn, UnaryFn, WeightFormat } from "../ops.js"
+import type { BinaryFn, FusedKind, KernelKind, KernelOf, ReduceFn, UnaryFn, WeightFormat } from "../ops.js"
 import { weightRoles } from "../ops.js"
 import { dtypeCode, floatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
 
@@ -49,6 +49,16 @@ function floats(kind: KernelKind, ...operands: readonly Placed[]): void {
   if (other) throw new BackendError(`${kind} on the cpu backend takes float32, found ${other.dtype}: cast it first`)
 }
 
+function floatCaches(kind: KernelKind, ...caches: readonly Placed[]): void {
+  const other = caches.find(({ dtype }) => dtype !== "float32")
+  if (other) throw new BackendError(`${kind}: the cpu backend keeps float32 caches, found ${other.dtype}`)
+}
+
+/** Where the sequence of each row is given, and how many caches there are; zeros if rows share one. */
+function sequencesOf(op: { sequences?: boolean }, { shape }: Placed, sequences: Placed): [number, number] {
+  return op.sequences ? [sequences.address, shape[0]] : [0, 0]
+}
+
 function rowsAndColumns({ shape }: Placed): [number, number] {
   const n = shape[shape.length - 1]
   return [sizeOf(shape) / n, n]
@@ -87,12 +97,19 @@ function product(
 const sameFormat = (a: WeightFormat, b: WeightFormat) =>
   JSON.stringify(a.quantization) === JSON.stringify(b.quantization)
 
+/** The operations that this backend runs: it asks for no fused ones. */
+export type CpuKind = Exclude<KernelKind, FusedKind>
+
 /** How each operation becomes a call: the argument lists of the functions exported by wasm/index.ts. */
-export const LAUNCHES: { readonly [K in KernelKind]: Lower<K> } = {
+export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
   copy: (_, [x], output, at) => {
     const window = at.describe(windowDescriptor(output.shape, [x]))
     if (x.dtype === output.dtype) return launch("copy", x.address, itemSize(x.dtype), window, output.address)
     return launch("cast", x.address, dtypeCode(x.dtype), window, output.address, dtypeCode(output.dtype))
+  },
+  assign: (_, [state, x], __, at) => {
+    const window = at.describe(windowDescriptor(x.shape, [x]))
+    return launch("copy", x.address, itemSize(x.dtype), window, state.address)
   },
   unary: ({ kind, fn }, [x], output) => {
     floats(kind, x)
@@ -184,21 +201,24 @@ export const LAUNCHES: { readonly [K in KernelKind]: Lower<K> } = {
     const call = launch("rope", ...xs, positions.address, invFreq.address, scale, output.address)
     return withScratch(4 * D, call)
   },
-  kv_append: ({ kind }, [cache, x, positions]) => {
-    floats(kind, cache)
-    const [capacity, heads, D] = cache.shape
-    return launch("kv_append", cache.address, capacity, heads * D * 4, x.address, x.shape[0], positions.address)
+  kv_append: (op, [cache, x, positions, sequences]) => {
+    floatCaches(op.kind, cache)
+    const [capacity, heads, D] = cache.shape.slice(-3)
+    const slots = [cache.address, capacity, heads * D * 4]
+    const rows = [x.address, x.shape[0], positions.address]
+    return launch("kv_append", ...slots, ...rows, ...sequencesOf(op, cache, sequences))
   },
-  attention: ({ kind, scale, window }, [q, keys, values, positions, sinks], output) => {
-    floats(kind, keys, values)
+  attention: (op, [q, keys, values, positions, ...tail], output) => {
+    floatCaches(op.kind, keys, values)
     const [L, heads, D] = q.shape
-    const [capacity, kvHeads] = keys.shape
+    const [capacity, kvHeads] = keys.shape.slice(-3)
     const cache = [keys.address, values.address, capacity, kvHeads]
-    const sink = sinks ? [sinks.address, floatCode("sinks", sinks)] : [0, 0]
-    const mask = [scale, window ?? 0]
+    const sinks = op.sinks ? [tail[0].address, floatCode("sinks", tail[0])] : [0, 0]
+    const sequences = sequencesOf(op, keys, tail[tail.length - 1])
+    const mask = [op.scale, op.window ?? 0]
     const call = launch(
       "attention",
-      ...[q.address, L, heads, D, ...cache, positions.address, ...sink, ...mask, output.address],
+      ...[q.address, L, heads, D, ...cache, positions.address, ...sinks, ...sequences, ...mask, output.address],
     )
     return withScratch(4 * (heads / kvHeads) * (ATTENTION_BLOCK + 2), call)
   },

@@ -1,9 +1,10 @@
 import { itemSize } from "../../tensor/dtype.js"
 import type { Storage } from "../../tensor/storage.js"
-import type { KernelOp } from "../ops.js"
+import { BackendError } from "../backend.js"
+import { type KernelOp, writtenOperands } from "../ops.js"
 import type { Instruction, Operand, Program } from "../program.js"
 import type { Placed } from "./descriptors.js"
-import { LAUNCHES, type Launch, type LaunchContext } from "./kernels.js"
+import { type CpuKind, LAUNCHES, type Launch, type LaunchContext } from "./kernels.js"
 import type { Block, SegmentedMemory } from "./memory.js"
 import type { KernelStep, Step } from "./steps.js"
 
@@ -140,7 +141,7 @@ export class Linker {
   }
 
   private homeOf(op: KernelOp, inputs: readonly Operand[], output: Operand): number {
-    const operands = op.kind === "kv_append" ? [output] : [...inputs, output]
+    const operands = writtenOperands(op).length > 0 ? [output] : [...inputs, output]
     const largest = operands.reduce((a, b) => (spanOf(b) > spanOf(a) ? b : a))
     return this.blocks[largest.buffer].segment
   }
@@ -177,6 +178,8 @@ type Lower = (op: KernelOp, inputs: readonly Placed[], output: Placed, at: Launc
 
 /** The table's entry for `op`: TypeScript cannot see that the key and the argument belong together. */
 function lower(op: KernelOp, ...rest: [readonly Placed[], Placed, LaunchContext]): Launch[] {
-  const launches = (LAUNCHES[op.kind] as Lower)(op, ...rest)
+  const entry = LAUNCHES[op.kind as CpuKind] as Lower | undefined
+  if (!entry) throw new BackendError(`the cpu backend does not run ${op.kind}: leave it out of the passes' fusions`)
+  const launches = entry(op, ...rest)
   return Array.isArray(launches) ? launches : [launches]
 }

@@ -1,16 +1,24 @@
-import { itemSize } from "../../tensor/dtype.js"
+import { sizeOf } from "../../tensor/shape.js"
+import { BackendError } from "../backend.js"
 import type { KernelOf } from "../ops.js"
 import type { Operand } from "../program.js"
-import { loadFloats, loadIntegers, type Memory, row } from "./operands.js"
+import { loadFloats, loadIntegers, type Memory, row, store } from "./operands.js"
 
-/** Writes rows into their slots, in place. */
-export function kvAppend(memory: Memory, _: KernelOf<"kv_append">, [cache, x, positions]: Operand[]): void {
-  const size = itemSize(cache.dtype)
-  const rowBytes = x.shape[1] * x.shape[2] * size
-  const source = memory[x.buffer].subarray(x.offset)
-  const target = memory[cache.buffer].subarray(cache.offset)
+/** The cache of each row of a step, and its sequence: one for all without `sequences`. */
+function cachesOf(memory: Memory, cache: Operand, sequences: Operand | undefined, L: number) {
+  const ids = sequences ? loadIntegers(memory, sequences) : new Uint32Array(L)
+  const outside = sequences && ids.find((id) => id >= cache.shape[0])
+  if (outside !== undefined) throw new BackendError(`sequence ${outside} is outside 0 to ${cache.shape[0] - 1}`)
+  return { ids, cacheOf: (id: number) => (sequences ? row(cache, id) : cache) }
+}
+
+/** Writes rows into their slots, in place, rounded to the cache's dtype. */
+export function kvAppend(memory: Memory, _: KernelOf<"kv_append">, operands: Operand[]): void {
+  const [cache, x, positions, sequences] = operands
+  const { ids, cacheOf } = cachesOf(memory, cache, sequences, x.shape[0])
   loadIntegers(memory, positions).forEach((position, l) => {
-    target.set(source.subarray(l * rowBytes, (l + 1) * rowBytes), (position % cache.shape[0]) * rowBytes)
+    const slots = cacheOf(ids[l])
+    store(memory, row(slots, position % slots.shape[0]), loadFloats(memory, row(x, l)))
   })
 }
 
@@ -19,38 +27,65 @@ export function kvAppend(memory: Memory, _: KernelOf<"kv_append">, [cache, x, po
  * its share and brings no value (openai/gpt-oss, gpt_oss/torch/model.py, sdpa).
  */
 export function attention(memory: Memory, op: KernelOf<"attention">, operands: Operand[]): Float32Array {
-  const [q, keys, values, positions, sinks] = operands
-  const [L, heads, headDim] = q.shape
-  const [capacity, kvHeads] = keys.shape
-  const queries = loadFloats(memory, q)
+  const [q, keys, values, positions, ...tail] = operands
+  const L = q.shape[0]
+  const sinks = op.sinks ? loadFloats(memory, tail[0]) : null
+  const sequences = op.sequences ? tail[Number(op.sinks)] : undefined
+  const { ids, cacheOf } = cachesOf(memory, keys, sequences, L)
   const position = loadIntegers(memory, positions)
-  const sink = op.sinks ? loadFloats(memory, sinks) : null
-  const out = new Float32Array(L * heads * headDim)
-  const cached = Math.min(position[L - 1] + 1, capacity)
-  const oldest = position[L - 1] + 1 - cached
-  const slots = Array.from({ length: cached }, (_, i) => (oldest + i) % capacity)
-  const keyRows = slots.map((slot) => loadFloats(memory, row(keys, slot)))
-  const valueRows = slots.map((slot) => loadFloats(memory, row(values, slot)))
-  for (let l = 0; l < L; l++) {
-    const first = Math.max(oldest, op.window === null ? 0 : position[l] - op.window + 1)
+  const width = sizeOf(q.shape) / L
+  const out = new Float32Array(L * width)
+  for (const id of new Set(ids)) {
+    const rows = Array.from(ids.keys()).filter((l) => ids[l] === id)
+    const queries = rows.map((l) => ({ position: position[l], values: loadFloats(memory, row(q, l)) }))
+    const cached = { keys: cacheOf(id), values: sequences ? row(values, id) : values }
+    for (const [i, result] of attend(memory, op, queries, cached, sinks).entries()) out.set(result, rows[i] * width)
+  }
+  return out
+}
+
+interface Query {
+  readonly position: number
+  /** `[heads * headDim]` */
+  readonly values: Float32Array
+}
+
+/** The rows of one sequence, ascending in position. */
+function attend(
+  memory: Memory,
+  op: KernelOf<"attention">,
+  queries: readonly Query[],
+  cache: { readonly keys: Operand; readonly values: Operand },
+  sinks: Float32Array | null,
+): Float32Array[] {
+  const [capacity, kvHeads, headDim] = cache.keys.shape
+  const end = queries[queries.length - 1].position + 1
+  const oldest = Math.max(0, end - capacity)
+  const slots = Array.from({ length: end - oldest }, (_, i) => (oldest + i) % capacity)
+  const keyRows = slots.map((slot) => loadFloats(memory, row(cache.keys, slot)))
+  const valueRows = slots.map((slot) => loadFloats(memory, row(cache.values, slot)))
+  return queries.map(({ position, values }) => {
+    const out = new Float32Array(values.length)
+    const heads = values.length / headDim
+    const first = Math.max(oldest, op.window === null ? 0 : position - op.window + 1)
     for (let h = 0; h < heads; h++) {
       const kv = Math.floor(h / (heads / kvHeads)) * headDim
-      const at = (l * heads + h) * headDim
+      const at = h * headDim
       const scores: number[] = []
-      for (let p = first; p <= position[l]; p++) {
+      for (let p = first; p <= position; p++) {
         let dot = 0
-        for (let d = 0; d < headDim; d++) dot += queries[at + d] * keyRows[p - oldest][kv + d]
+        for (let d = 0; d < headDim; d++) dot += values[at + d] * keyRows[p - oldest][kv + d]
         scores.push(dot * op.scale)
       }
-      const largest = scores.reduce((a, b) => Math.max(a, b), sink ? sink[h] : Number.NEGATIVE_INFINITY)
+      const largest = scores.reduce((a, b) => Math.max(a, b), sinks ? sinks[h] : Number.NEGATIVE_INFINITY)
       const weights = scores.map((score) => Math.exp(score - largest))
-      const total = weights.reduce((a, b) => a + b, sink ? Math.exp(sink[h] - largest) : 0)
+      const total = weights.reduce((a, b) => a + b, sinks ? Math.exp(sinks[h] - largest) : 0)
       for (let d = 0; d < headDim; d++) {
         let sum = 0
         for (let i = 0; i < weights.length; i++) sum += weights[i] * valueRows[first - oldest + i][kv + d]
         out[at + d] = sum / total
       }
     }
-  }
-  return out
+    return out
+  })
 }

@@ -1,5 +1,6 @@
 import type { Replica, Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type HostArray, type LoadOptions } from "../backend.js"
+import { FUSED_KINDS } from "../ops.js"
 import type { Program } from "../program.js"
 import { inputBytes } from "../step_inputs.js"
 import { runKernel } from "./kernels.js"
@@ -16,6 +17,8 @@ interface HostReplica extends Replica {
 /** Plain TypeScript on the JavaScript heap: slow, and obviously right. The oracle of the other backends. */
 export class ReferenceBackend implements Backend {
   readonly name = "reference"
+  readonly fusions = new Set(FUSED_KINDS)
+  readonly cacheDTypes = ["float32", "float16"] as const
 
   /** Sums are float64, results rounded to float32 once. */
   tolerance(): number {

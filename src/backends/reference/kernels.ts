@@ -3,6 +3,7 @@ import type { KernelOf, KernelOp } from "../ops.js"
 import type { Operand } from "../program.js"
 import { binary, rmsNorm, rope, swiglu, unary } from "./activation.js"
 import { attention, kvAppend } from "./attention.js"
+import { gatherMatmulSum, normGatherSwiglu, normMatmul, ropeAttention, route } from "./fused.js"
 import { argmax, categorical, reduce, softmax, takeAlongAxis, topK } from "./last_axis.js"
 import { embedding, gatherMatmul, gatherSwiglu, matmul, weightedSum } from "./matmul.js"
 import { gatherBytes, loadFloats, loadIntegers, type Memory, type Values } from "./operands.js"
@@ -12,6 +13,8 @@ export function runKernel(memory: Memory, op: KernelOp, inputs: Operand[], outpu
   switch (op.kind) {
     case "copy":
       return copy(memory, op, inputs, output)
+    case "assign":
+      return gatherBytes(memory, inputs[1])
     case "unary":
       return unary(memory, op, inputs)
     case "binary":
@@ -49,6 +52,16 @@ export function runKernel(memory: Memory, op: KernelOp, inputs: Operand[], outpu
       return swiglu(loadFloats(memory, inputs[0]), loadFloats(memory, inputs[1]), op.alpha, op.limit)
     case "weighted_sum":
       return weightedSum(memory, op, inputs)
+    case "norm_matmul":
+      return normMatmul(memory, op, inputs)
+    case "route":
+      return route(memory, op, inputs)
+    case "norm_gather_swiglu":
+      return normGatherSwiglu(memory, op, inputs)
+    case "gather_matmul_sum":
+      return gatherMatmulSum(memory, op, inputs)
+    case "rope_attention":
+      return ropeAttention(memory, op, inputs)
     default:
       return op satisfies never
   }

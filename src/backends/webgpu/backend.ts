@@ -1,6 +1,6 @@
 import type { Storage } from "../../tensor/storage.js"
 import type { Backend, Executable, LoadOptions } from "../backend.js"
-import type { KernelKind } from "../ops.js"
+import { FUSED_KINDS, type KernelKind } from "../ops.js"
 import type { Program } from "../program.js"
 import { compileProgram } from "./compile.js"
 import { type DeviceOptions, GpuDevice } from "./device.js"
@@ -12,6 +12,8 @@ export type WebGpuOptions = DeviceOptions
 /** WGSL kernels on a GPU. Weights stay as stored; kernels decode them in registers. */
 export class WebGpuBackend implements Backend {
   readonly name = "webgpu"
+  readonly fusions = new Set(FUSED_KINDS)
+  readonly cacheDTypes = ["float16", "float32"] as const
   readonly memory: GpuMemory
 
   private constructor(readonly gpu: GpuDevice) {

@@ -1,22 +1,24 @@
 import { sameShape } from "../../tensor/shape.js"
 import { apply } from "../build.js"
 import type { Op, Value } from "../ir.js"
-import type { Rule, Uses } from "../rewrite.js"
+import { isPrivate, type Pass, type Readers, rewrite } from "../rewrite.js"
 
 type Matmul = Value & { op: Extract<Op, { kind: "matmul" }> }
 
-function isPrivateMatmul(value: Value, uses: Uses): value is Matmul {
-  return value.op.kind === "matmul" && uses.get(value) === 1
+function isPrivateMatmul(value: Value, readers: Readers): value is Matmul {
+  return value.op.kind === "matmul" && isPrivate(value, readers)
 }
 
 /**
  * `matmul(x, W) + b` becomes a matmul with a bias, and `matmul(...) + residual` one that adds the residual as it writes:
  * one launch and one trip through memory fewer each.
  */
-export const fuseMatmul: Rule = (value, uses) => {
+export const fuseMatmul: Pass = (roots) => rewrite(roots, fuse)
+
+function fuse(value: Value, readers: Readers): Value | null {
   if (value.op.kind !== "binary" || value.op.fn !== "add") return null
   for (const [product, other] of [value.inputs, [...value.inputs].reverse()]) {
-    if (!isPrivateMatmul(product, uses) || product.op.residual) continue
+    if (!isPrivateMatmul(product, readers) || product.op.residual) continue
     const { op, inputs } = product
     if (
       !op.format.bias &&

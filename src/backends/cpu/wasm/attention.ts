@@ -42,13 +42,27 @@ export function rope(
   }
 }
 
-/** Writes rows of `rowBytes` into slots `position % capacity`, in place. */
+/** The sequence of a row, below `caches`; 0 when there are no `sequences`. */
+// @ts-ignore: decorator
+@inline
+function sequenceOf(row: u32, sequences: usize, caches: u32): u32 {
+  if (sequences == 0) return 0
+  const sequence = load<u32>(sequences + (row << 2))
+  if (sequence >= caches) unreachable()
+  return sequence
+}
+
+/**
+ * Writes rows of `rowBytes` into slots `position % capacity`, in place; of their sequence's cache, where `sequences` is
+ * not 0 and there are so many `caches`, one after the other.
+ */
 export function kv_append(
-  cache: usize, capacity: u32, rowBytes: u32, x: usize, rows: u32, positions: usize, thread: u32, threads: u32
+  cache: usize, capacity: u32, rowBytes: u32, x: usize, rows: u32, positions: usize, sequences: usize, caches: u32,
+  thread: u32, threads: u32
 ): void {
   // When more rows come than fit, the later ones win: one slot belongs to one thread.
   for (let row: u32 = 0; row < rows; row++) {
-    const slot = load<u32>(positions + (row << 2)) % capacity
+    const slot = sequenceOf(row, sequences, caches) * capacity + load<u32>(positions + (row << 2)) % capacity
     if (slot % threads == thread) memory.copy(cache + slot * rowBytes, x + row * rowBytes, rowBytes)
   }
 }
@@ -56,17 +70,17 @@ export function kv_append(
 /**
  * Causal attention of q [L, heads, D] over cached keys and values [capacity, kvHeads, D], position p in slot
  * p % capacity, softmax online by blocks of positions (Milakov and Gimelshein 2018). The query heads of one key-value
- * head go together, so that its keys and values are read once. `window` 0: no window; `sinks` 0: none.
+ * head go together, so that its keys and values are read once. `window` 0: no window; `sinks` 0: none. `sequences` as
+ * for kv_append.
  * `scratch`: 4 * (heads / kvHeads) * (BLOCK + 2) bytes a thread.
  */
 export function attention(
   q: usize, rows: u32, heads: u32, D: u32, keys: usize, values: usize, capacity: u32, kvHeads: u32, positions: usize,
-  sinks: usize, sinksType: u32, scale: f32, window: u32, out: usize, scratch: usize, thread: u32, threads: u32
+  sinks: usize, sinksType: u32, sequences: usize, caches: u32, scale: f32, window: u32, out: usize, scratch: usize,
+  thread: u32, threads: u32
 ): void {
   const shared = heads / kvHeads
   const units = rows * kvHeads
-  const lastPosition = load<u32>(positions + ((rows - 1) << 2))
-  const oldest = lastPosition + 1 - min(lastPosition + 1, capacity)
   const sinkSize = sinksType == 0 ? 2 : 1
   const maxima = scratch
   const totals = scratch + (shared << 2)
@@ -76,11 +90,15 @@ export function attention(
     const row = unit / kvHeads
     const kv = unit % kvHeads
     const position = load<u32>(positions + (row << 2))
+    const sequence = sequenceOf(row, sequences, caches)
+    const lastPosition = load<u32>(positions + (lastRow(row, rows, sequences) << 2))
+    const oldest = lastPosition + 1 - min(lastPosition + 1, capacity)
     const first = window == 0 || position + 1 < window ? oldest : max_u32(oldest, position + 1 - window)
     const queries = q + ((row * heads + kv * shared) * D << 2)
     const into = out + ((row * heads + kv * shared) * D << 2)
-    const keyHead = keys + (kv * D << 2)
-    const valueHead = values + (kv * D << 2)
+    const head = sequence * capacity * rowBytes + (kv * D << 2)
+    const keyHead = keys + head
+    const valueHead = values + head
     for (let h: u32 = 0; h < shared; h++) {
       const sink: f32 = sinks == 0 ? -Infinity : loadFloat(sinks + ((kv * shared + h) << sinkSize), sinksType)
       store<f32>(maxima + (h << 2), sink)
@@ -110,6 +128,15 @@ export function attention(
       }
     }
   }
+}
+
+/** The last row of the sequence that `row` belongs to. */
+function lastRow(row: u32, rows: u32, sequences: usize): u32 {
+  if (sequences == 0) return rows - 1
+  const own = load<u32>(sequences + (row << 2))
+  let last = rows - 1
+  while (load<u32>(sequences + (last << 2)) != own) last--
+  return last
 }
 
 // @ts-ignore: decorator

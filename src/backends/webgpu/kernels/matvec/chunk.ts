@@ -228,7 +228,7 @@ function dense(dtype: "float32" | "bfloat16" | "float16"): ChunkFormat {
       range(vectors)
         .map((i) => `dot(${w}${i}, ${x}${i})`)
         .join(" + "),
-    scales: () => "0.0",
+    scales: () => "vec2f()",
   }
 }
 

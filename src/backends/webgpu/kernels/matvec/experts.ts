@@ -2,22 +2,15 @@ import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { type ChunkFormat, chunkFormat, range, weightAccessors, weightViews } from "./chunk.js"
-import {
-  enables,
-  LANES,
-  operandBytes,
-  reduceLanes,
-  reductionMemory,
-  rowVectors,
-  stageRow,
-  streamRows,
-  wgslFloat,
-} from "./matvec.js"
-import { splitWeights, tune } from "./products.js"
+import { enables, type Norm, operandBytes } from "./matvec.js"
+import { splitWeights } from "./products.js"
+import { LANES, normMemory, rowVectors, stageRow, wgslFloat } from "./stage.js"
+import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import { tune, workgroupBytes } from "./tuning.js"
 
 interface GateUp {
   readonly x: Operand
-  readonly norm: { readonly weight: Operand; readonly eps: number } | null
+  readonly norm: Norm | null
   readonly ids: Operand
   readonly formats: readonly [WeightFormat, WeightFormat]
   readonly weights: readonly Operand[]
@@ -37,11 +30,11 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
   const [, k, N] = output.shape
   const [gate, up] = splitWeights(formats, of.weights)
   const chunk = sameChunk([gate, up], formats, K, context)
-  const tuning = chunk && tune(chunk, K, 1, context)
-  if (!chunk || !tuning || x.offset % 16 !== 0 || context.ranges([...gate, ...up]).length > 1) return null
-  const pairs = Math.max(1, tuning.rows / 2)
+  if (!chunk || x.offset % 16 !== 0 || context.ranges([...gate, ...up]).length > 1) return null
+  const tuning = tune(k * N, 1, features)
   const threads = tuning.groups * LANES
-  const blockRows = tuning.groups * pairs
+  const memory = { chunk, K, slots: 1, totals: 2, groups: tuning.groups, features }
+  if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
     ids: reads(ids, "u32"),
@@ -50,46 +43,63 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
     out: writes(output, "f32"),
   }
   if (norm) views.norm = reads(norm.weight, "u32")
-  const accumulators = range(2 * pairs).map((r) => `acc${r}_0`)
   return [
     dispatch({
       label: `experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
       enable: enables(features),
-      workgroups: [Math.ceil(N / blockRows), L * k, 1],
+      workgroups: [Math.ceil((k * N) / (tuning.groups * tuning.tasks)), L, 1],
       bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
       code: (v) => {
         const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]
-        const row = (i: number) => `min(row0 + ${i}u, ${N - 1}u)`
-        const rows = range(pairs).flatMap((i) => [
-          { weights: g, operands: gate, row: row(i), expert: "expert" },
-          { weights: u, operands: up, row: row(i), expert: "expert" },
-        ])
+        // Tasks past the end repeat the last one.
+        const at = {
+          row: `min(task, ${k * N - 1}u) % ${N}u`,
+          expert: `experts[min(task / ${N}u, ${k - 1}u)]`,
+          slots: ["0u"],
+        }
+        const stage = stageRow({
+          chunk,
+          K,
+          threads,
+          row: "wid.y",
+          slot: "0u",
+          x: v.x,
+          xStride: x.strides[0],
+          norm: norm && { weight: v.norm, eps: norm.eps, wide: isWide(features) },
+        })
         return `
 var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, K)}>;
-${reductionMemory(threads, accumulators.length, features)}
-${norm ? `var<workgroup> squares: array<f32, ${threads}>;` : ""}
+${reductionMemory(threads, 2, features)}
+${norm ? normMemory(threads) : ""}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
-  let token = wid.y / ${k}u;
-  let expert = ${v.ids.at("wid.y")};
-  let row0 = (wid.x * ${tuning.groups}u + group) * ${pairs}u;
-  {${stageRow({ chunk, K, threads, row: "token", slot: "0u", x: v.x, xStride: x.strides[0], norm: norm && { weight: v.norm, eps: norm.eps } })}}
-  workgroupBarrier();
-  ${accumulators.map((a) => `var ${a} = 0.0;`).join(" ")}
-  ${streamRows(chunk, K, rows, ["0u"])}
-  ${reduceLanes(accumulators, features)}
-  for (var i = lane; i < ${pairs}u; i += ${LANES}u) {
-    let n = row0 + i;
-    if (n < ${N}u) {
-      let gate = min(total(group, 2u * i)${biasOf(formats[0], g.bias, gate)}, ${wgslFloat(of.limit)});
-      let up = clamp(total(group, 2u * i + 1u)${biasOf(formats[1], u.bias, up)}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
-      ${v.out.at(`wid.y * ${N}u + n`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
-    }
-  }
+  let experts = array<u32, ${k}>(${range(k)
+    .map((j) => v.ids.at(`wid.y * ${k}u + ${j}u`))
+    .join(", ")});
+  ${streamTasks({
+    chunk,
+    K,
+    rows: [
+      { weights: g, operands: gate, ...at },
+      { weights: u, operands: up, ...at },
+    ],
+    tasks: tuning.tasks,
+    first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
+    prologue: `${stage}\nworkgroupBarrier();`,
+    features,
+    epilogue: ([gateTotal, upTotal]) => `
+if (lane == 0u && task < ${k * N}u) {
+  let n = task % ${N}u;
+  let expert = experts[task / ${N}u];
+  let gate = min(${gateTotal}${biasOf(formats[0], g.bias, gate)}, ${wgslFloat(of.limit)});
+  let up = clamp(${upTotal}${biasOf(formats[1], u.bias, up)}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
+  ${v.out.at(`wid.y * ${k * N}u + task`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
+}`,
+  })}
 }`
       },
     }),
@@ -108,7 +118,7 @@ interface Down {
 
 /**
  * `gather_matmul_sum` for few rows: x `[L, k, K]` through each chosen expert, weighted, summed and added to the residual.
- * Each group of lanes takes one expert; a workgroup takes all experts of some rows of one token. Null as in `fewRows`.
+ * A task is one row of all experts of a token. Null as in `fewRows`.
  */
 export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null {
   const { x, ids, format, weights, scores, residual, output } = of
@@ -117,12 +127,10 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
   const [, N] = output.shape
   const chunk = sameChunk([weights], [format], K, context)
   if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
-  const rows = 4
-  const threads = k * LANES
-  const width = Math.min(features.subgroups?.min ?? 1, LANES)
-  const bytes = k * rowVectors(chunk, K) * 16 + (threads * rows * 4) / width
-  if (bytes > features.maxWorkgroupStorage || threads > features.maxInvocations) return null
-  const accumulators = range(rows).map((r) => `acc${r}_0`)
+  const tuning = tune(N, 1, features)
+  const threads = tuning.groups * LANES
+  const memory = { chunk, K, slots: k, totals: k, groups: tuning.groups, features }
+  if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
   return [
     dispatch({
       label: `experts down ${chunk.name} ${N}x${K}, sum, residual`,
@@ -135,44 +143,62 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
         out: writes(output, "f32"),
       } as Record<string, View>,
       enable: enables(features),
-      workgroups: [Math.ceil(N / rows), L, 1],
+      workgroups: [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1],
       bytes: (L * k * weights.reduce((sum, o) => sum + operandBytes(o), 0)) / weights[0].shape[0],
       code: (v) => {
         const w = weightAccessors(v, "0")
-        const streamed = range(rows).map((r) => ({
-          weights: w,
-          operands: weights,
-          row: `min(row0 + ${r}u, ${N - 1}u)`,
-          expert: "expert",
-        }))
+        const expert = (j: number) => v.ids.at(`wid.y * ${k}u + ${j}u`)
+        const score = (j: number | string) => v.scores.at(`wid.y * ${k}u + ${j}${typeof j === "number" ? "u" : ""}`)
+        const stage = stageRow({
+          chunk,
+          K,
+          threads,
+          row: `wid.y * ${k}u + j`,
+          slot: "j",
+          x: v.x,
+          xStride: K,
+          norm: null,
+          factor: score("j"),
+        })
         return `
 var<workgroup> xs: array<${chunk.staged}, ${k * rowVectors(chunk, K)}>;
-${reductionMemory(threads, rows, features)}
+${reductionMemory(threads, k, features)}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
-  let token = wid.y;
-  let row0 = wid.x * ${rows}u;
-  let expert = ${v.ids.at(`token * ${k}u + group`)};
-  for (var j = 0u; j < ${k}u; j++) {
-    let score = ${v.scores.at(`token * ${k}u + j`)};
-    ${stageRow({ chunk, K, threads, row: `token * ${k}u + j`, slot: "j", x: v.x, xStride: K, norm: null, factor: "score" })}
+  ${range(k)
+    .map((j) => `let expert${j} = ${expert(j)};`)
+    .join(" ")}
+  ${streamTasks({
+    chunk,
+    K,
+    rows: range(k).map((j) => ({
+      weights: w,
+      operands: weights,
+      row: `min(task, ${N - 1}u)`,
+      expert: `expert${j}`,
+      slots: [`${j}u`],
+    })),
+    tasks: tuning.tasks,
+    first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
+    prologue: `for (var j = 0u; j < ${k}u; j++) ${stage}\nworkgroupBarrier();`,
+    features,
+    epilogue: (totals) => `
+if (lane == 0u && task < ${N}u) {
+  let n = task;
+  var y = ${v.residual.at(`wid.y * ${N}u + n`)} + ${totals.join(" + ")};
+  ${
+    w.bias
+      ? range(k)
+          .map((j) => `y += ${score(j)} * (0.0${biasOf(format, w.bias, weights, `expert${j}`)});`)
+          .join("\n  ")
+      : ""
   }
-  workgroupBarrier();
-  ${accumulators.map((a) => `var ${a} = 0.0;`).join(" ")}
-  ${streamRows(chunk, K, streamed, ["group"])}
-  ${reduceLanes(accumulators, features)}
-  let n = row0 + lid;
-  if (lid < ${rows}u && n < ${N}u) {
-    var y = ${v.residual.at(`token * ${N}u + n`)};
-    for (var j = 0u; j < ${k}u; j++) {
-      y += total(j, lid);
-      ${w.bias ? `y += ${v.scores.at(`token * ${k}u + j`)} * (0.0${biasOf(format, w.bias, weights, v.ids.at(`token * ${k}u + j`))});` : ""}
-    }
-    ${v.out.at(`token * ${N}u + n`)} = y;
-  }
+  ${v.out.at(`wid.y * ${N}u + n`)} = y;
+}`,
+  })}
 }`
       },
     }),

@@ -2,8 +2,10 @@ import type { WeightFormat } from "../../../ops.js"
 import { weightRoles } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import { type Dispatch, type KernelContext, partOf } from "../../dispatch.js"
-import { type ChunkFormat, chunkFormat } from "./chunk.js"
-import { LANES, matvec, rowVectors, type Tuning } from "./matvec.js"
+import { chunkFormat } from "./chunk.js"
+import { matvec } from "./matvec.js"
+import { isWide } from "./stream.js"
+import { tune, workgroupBytes } from "./tuning.js"
 
 /** Splits the operands of several weights, in the order of their formats. */
 export function splitWeights(formats: readonly WeightFormat[], operands: readonly Operand[]): Operand[][] {
@@ -35,8 +37,20 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
   const chunks = weights.map(([weight], i) => chunkFormat(formats[i], weight, K, context.features))
   const [chunk] = chunks
   if (!chunk || chunks.some((other) => other?.name !== chunk.name) || x.offset % 16 !== 0) return null
-  const tuning = tune(chunk, K, L, context)
-  if (!tuning) return null
+  const N = weights.reduce((sum, [{ shape }]) => sum + shape[0], 0)
+  const tuning = tune(N, N > 4096 && weights.every(([{ shape }]) => shape[0] % 2 === 0) ? 2 : 1, context.features)
+  const fits = (tile: number) =>
+    workgroupBytes({
+      chunk,
+      K,
+      slots: tile,
+      totals: tuning.rows * tile,
+      groups: tuning.groups,
+      features: context.features,
+    }) <= context.features.maxWorkgroupStorage
+  // Narrow subgroups: their compilers take long over large kernels.
+  const tile = (isWide(context.features) ? [4, 2, 1] : [2, 1]).find((tile) => tile < 2 * L && fits(tile))
+  if (!tile) return null
   const sizes = weights.map(([{ shape }]) => shape[0]).join("+")
   const label = `matvec ${chunk.name} ${sizes}x${K}${norm ? ", norm" : ""}${residual ? ", residual" : ""}`
   let column = 0
@@ -51,16 +65,7 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
   })
   // Parts of a weight above the binding limit get a dispatch each; whole weights share one.
   const launches = segments.length > weights.length ? segments.map((segment) => [segment]) : [segments]
-  return launches.map((segments) => matvec({ label, x, norm, chunk, segments, residual, output, tuning }, context))
-}
-
-/** Null when the staged rows do not fit the workgroup memory. */
-export function tune(chunk: ChunkFormat, K: number, L: number, { features }: KernelContext): Tuning | null {
-  const groups = features.subgroups ? 4 : 2
-  const rows = 4
-  const width = Math.min(features.subgroups?.min ?? 1, LANES)
-  const bytes = (tile: number) =>
-    tile * rowVectors(chunk, K) * 16 + (groups * LANES * rows * tile * 4) / width + groups * LANES * 4
-  const tile = [4, 2, 1].find((tile) => tile < 2 * L && bytes(tile) <= features.maxWorkgroupStorage)
-  return tile ? { rows, groups, tile } : null
+  return launches.map((segments) =>
+    matvec({ label, x, norm, chunk, segments, residual, output, tuning, tile }, context),
+  )
 }

@@ -1,21 +1,15 @@
 import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
-import { chunkFormat, range, weightAccessors, weightViews } from "./chunk.js"
-import {
-  enables,
-  LANES,
-  operandBytes,
-  reduceLanes,
-  reductionMemory,
-  rowVectors,
-  stageRow,
-  streamRows,
-} from "./matvec.js"
+import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
+import { enables, type Norm, operandBytes } from "./matvec.js"
+import { LANES, normMemory, rowVectors, stageRow } from "./stage.js"
+import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import { workgroupBytes } from "./tuning.js"
 
 interface Route {
   readonly x: Operand
-  readonly norm: { readonly weight: Operand; readonly eps: number }
+  readonly norm: Norm
   readonly k: number
   readonly format: WeightFormat
   readonly weights: readonly Operand[]
@@ -37,12 +31,10 @@ export function routeFewRows(
   const chunk = chunkFormat(format, weights[0], K, features)
   if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
   const groups = Math.min(E, Math.floor(features.maxInvocations / LANES), 32)
-  const rows = Math.ceil(E / groups)
+  const tasks = Math.ceil(E / groups)
   const threads = groups * LANES
-  const width = Math.min(features.subgroups?.min ?? 1, LANES)
-  const bytes = rowVectors(chunk, K) * 16 + (threads * rows * 4) / width + threads * 4 + E * 4
-  if (bytes > features.maxWorkgroupStorage || rows > 16) return null
-  const accumulators = range(rows).map((r) => `acc${r}_0`)
+  const memory = workgroupBytes({ chunk, K, slots: 1, totals: 1, groups, features }) + E * 4
+  if (memory > features.maxWorkgroupStorage || tasks > 64) return null
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
     norm: reads(norm.weight, "u32"),
@@ -60,31 +52,39 @@ export function routeFewRows(
       code: (v) => {
         const w = weightAccessors(v, "0")
         const { strides } = weights[weights.length - 1]
-        const streamed = range(rows).map((r) => ({
-          weights: w,
-          operands: weights,
-          row: `min(row0 + ${r}u, ${E - 1}u)`,
-        }))
+        const stage = stageRow({
+          chunk,
+          K,
+          threads,
+          row: "wid.x",
+          slot: "0u",
+          x: v.x,
+          xStride: x.strides[0],
+          norm: { weight: v.norm, eps: norm.eps, wide: isWide(features) },
+        })
         return `
 var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, K)}>;
-var<workgroup> squares: array<f32, ${threads}>;
 var<workgroup> logits: array<f32, ${E}>;
-${reductionMemory(threads, rows, features)}
+${normMemory(threads)}
+${reductionMemory(threads, 1, features)}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
-  let row0 = group * ${rows}u;
-  {${stageRow({ chunk, K, threads, row: "wid.x", slot: "0u", x: v.x, xStride: x.strides[0], norm: { weight: v.norm, eps: norm.eps } })}}
-  workgroupBarrier();
-  ${accumulators.map((a) => `var ${a} = 0.0;`).join(" ")}
-  ${streamRows(chunk, K, streamed, ["0u"])}
-  ${reduceLanes(accumulators, features)}
-  for (var i = lane; i < ${rows}u; i += ${LANES}u) {
-    let n = row0 + i;
-    if (n < ${E}u) { logits[n] = total(group, i)${w.bias ? ` + ${w.bias.load(`n * ${strides[0]}u`)}` : ""}; }
-  }
+  {${streamTasks({
+    chunk,
+    K,
+    rows: [{ weights: w, operands: weights, row: `min(task, ${E - 1}u)`, slots: ["0u"] }],
+    tasks,
+    first: `group * ${tasks}u`,
+    prologue: `${stage}\nworkgroupBarrier();`,
+    features,
+    epilogue: ([total]) => `
+if (lane == 0u && task < ${E}u) {
+  logits[task] = ${total}${w.bias ? ` + ${w.bias.load(`task * ${strides[0]}u`)}` : ""};
+}`,
+  })}}
   workgroupBarrier();
   // Each expert counts those before it: k rounds of a search would wait on each other.
   for (var n = lid; n < ${E}u; n += ${threads}u) {

@@ -1,0 +1,232 @@
+import { apply, bitcast, copy, input, reshape, slice, state } from "../../graph/build.js"
+import type { Value } from "../../graph/ir.js"
+import { Storage } from "../../tensor/storage.js"
+import type { WeightFormat } from "../ops.js"
+import { type CacheDType, feed } from "./attention_cases.test.helper.js"
+import {
+  AFFINE_8,
+  everySecond,
+  exactly,
+  floats,
+  formats,
+  integers,
+  MXFP4,
+  type NamedFormat,
+  type Random,
+  type WeightDType,
+  weight,
+} from "./random.test.helper.js"
+import type { Case } from "./run.test.helper.js"
+
+const EPS = 1e-5
+const ROWS = [1, 3, 17, 70]
+
+const affine8: NamedFormat = {
+  name: "affine 8",
+  format: { quantization: AFFINE_8, bias: true },
+  dtype: "bfloat16",
+}
+const mxfp4: NamedFormat = { name: "mxfp4", format: { quantization: MXFP4, bias: true }, dtype: "bfloat16" }
+
+/** Three groups of a format, so that no power of two divides the row. */
+const rowLength = ({ quantization }: WeightFormat) => 3 * (quantization?.group_size ?? 11)
+
+function normMatmul(random: Random, L: number, K: number, sizes: readonly number[], named: readonly NamedFormat[]) {
+  return apply({ kind: "norm_matmul", eps: EPS, formats: named.map(({ format }) => format) }, [
+    floats(random, [L, K], "float32", 5),
+    floats(random, [K], named[0].dtype),
+    ...named.flatMap(({ format, dtype }, i) => weight(random, format, [], sizes[i], K, dtype)),
+  ])
+}
+
+export function normMatmulCases(random: Random): Case[] {
+  const all = formats()
+  const dense = all[all.length - 1]
+  return [
+    ...all.map((named) => ({
+      name: `${named.name}, alone and three of a kind`,
+      outputs: [1, 3].flatMap((L) => [
+        normMatmul(random, L, rowLength(named.format), [9], [named]),
+        normMatmul(random, L, rowLength(named.format), [12, 3, 5], [named, named, named]),
+      ]),
+    })),
+    ...ROWS.map((L) => ({
+      name: `q, k and v of ${L} rows`,
+      outputs: [normMatmul(random, L, 576, [40, 8, 8], [affine8, affine8, affine8])],
+    })),
+    {
+      name: "gpt-oss's hidden size, as a head",
+      outputs: [normMatmul(random, 1, 2880, [101], [{ ...affine8, format: { quantization: AFFINE_8, bias: false } }])],
+    },
+    {
+      name: "different formats",
+      outputs: [1, 17].map((L) => normMatmul(random, L, 192, [7, 5, 6], [affine8, mxfp4, dense])),
+    },
+  ]
+}
+
+/** A `route`, as the ids and the weights in it. */
+function halves(route: Value): Value[] {
+  const [, L, k] = route.shape
+  const half = (i: number) => reshape(slice(route, [i, 0, 0], [i + 1, L, k]), [L, k])
+  return [half(0), bitcast(half(1), "float32")]
+}
+
+function route(random: Random, L: number, E: number, k: number, { format, dtype }: NamedFormat, K = rowLength(format)) {
+  return apply({ kind: "route", eps: EPS, k, format }, [
+    floats(random, [L, K], "float32", 5),
+    floats(random, [K], dtype),
+    ...weight(random, format, [], E, K, dtype),
+  ])
+}
+
+export function routeCases(random: Random): Case[] {
+  const dense = { name: "dense", format: { quantization: null, bias: true }, dtype: "bfloat16" } as const
+  const twins = (L: number) =>
+    apply({ kind: "route", eps: EPS, k: 5, format: { quantization: null, bias: false } }, [
+      floats(random, [L, 33]),
+      floats(random, [33]),
+      exactly(
+        [40, 33],
+        Array.from({ length: 20 }, () => [...random.floats(33)]).flatMap((row) => [...row, ...row]),
+      ),
+    ])
+  return [
+    ...formats().map((named) => ({
+      name: named.name,
+      outputs: [1, 5].flatMap((L) => halves(route(random, L, 10, 3, named))),
+    })),
+    ...ROWS.map((L) => ({ name: `4 of 32, ${L} rows`, outputs: halves(route(random, L, 32, 4, affine8, 576)) })),
+    { name: "4 of 128, gpt-oss's hidden size", outputs: halves(route(random, 2, 128, 4, dense, 2880)) },
+    { name: "1 of 3", outputs: halves(route(random, 3, 3, 1, dense)) },
+    { name: "all of 7", outputs: halves(route(random, 3, 7, 7, dense)) },
+    { name: "experts that are twins: the lower id first", outputs: [1, 6].flatMap((L) => halves(twins(L))) },
+  ]
+}
+
+/** How gate and up lie: in tensors of their own, or their rows in turn in one tensor as Hugging Face stores them. */
+type Rows = "apart" | "interleaved"
+
+function normGatherSwiglu(random: Random, named: NamedFormat, L: number, K: number, rows: Rows, packing?: "uint8") {
+  const { format, dtype } = named
+  const both = weight(random, format, [5], 26, K, dtype, packing)
+  const half = (first: number) =>
+    rows === "apart" ? weight(random, format, [5], 13, K, dtype) : both.map((operand) => everySecond(operand, 1, first))
+  return apply({ kind: "norm_gather_swiglu", eps: EPS, gate: format, up: format, alpha: 1.702, limit: 7 }, [
+    floats(random, [L, K], "float32", 3),
+    floats(random, [K], dtype, 3),
+    integers(random, [L, 3], 5),
+    ...half(0),
+    ...half(1),
+  ])
+}
+
+export function normGatherSwigluCases(random: Random): Case[] {
+  return [
+    ...formats().flatMap((named) =>
+      (["apart", "interleaved"] as const).map((rows) => ({
+        name: `${named.name}, ${rows}`,
+        outputs: [1, 5].map((L) => normGatherSwiglu(random, named, L, rowLength(named.format), rows)),
+      })),
+    ),
+    ...ROWS.map((L) => ({
+      name: `mxfp4, packed in bytes, ${L} rows`,
+      outputs: [normGatherSwiglu(random, mxfp4, L, 96, "interleaved", "uint8")],
+    })),
+    { name: "gpt-oss's hidden size", outputs: [normGatherSwiglu(random, mxfp4, 2, 2880, "apart")] },
+    {
+      name: "gate and up in different formats",
+      outputs: [1, 6].map((L) =>
+        apply(
+          { kind: "norm_gather_swiglu", eps: EPS, gate: mxfp4.format, up: affine8.format, alpha: 1.702, limit: 7 },
+          [
+            floats(random, [L, 192]),
+            floats(random, [192]),
+            integers(random, [L, 2], 3),
+            ...weight(random, mxfp4.format, [3], 9, 192, "bfloat16"),
+            ...weight(random, affine8.format, [3], 9, 192, "bfloat16"),
+          ],
+        ),
+      ),
+    },
+  ]
+}
+
+function gatherMatmulSum(random: Random, { format, dtype }: NamedFormat, L: number, k: number, N: number, K: number) {
+  return apply({ kind: "gather_matmul_sum", format }, [
+    floats(random, [L, k, K]),
+    integers(random, [L, k], 5),
+    ...weight(random, format, [5], N, K, dtype),
+    floats(random, [L, k]),
+    floats(random, [L, N], "float32", 3),
+  ])
+}
+
+export function gatherMatmulSumCases(random: Random): Case[] {
+  return [
+    ...formats().map((named) => ({
+      name: named.name,
+      outputs: [1, 5].map((L) => gatherMatmulSum(random, named, L, 3, 11, rowLength(named.format))),
+    })),
+    ...ROWS.map((L) => ({ name: `mxfp4, ${L} rows`, outputs: [gatherMatmulSum(random, mxfp4, L, 4, 33, 192)] })),
+    { name: "one expert a row", outputs: [1, 6].map((L) => gatherMatmulSum(random, mxfp4, L, 1, 7, 96)) },
+    { name: "gpt-oss's hidden size", outputs: [gatherMatmulSum(random, mxfp4, 2, 4, 9, 2880)] },
+  ]
+}
+
+interface RopeAttention {
+  readonly L: number
+  readonly heads: number
+  readonly kv: number
+  readonly D: number
+  readonly capacity: number
+  readonly window: number | null
+  readonly sinks: WeightDType | null
+  readonly steps: number
+  /** Rows of a step belong to these in turn. */
+  readonly sequences?: number
+}
+
+const ROPE_ATTENTION: readonly RopeAttention[] = [
+  { L: 1, heads: 8, kv: 2, D: 64, capacity: 80, window: null, sinks: "bfloat16", steps: 70 },
+  { L: 1, heads: 3, kv: 1, D: 32, capacity: 12, window: 8, sinks: "float32", steps: 30 },
+  { L: 3, heads: 5, kv: 5, D: 6, capacity: 20, window: null, sinks: null, steps: 5 },
+  { L: 17, heads: 8, kv: 1, D: 64, capacity: 144, window: 128, sinks: "bfloat16", steps: 10 },
+  { L: 70, heads: 6, kv: 2, D: 16, capacity: 300, window: null, sinks: "float16", steps: 3 },
+  // Rings just large enough: window - 1 + L.
+  { L: 1, heads: 2, kv: 1, D: 8, capacity: 4, window: 4, sinks: null, steps: 13 },
+  { L: 17, heads: 6, kv: 3, D: 20, capacity: 25, window: 9, sinks: "bfloat16", steps: 6 },
+  { L: 70, heads: 4, kv: 2, D: 64, capacity: 197, window: 128, sinks: "bfloat16", steps: 4 },
+  { L: 1, heads: 4, kv: 2, D: 64, capacity: 20, window: null, sinks: "bfloat16", steps: 9, sequences: 3 },
+  { L: 3, heads: 8, kv: 2, D: 64, capacity: 40, window: null, sinks: "bfloat16", steps: 20, sequences: 3 },
+  { L: 17, heads: 3, kv: 1, D: 32, capacity: 12, window: 8, sinks: null, steps: 7, sequences: 5 },
+  { L: 70, heads: 2, kv: 2, D: 16, capacity: 64, window: 33, sinks: "float32", steps: 4, sequences: 4 },
+]
+
+/** Steps of one text, or of several whose rows stand mixed. The caches are compared as well, as they were left by the step before. */
+export function ropeAttentionCases(random: Random, cacheDType: CacheDType): Case[] {
+  return ROPE_ATTENTION.map((shape) => {
+    const { L, heads, kv, D, capacity, steps, window, sinks, sequences } = shape
+    const dims = [...(sequences ? [sequences] : []), capacity, kv, D]
+    const [keys, values] = ["keys", "values"].map((name) => new Storage(name, cacheDType, dims, null))
+    const op = { kind: "rope_attention", rope_scale: 1.3466, scale: D ** -0.5, window } as const
+    const attended = apply({ ...op, sinks: sinks !== null, sequences: sequences !== undefined }, [
+      input("qkv", [L, (heads + 2 * kv) * D], "float32"),
+      input("positions", [L], "uint32"),
+      exactly(
+        [D / 2],
+        Array.from({ length: D / 2 }, (_, i) => 150000 ** ((-2 * i) / D)),
+      ),
+      state(keys),
+      state(values),
+      ...(sinks ? [floats(random, [heads], sinks, 2)] : []),
+      ...(sequences ? [input("sequences", [L], "uint32")] : []),
+    ])
+    const of = `${L} rows, ${heads}/${kv} heads of ${D}, window ${window}, capacity ${capacity}`
+    return {
+      name: sequences ? `${of}, ${sequences} sequences` : of,
+      outputs: [attended, ...[keys, values].map((cache) => copy(state(cache), "float32"))],
+      replays: feed(L, steps, sequences).map((rows) => ({ ...rows, qkv: random.floats(L * (heads + 2 * kv) * D, 3) })),
+    }
+  })
+}

@@ -1,0 +1,40 @@
+import type { GpuFeatures } from "../../features.js"
+import type { ChunkFormat } from "./chunk.js"
+import { LANES, rowVectors } from "./stage.js"
+import { reductionBytes } from "./stream.js"
+
+/** Shape of the work of a mat-vec kernel. */
+export interface Tuning {
+  /** Weight rows of one task. */
+  readonly rows: number
+  /** Groups of lanes per workgroup. */
+  readonly groups: number
+  /** Tasks of each group, one after the other. */
+  readonly tasks: number
+}
+
+/**
+ * Groups of lanes in all that keep a large GPU's memory busy with one round of workgroups: 132 multiprocessors of an
+ * H100, two workgroups of 11 groups each. Fewer or more multiprocessors take more or fewer rounds of the same.
+ */
+const GROUPS = 11
+const GROUPS_IN_ALL = 132 * 2 * GROUPS
+
+/** The tuning for `N` rows in tasks of `rows`. */
+export function tune(N: number, rows: number, { subgroups }: GpuFeatures): Tuning {
+  const groups = subgroups && subgroups.min >= LANES ? GROUPS : 2
+  return { rows, groups, tasks: Math.max(1, Math.ceil(N / rows / GROUPS_IN_ALL)) }
+}
+
+/** Workgroup memory that a mat-vec kernel takes, in bytes. */
+export function workgroupBytes(of: {
+  readonly chunk: ChunkFormat
+  readonly K: number
+  readonly slots: number
+  readonly totals: number
+  readonly groups: number
+  readonly features: GpuFeatures
+}): number {
+  const threads = of.groups * LANES
+  return of.slots * rowVectors(of.chunk, of.K) * 16 + threads * 4 + reductionBytes(threads, of.totals, of.features)
+}

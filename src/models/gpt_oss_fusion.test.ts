@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest"
+import { MxArray } from "../array/mx_array.js"
+import { FUSED_KINDS } from "../backends/ops.js"
+import type { Program } from "../backends/program.js"
+import type { KeyValues } from "../cache/layer_cache.js"
+import { input } from "../graph/build.js"
+import { lower } from "../graph/lower.js"
+import { optimise } from "../graph/optimise.js"
+import { fixtures, openFixture } from "./fixtures.test.helper.js"
+import type { GptOss } from "./gpt_oss.js"
+
+/** A step of `rows` tokens as a runner traces it, with every fusion there is. */
+function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
+  const placeholder = (name: string) => new MxArray(input(name, [rows], "uint32"))
+  const appended: KeyValues[] = []
+  const caches = model.makeCaches(64, 16).map((cache) => ({
+    append(...args: Parameters<typeof cache.append>) {
+      appended.push(cache.append(...args))
+      return appended[appended.length - 1]
+    },
+  }))
+  const logits = model.forward(placeholder("ids"), placeholder("positions"), caches, rows - 1)
+  const effects = appended.flatMap(({ keys, values }) => [keys.node, values.node])
+  const roots = optimise(wantsLogits ? [logits.node] : [], effects, new Set(FUSED_KINDS))
+  return lower(roots.outputs, roots.effects)
+}
+
+const LAYER = ["norm_matmul", "rope_attention", "matmul", "route", "norm_gather_swiglu", "gather_matmul_sum"]
+
+describe("a traced step of gpt-oss with every fusion", () => {
+  it.each(fixtures("hf", "hf-mxfp4", "mlx-q8"))("%s, %s: six kernels a layer, no copies", async (shape, layout) => {
+    const { checkpoint, model } = await openFixture(shape, layout)
+    const layers = model.config.layer_types.map(() => LAYER)
+    for (const rows of [1, 5]) {
+      const { instructions } = program(model, rows, true)
+      expect(instructions.map(({ op }) => op.kind)).toEqual(["embedding", ...layers.flat(), "norm_matmul"])
+      const products = instructions.flatMap(({ op }) => (op.kind === "matmul" ? [op.residual] : []))
+      expect(products.every((residual) => residual)).toBe(true)
+    }
+    await checkpoint.close()
+  })
+
+  it("appends to every cache exactly once, also where nobody reads the last attention", async () => {
+    const { checkpoint, model } = await openFixture("three-of-ten", "mlx-q8")
+    for (const wantsLogits of [true, false]) {
+      const { buffers, instructions } = program(model, 5, wantsLogits)
+      const states = buffers.flatMap((buffer, i) => (buffer.kind === "storage" && buffer.access === "write" ? [i] : []))
+      const appends = instructions.flatMap(({ op, inputs }) => {
+        if (op.kind === "kv_append") return [inputs[0].buffer]
+        return op.kind === "rope_attention" ? [inputs[3].buffer, inputs[4].buffer] : []
+      })
+      const results = wantsLogits ? 1 : 0
+      expect(states).toHaveLength(2 * model.config.layer_types.length + results)
+      expect([...appends].sort((a, b) => a - b)).toEqual(states.slice(0, states.length - results))
+      expect(instructions.filter(({ op }) => op.kind === "kv_append")).toHaveLength(wantsLogits ? 0 : 2)
+    }
+    await checkpoint.close()
+  })
+})
