@@ -8,6 +8,7 @@
 // read without its last tokens, which follow one by one ("decode"). A row passes when ||a - b|| / ||b|| is at most 2e-2 and the
 // best token is the truth's, or their logits differ by less than the largest error. `router` is how far the truth's least
 // certain router was from another choice at that row: where that is below the error of activations, another expert may answer.
+// `half` is the truth's own error when its activations are rounded to float16.
 import { basename, dirname } from "node:path"
 import { parseArgs } from "node:util"
 import { nodeDirectory } from "../dist/checkpoint/node_directory.js"
@@ -97,11 +98,12 @@ async function readTruth(path) {
   }
   const positions = await read("positions", Int32Array)
   const [logits, margins] = [await read("logits", Float32Array), await read("router_margin", Float32Array)]
+  const halves = await read("half_error", Float32Array)
   await source.close()
   const size = logits.length / positions.length
   const rows = [...positions].map((position, row) => [
     position,
-    { logits: logits.subarray(row * size, (row + 1) * size), router: margins[row] },
+    { logits: logits.subarray(row * size, (row + 1) * size), router: margins[row], half: halves[row] },
   ])
   return new Map(rows)
 }
@@ -136,13 +138,13 @@ if (missing.length > 0)
   throw new Error(`${flags.truth} has no prompt of ${missing} tokens: give both scripts the same --lengths`)
 const rows = await measure(flags.device)
 let failed = 0
-console.log(line("row", "error", "worst", "best", "margin", "router"))
+console.log(line("row", "error", "worst", "best", "margin", "router", "half"))
 for (const { name, position, logits } of rows) {
   const known = truth.get(position)
   const { error, worst, isSame, margin, passes } = compare(logits, known.logits)
   if (!passes) failed++
-  const [e, w, m, r] = [error, worst, margin, known.router].map((x) => x?.toExponential(1) ?? "")
-  console.log(`${line(name, e, w, isSame ? "same" : "other", m, r)}${passes ? "" : "  FAILS"}`)
+  const [e, w, m, r, h] = [error, worst, margin, known.router, known.half].map((x) => x?.toExponential(1) ?? "")
+  console.log(`${line(name, e, w, isSame ? "same" : "other", m, r, h)}${passes ? "" : "  FAILS"}`)
 }
 console.log(`${rows.length - failed} of ${rows.length} rows pass`)
 process.exit(failed === 0 ? 0 : 1)

@@ -6,8 +6,9 @@ rest), as `minerva synth` writes it, of any size: weights are dequantized module
 
 The file holds `logits` [rows, vocab_size] at `positions` [rows] of the one sequence (i * 7919 + 13) % vocab_size. As the
 model is causal, a prefix is a prompt: the kept rows are the last eight of each of `lengths`. `router_margin` [rows] is how
-far the least certain router of any layer was from choosing another expert there (k-th minus next router logit).
-tools/compare-logits.mjs reads the file.
+far the least certain router of any layer was from choosing another expert there (k-th minus next router logit). `half_error`
+[rows] is the relative error of the same forward when what linear layers and experts read is rounded to float16: what is to be
+expected of exact sums over float16 activations, where random routers are often undecided. tools/compare-logits.mjs reads it.
 
 The forward is all transformers' own (eager attention, a loop over experts); only the dequantization is written here.
 --check holds it against a fixture: logits that transformers computed from weights dequantized by mlx.
@@ -130,6 +131,16 @@ def watch_routers(model, length, device):
     return margins
 
 
+def round_to_half(model):
+    def rounded(_module, inputs):
+        return inputs[0].half().float(), *inputs[1:]
+
+    for layer in model.model.layers:
+        attention = layer.self_attn
+        for module in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj, layer.mlp.experts):
+            module.register_forward_pre_hook(rounded)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -153,8 +164,13 @@ def main():
         positions = torch.tensor(sorted({p for n in lengths for p in range(max(0, n - KEPT), n)}))
     margins = watch_routers(model, len(tokens), args.device)
     log(f"{args.folder}: {model.config.num_hidden_layers} layers, {len(tokens)} tokens on {args.device}")
-    logits = model(tokens[None].to(args.device), use_cache=False, logits_to_keep=positions.to(args.device)).logits[0].cpu()
-    margins = margins.cpu()
+
+    def forward():
+        kept = positions.to(args.device)
+        return model(tokens[None].to(args.device), use_cache=False, logits_to_keep=kept).logits[0].cpu()
+
+    logits = forward()
+    margins = margins.cpu().clone()  # the second forward goes on writing
     log(f"logits {list(logits.shape)}, std {logits.std():.3f}, narrowest router margin {margins.min():.1e}")
     if args.device == "cuda":
         log(f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB of GPU memory at most")
@@ -163,7 +179,10 @@ def main():
         log(f"relative error against {args.check}: {error:.1e}")
         raise SystemExit(0 if error < 1e-5 else 1)
     if args.out:
-        save_file({"positions": positions.int(), "logits": logits, "router_margin": margins[positions]}, args.out)
+        result = {"positions": positions.int(), "logits": logits, "router_margin": margins[positions]}
+        round_to_half(model)
+        result["half_error"] = (forward() - logits).norm(dim=1) / logits.norm(dim=1)
+        save_file(result, args.out)
         log(f"wrote {args.out}")
 
 
