@@ -73,6 +73,17 @@ const KINDS = Object.keys(CASES) as KernelKind[]
 /** Those that others have too. */
 const RECORDED = KINDS.filter((kind) => kind !== "assign" && !isFused(kind))
 
+/** Tests every case, and only then fails, with what each one that failed had to say. */
+async function forAll<C extends Case>(cases: readonly C[], test: (testCase: C, i: number) => Promise<void>) {
+  const failures: string[] = []
+  for (const [i, testCase] of cases.entries()) {
+    await test(testCase, i).catch((error: Error) =>
+      failures.push(error.message.includes(testCase.name) ? error.message : `${testCase.name}: ${error.message}`),
+    )
+  }
+  if (failures.length > 0) throw new Error(failures.join("\n"))
+}
+
 /** Holds a backend's results on each case against those of the reference. */
 async function holdAgainstReference(
   backend: Backend,
@@ -83,7 +94,7 @@ async function holdAgainstReference(
   const reference = new ReferenceBackend()
   // Twice the same, as a case's states are used up.
   const expected = casesOf(new Random(kind.length))
-  for (const [i, testCase] of casesOf(new Random(kind.length)).entries()) {
+  await forAll(casesOf(new Random(kind.length)), async (testCase, i) => {
     const truth = await run(expected[i], reference)
     const found = await run(testCase, backend)
     for (const [step, outputs] of truth.entries()) {
@@ -92,7 +103,7 @@ async function holdAgainstReference(
         expectClose(found[step][j], output, tolerance, what)
       }
     }
-  }
+  })
 }
 
 /**
@@ -119,11 +130,11 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
           withBackend(async (backend) => {
             const cases = trueCases(kind)
             expect(cases, "recorded cases").not.toHaveLength(0)
-            for (const testCase of cases) {
+            await forAll(cases, async (testCase) => {
               const [[found]] = await run(testCase, backend)
               const tolerance = backend.tolerance(kind) + testCase.tolerance
               expectClose(found, testCase.expected, tolerance, `${kind}: ${testCase.name}`)
-            }
+            })
           }),
         )
       }

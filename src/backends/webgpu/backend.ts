@@ -16,7 +16,8 @@ export class WebGpuBackend implements Backend {
   readonly cacheDTypes = ["float16", "float32"] as const
   readonly memory: GpuMemory
 
-  private constructor(readonly gpu: GpuDevice) {
+  /** On a device that is open already; closing the backend closes it. */
+  constructor(readonly gpu: GpuDevice) {
     this.memory = new GpuMemory(this, gpu)
   }
 

@@ -2,8 +2,15 @@ import { BackendError } from "../../backend.js"
 import type { KernelKind, KernelOf } from "../../ops.js"
 import type { Instruction, Operand } from "../../program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
-import { gateUpFewRows } from "./matvec/experts.js"
-import { fewRows } from "./matvec/products.js"
+import { anyGatherMatmul, anyGatherSwiglu, anyMatmul, embedding } from "./any_format.js"
+import { categorical } from "./categorical.js"
+import { argmax, topK } from "./choose.js"
+import { anyGatherMatmulSum, anyNormGatherSwiglu, anyNormMatmul, anyRoute } from "./composed.js"
+import { copy } from "./copy.js"
+import { binary, swiglu, takeAlongAxis, weightedSum } from "./elementwise.js"
+import * as gemm from "./gemm/planners.js"
+import * as matvec from "./matvec/planners.js"
+import { reduce, rmsNorm, softmax } from "./rows.js"
 import { unary } from "./unary.js"
 
 /** The dispatches that compute one instruction. */
@@ -14,22 +21,45 @@ export type Planner<K extends KernelKind> = (
   context: KernelContext,
 ) => Dispatch[]
 
+/** A planner for some formats, devices and sizes: null for others. */
+type Attempt<K extends KernelKind> = (...args: Parameters<Planner<K>>) => Dispatch[] | null
+
+/** Rows up to which kernels that stream weights past a few rows win over tiles of many. */
+const FEW_ROWS = 8
+
+/** The kernel for few rows or for many, or the one that takes every format. */
+function byRows<K extends KernelKind>(few: Attempt<K> | null, many: Attempt<K>, any: Planner<K>): Planner<K> {
+  return (op, inputs, output, context) =>
+    (inputs[0].shape[0] <= FEW_ROWS ? few : many)?.(op, inputs, output, context) ?? any(op, inputs, output, context)
+}
+
 const PLANNERS: { readonly [K in KernelKind]?: Planner<K> } = {
+  copy,
   unary,
-  matmul: ({ format, residual }, [x, ...rest], output, context) => {
-    const weights = residual ? rest.slice(0, -1) : rest
-    const product = {
-      x,
-      norm: null,
-      formats: [format],
-      weights,
-      residual: residual ? rest[rest.length - 1] : null,
-      output,
-    }
-    return fewRows(product, context)!
-  },
-  gather_swiglu: ({ gate, up, alpha, limit }, [x, ids, ...weights], output, context) =>
-    gateUpFewRows({ x, norm: null, ids, formats: [gate, up], weights, alpha, limit, output }, context)!,
+  binary,
+  reduce,
+  softmax,
+  argmax,
+  top_k: topK,
+  take_along_axis: takeAlongAxis,
+  categorical,
+  embedding,
+  rms_norm: rmsNorm,
+  swiglu,
+  weighted_sum: weightedSum,
+  matmul: byRows(matvec.matvecMatmul, gemm.gemmMatmul, (op, [x, ...rest], output, context) => {
+    const weights = op.residual ? rest.slice(0, -1) : rest
+    const residual = op.residual ? rest[rest.length - 1] : null
+    return anyMatmul({ x, format: op.format, weights, residual, output }, context)
+  }),
+  gather_matmul: byRows(null, gemm.gemmGatherMatmul, ({ format }, [x, ids, ...weights], output, context) =>
+    anyGatherMatmul({ x, ids, format, weights, output }, context),
+  ),
+  gather_swiglu: byRows(matvec.matvecGatherSwiglu, gemm.gemmGatherSwiglu, anyGatherSwiglu),
+  norm_matmul: byRows(matvec.matvecNormMatmul, gemm.gemmNormMatmul, anyNormMatmul),
+  route: byRows(matvec.matvecRoute, gemm.gemmRoute, anyRoute),
+  norm_gather_swiglu: byRows(matvec.matvecNormGatherSwiglu, gemm.gemmNormGatherSwiglu, anyNormGatherSwiglu),
+  gather_matmul_sum: byRows(matvec.matvecGatherMatmulSum, gemm.gemmGatherMatmulSum, anyGatherMatmulSum),
 }
 
 export function plan({ op, inputs, output }: Instruction, context: KernelContext): Dispatch[] {

@@ -1,21 +1,11 @@
 import type { WeightFormat } from "../../../ops.js"
-import { weightRoles } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import { type Dispatch, type KernelContext, partOf } from "../../dispatch.js"
+import { splitWeights } from "../composed.js"
 import { chunkFormat } from "./chunk.js"
 import { matvec } from "./matvec.js"
 import { isWide } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
-
-/** Splits the operands of several weights, in the order of their formats. */
-export function splitWeights(formats: readonly WeightFormat[], operands: readonly Operand[]): Operand[][] {
-  let at = 0
-  return formats.map((format) => {
-    const count = weightRoles(format).length
-    at += count
-    return operands.slice(at - count, at)
-  })
-}
 
 interface Product {
   readonly x: Operand

@@ -1,0 +1,233 @@
+import type { KernelOf, WeightFormat } from "../../ops.js"
+import { weightRoles } from "../../ops.js"
+import type { Operand } from "../../program.js"
+import {
+  type Dispatch,
+  dispatch,
+  extentBytes,
+  grid,
+  type KernelContext,
+  partOf,
+  reads,
+  type View,
+  workgroupIndex,
+  writes,
+} from "../dispatch.js"
+import { reductions } from "../wgsl/reduce.js"
+import { EIGHT, weightReader } from "../wgsl/weights.js"
+import { swiglu } from "./elementwise.js"
+
+const THREADS = 64
+
+/** Rows of x that a decoded weight row serves. */
+const TILE = 4
+
+const ENTRY = (threads: number, builtins = "") => `
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32${builtins}) {`
+
+interface Product {
+  readonly x: Operand
+  readonly format: WeightFormat
+  readonly weights: readonly Operand[]
+  readonly residual: Operand | null
+  readonly output: Operand
+}
+
+/**
+ * `x W^T` for any format, sizes and strides, a workgroup per weight row and {@link TILE} rows of x: the kernel of last
+ * resort. Rows of the output may lie apart.
+ */
+export function anyMatmul({ x, format, weights, residual, output }: Product, context: KernelContext): Dispatch[] {
+  const [L, K] = x.shape
+  const tiles = Math.ceil(L / TILE)
+  const reduce = reductions(context.features, THREADS, ["sum"])
+  return context.ranges(weights).map((range) => {
+    const reader = weightReader(
+      "w",
+      format,
+      weights.map((operand) => partOf(operand, range)),
+      K,
+    )
+    const views: Record<string, View> = {
+      x: reads(x, "f32"),
+      ...reader.views,
+      out: writes(output, "f32"),
+      ...(residual && { residual: reads(residual, "f32") }),
+    }
+    return dispatch({
+      label: `matmul ${reader.name}, any size`,
+      views,
+      params: {
+        L,
+        N: output.strides[0],
+        first: range.start,
+        count: range.count,
+        groups: range.count * tiles,
+        ...reader.params,
+      },
+      enable: reduce.enable,
+      workgroups: grid(range.count * tiles),
+      bytes: weights.reduce((sum, operand) => sum + extentBytes(partOf(operand, range)), 0),
+      code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}${reduce.functions}
+fn x_eight(l: u32, k: u32) -> Eight {
+  let at = min(l, params.L - 1u) * params.w_K;
+  let last = params.w_K - 1u;
+  return Eight(
+    vec4f(${[0, 1, 2, 3].map((i) => v.x.at(`at + min(k + ${i}u, last)`)).join(", ")}),
+    vec4f(${[4, 5, 6, 7].map((i) => v.x.at(`at + min(k + ${i}u, last)`)).join(", ")}),
+  );
+}
+${ENTRY(THREADS, reduce.builtins)}
+  let group = ${workgroupIndex};
+  if (group >= params.groups) { return; }
+  let n = group % params.count;
+  let l = (group / params.count) * ${TILE}u;
+  var sums: array<f32, ${TILE}>;
+  for (var k = 8u * lid; k < params.w_K; k += ${8 * THREADS}u) {
+    for (var i = 0u; i < ${TILE}u; i++) {
+      if (l + i < params.L) { sums[i] += w_dot(0u, n, k, x_eight(l + i, k)); }
+    }
+  }
+  for (var i = 0u; i < ${TILE}u; i++) {
+    let sum = ${reduce.sum("sums[i]")};
+    if (lid == 0u && l + i < params.L) {
+      let at = (l + i) * params.N + params.first + n;
+      ${v.out.at("at")} = sum + w_bias(0u, n)${residual ? ` + ${v.residual.at("at")}` : ""};
+    }
+  }
+}`,
+    })
+  })
+}
+
+interface ExpertProduct {
+  /** `[L, K]`, or `[L, k, K]` with a row for each slot. */
+  readonly x: Operand
+  readonly ids: Operand
+  readonly format: WeightFormat
+  readonly weights: readonly Operand[]
+  readonly output: Operand
+}
+
+/** The products of rows with their experts, for any format, sizes and strides: a workgroup per slot and weight row. */
+export function anyGatherMatmul(
+  { x, ids, format, weights, output }: ExpertProduct,
+  context: KernelContext,
+): Dispatch[] {
+  const [L, k] = ids.shape
+  const [E, N] = weights[0].shape
+  const K = x.shape[x.shape.length - 1]
+  const slots = L * k
+  const reduce = reductions(context.features, THREADS, ["sum"])
+  return context.ranges(weights).map((range) => {
+    const reader = weightReader(
+      "w",
+      format,
+      weights.map((operand) => partOf(operand, range)),
+      K,
+    )
+    const views: Record<string, View> = {
+      x: reads(x, "f32"),
+      ids: reads(ids, "u32"),
+      ...reader.views,
+      out: writes(output, "f32"),
+    }
+    return dispatch({
+      label: `gather_matmul ${reader.name}, any size`,
+      views,
+      params: {
+        N,
+        experts: E,
+        first: range.start,
+        count: range.count,
+        per_row: x.shape.length === 3 ? 1 : k,
+        groups: slots * N,
+        ...reader.params,
+      },
+      enable: reduce.enable,
+      workgroups: grid(slots * N),
+      code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}${reduce.functions}
+${ENTRY(THREADS, reduce.builtins)}
+  let group = ${workgroupIndex};
+  if (group >= params.groups) { return; }
+  let n = group % params.N;
+  let slot = group / params.N;
+  let e = min(${v.ids.at("slot")}, params.experts - 1u) - params.first;
+  // An expert of another part of the weight wraps to beyond the count.
+  let here = e < params.count;
+  let row = (slot / params.per_row) * params.w_K;
+  let last = params.w_K - 1u;
+  var own = 0.0;
+  if (here) {
+    for (var k = 8u * lid; k < params.w_K; k += ${8 * THREADS}u) {
+      let x = Eight(
+        vec4f(${[0, 1, 2, 3].map((i) => v.x.at(`row + min(k + ${i}u, last)`)).join(", ")}),
+        vec4f(${[4, 5, 6, 7].map((i) => v.x.at(`row + min(k + ${i}u, last)`)).join(", ")}),
+      );
+      own += w_dot(e, n, k, x);
+    }
+  }
+  let sum = ${reduce.sum("own")};
+  if (here && lid == 0u) { ${v.out.at("group")} = sum + w_bias(e, n); }
+}`,
+    })
+  })
+}
+
+/** Gate and up into scratch memory, then the activation. */
+export function anyGatherSwiglu(
+  { gate, up, alpha, limit }: KernelOf<"gather_swiglu">,
+  [x, ids, ...weights]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] {
+  const split = weightRoles(gate).length
+  const products = [context.scratch("float32", output.shape), context.scratch("float32", output.shape)]
+  return [
+    ...anyGatherMatmul({ x, ids, format: gate, weights: weights.slice(0, split), output: products[0] }, context),
+    ...anyGatherMatmul({ x, ids, format: up, weights: weights.slice(split), output: products[1] }, context),
+    ...swiglu({ kind: "swiglu", alpha, limit }, products, output),
+  ]
+}
+
+/** Rows of a table, decoded; ids beyond it read its last row. */
+export function embedding(
+  { format }: KernelOf<"embedding">,
+  [ids, ...weights]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] {
+  const [L, n] = output.shape
+  const size = 256
+  const eights = Math.ceil(n / 8)
+  return context.ranges(weights).map((range) => {
+    const bare = { ...format, bias: false }
+    const reader = weightReader(
+      "w",
+      bare,
+      weights.map((operand) => partOf(operand, range)),
+      n,
+    )
+    const views: Record<string, View> = { ids: reads(ids, "u32"), ...reader.views, out: writes(output, "f32") }
+    return dispatch({
+      label: `embedding ${reader.name}`,
+      views,
+      params: { L, eights, rows: weights[0].shape[0], first: range.start, count: range.count, ...reader.params },
+      workgroups: grid(Math.ceil((L * eights) / size)),
+      code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}
+${ENTRY(size)}
+  let i = ${workgroupIndex} * ${size}u + lid;
+  let l = i / params.eights;
+  if (l >= params.L) { return; }
+  let row = min(${v.ids.at("l")}, params.rows - 1u) - params.first;
+  if (row >= params.count) { return; }
+  let k = 8u * (i % params.eights);
+  let values = w_eight(0u, row, k);
+  for (var j = 0u; j < min(8u, params.w_K - k); j++) {
+    ${v.out.at("l * params.w_K + k + j")} = select(values.hi[j & 3u], values.lo[j & 3u], j < 4u);
+  }
+}`,
+    })
+  })
+}

@@ -1,0 +1,125 @@
+import type { KernelOf } from "../../ops.js"
+import type { Operand } from "../../program.js"
+import { type Dispatch, dispatch, grid, type KernelContext, reads, workgroupIndex, writes } from "../dispatch.js"
+import { LOWEST, type Reductions, reductions } from "../wgsl/reduce.js"
+import { rowsOf } from "./rows.js"
+
+const THREADS = 256
+
+/** Elements of a row that one workgroup takes when a row goes to several. */
+const SHARE = 2048
+
+const entry = (threads: number, reduce: Reductions) => `${reduce.functions}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32${reduce.builtins}) {
+  let group = ${workgroupIndex};
+  if (group >= params.groups) { return; }`
+
+/** Long rows go to several workgroups, whose winners meet in a second dispatch. */
+export function argmax(
+  _: KernelOf<"argmax">,
+  [x]: readonly Operand[],
+  output: Operand,
+  { features, scratch }: KernelContext,
+): Dispatch[] {
+  const { rows, n } = rowsOf(x)
+  const shares = n <= 2 * SHARE ? 1 : Math.ceil(n / SHARE)
+  const reduce = reductions(features, THREADS, ["argmax"])
+  const winners = shares === 1 ? output : scratch("uint32", [rows, shares])
+  const better = (value: string, index: string) => `let v = ${value};
+    if (v > best || (v == best && ${index} < at)) { best = v; at = ${index}; }`
+  const first = dispatch({
+    label: "argmax",
+    views: { x: reads(x, "f32"), out: writes(winners, "u32") },
+    params: { groups: rows * shares, n, shares },
+    enable: reduce.enable,
+    workgroups: grid(rows * shares),
+    code: (v) => /* wgsl */ `${entry(THREADS, reduce)}
+  let row = (group / params.shares) * params.n;
+  let share = (params.n + params.shares - 1u) / params.shares;
+  let begin = (group % params.shares) * share;
+  let end = min(begin + share, params.n);
+  var best = ${LOWEST};
+  var at = 0xffffffffu;
+  for (var i = begin + lid; i < end; i += ${THREADS}u) {
+    ${better(`max(${v.x.at("row + i")}, ${LOWEST})`, "i")}
+  }
+  let winner = ${reduce.argmax("best", "at")};
+  if (lid == 0u) { ${v.out.at("group")} = winner; }
+}`,
+  })
+  if (shares === 1) return [first]
+  const second = dispatch({
+    label: "argmax of winners",
+    views: { x: reads(x, "f32"), winners: reads(winners, "u32"), out: writes(output, "u32") },
+    params: { groups: rows, n, shares },
+    enable: reduce.enable,
+    workgroups: grid(rows),
+    code: (v) => /* wgsl */ `${entry(THREADS, reduce)}
+  var best = ${LOWEST};
+  var at = 0xffffffffu;
+  for (var s = lid; s < params.shares; s += ${THREADS}u) {
+    let i = ${v.winners.at("group * params.shares + s")};
+    if (i < params.n) { ${better(`max(${v.x.at("group * params.n + i")}, ${LOWEST})`, "i")} }
+  }
+  let winner = ${reduce.argmax("best", "at")};
+  if (lid == 0u) { ${v.out.at("group")} = winner; }
+}`,
+  })
+  return [first, second]
+}
+
+/** Up to here an element's rank is counted against all others; beyond, k searches over the row cost less. */
+const COUNTED = 1024
+
+export function topK(
+  { k }: KernelOf<"top_k">,
+  [x]: readonly Operand[],
+  output: Operand,
+  { features }: KernelContext,
+): Dispatch[] {
+  const { rows, n } = rowsOf(x)
+  const counted = n <= COUNTED
+  const threads = n <= 64 ? 64 : THREADS
+  const reduce = reductions(features, threads, counted ? [] : ["argmax"])
+  const value = (v: { at(i: string): string }, i: string) => `max(${v.at(`row + ${i}`)}, ${LOWEST})`
+  return [
+    dispatch({
+      label: `top_k of ${n}`,
+      views: { x: reads(x, "f32"), out: writes(output, "u32") },
+      params: { groups: rows, n, k },
+      enable: reduce.enable,
+      workgroups: grid(rows),
+      code: counted
+        ? (v) => /* wgsl */ `${entry(threads, reduce)}
+  let row = group * params.n;
+  for (var i = lid; i < params.n; i += ${threads}u) {
+    let own = ${value(v.x, "i")};
+    var rank = 0u;
+    for (var j = 0u; j < params.n; j++) {
+      let other = ${value(v.x, "j")};
+      rank += u32(other > own || (other == own && j < i));
+    }
+    if (rank < params.k) { ${v.out.at("group * params.k + rank")} = i; }
+  }
+}`
+        : (v) => /* wgsl */ `${entry(threads, reduce)}
+  let row = group * params.n;
+  var last = 0xffffffffu;
+  for (var r = 0u; r < params.k; r++) {
+    var best = ${LOWEST};
+    var at = 0xffffffffu;
+    var bound = 0.0;
+    if (r > 0u) { bound = ${value(v.x, "last")}; }
+    for (var i = lid; i < params.n; i += ${threads}u) {
+      let own = ${value(v.x, "i")};
+      let left = r == 0u || own < bound || (own == bound && i > last);
+      if (left && (own > best || at == 0xffffffffu)) { best = own; at = i; }
+    }
+    last = ${reduce.argmax("best", "at")};
+    if (lid == 0u) { ${v.out.at("group * params.k + r")} = last; }
+  }
+}`,
+    }),
+  ]
+}

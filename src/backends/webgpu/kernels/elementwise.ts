@@ -1,0 +1,121 @@
+import { sizeOf } from "../../../tensor/shape.js"
+import { BackendError } from "../../backend.js"
+import type { BinaryFn, KernelOf } from "../../ops.js"
+import type { Operand } from "../../program.js"
+import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
+import { type StridedLoop, stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
+
+const SIZE = 256
+
+const ENTRY = `@compute @workgroup_size(${SIZE})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let i = ${workgroupIndex} * ${SIZE}u + lid;
+  if (i >= params.n) { return; }`
+
+const BINARY: Record<BinaryFn, string> = {
+  add: "a + b",
+  subtract: "a - b",
+  multiply: "a * b",
+  divide: "a / b",
+  maximum: "max(a, b)",
+  minimum: "min(a, b)",
+}
+
+export function binary({ fn }: KernelOf<"binary">, [a, b]: readonly Operand[], output: Operand): Dispatch[] {
+  if (a.dtype !== "float32") {
+    throw new BackendError(`webgpu: ${fn} is computed in float32, found ${a.dtype}: cast the operands`)
+  }
+  const n = sizeOf(output.shape)
+  const loop: StridedLoop = stridedLoop(output.shape, [a, b])
+  return [
+    dispatch({
+      label: `binary ${fn}`,
+      views: { a: reads(a, "f32"), b: reads(b, "f32"), out: writes(output, "f32") },
+      params: { n, ...strideParams(loop) },
+      workgroups: grid(Math.ceil(n / SIZE)),
+      code: (v) => /* wgsl */ `
+${ENTRY}
+  ${stridedIndices(loop, "i", ["ia", "ib"])}
+  let a = ${v.a.at("ia")};
+  let b = ${v.b.at("ib")};
+  ${v.out.at("i")} = ${BINARY[fn]};
+}`,
+    }),
+  ]
+}
+
+/** The sigmoid's argument is kept where its exponential is finite. */
+export const SWIGLU = /* wgsl */ `
+fn swiglu(gate: f32, up: f32, alpha: f32, limit: f32) -> f32 {
+  let g = min(gate, limit);
+  return g / (1.0 + exp(min(-alpha * g, 80.0))) * (clamp(up, -limit, limit) + 1.0);
+}`
+
+export function swiglu(
+  { alpha, limit }: KernelOf<"swiglu">,
+  [gate, up]: readonly Operand[],
+  output: Operand,
+): Dispatch[] {
+  const n = sizeOf(output.shape)
+  return [
+    dispatch({
+      label: "swiglu",
+      views: { gate: reads(gate, "f32"), up: reads(up, "f32"), out: writes(output, "f32") },
+      params: { n, alpha: { f32: alpha }, limit: { f32: limit } },
+      workgroups: grid(Math.ceil(n / SIZE)),
+      code: (v) => /* wgsl */ `${SWIGLU}
+${ENTRY}
+  ${v.out.at("i")} = swiglu(${v.gate.at("i")}, ${v.up.at("i")}, params.alpha, params.limit);
+}`,
+    }),
+  ]
+}
+
+export function weightedSum(
+  _: KernelOf<"weighted_sum">,
+  [x, weights]: readonly Operand[],
+  output: Operand,
+): Dispatch[] {
+  const [, k, N] = x.shape
+  const n = sizeOf(output.shape)
+  return [
+    dispatch({
+      label: "weighted_sum",
+      views: { x: reads(x, "f32"), weights: reads(weights, "f32"), out: writes(output, "f32") },
+      params: { n, k, N },
+      workgroups: grid(Math.ceil(n / SIZE)),
+      code: (v) => /* wgsl */ `
+${ENTRY}
+  let row = i / params.N;
+  var sum = 0.0;
+  for (var j = 0u; j < params.k; j++) {
+    let slot = row * params.k + j;
+    sum += ${v.weights.at("slot")} * ${v.x.at("slot * params.N + i % params.N")};
+  }
+  ${v.out.at("i")} = sum;
+}`,
+    }),
+  ]
+}
+
+export function takeAlongAxis(
+  _: KernelOf<"take_along_axis">,
+  [x, indices]: readonly Operand[],
+  output: Operand,
+): Dispatch[] {
+  const n = sizeOf(output.shape)
+  const length = x.shape[x.shape.length - 1]
+  return [
+    dispatch({
+      label: "take_along_axis",
+      views: { x: reads(x, "u32"), indices: reads(indices, "u32"), out: writes(output, "u32") },
+      params: { n, length, k: indices.shape[indices.shape.length - 1] },
+      workgroups: grid(Math.ceil(n / SIZE)),
+      code: (v) => /* wgsl */ `
+${ENTRY}
+  let index = min(${v.indices.at("i")}, params.length - 1u);
+  ${v.out.at("i")} = ${v.x.at("(i / params.k) * params.length + index")};
+}`,
+    }),
+  ]
+}

@@ -1,0 +1,200 @@
+import { sizeOf } from "../../../../tensor/shape.js"
+import type { FusedOp, KernelOf } from "../../../ops.js"
+import type { Operand } from "../../../program.js"
+import type { Dispatch, KernelContext } from "../../dispatch.js"
+import { type Codec, operandsOf, partOfWeight, takeWeight, type Weight } from "./codec.js"
+import { groupRows } from "./groups.js"
+import { codecFor, columnsPerTile, type Product, product, shapeN } from "./product.js"
+import { chooseExperts, normRows, sumSlices, weightedSum } from "./rows.js"
+import { type Tile, tilesFor } from "./tiles.js"
+
+type Fused<K extends FusedOp["kind"]> = Extract<FusedOp, { kind: K }>
+
+/**
+ * Planners of products for many rows. Each returns null for weights that it has no fast decoder for.
+ */
+export function gemmMatmul(
+  { format, residual }: KernelOf<"matmul">,
+  [x, ...operands]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] | null {
+  const rest = [...operands]
+  const weight = takeWeight(format, rest)
+  const chosen = choose([[weight]], x, x.shape[0], false, context)
+  return chosen && dense(x, [weight], chosen, residual ? rest[0] : undefined, output, context)
+}
+
+/** x [L, K], norm weight [K], W... -> [L, sum of N]. */
+export function gemmNormMatmul(
+  { eps, formats }: Fused<"norm_matmul">,
+  [x, norm, ...operands]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] | null {
+  const rest = [...operands]
+  const weights = formats.map((format) => takeWeight(format, rest))
+  const chosen = choose(
+    weights.map((weight) => [weight]),
+    x,
+    x.shape[0],
+    false,
+    context,
+  )
+  if (!chosen) return null
+  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape)
+  return [normRows(x, norm, eps, normed), ...dense(normed, weights, chosen, undefined, output, context)]
+}
+
+/** Always in float32: the choice of experts hangs on small differences. */
+export function gemmRoute(
+  { eps, format }: Fused<"route">,
+  [x, norm, ...operands]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] | null {
+  const weight = takeWeight(format, [...operands])
+  const rows = x.shape[0]
+  const chosen = choose([[weight]], x, rows, true, context)
+  if (!chosen) return null
+  const normed = context.scratch("float32", x.shape)
+  const E = shapeN(weight)
+  const slices = slicesFor(chosen.tile, rows, E, x.shape[1])
+  const logits = context.scratch("float32", [slices, rows, E])
+  return [
+    normRows(x, norm, eps, normed),
+    ...products({ x: normed, weights: [weight], out: logits, columns: E, column: 0, rows, slices }, chosen, context),
+    chooseExperts(logits, slices, output),
+  ]
+}
+
+export function gemmGatherMatmul(
+  { format }: KernelOf<"gather_matmul">,
+  [x, ids, ...operands]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] | null {
+  return grouped(x, ids, [takeWeight(format, [...operands])], undefined, output, context)
+}
+
+export function gemmGatherMatmulSum(
+  { format }: Fused<"gather_matmul_sum">,
+  [x, ids, ...operands]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] | null {
+  const rest = [...operands]
+  const weight = takeWeight(format, rest)
+  const [weights, residual] = rest
+  const products = context.scratch("float32", [...ids.shape, shapeN(weight)])
+  const dispatches = grouped(x, ids, [weight], undefined, products, context)
+  return dispatches && [...dispatches, weightedSum(products, weights, residual, output)]
+}
+
+export function gemmGatherSwiglu(
+  op: KernelOf<"gather_swiglu">,
+  [x, ids, ...operands]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] | null {
+  const rest = [...operands]
+  const weights: [Weight, Weight] = [takeWeight(op.gate, rest), takeWeight(op.up, rest)]
+  return grouped(x, ids, weights, op, output, context)
+}
+
+export function gemmNormGatherSwiglu(
+  op: Fused<"norm_gather_swiglu">,
+  [x, norm, ids, ...operands]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] | null {
+  const rest = [...operands]
+  const weights: [Weight, Weight] = [takeWeight(op.gate, rest), takeWeight(op.up, rest)]
+  const chosen = choose([weights], x, rowsPerExpert(ids, weights[0]), false, context)
+  if (!chosen) return null
+  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape)
+  const dispatches = grouped(normed, ids, weights, op, output, context)
+  return dispatches && [normRows(x, norm, op.eps, normed), ...dispatches]
+}
+
+interface Chosen {
+  readonly tile: Tile
+  readonly codec: (weights: readonly Weight[]) => Codec
+}
+
+/** The best tile that all products' weights can take. */
+function choose(
+  products: readonly (readonly Weight[])[],
+  x: Operand,
+  rows: number,
+  exact: boolean,
+  { features }: KernelContext,
+): Chosen | null {
+  const K = x.shape[x.shape.length - 1]
+  const tile = tilesFor(features, rows, exact).find((tile) =>
+    products.every((weights) => codecFor(tile, weights, x, K)),
+  )
+  return tile ? { tile, codec: (weights) => codecFor(tile, weights, x, K)! } : null
+}
+
+/** The launches of one product: one per part of the weights that fits a binding. */
+function products(of: Product, { tile, codec }: Chosen, context: KernelContext): Dispatch[] {
+  return context.ranges(of.weights.flatMap(operandsOf)).map((range) => {
+    const weights = of.weights.map((weight) => partOfWeight(weight, range)) as unknown as Product["weights"]
+    const place = of.groups ? { firstExpert: range.start } : { column: of.column + range.start }
+    return product({ ...of, ...place, weights }, tile, codec(weights))
+  })
+}
+
+/** Products with each weight, side by side. */
+function dense(
+  x: Operand,
+  weights: readonly Weight[],
+  chosen: Chosen,
+  residual: Operand | undefined,
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] {
+  const [rows, columns] = output.shape
+  const slices = slicesFor(chosen.tile, rows, columns, x.shape[1])
+  const out = slices === 1 ? output : context.scratch("float32", [slices, rows, columns])
+  let column = 0
+  const launched = weights.flatMap((weight) => {
+    const of = { x, weights: [weight] as const, residual, out, columns, column, rows, slices }
+    column += shapeN(weight)
+    return products(of, chosen, context)
+  })
+  return slices === 1 ? launched : [...launched, sumSlices(out, slices, output)]
+}
+
+/** Each slot's row times its expert's weight. */
+function grouped(
+  x: Operand,
+  ids: Operand,
+  weights: Product["weights"],
+  swiglu: Product["swiglu"],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] | null {
+  const [experts] = weights[0].weight.shape
+  const chosen = choose([weights], x, rowsPerExpert(ids, weights[0]), false, context)
+  if (!chosen) return null
+  const slotsPerRow = x.shape.length === 2 ? ids.shape[1] : 1
+  const { groups, dispatch } = groupRows(ids, experts, chosen.tile.bm, slotsPerRow, context)
+  const rows = sizeOf(ids.shape)
+  const of = { x, weights, swiglu, groups, out: output, columns: shapeN(weights[0]), column: 0, rows, slices: 1 }
+  return [dispatch, ...products(of, chosen, context)]
+}
+
+function rowsPerExpert(ids: Operand, { weight }: Weight): number {
+  return sizeOf(ids.shape) / weight.shape[0]
+}
+
+/** Workgroups that keep a large device busy; more where each does little at a time. */
+function slicesFor(tile: Tile, rows: number, columns: number, K: number): number {
+  const tiles = Math.ceil(rows / tile.bm) * Math.ceil(columns / columnsPerTile(tile, 1))
+  const steps = Math.ceil(K / tile.bk)
+  const wanted = Math.max(1, Math.min(Math.floor((tile.bm <= 32 ? 512 : 256) / tiles), Math.floor(steps / 4)))
+  // No slice is empty.
+  return Math.ceil(steps / Math.ceil(steps / wanted))
+}

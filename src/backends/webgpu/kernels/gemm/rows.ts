@@ -1,0 +1,134 @@
+import { sizeOf } from "../../../../tensor/shape.js"
+import type { Operand } from "../../../program.js"
+import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../../dispatch.js"
+
+const THREADS = 256
+
+const BUILTINS =
+  "@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32"
+
+/** RMS norm of the rows of x [L, K], a workgroup each, into f32 or f16. */
+export function normRows(x: Operand, weight: Operand, eps: number, out: Operand): Dispatch {
+  const [rows, K] = x.shape
+  const f16 = out.dtype === "float16"
+  return dispatch({
+    label: `norm rows ${out.dtype}`,
+    views: { x: reads(x, "f32"), weight: reads(weight, "u32"), out: writes(out, f16 ? "f16" : "f32") },
+    params: { rows },
+    enable: f16 ? ["f16"] : [],
+    workgroups: grid(rows),
+    code: ({ x, weight, out }) => /* wgsl */ `
+var<workgroup> sums: array<f32, ${THREADS}>;
+@compute @workgroup_size(${THREADS})
+fn main(${BUILTINS}) {
+  let row = ${workgroupIndex};
+  if (row >= params.rows) { return; }
+  let start = row * ${K}u;
+  var sum = 0.0;
+  for (var i = lid; i < ${K}u; i += ${THREADS}u) { let v = ${x.at("start + i")}; sum += v * v; }
+  sums[lid] = sum;
+  workgroupBarrier();
+  for (var half = ${THREADS / 2}u; half > 0u; half >>= 1u) {
+    if (lid < half) { sums[lid] += sums[lid + half]; }
+    workgroupBarrier();
+  }
+  let scale = inverseSqrt(sums[0] / ${K}.0 + ${eps});
+  for (var i = lid; i < ${K}u; i += ${THREADS}u) {
+    ${out.at("start + i")} = ${f16 ? "f16" : ""}(${x.at("start + i")} * scale * ${weight.load("i")});
+  }
+}`,
+  })
+}
+
+/** Adds the slices [slices, ...] of a product. */
+export function sumSlices(parts: Operand, slices: number, out: Operand): Dispatch {
+  const n = sizeOf(out.shape)
+  return dispatch({
+    label: "sum slices",
+    views: { parts: reads(parts, "f32"), out: writes(out, "f32") },
+    params: { n, slices },
+    workgroups: grid(Math.ceil(n / THREADS)),
+    code: ({ parts, out }) => /* wgsl */ `
+@compute @workgroup_size(${THREADS})
+fn main(${BUILTINS}) {
+  let i = ${workgroupIndex} * ${THREADS}u + lid;
+  if (i >= params.n) { return; }
+  var sum = 0.0;
+  for (var slice = 0u; slice < params.slices; slice++) { sum += ${parts.at("slice * params.n + i")}; }
+  ${out.at("i")} = sum;
+}`,
+  })
+}
+
+/** `residual[l] + sum of weights[l, j] * x[l, j]` for x [L, k, N]. */
+export function weightedSum(x: Operand, weights: Operand, residual: Operand, out: Operand): Dispatch {
+  const [rows, k, N] = x.shape
+  const n = rows * N
+  return dispatch({
+    label: "weighted sum",
+    views: {
+      x: reads(x, "f32"),
+      weights: reads(weights, "f32"),
+      residual: reads(residual, "f32"),
+      out: writes(out, "f32"),
+    },
+    params: { n },
+    workgroups: grid(Math.ceil(n / THREADS)),
+    code: ({ x, weights, residual, out }) => /* wgsl */ `
+@compute @workgroup_size(${THREADS})
+fn main(${BUILTINS}) {
+  let i = ${workgroupIndex} * ${THREADS}u + lid;
+  if (i >= params.n) { return; }
+  let row = i / ${N}u;
+  var sum = 0.0;
+  for (var j = 0u; j < ${k}u; j++) {
+    sum += ${weights.at(`row * ${k}u + j`)} * ${x.at(`(row * ${k}u + j) * ${N}u + i % ${N}u`)};
+  }
+  ${out.at("i")} = ${residual.at("i")} + sum;
+}`,
+  })
+}
+
+/**
+ * The k largest of each row of logits, given as slices [slices, L, E] to be added, ties to the lower index: their
+ * indices, then the bits of their softmax, into uint32 [2, L, k]. A workgroup per row.
+ */
+export function chooseExperts(logits: Operand, slices: number, out: Operand): Dispatch {
+  const [, rows, k] = out.shape
+  const E = logits.shape[logits.shape.length - 1]
+  return dispatch({
+    label: `top ${k} of ${E}`,
+    views: { logits: reads(logits, "f32"), out: writes(out, "u32") },
+    params: { rows, slices },
+    workgroups: grid(rows),
+    code: ({ logits, out }) => /* wgsl */ `
+var<workgroup> values: array<f32, ${E}>;
+var<workgroup> chosen: array<u32, ${k}>;
+@compute @workgroup_size(64)
+fn main(${BUILTINS}) {
+  let row = ${workgroupIndex};
+  if (row >= params.rows) { return; }
+  for (var e = lid; e < ${E}u; e += 64u) {
+    var sum = 0.0;
+    for (var slice = 0u; slice < params.slices; slice++) { sum += ${logits.at(`(slice * params.rows + row) * ${E}u + e`)}; }
+    values[e] = sum;
+  }
+  workgroupBarrier();
+  // A value's place is the number of those that go before it.
+  for (var e = lid; e < ${E}u; e += 64u) {
+    var place = 0u;
+    for (var other = 0u; other < ${E}u; other++) {
+      place += u32(values[other] > values[e] || (values[other] == values[e] && other < e));
+    }
+    if (place < ${k}u) { chosen[place] = e; }
+  }
+  workgroupBarrier();
+  if (lid < ${k}u) {
+    var sum = 0.0;
+    for (var j = 0u; j < ${k}u; j++) { sum += exp(values[chosen[j]] - values[chosen[0]]); }
+    ${out.at(`row * ${k}u + lid`)} = chosen[lid];
+    ${out.at(`(params.rows + row) * ${k}u + lid`)} = bitcast<u32>(exp(values[chosen[lid]] - values[chosen[0]]) / sum);
+  }
+}`,
+  })
+}

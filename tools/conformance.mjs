@@ -1,0 +1,67 @@
+// Runs the WebGPU backend's conformance suite on this machine's GPU, without vitest:
+//
+//   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--max-binding bytes]
+//   deno run -A --unstable-webgpu --import-map tools/conformance/import_map.json tools/conformance.mjs
+//
+// Needs dist/, src/backends/conformance/fixtures/ and the packages fast-check, pure-rand and, in Node, webgpu.
+// One line per test with its failing cases, then a summary; the exit code is 1 when a test failed.
+import { register } from "node:module"
+import { parseArgs } from "node:util"
+
+const isDeno = "Deno" in globalThis
+if (!isDeno) register("./conformance/resolve.mjs", import.meta.url)
+
+const { values } = parseArgs({
+  options: {
+    tier: { type: "string" },
+    filter: { type: "string", default: "" },
+    "max-binding": { type: "string" },
+  },
+})
+
+const { tests } = await import("./conformance/vitest.mjs")
+const { runConformance } = await import("../dist/backends/conformance/conformance.test.helper.js")
+const { WebGpuBackend } = await import("../dist/backends/webgpu/backend.js")
+const { GpuDevice } = await import("../dist/backends/webgpu/device.js")
+const { TIERS, tierOf } = await import("../dist/backends/webgpu/features.js")
+
+if (values.tier && !TIERS.includes(values.tier)) {
+  console.error(`--tier must be one of ${TIERS.join(", ")}, found ${values.tier}`)
+  process.exit(2)
+}
+const maxBinding = values["max-binding"] ? Number(values["max-binding"]) : undefined
+const gpu = await GpuDevice.open(await provider(), { tier: values.tier, maxBinding })
+const tier = tierOf(gpu.features)
+console.log(`${gpu.description}, ${isDeno ? "wgpu in Deno" : "Dawn in Node"}, tier ${tier}`)
+if (values.tier && tier !== values.tier) {
+  console.error(`the GPU has no tier ${values.tier}`)
+  process.exit(2)
+}
+
+/** Tests share the device, so that each pipeline is compiled once. */
+class SharedDeviceBackend extends WebGpuBackend {
+  async close() {}
+}
+runConformance("webgpu", () => new SharedDeviceBackend(gpu))
+
+let failed = 0
+const chosen = tests.filter(({ path }) => path.join(" > ").includes(values.filter))
+for (const { path, run } of chosen) {
+  const name = path.slice(1).join(" > ")
+  const start = performance.now()
+  try {
+    await run()
+    console.log(`ok   ${name} (${Math.round(performance.now() - start)} ms)`)
+  } catch (error) {
+    failed++
+    console.log(`FAIL ${name}\n${String(error.message).replace(/^/gm, "     ")}`)
+  }
+}
+console.log(`${chosen.length - failed} passed, ${failed} failed`)
+gpu.close()
+process.exit(failed || chosen.length === 0 ? 1 : 0)
+
+async function provider() {
+  if (isDeno) return (await import("../dist/backends/webgpu/gpu_provider.js")).browserGpu()
+  return (await import("../dist/backends/webgpu/node_gpu.js")).nodeGpu({ validate: true })
+}
