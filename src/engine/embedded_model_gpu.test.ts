@@ -1,8 +1,19 @@
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { expect, it } from "vitest"
+import type { Backend } from "../backends/backend.js"
+import { createCpuBackend } from "../backends/cpu/node_cpu.js"
+import { WebGpuBackend } from "../backends/webgpu/backend.js"
+import { GpuDevice } from "../backends/webgpu/device.js"
+import { nodeGpu } from "../backends/webgpu/node_gpu.js"
+import { openCheckpoint } from "../checkpoint/checkpoint.js"
+import { nodeDirectory } from "../checkpoint/node_directory.js"
+import { loadGptOss } from "../models/load.js"
 import type { ChatMessage, ConversationOptions, Tool } from "../text/messages.js"
-import { loadModel } from "./node_model.js"
+import { chat } from "./chat.js"
+import { loadLanguage } from "./language.js"
+import { Runner } from "./runner.js"
+import { Session } from "./session.js"
 
 const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url))
 
@@ -62,22 +73,27 @@ const fifty: Prompt[] = [
   ),
 ]
 
-async function greedyTokens(device: "cpu" | "gpu"): Promise<number[][]> {
-  const model = await loadModel(path("models/minerva-tiny"), { device, precision: "exact" })
+async function greedyTokens(backend: Backend): Promise<number[][]> {
+  const checkpoint = await openCheckpoint(nodeDirectory(path("models/minerva-tiny")))
+  const language = (await loadLanguage(checkpoint.directory))!
+  const session = new Session(new Runner(loadGptOss(checkpoint), backend))
   const answers: number[][] = []
   for (const { messages, ...options } of fifty) {
     const tokens: number[] = []
-    for await (const event of model.chat(messages, { temperature: 0, max_tokens: 12, ...options })) {
+    const greedy = { temperature: 0, max_tokens: 12, ...options }
+    for await (const event of chat(session, messages, language.format, language.stopTokens, greedy)) {
       if (event.type === "token") tokens.push(event.token)
     }
     answers.push(tokens)
   }
-  await model.close()
+  await backend.close()
+  await checkpoint.close()
   return answers
 }
 
 it("minerva-tiny says on the GPU what it says on the CPU, token by token, on fifty prompts", async () => {
-  const [cpu, gpu] = [await greedyTokens("cpu"), await greedyTokens("gpu")]
+  const cpu = await greedyTokens(await createCpuBackend({ precision: "exact" }))
   expect(cpu).toHaveLength(50)
-  expect(gpu).toEqual(cpu)
+  const gpu = await GpuDevice.open(nodeGpu(), { tier: "subgroups" })
+  expect(await greedyTokens(new WebGpuBackend(gpu))).toEqual(cpu)
 }, 180_000)
