@@ -1,4 +1,8 @@
 import { defineConfig } from "vitest/config"
+import { swiftshader } from "./tools/swiftshader.mjs"
+
+// The processes that run the tests inherit this: WebGPU's tests then do not depend on the machine's GPU.
+Object.assign(process.env, swiftshader())
 
 // The tests run the compiled files: what is tested is what ships, worker threads and WASM included.
 export default defineConfig({

@@ -1,6 +1,6 @@
 // Runs the WebGPU backend's conformance suite on this machine's GPU, without vitest:
 //
-//   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--max-binding bytes]
+//   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--share 2/5] [--max-binding bytes]
 //   deno run -A --unstable-webgpu --import-map tools/conformance/import_map.json tools/conformance.mjs
 //
 // Needs dist/, src/backends/conformance/fixtures/ and the packages fast-check, pure-rand and, in Node, webgpu.
@@ -15,11 +15,12 @@ const { values } = parseArgs({
   options: {
     tier: { type: "string" },
     filter: { type: "string", default: "" },
+    share: { type: "string", default: "1/1" },
     "max-binding": { type: "string" },
   },
 })
 
-const { tests } = await import("./conformance/vitest.mjs")
+const { Skip, tests } = await import("./conformance/vitest.mjs")
 const { runConformance } = await import("../dist/backends/conformance/conformance.test.helper.js")
 const { WebGpuBackend } = await import("../dist/backends/webgpu/backend.js")
 const { GpuDevice } = await import("../dist/backends/webgpu/device.js")
@@ -42,24 +43,27 @@ if (values.tier && tier !== values.tier) {
 class SharedDeviceBackend extends WebGpuBackend {
   async close() {}
 }
-runConformance("webgpu", () => new SharedDeviceBackend(gpu))
+const [part, of] = values.share.split("/").map(Number)
+runConformance("webgpu", () => new SharedDeviceBackend(gpu), { part: part - 1, of })
 
-let failed = 0
+const counts = { ok: 0, skip: 0, FAIL: 0 }
+const context = {
+  skip(why) {
+    throw new Skip(why)
+  },
+}
 const chosen = tests.filter(({ path }) => path.join(" > ").includes(values.filter))
 for (const { path, run } of chosen) {
-  const name = path.slice(1).join(" > ")
   const start = performance.now()
-  try {
-    await run()
-    console.log(`ok   ${name} (${Math.round(performance.now() - start)} ms)`)
-  } catch (error) {
-    failed++
-    console.log(`FAIL ${name}\n${String(error.message).replace(/^/gm, "     ")}`)
-  }
+  const error = await run(context).catch((error) => error)
+  const outcome = !error ? "ok" : error instanceof Skip ? "skip" : "FAIL"
+  counts[outcome]++
+  console.log(`${outcome.padEnd(4)} ${path.slice(1).join(" > ")} (${Math.round(performance.now() - start)} ms)`)
+  if (outcome === "FAIL") console.log(String(error.message).replace(/^/gm, "     "))
 }
-console.log(`${chosen.length - failed} passed, ${failed} failed`)
+console.log(`${counts.ok} passed, ${counts.skip} skipped, ${counts.FAIL} failed`)
 gpu.close()
-process.exit(failed || chosen.length === 0 ? 1 : 0)
+process.exit(counts.FAIL > 0 || counts.ok === 0 ? 1 : 0)
 
 async function provider() {
   if (isDeno) return (await import("../dist/backends/webgpu/gpu_provider.js")).browserGpu()

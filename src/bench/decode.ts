@@ -1,73 +1,116 @@
+import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
+import { memoryStats } from "../tensor/storage.js"
 import { median } from "./median.js"
-import { measureReadBandwidth } from "./node_read_bandwidth.js"
+import { returnTo, tokenIds } from "./prompt.js"
 
 export interface DecodeBenchOptions {
-  /** Tokens in the cache before decoding starts. */
-  readonly prompt_length: number
+  /** Tokens in the cache before decoding starts, one measurement each. */
+  readonly prompt_lengths: readonly number[]
   /** Tokens decoded per run. */
   readonly tokens: number
   readonly runs: number
-  /** Threads that measure the roofline; take as many as the backend uses. */
-  readonly threads: number
+  /** Measures the bytes per second that the device streams from its memory. */
+  readonly roofline: () => Promise<number>
   readonly onProgress?: (done: number, total: number) => void
 }
 
-export interface DecodeBench {
+/** What the process holds, in bytes. */
+export interface MemoryUse {
+  readonly rss: number
+  /** Arrays on the device: weights, caches, results. */
+  readonly device: number
+}
+
+/** Decoding after a prompt of one length. */
+export interface DecodePoint {
   readonly prompt_length: number
-  readonly tokens: number
-  readonly runs: number
-  /** Tokens per second of the prefill. Median over runs. */
-  readonly prefill_tps: number
-  /** Tokens per second of decoding. Median over runs, and the slowest and fastest. */
+  /** Tokens per second. Median over runs, and the slowest and fastest. */
   readonly decode_tps: number
   readonly decode_tps_range: readonly [number, number]
-  /** Bytes of weights that a token reads; the KV cache, small at short contexts, is left out. */
+  /** Bytes of weights and of the KV caches that a token reads, halfway through a run. */
   readonly bytes_per_token: number
   /** Bytes per second that decoding reads. */
   readonly decode_bandwidth: number
-  /** Bytes per second that as many threads stream from memory, measured before and after the runs; the better one. */
-  readonly read_bandwidth: number
   /** `decode_bandwidth / read_bandwidth` */
   readonly roofline_share: number
+  /** Before the first timed run, which follows one that warms up, and after the last. */
+  readonly memory: readonly [MemoryUse, MemoryUse]
+  /** No NaN and no infinity among the logits after the last token. */
+  readonly finite: boolean
 }
 
-/**
- * Times prefill and greedy decoding on token ids that depend on nothing but their position: speed does not depend on
- * sense, and every machine runs the same. One run warms up.
- */
-export async function benchDecode(model: LanguageModel, options: DecodeBenchOptions): Promise<DecodeBench> {
-  const { prompt_length, tokens, runs, threads, onProgress } = options
-  const { runner, info } = model
-  const prompt = Uint32Array.from({ length: prompt_length }, (_, i) => (i * 7919 + 13) % runner.vocab_size)
-  const before = await measureReadBandwidth(threads)
-  const prefill: number[] = []
-  const decode: number[] = []
+export interface DecodeBench {
+  readonly tokens: number
+  readonly runs: number
+  /** The roofline, measured before and after the runs; the better one. */
+  readonly read_bandwidth: number
+  readonly points: readonly DecodePoint[]
+}
+
+/** Times greedy decoding. One run of each prompt length warms up. */
+export async function benchDecode(
+  model: LanguageModel,
+  backend: Backend,
+  options: DecodeBenchOptions,
+): Promise<DecodeBench> {
+  const { prompt_lengths, tokens, runs, roofline, onProgress } = options
+  const before = await roofline()
+  const timed: Timed[] = []
+  for (const [i, length] of prompt_lengths.entries()) {
+    const progress = (run: number) => onProgress?.(i * (runs + 1) + run, prompt_lengths.length * (runs + 1))
+    timed.push(await timeDecode(model, backend, length, tokens, runs, progress))
+  }
+  const read_bandwidth = Math.max(before, await roofline())
+  const points = timed.map(({ seconds, ...measured }): DecodePoint => {
+    const { info } = model
+    const decode_tps = tokens / median(seconds)
+    const context = measured.prompt_length + Math.ceil(tokens / 2)
+    const bytes_per_token = info.weight_bytes_per_token + info.cache_bytes_per_token(context)
+    const decode_bandwidth = decode_tps * bytes_per_token
+    return {
+      ...measured,
+      decode_tps,
+      decode_tps_range: [tokens / Math.max(...seconds), tokens / Math.min(...seconds)],
+      bytes_per_token,
+      decode_bandwidth,
+      roofline_share: decode_bandwidth / read_bandwidth,
+    }
+  })
+  return { tokens, runs, read_bandwidth, points }
+}
+
+interface Timed extends Pick<DecodePoint, "prompt_length" | "memory" | "finite"> {
+  /** Of each run. */
+  readonly seconds: readonly number[]
+}
+
+async function timeDecode(
+  { runner }: LanguageModel,
+  backend: Backend,
+  prompt_length: number,
+  tokens: number,
+  runs: number,
+  onProgress: (run: number) => void,
+): Promise<Timed> {
+  const prompt = tokenIds(prompt_length, runner.vocab_size)
+  const memory = (): MemoryUse => ({
+    rss: process.memoryUsage.rss(),
+    device: memoryStats().resident[backend.name] ?? 0,
+  })
+  runner.reset()
+  let first = memory()
+  let finite = true
+  const seconds: number[] = []
   for (let run = 0; run <= runs; run++) {
-    runner.reset()
+    await returnTo(runner, prompt)
+    if (run === 1) first = memory()
+    let logits: Float32Array = new Float32Array()
     const start = performance.now()
-    await runner.forward(prompt)
-    const middle = performance.now()
-    for (let i = 0; i < tokens; i++) await runner.forward(Uint32Array.of((i * 104729 + 7) % runner.vocab_size))
-    const end = performance.now()
-    onProgress?.(run + 1, runs + 1)
-    if (run === 0) continue
-    prefill.push((prompt_length * 1000) / (middle - start))
-    decode.push((tokens * 1000) / (end - middle))
+    for (let i = 0; i < tokens; i++) logits = await runner.forward(Uint32Array.of((i * 104729 + 7) % runner.vocab_size))
+    if (run > 0) seconds.push((performance.now() - start) / 1000)
+    finite &&= logits.every(Number.isFinite)
+    onProgress(run + 1)
   }
-  const read_bandwidth = Math.max(before, await measureReadBandwidth(threads))
-  const decode_tps = median(decode)
-  const bytes_per_token = info.weight_bytes_per_token
-  return {
-    prompt_length,
-    tokens,
-    runs,
-    prefill_tps: median(prefill),
-    decode_tps,
-    decode_tps_range: [Math.min(...decode), Math.max(...decode)],
-    bytes_per_token,
-    decode_bandwidth: decode_tps * bytes_per_token,
-    read_bandwidth,
-    roofline_share: (decode_tps * bytes_per_token) / read_bandwidth,
-  }
+  return { prompt_length, memory: [first, memory()], finite, seconds }
 }

@@ -1,5 +1,6 @@
 import type { Backend } from "../backends/backend.js"
 import type { WeightFormat } from "../backends/ops.js"
+import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { apply, constant, input } from "../graph/build.js"
 import type { Value } from "../graph/ir.js"
 import { lower } from "../graph/lower.js"
@@ -12,6 +13,8 @@ import { median } from "./median.js"
 export interface KernelBenchOptions {
   /** Activation rows: 1 as in decoding, more as in prefill. */
   readonly rows: readonly number[]
+  /** Rows of the weight; by default as many as make it far larger than any cache. */
+  readonly outputs?: number
   readonly runs: number
   readonly onProgress?: (done: number, total: number) => void
 }
@@ -19,6 +22,7 @@ export interface KernelBenchOptions {
 export interface KernelBench {
   readonly format: string
   readonly rows: number
+  readonly outputs: number
   readonly weight_bytes: number
   /** Median over runs. */
   readonly ms: number
@@ -28,7 +32,7 @@ export interface KernelBench {
   readonly macs: number
 }
 
-/** gpt-oss's hidden size, and rows enough that the weight is far larger than any cache. */
+/** gpt-oss's hidden size, and the bytes of a weight unless its rows are said. */
 const K = 2880
 const WEIGHT_BYTES = 2 ** 28
 
@@ -41,11 +45,11 @@ const FORMATS: readonly [string, Quantization | null][] = [
 
 /** Times matmuls with weights of each format that gpt-oss checkpoints come in. One run of each warms up. */
 export async function benchKernels(backend: Backend, options: KernelBenchOptions): Promise<KernelBench[]> {
-  const { rows, runs, onProgress } = options
+  const { rows, outputs, runs, onProgress } = options
   const results: KernelBench[] = []
   for (const [name, quantization] of FORMATS) {
     const format: WeightFormat = { quantization, bias: false }
-    const operands = randomWeight(quantization)
+    const operands = randomWeight(quantization, outputs)
     const weight_bytes = operands.reduce((sum, { storage }) => sum + storage.byteLength, 0)
     const N = operands[0].storage.shape[0]
     for (const L of rows) {
@@ -56,18 +60,14 @@ export async function benchKernels(backend: Backend, options: KernelBenchOptions
       const program = lower([product])
       const executable = await backend.compile(program)
       const x = Float32Array.from({ length: L * K }, (_, i) => Math.sin(i * 1.7))
-      const times: number[] = []
-      for (let run = 0; run <= runs; run++) {
-        const start = performance.now()
-        await executable.replay({ x })
-        if (run > 0) times.push(performance.now() - start)
-      }
+      const times = await timeReplays(backend, runs + 1, () => executable.replay({ x }))
       executable.dispose()
       for (const storage of program.results) storage.dispose()
-      const ms = median(times)
+      const ms = median(times.slice(1))
       results.push({
         format: name,
         rows: L,
+        outputs: N,
         weight_bytes,
         ms,
         bandwidth: (weight_bytes * 1000) / ms,
@@ -80,8 +80,24 @@ export async function benchKernels(backend: Backend, options: KernelBenchOptions
   return results
 }
 
-function randomWeight(quantization: Quantization | null) {
-  const N = Math.floor(WEIGHT_BYTES / (quantization ? packedRowBytes(quantization, K) : 2 * K))
+/** Milliseconds of each replay: by the GPU's clock where there is one. */
+async function timeReplays(backend: Backend, runs: number, replay: () => Promise<void>): Promise<number[]> {
+  if (backend instanceof WebGpuBackend) {
+    const profiler = await backend.profile("replay")
+    for (let run = 0; run < runs; run++) await replay()
+    return (await profiler.stop()).replays.map(({ gpu }) => gpu.ms)
+  }
+  const times: number[] = []
+  for (let run = 0; run < runs; run++) {
+    const start = performance.now()
+    await replay()
+    times.push(performance.now() - start)
+  }
+  return times
+}
+
+function randomWeight(quantization: Quantization | null, outputs?: number) {
+  const N = outputs ?? Math.floor(WEIGHT_BYTES / (quantization ? packedRowBytes(quantization, K) : 2 * K))
   // Bytes between 0x38 and 0x3f are bfloat16 numbers below 1 and above 2^-16.
   if (!quantization) return [random("bfloat16", [N, K], 0x38, 8)]
   const packed = random("uint32", [N, packedRowBytes(quantization, K) / 4], 0, 256)

@@ -1,6 +1,7 @@
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { median } from "./median.js"
+import type { DeviceInfo } from "./node_device_info.js"
 import { loadInProcess } from "./node_fork_load.js"
 
 /** Read at once: enough for several reads to be in flight. */
@@ -8,13 +9,13 @@ const READ_BYTES = 64 << 20
 
 export interface LoadBenchOptions {
   readonly model: string
-  readonly device: "auto" | "cpu" | "reference"
+  readonly device: "auto" | "gpu" | "cpu" | "reference"
   readonly threads?: number
   readonly runs: number
 }
 
 export interface LoadBench {
-  readonly backend: string
+  readonly device: DeviceInfo
   readonly files: number
   readonly tensors: number
   readonly bytes: number
@@ -24,8 +25,13 @@ export interface LoadBench {
   readonly read_ms: number
   /** Opening and bringing every weight to the backend. Median. */
   readonly load_ms: number
-  /** `load_ms / read_ms`: 1 is as fast as reading. */
+  /** The same until one token's logits are here. Median. */
+  readonly first_token_ms: number
+  /** Resident memory that loading and the first token add to a process at most. The most of all runs. */
+  readonly host_bytes: number
+  /** `load_ms / read_ms` and `first_token_ms / read_ms`: 1 is as fast as reading. */
   readonly load_to_read: number
+  readonly first_token_to_read: number
 }
 
 /**
@@ -39,28 +45,34 @@ export async function benchLoad({ model, device, threads, runs }: LoadBenchOptio
   await checkpoint.close()
   const buffer = new Uint8Array(READ_BYTES)
   await readFiles(model, files, buffer)
-  const times = { open: [] as number[], read: [] as number[], load: [] as number[] }
-  let backend = ""
+  const times = { open: [] as number[], read: [] as number[], load: [] as number[], first: [] as number[] }
+  let host_bytes = 0
+  let where: DeviceInfo = { backend: device }
   for (let run = 0; run < runs; run++) {
     const open = await timed(() => openCheckpoint(nodeDirectory(model)))
     await open.value.close()
     const read = await timed(() => readFiles(model, files, buffer))
     const load = await loadInProcess(model, { device, threads })
-    backend = load.backend
+    where = load.device
+    host_bytes = Math.max(host_bytes, load.host_bytes)
     times.open.push(open.ms)
     times.read.push(read.ms)
     times.load.push(load.ms)
+    times.first.push(load.first_token_ms)
   }
-  const [open_ms, read_ms, load_ms] = [times.open, times.read, times.load].map(median)
+  const [open_ms, read_ms, load_ms, first_token_ms] = [times.open, times.read, times.load, times.first].map(median)
   return {
-    backend,
+    device: where,
     files: files.length,
     tensors: tensors.size,
     bytes,
     open_ms,
     read_ms,
     load_ms,
+    first_token_ms,
+    host_bytes,
     load_to_read: load_ms / read_ms,
+    first_token_to_read: first_token_ms / read_ms,
   }
 }
 

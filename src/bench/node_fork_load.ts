@@ -1,10 +1,15 @@
 import { fork } from "node:child_process"
 import { BackendError } from "../backends/backend.js"
 import type { BackendOptions } from "../engine/node_backend.js"
+import type { DeviceInfo } from "./node_device_info.js"
 
 export interface Loaded {
   readonly ms: number
-  readonly backend: string
+  /** Of these, and the first token's logits. */
+  readonly first_token_ms: number
+  /** The most resident memory of the process, above what it had before. */
+  readonly host_bytes: number
+  readonly device: DeviceInfo
 }
 
 /** Loads in a fresh process, as a user's program would: its memory is gone before the next run. */

@@ -1,12 +1,21 @@
+import { openBackend } from "../engine/node_backend.js"
 import { type LoadModelOptions, loadModel } from "../engine/node_model.js"
+import { deviceInfo } from "./node_device_info.js"
 
 // One load in a process of its own: what `bench load` starts. Tells its parent how long it took.
 const [path, options] = JSON.parse(process.argv[2]) as [string, LoadModelOptions]
 try {
+  const before = process.memoryUsage.rss()
   const start = performance.now()
-  const model = await loadModel(path, options)
-  process.send!({ ms: performance.now() - start, backend: model.info.backend })
+  const backend = await openBackend(options)
+  const model = await loadModel(path, { ...options, backend })
+  const ms = performance.now() - start
+  await model.runner.forward(Uint32Array.of(0))
+  const first_token_ms = performance.now() - start
+  const host_bytes = process.resourceUsage().maxRSS * 1024 - before
+  process.send!({ ms, first_token_ms, host_bytes, device: deviceInfo(backend, options) })
   await model.close()
+  await backend.close()
 } catch (error) {
   process.send!({ error: (error as Error).message })
 }

@@ -28,4 +28,8 @@ export class FullCache extends LayerCache {
   override canResumeAt(length: number): boolean {
     return length <= this.written
   }
+
+  override bytesRead(length: number): number {
+    return length * this.rowBytes
+  }
 }

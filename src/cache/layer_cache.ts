@@ -67,6 +67,13 @@ export abstract class LayerCache {
   /** True when all that a query at position `length` may see is still here, so that generation can go on from there. */
   abstract canResumeAt(length: number): boolean
 
+  /** Bytes of keys and values that the last of `length` tokens attends to. */
+  abstract bytesRead(length: number): number
+
+  protected get rowBytes(): number {
+    return this.states.reduce((sum, { byteLength }) => sum + byteLength, 0) / this.capacity
+  }
+
   /** A state that starts with the rows of `old`. */
   protected allocate(name: string, old: Storage | null): Storage {
     const { num_key_value_heads, head_dim } = this.dims

@@ -23,4 +23,8 @@ export class RotatingCache extends LayerCache {
     const oldestSeen = Math.max(0, length - this.window + 1)
     return length <= this.written && oldestSeen >= this.written - this.capacity
   }
+
+  override bytesRead(length: number): number {
+    return Math.min(length, this.window) * this.rowBytes
+  }
 }

@@ -60,6 +60,7 @@ describe("errors are one line", () => {
     [2, ["logits", "--tokens", "1,x", "--out", "x"], "token ids such as"],
     [1, ["inspect", join(scratch, "nothing here")], "config.json"],
     [1, ["generate", "hi", "--model", fixture, "--temperature", "3"], "tokenizer.json"],
+    [1, ["bench", "gpu", "--model", fixture, "-d", "reference"], "--device gpu"],
     [1, ["logits", "--model", fixture, "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
   ])("exit code %i: minerva %j", (expected, args, text) => {
     const { code, out, err } = minerva(args)

@@ -1,21 +1,30 @@
+import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
+import { openBackend } from "../engine/node_backend.js"
 import { loadModel } from "../engine/node_model.js"
 import type { ModelFlags } from "./options.js"
 import { formatBytes } from "./ui/format.js"
 import { Progress } from "./ui/progress.js"
 
 /** Loads the model that the flags name, runs `use` and frees the model, whatever happens. */
-export async function withModel<T>(flags: ModelFlags, use: (model: LanguageModel) => Promise<T>): Promise<T> {
-  const { device, threads, precision, context: max_context } = flags
-  const model = await withProgress(
-    "loading the model",
-    (onProgress) => loadModel(flags.model, { device, threads, precision, max_context, onProgress }),
-    (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
-  )
+export async function withModel<T>(
+  flags: ModelFlags,
+  use: (model: LanguageModel, backend: Backend) => Promise<T>,
+): Promise<T> {
+  const backend = await openBackend(flags)
   try {
-    return await use(model)
+    const model = await withProgress(
+      "loading the model",
+      (onProgress) => loadModel(flags.model, { backend, max_context: flags.context, onProgress }),
+      (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
+    )
+    try {
+      return await use(model, backend)
+    } finally {
+      await model.close()
+    }
   } finally {
-    await model.close()
+    await backend.close()
   }
 }
 

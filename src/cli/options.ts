@@ -7,7 +7,7 @@ import type { GenerateOptions } from "../engine/generate.js"
 export const EMBEDDED_MODEL = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
 
 export interface DeviceFlags {
-  readonly device: "auto" | "cpu" | "reference"
+  readonly device: "auto" | "gpu" | "cpu" | "reference"
   readonly threads?: number
   readonly precision?: "fast" | "exact"
 }
@@ -37,7 +37,7 @@ export function withDeviceOptions(command: Command): Command {
   return command
     .addOption(
       new Option("-d, --device <name>", "where to run: auto takes the fastest, reference is slow and plain")
-        .choices(["auto", "cpu", "reference"])
+        .choices(["auto", "gpu", "cpu", "reference"])
         .default("auto"),
     )
     .option("--threads <n>", "threads of the cpu device (default: one per core)", wholeNumber(1, 1024))

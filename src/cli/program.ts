@@ -1,5 +1,5 @@
 import { Command } from "commander"
-import { benchCommand } from "./commands/bench.js"
+import { benchCommand } from "./commands/bench/bench.js"
 import { chatCommand } from "./commands/chat.js"
 import { generateCommand } from "./commands/generate.js"
 import { inspectCommand } from "./commands/inspect.js"

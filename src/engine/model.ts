@@ -22,6 +22,9 @@ export interface ModelInfo {
   readonly weight_bytes: number
   /** Bytes of weights that decoding one token reads. */
   readonly weight_bytes_per_token: number
+  /** Bytes of the KV caches that decoding the last of `context` tokens reads. */
+  cache_bytes_per_token(context: number): number
+  readonly layers: number
 }
 
 /** What a model is put together from; `loadModel` does it for a folder on disk. */

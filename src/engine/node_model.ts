@@ -1,8 +1,8 @@
 import { basename, resolve } from "node:path"
-import type { LoadOptions } from "../backends/backend.js"
+import type { Backend, LoadOptions } from "../backends/backend.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
-import { weightBytesPerToken } from "../models/gpt_oss_footprint.js"
+import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footprint.js"
 import { loadGptOss } from "../models/load.js"
 import { loadLanguage } from "./language.js"
 import { LanguageModel } from "./model.js"
@@ -12,6 +12,8 @@ import { Runner } from "./runner.js"
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
   /** Longest conversation in tokens, prompt and answer; the model's own limit by default. */
   readonly max_context?: number
+  /** One that is open already and stays so when the model closes; by default one is opened as the options say. */
+  readonly backend?: Backend
 }
 
 /**
@@ -24,9 +26,9 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   const start = performance.now()
   const checkpoint = await openCheckpoint(nodeDirectory(path))
-  const backend = await openBackend(options)
+  const backend = options.backend ?? (await openBackend(options))
   const close = async () => {
-    await backend.close()
+    if (!options.backend) await backend.close()
     await checkpoint.close()
   }
   try {
@@ -43,6 +45,8 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
         load_ms: performance.now() - start,
         weight_bytes: checkpoint.byteLength,
         weight_bytes_per_token: weightBytesPerToken(model.config, sizes),
+        cache_bytes_per_token: (context) => cacheBytesPerToken(model.config, context),
+        layers: model.config.num_hidden_layers,
       },
       runner,
       language,

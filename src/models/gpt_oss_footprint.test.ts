@@ -1,6 +1,6 @@
 import { expect, it } from "vitest"
 import { parseGptOssConfig } from "./config.js"
-import { kvCacheBytes, weightBytesPerToken } from "./gpt_oss_footprint.js"
+import { cacheBytesPerToken, kvCacheBytes, weightBytesPerToken } from "./gpt_oss_footprint.js"
 
 /** gpt-oss-20b's, but for what the parser fills in. */
 const config = parseGptOssConfig({
@@ -23,4 +23,10 @@ it("reads the chosen share of the experts and no input embedding", () => {
 it("lets only full layers grow with the context", () => {
   const perToken = 2 * 8 * 64 * 4
   expect(kvCacheBytes(config, 8192) - kvCacheBytes(config, 4096)).toBe(12 * 4096 * perToken)
+})
+
+it("reads the window of sliding layers, all of full ones", () => {
+  const perToken = 2 * 8 * 64 * 4
+  expect(cacheBytesPerToken(config, 100)).toBe(24 * 100 * perToken)
+  expect(cacheBytesPerToken(config, 4096)).toBe((12 * 128 + 12 * 4096) * perToken)
 })

@@ -17,6 +17,11 @@ export function weightBytesPerToken(config: GptOssConfig, tensors: Iterable<read
   return bytes
 }
 
+/** Bytes of the KV caches that decoding a token reads when it is the last of `context`: sliding layers read their window. */
+export function cacheBytesPerToken(config: GptOssConfig, context: number): number {
+  return new GptOss(config).makeCaches(context, 1).reduce((sum, cache) => sum + cache.bytesRead(context), 0)
+}
+
 /** Bytes of the KV caches once they hold `context` tokens. */
 export function kvCacheBytes(config: GptOssConfig, context: number, prefill_chunk = 256): number {
   let bytes = 0

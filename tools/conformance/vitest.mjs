@@ -1,7 +1,10 @@
 // What the conformance suite uses of vitest, for where vitest cannot run: other runtimes, machines without node_modules.
 import { isDeepStrictEqual } from "node:util"
 
-/** Tests in the order they were declared: `{ path, run }`. */
+/** What a test that is skipped throws. */
+export class Skip extends Error {}
+
+/** Tests in the order they were declared: `{ path, run }`. `run` takes vitest's test context. */
 export const tests = []
 
 const path = []

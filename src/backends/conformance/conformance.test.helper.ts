@@ -26,7 +26,7 @@ import {
   topKCases,
   weightedSumCases,
 } from "./row_cases.test.helper.js"
-import { type Case, expectClose, needs, run, type WithBackend } from "./run.test.helper.js"
+import { type Case, expectClose, needs, run, type Share, shareOf, type WithBackend } from "./run.test.helper.js"
 import { trueCases } from "./vectors.test.helper.js"
 
 /** Cases for every kernel there is: a new kernel does not compile without some. */
@@ -90,11 +90,12 @@ async function holdAgainstReference(
   kind: KernelKind,
   casesOf: (random: Random) => Case[],
   tolerance: number,
+  share: Share,
 ): Promise<void> {
   const reference = new ReferenceBackend()
   // Twice the same, as a case's states are used up.
-  const expected = casesOf(new Random(kind.length))
-  await forAll(casesOf(new Random(kind.length)), async (testCase, i) => {
+  const [expected, cases] = [0, 1].map(() => shareOf(kind, casesOf(new Random(kind.length)), share))
+  await forAll(cases, async (testCase, i) => {
     const truth = await run(expected[i], reference)
     const found = await run(testCase, backend)
     for (const [step, outputs] of truth.entries()) {
@@ -111,8 +112,13 @@ async function holdAgainstReference(
  * on more and larger cases, against the reference; what must hold between kernels; and the contract of `Backend`.
  *
  * @param createBackend called for each test; the suite closes what it makes
+ * @param share of the cases, all by default: for backends whose kernels take seconds to compile
  */
-export function runConformance(name: string, createBackend: () => Backend | Promise<Backend>): void {
+export function runConformance(
+  name: string,
+  createBackend: () => Backend | Promise<Backend>,
+  share: Share = { part: 0, of: 1 },
+): void {
   const withBackend: WithBackend = (test) => async (context) => {
     const backend = await createBackend()
     try {
@@ -130,7 +136,7 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
           withBackend(async (backend) => {
             const cases = trueCases(kind)
             expect(cases, "recorded cases").not.toHaveLength(0)
-            await forAll(cases, async (testCase) => {
+            await forAll(shareOf(kind, cases, share), async (testCase) => {
               const [[found]] = await run(testCase, backend)
               const tolerance = backend.tolerance(kind) + testCase.tolerance
               expectClose(found, testCase.expected, tolerance, `${kind}: ${testCase.name}`)
@@ -146,7 +152,7 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
           kind,
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
-            await holdAgainstReference(backend, kind, CASES[kind], backend.tolerance(kind))
+            await holdAgainstReference(backend, kind, CASES[kind], backend.tolerance(kind), share)
           }),
         )
       }
@@ -159,14 +165,20 @@ export function runConformance(name: string, createBackend: () => Backend | Prom
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
             if (!backend.cacheDTypes.includes("float16")) context.skip(`${backend.name} keeps no float16 caches`)
-            await holdAgainstReference(backend, kind, HALF_CACHE_CASES[kind]!, backend.tolerance(kind) + HALF_STEP)
+            await holdAgainstReference(
+              backend,
+              kind,
+              HALF_CACHE_CASES[kind]!,
+              backend.tolerance(kind) + HALF_STEP,
+              share,
+            )
           }),
         )
       }
     })
 
-    itHasTheProperties(withBackend)
-    itFusesFaithfully(withBackend)
+    itHasTheProperties(withBackend, share)
+    itFusesFaithfully(withBackend, share)
     itKeepsTheContract(withBackend)
   })
 }

@@ -9,9 +9,7 @@ import type { HostArray } from "../backend.js"
 import { FUSED_KINDS, type FusedKind, type KernelKind } from "../ops.js"
 import { feed } from "./attention_cases.test.helper.js"
 import { exactly, floats, formats, integers, type NamedFormat, Random, weight } from "./random.test.helper.js"
-import { expectClose, needs, run, type WithBackend } from "./run.test.helper.js"
-
-const SETTINGS = { numRuns: 12, seed: 7 }
+import { expectClose, needs, run, type Share, settingsOf, type WithBackend } from "./run.test.helper.js"
 
 /** Two groups of the widest, so that every format divides it. */
 const K = 256
@@ -88,7 +86,8 @@ const COMPOSITIONS: Record<FusedKind, (random: Random, named: NamedFormat, L: nu
 }
 
 /** Declares that each fused operation is found where it should be, and computes what the primitives do. */
-export function itFusesFaithfully(withBackend: WithBackend): void {
+export function itFusesFaithfully(withBackend: WithBackend, share: Share): void {
+  const settings = settingsOf(share)
   describe("fused operations are their unfused composition", () => {
     for (const kind of FUSED_KINDS) {
       it(
@@ -120,7 +119,7 @@ export function itFusesFaithfully(withBackend: WithBackend): void {
                 }
               },
             ),
-            SETTINGS,
+            settings,
           )
         }),
       )

@@ -9,10 +9,7 @@ import type { Backend } from "../backend.js"
 import type { KernelKind } from "../ops.js"
 import { cache, positionsFrom } from "./attention_cases.test.helper.js"
 import { exactly, floats, formats, integers, type NamedFormat, Random, stored, weight } from "./random.test.helper.js"
-import { expectClose, run, type WithBackend } from "./run.test.helper.js"
-
-/** Runs of each property. */
-const SETTINGS = { numRuns: 12, seed: 5 }
+import { expectClose, run, type Share, settingsOf, type WithBackend } from "./run.test.helper.js"
 
 const seed = fc.integer({ min: 0, max: 2 ** 31 - 1 })
 const format = fc.constantFrom(...formats())
@@ -38,7 +35,8 @@ function bound(backend: Backend, ...kinds: KernelKind[]): number {
 const rowOf = (values: Float32Array, row: number, n: number) => values.subarray(row * n, (row + 1) * n)
 
 /** Declares what must hold between kernels, on random shapes: no other implementation is needed to see it broken. */
-export function itHasTheProperties(withBackend: WithBackend): void {
+export function itHasTheProperties(withBackend: WithBackend, share: Share): void {
+  const settings = settingsOf(share)
   describe("properties", () => {
     it(
       "fused products are their unfused composition",
@@ -67,7 +65,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
             expectClose(found[0], expected[0], bound(backend, "matmul"), "matmul")
             expectClose(found[1], expected[1], bound(backend, "gather_matmul", "gather_swiglu"), "gather_swiglu")
           }),
-          SETTINGS,
+          settings,
         ),
       ),
     )
@@ -86,7 +84,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
               expectClose(rowOf(together, l, 6), row, bound(backend, "matmul"), `row ${l} of ${L}, ${named.name}`)
             }
           }),
-          SETTINGS,
+          settings,
         ),
       ),
     )
@@ -111,7 +109,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
             const expected = Float32Array.from(product, (_, i) => table[(i % 7) * K + columns[Math.floor(i / 7)]])
             expectClose(product, expected, bound(backend, "matmul", "embedding"), named.name)
           }),
-          SETTINGS,
+          settings,
         ),
       ),
     )
@@ -138,7 +136,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
             )
             expectClose(gathered, plain, bound(backend, "matmul", "gather_matmul"), named.name)
           }),
-          SETTINGS,
+          settings,
         ),
       ),
     )
@@ -176,7 +174,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
                 if (descending[i - 1] === descending[i]) expect(order[i]).toBeGreaterThan(order[i - 1])
             }
           }),
-          SETTINGS,
+          settings,
         ),
       ),
     )
@@ -205,7 +203,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
             const size = Math.hypot(...rowOf(q, 0, D)) * Math.hypot(...rowOf(k, 1, D))
             expect(Math.abs(dot(q, k) - dot(far, farther)) / size).toBeLessThanOrEqual(bound(backend, "rope"))
           }),
-          SETTINGS,
+          settings,
         ),
       ),
     )
@@ -233,7 +231,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
               expectClose(await text.attend(backend, steps, length, null), whole, tolerance, "without a window")
             },
           ),
-          SETTINGS,
+          settings,
         ),
       ),
     )
@@ -256,7 +254,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
               expectClose(again, straight, bound(backend, "attention"), `back from ${length} by ${rewound + 1}`)
             },
           ),
-          SETTINGS,
+          settings,
         ),
       ),
     )
@@ -286,7 +284,7 @@ export function itHasTheProperties(withBackend: WithBackend): void {
               }
             },
           ),
-          SETTINGS,
+          settings,
         ),
       ),
     )

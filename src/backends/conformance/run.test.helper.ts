@@ -18,6 +18,33 @@ export function needs(kind: KernelKind, backend: Backend, { skip }: TestContext)
   if (isFused(kind) && !backend.fusions.has(kind)) skip(`${backend.name} does not ask for ${kind}`)
 }
 
+/** A part of the cases, such as the second of five: runs on several devices may share them. */
+export interface Share {
+  readonly part: number
+  readonly of: number
+}
+
+/** Kernels of which every format and size is another one to compile. */
+const PRODUCTS = new Set<KernelKind>([
+  "matmul",
+  "gather_matmul",
+  "gather_swiglu",
+  "norm_matmul",
+  "route",
+  "norm_gather_swiglu",
+  "gather_matmul_sum",
+])
+
+/** The cases that fall to a share, dealt in turn; all of them where they are cheap. */
+export function shareOf<C>(kind: KernelKind, cases: readonly C[], { part, of }: Share): C[] {
+  return cases.filter((_, i) => !PRODUCTS.has(kind) || i % of === part)
+}
+
+/** How often a share tries a property, and on which examples. */
+export function settingsOf({ part, of }: Share): { numRuns: number; seed: number } {
+  return { numRuns: Math.ceil(12 / of), seed: 5 + part }
+}
+
 /** A graph to run, and the inputs of one or more replays. */
 export interface Case {
   readonly name: string

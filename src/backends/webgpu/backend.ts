@@ -1,11 +1,12 @@
 import type { Storage } from "../../tensor/storage.js"
-import type { Backend, Executable, LoadOptions } from "../backend.js"
+import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
 import { FUSED_KINDS, type KernelKind } from "../ops.js"
 import type { Program } from "../program.js"
 import { compileProgram } from "./compile.js"
 import { type DeviceOptions, GpuDevice } from "./device.js"
 import type { GpuProvider } from "./gpu_provider.js"
 import { GpuMemory } from "./memory.js"
+import { type ProfileDetail, Profiler } from "./profiler.js"
 
 export type WebGpuOptions = DeviceOptions
 
@@ -39,6 +40,21 @@ export class WebGpuBackend implements Backend {
     const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
     await this.makeResident(storages, options)
     return compileProgram(this, program, options)
+  }
+
+  /**
+   * Times every replay from now on until the result's `stop()`, which tells what ran when. Programs run as before
+   * once it has stopped.
+   *
+   * @throws BackendError when the GPU has no timestamps
+   */
+  async profile(detail: ProfileDetail): Promise<Profiler> {
+    const { gpu } = this
+    if (!gpu.features.timestamps) {
+      throw new BackendError(`${gpu.description} has no timestamp queries: its kernels cannot be timed`)
+    }
+    gpu.profiler = await Profiler.start(gpu, detail)
+    return gpu.profiler
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@ import { contiguousStrides, sizeOf } from "../../tensor/shape.js"
 import type { LoadOptions } from "../backend.js"
 import type { Operand, Program } from "../program.js"
 import type { WebGpuBackend } from "./backend.js"
-import { type Assembled, assemble, type KernelContext, type Location } from "./dispatch.js"
+import { type Assembled, assemble, type KernelContext, type Location, placeViews } from "./dispatch.js"
 import { GpuExecutable } from "./executable.js"
 import { BufferUsage } from "./gpu_provider.js"
 import { plan } from "./kernels/plan.js"
@@ -33,6 +33,12 @@ export async function compileProgram(
     return { ...memory.blockOf(buffer.storage), mutable: buffer.access === "write" }
   })
 
+  // Planners ask where operands lie before the scratch buffer has its size.
+  let scratch: Location = { buffer: places[0].buffer, offset: 0, mutable: true }
+  const locate = (operand: Operand): Location => {
+    const place = operand.buffer === SCRATCH ? scratch : places[operand.buffer]
+    return { ...place, offset: place.offset + operand.offset }
+  }
   const planned = program.instructions.map((instruction) => {
     let scratchBytes = 0
     const context: KernelContext = {
@@ -44,15 +50,12 @@ export async function compileProgram(
         return { buffer: SCRATCH, offset, shape, strides: contiguousStrides(shape), dtype }
       },
       ranges: ([first]) => [{ start: 0, count: first.shape[0] }],
+      fits: ({ views }) => placeViews(views, locate, features.offsetAlignment).slots.length <= features.maxBindings,
     }
     return { dispatches: plan(instruction, context), scratchBytes }
   })
   const scratchBytes = Math.max(0, ...planned.map((instruction) => instruction.scratchBytes))
-  const scratch: Location = { buffer: own("scratch", scratchBytes), offset: 0, mutable: true }
-  const locate = (operand: Operand): Location => {
-    const place = operand.buffer === SCRATCH ? scratch : places[operand.buffer]
-    return { ...place, offset: place.offset + operand.offset }
-  }
+  scratch = { buffer: own("scratch", scratchBytes), offset: 0, mutable: true }
   const assembled = planned.flatMap(({ dispatches }) =>
     dispatches.map((dispatch) => assemble(dispatch, locate, features.offsetAlignment)),
   )
@@ -71,7 +74,7 @@ export async function compileProgram(
     })
     return { label, pipeline: pipelines[i], bindGroup, workgroups, bytes }
   })
-  gpu.check()
+  await gpu.settle()
   return new GpuExecutable(
     backend,
     program,

@@ -1,6 +1,7 @@
 import { BackendError } from "../backend.js"
 import { type GpuFeatures, limitedTo, type MatrixShape, type Tier } from "./features.js"
 import type { GpuProvider } from "./gpu_provider.js"
+import type { Profiler } from "./profiler.js"
 
 export interface DeviceOptions {
   /** Uses no more than this tier offers: for tests of weaker devices' kernels. */
@@ -30,6 +31,8 @@ const LIMITS = [
 export class GpuDevice {
   private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>()
   private failure: BackendError | null = null
+  /** Times what is submitted, while one is set. */
+  profiler: Profiler | null = null
 
   private constructor(
     /** Held because Dawn's instance goes when its JavaScript object is collected. */
@@ -41,11 +44,16 @@ export class GpuDevice {
     /** True for an implementation on the CPU, such as SwiftShader. */
     readonly isFallback: boolean,
   ) {
-    device.lost.then(({ reason, message }) => {
-      if (reason !== "destroyed") this.fail(`the GPU was lost: ${message}. Load the model again`)
-    })
+    device.lost.then(({ reason, message }) =>
+      this.fail(
+        reason === "destroyed"
+          ? "the GPU was closed: open it again"
+          : `the GPU was lost: ${message}. Load the model again`,
+      ),
+    )
     device.addEventListener("uncapturederror", ({ error }) => {
-      const outOfMemory = typeof GPUOutOfMemoryError !== "undefined" && error instanceof GPUOutOfMemoryError
+      // Node has no global of that name.
+      const outOfMemory = error.constructor.name === "GPUOutOfMemoryError"
       this.fail(outOfMemory ? `the GPU is out of memory: ${error.message}` : `the GPU refused: ${error.message}`)
     })
   }
@@ -68,6 +76,7 @@ export class GpuDevice {
       timestamps: has("timestamp-query"),
       maxBinding: Math.min(maxBinding ?? Number.POSITIVE_INFINITY, limits.maxStorageBufferBindingSize),
       maxBuffer: limits.maxBufferSize,
+      maxBindings: limits.maxStorageBuffersPerShaderStage,
       maxWorkgroupStorage: limits.maxComputeWorkgroupStorageSize,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       offsetAlignment: limits.minStorageBufferOffsetAlignment,
@@ -87,6 +96,17 @@ export class GpuDevice {
     if (this.failure) throw this.failure
   }
 
+  /**
+   * Waits until the device has judged all calls made so far.
+   *
+   * @throws BackendError as `check` does
+   */
+  async settle(): Promise<void> {
+    this.device.pushErrorScope("validation")
+    await this.device.popErrorScope().catch(() => null)
+    this.check()
+  }
+
   /** The pipeline of a kernel's text; equal texts share one. */
   pipeline(label: string, code: string): Promise<GPUComputePipeline> {
     let pipeline = this.pipelines.get(code)
@@ -102,13 +122,20 @@ export class GpuDevice {
   }
 
   private async build(label: string, code: string): Promise<GPUComputePipeline> {
+    // In a scope of its own: a text that is refused is no failure of the device.
+    this.device.pushErrorScope("validation")
     const module = this.device.createShaderModule({ label, code })
+    const built = this.device.createComputePipelineAsync({ label, layout: "auto", compute: { module } })
+    const judged = this.device.popErrorScope().catch(() => null)
     try {
-      return await this.device.createComputePipelineAsync({ label, layout: "auto", compute: { module } })
+      return await built
     } catch (error) {
+      this.check()
       const { messages } = await module.getCompilationInfo()
       const found = messages.map(({ lineNum, message }) => `line ${lineNum}: ${message}`).join("; ")
       throw new BackendError(`the GPU refused kernel ${label}: ${found || (error as Error).message}`)
+    } finally {
+      await judged
     }
   }
 

@@ -81,6 +81,8 @@ export interface KernelContext {
    * Planners launch once per range, on `partOf(operand, range)`.
    */
   ranges(operands: readonly Operand[]): readonly Range[]
+  /** Whether a dispatch needs no more bindings than the device offers: weights in one buffer share some. */
+  fits(dispatch: Dispatch): boolean
 }
 
 export interface Range {
@@ -139,21 +141,12 @@ interface Slot {
   mutable: boolean
 }
 
-/** Bytes from an operand's first to past its last, whatever its strides. */
-export function extentBytes({ shape, strides, dtype }: Operand): number {
-  const last = shape.reduce((sum, dim, axis) => sum + (dim - 1) * strides[axis], 0)
-  return (last + 1) * itemSize(dtype)
-}
+export type Locate = (operand: Operand) => Location
 
-/**
- * Generates the text of a dispatch. Read-only operands of one type in one buffer share a binding, since devices offer
- * few of them; mutable ones get a binding each, as ranges that overlap are not allowed.
- */
-export function assemble(of: Dispatch, locate: (operand: Operand) => Location, alignment: number): Assembled {
+/** Bindings for views; see {@link assemble}. */
+export function placeViews(views: Dispatch["views"], locate: Locate, alignment: number) {
   const slots: Slot[] = []
-  const names = Object.keys(of.views)
-  const placed = names.map((name) => {
-    const { operand, type } = of.views[name]
+  const placed = Object.entries(views).map(([name, { operand, type }]) => {
     const { buffer, offset, mutable } = locate(operand)
     const start = Math.floor(offset / alignment) * alignment
     const end = offset + extentBytes(operand)
@@ -168,6 +161,21 @@ export function assemble(of: Dispatch, locate: (operand: Operand) => Location, a
     slot.end = Math.max(slot.end, end)
     return { name, slot, offset }
   })
+  return { slots, placed }
+}
+
+/** Bytes from an operand's first to past its last, whatever its strides. */
+export function extentBytes({ shape, strides, dtype }: Operand): number {
+  const last = shape.reduce((sum, dim, axis) => sum + (dim - 1) * strides[axis], 0)
+  return (last + 1) * itemSize(dtype)
+}
+
+/**
+ * Generates the text of a dispatch. Read-only operands of one type in one buffer share a binding, since devices offer
+ * few of them; mutable ones get a binding each, as ranges that overlap are not allowed.
+ */
+export function assemble(of: Dispatch, locate: Locate, alignment: number): Assembled {
+  const { slots, placed } = placeViews(of.views, locate, alignment)
   const params: Record<string, Param> = { ...of.params }
   const accessors: Record<string, Accessor> = {}
   for (const { name, slot, offset } of placed) {

@@ -1,5 +1,6 @@
 import type { Executable, HostArray } from "../backend.js"
 import { BackendError } from "../backend.js"
+import { checkIds, type IdLimit, idLimits } from "../id_limits.js"
 import type { Program } from "../program.js"
 import { inputBytes } from "../step_inputs.js"
 import type { WebGpuBackend } from "./backend.js"
@@ -13,8 +14,21 @@ export interface Step {
   readonly bytes: number
 }
 
+/** Records the steps' dispatches, in order. */
+export function encodeSteps(pass: GPUComputePassEncoder, steps: readonly Step[]): void {
+  let last: GPUComputePipeline | null = null
+  for (const { pipeline, bindGroup, workgroups } of steps) {
+    if (pipeline !== last) pass.setPipeline(pipeline)
+    last = pipeline
+    pass.setBindGroup(0, bindGroup)
+    pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2])
+  }
+}
+
 /** A command list: replaying encodes the same dispatches into one pass and submits it. */
 export class GpuExecutable implements Executable {
+  private readonly idLimits: readonly IdLimit[]
+
   constructor(
     private readonly backend: WebGpuBackend,
     private readonly program: Program,
@@ -23,7 +37,9 @@ export class GpuExecutable implements Executable {
     /** Memory of this executable alone. */
     private readonly owned: readonly GPUBuffer[],
     readonly steps: readonly Step[],
-  ) {}
+  ) {
+    this.idLimits = idLimits(program)
+  }
 
   /**
    * Resolves when the work is submitted: reads of the results, and later replays, come after it in the GPU's order, so
@@ -32,6 +48,7 @@ export class GpuExecutable implements Executable {
   async replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
     const { gpu } = this.backend
     gpu.check()
+    checkIds(this.idLimits, inputs)
     for (const [i, buffer] of this.program.buffers.entries()) {
       if (buffer.kind === "input") {
         gpu.device.queue.writeBuffer(
@@ -43,17 +60,15 @@ export class GpuExecutable implements Executable {
         throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
       }
     }
-    const encoder = gpu.device.createCommandEncoder()
-    const pass = encoder.beginComputePass()
-    let last: GPUComputePipeline | null = null
-    for (const { pipeline, bindGroup, workgroups } of this.steps) {
-      if (pipeline !== last) pass.setPipeline(pipeline)
-      last = pipeline
-      pass.setBindGroup(0, bindGroup)
-      pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2])
+    if (gpu.profiler) {
+      gpu.profiler.submit(this.steps)
+    } else {
+      const encoder = gpu.device.createCommandEncoder()
+      const pass = encoder.beginComputePass()
+      encodeSteps(pass, this.steps)
+      pass.end()
+      gpu.device.queue.submit([encoder.finish()])
     }
-    pass.end()
-    gpu.device.queue.submit([encoder.finish()])
     for (const buffer of this.program.buffers) {
       if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(this.backend)
     }

@@ -15,6 +15,8 @@ export interface GpuFeatures {
   /** Bytes. */
   readonly maxBinding: number
   readonly maxBuffer: number
+  /** Storage buffers of one kernel. */
+  readonly maxBindings: number
   readonly maxWorkgroupStorage: number
   readonly maxInvocations: number
   /** Bytes. */

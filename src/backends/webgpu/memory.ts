@@ -25,8 +25,12 @@ export class GpuMemory {
     private readonly gpu: GpuDevice,
   ) {}
 
-  /** A zeroed buffer that kernels may bind. */
+  /** A zeroed buffer that kernels may bind. @throws BackendError when it is larger than any buffer can be */
   allocate(label: string, byteLength: number): GPUBuffer {
+    const { maxBuffer } = this.gpu.features
+    if (byteLength > maxBuffer) {
+      throw new BackendError(`${label} takes ${byteLength} bytes, and the largest buffer of the GPU is ${maxBuffer}`)
+    }
     return this.gpu.device.createBuffer({ label, size: Math.max(16, Math.ceil(byteLength / 16) * 16), usage: USAGE })
   }
 
@@ -47,10 +51,11 @@ export class GpuMemory {
         }
         await this.gpu.device.queue.onSubmittedWorkDone()
       }
+      this.gpu.check()
       storage.addReplica(this.space, this.replica(block))
       loaded += storage.byteLength
     }
-    this.gpu.check()
+    await this.gpu.settle()
   }
 
   /** Where a storage lies. @throws BackendError when it is not here */
@@ -70,7 +75,8 @@ export class GpuMemory {
 
   /** Copies bytes as they are after all work submitted so far. */
   private async read(buffer: GPUBuffer, offset: number, into: Uint8Array): Promise<void> {
-    const { device } = this.gpu
+    const { device, profiler } = this.gpu
+    const done = profiler?.span("read")
     const start = offset & ~3
     const size = Math.ceil((offset + into.byteLength - start) / 4) * 4
     const staging = device.createBuffer({ size, usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST })
@@ -85,6 +91,7 @@ export class GpuMemory {
       throw new BackendError(`could not read from the GPU: ${(error as Error).message}`)
     } finally {
       staging.destroy()
+      done?.()
     }
     this.gpu.check()
   }

@@ -15,6 +15,7 @@ import {
   withModelOptions,
   withSamplingOptions,
 } from "../options.js"
+import { withTrace } from "../trace.js"
 import { AnswerView } from "../ui/answer.js"
 import { UsageError } from "../ui/errors.js"
 import { peakRssBytes, printJson, printNote } from "../ui/output.js"
@@ -35,6 +36,7 @@ export const generateCommand = withChatOptions(withSamplingOptions(withModelOpti
     wholeNumber(0, 20),
   )
   .option("--json", "print one JSON document: text, token ids, counts and speeds")
+  .option("--trace <file>", "write a timeline of every GPU dispatch, for ui.perfetto.dev; slows the generation down")
   .addHelpText(
     "after",
     `
@@ -44,10 +46,13 @@ Examples:
   minerva generate --raw "Once upon a time" --max-tokens 40
   minerva generate --json < question.txt`,
   )
-  .action(async (prompt: string | undefined, flags: AnswerFlags) => {
+  .action(async (prompt: string | undefined, flags: AnswerFlags & { readonly trace?: string }) => {
     const text = prompt === undefined || prompt === "-" ? await readStdin() : prompt
     if (!text) throw new UsageError("no prompt: give one as an argument or on standard input")
-    await withModel(flags, (model) => answer(model, text, flags))
+    await withModel(flags, (model, backend) => {
+      const run = () => answer(model, text, flags)
+      return flags.trace ? withTrace(backend, flags.trace, run) : run()
+    })
   })
 
 /** Answers one prompt on standard output, streamed or as one JSON document. */

@@ -24,12 +24,14 @@ fn scan(value: f32, lid: u32) {
 }
 var<workgroup> hit: atomic<u32>;
 var<workgroup> possible: atomic<u32>;
-// The first lane whose sum exceeds the target; rounding may leave none, then the last that has a share at all.
+// The first lane with a value whose sum exceeds the target; rounding may leave none, then the last with a value.
 fn find(target_sum: f32, value: f32, lid: u32) -> u32 {
   if (lid == 0u) { atomicStore(&hit, ${THREADS}u); atomicStore(&possible, 0u); }
   workgroupBarrier();
-  if (scanned[lid] > target_sum) { atomicMin(&hit, lid); }
-  if (value > 0.0) { atomicMax(&possible, lid); }
+  if (value > 0.0) {
+    if (scanned[lid] > target_sum) { atomicMin(&hit, lid); }
+    atomicMax(&possible, lid);
+  }
   workgroupBarrier();
   let found = atomicLoad(&hit);
   let fallback = atomicLoad(&possible);

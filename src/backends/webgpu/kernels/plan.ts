@@ -35,6 +35,7 @@ function byRows<K extends KernelKind>(few: Attempt<K> | null, many: Attempt<K>, 
 
 const PLANNERS: { readonly [K in KernelKind]?: Planner<K> } = {
   copy,
+  assign: (_, [, x], output) => copy(_, [x], output),
   unary,
   binary,
   reduce,

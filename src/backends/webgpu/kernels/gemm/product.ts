@@ -124,6 +124,7 @@ function text(of: Product, tile: Tile, code: Codec, dims: Dims, accessors: Reado
   const perRow = bk / code.unit
   const half = bn / width
   const { groups } = of
+  const load = loads(xs, ws, dims, code, half, ragged)
   return /* wgsl */ `
 const K = ${K}u;
 const N = ${dims.N}u;
@@ -163,7 +164,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   var w${u}: Raw;`,
     )
     .join("\n  ")}
-  ${loads(xs, ws, dims, code, half, ragged)}
+  ${load}
   ${math.start}
   for (; step < last; step++) {
     workgroupBarrier();
@@ -184,7 +185,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     workgroupBarrier();
     if (step + 1u < last) {
       let step = step + 1u;
-      ${loads(xs, ws, dims, code, half, ragged)}
+      ${load}
     }
     ${math.multiply}
   }
@@ -259,8 +260,8 @@ fn x_octet(r: XRaw) -> Octet {
   return `struct XRaw { lo: vec4<f32>, hi: vec4<f32> }
 fn load_x(start: u32, k: u32) -> XRaw { ${beyond} return XRaw(${values(0)}, ${values(4)}); }
 fn x_octet(r: XRaw) -> Octet {
-  let lo = ELEMENT4(r.lo);
-  let hi = ELEMENT4(r.hi);
+  let lo = Four(r.lo);
+  let hi = Four(r.hi);
   return ${order};
 }`
 }

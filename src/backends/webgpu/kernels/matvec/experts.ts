@@ -4,7 +4,7 @@ import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type
 import { splitWeights } from "../composed.js"
 import { type ChunkFormat, chunkFormat, range, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
-import { LANES, normMemory, rowVectors, stageRow, wgslFloat } from "./stage.js"
+import { LANES, normMemory, rowVectors, stageRows, wgslFloat } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
@@ -58,15 +58,15 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
           expert: `experts[min(task / ${N}u, ${k - 1}u)]`,
           slots: ["0u"],
         }
-        const stage = stageRow({
+        const prologue = stageRows({
           chunk,
           K,
           threads,
-          row: "wid.y",
-          slot: "0u",
+          slots: 1,
+          row: () => "wid.y",
           x: v.x,
           xStride: x.strides[0],
-          norm: norm && { weight: v.norm, eps: norm.eps, wide: isWide(features) },
+          norm: norm && { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
         })
         return `
 var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, K)}>;
@@ -89,14 +89,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     ],
     tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
-    prologue: `${stage}\nworkgroupBarrier();`,
+    prologue,
     features,
+    extras: [...biases("gate_bias", g.bias, gate, at), ...biases("up_bias", u.bias, up, at)],
     epilogue: ([gateTotal, upTotal]) => `
 if (lane == 0u && task < ${k * N}u) {
-  let n = task % ${N}u;
-  let expert = experts[task / ${N}u];
-  let gate = min(${gateTotal}${biasOf(formats[0], g.bias, gate)}, ${wgslFloat(of.limit)});
-  let up = clamp(${upTotal}${biasOf(formats[1], u.bias, up)}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
+let gate = min(${gateTotal}${formats[0].bias ? " + gate_bias" : ""}, ${wgslFloat(of.limit)});
+  let up = clamp(${upTotal}${formats[1].bias ? " + up_bias" : ""}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
   ${v.out.at(`wid.y * ${k * N}u + task`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
 }`,
   })}
@@ -148,18 +147,19 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
       code: (v) => {
         const w = weightAccessors(v, "0")
         const expert = (j: number) => v.ids.at(`wid.y * ${k}u + ${j}u`)
-        const score = (j: number | string) => v.scores.at(`wid.y * ${k}u + ${j}${typeof j === "number" ? "u" : ""}`)
-        const stage = stageRow({
+        const score = (j: number) => v.scores.at(`wid.y * ${k}u + ${j}u`)
+        const prologue = stageRows({
           chunk,
           K,
           threads,
-          row: `wid.y * ${k}u + j`,
-          slot: "j",
+          slots: k,
+          row: (j) => `(wid.y * ${k}u + ${j})`,
           x: v.x,
           xStride: K,
           norm: null,
-          factor: score("j"),
+          factor: (j) => v.scores.at(`wid.y * ${k}u + ${j}`),
         })
+        const at = (j: number) => ({ row: `min(task, ${N - 1}u)`, expert: `expert${j}` })
         return `
 var<workgroup> xs: array<${chunk.staged}, ${k * rowVectors(chunk, K)}>;
 ${reductionMemory(threads, k, features)}
@@ -177,26 +177,27 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     rows: range(k).map((j) => ({
       weights: w,
       operands: weights,
-      row: `min(task, ${N - 1}u)`,
-      expert: `expert${j}`,
+      ...at(j),
       slots: [`${j}u`],
     })),
     tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
-    prologue: `for (var j = 0u; j < ${k}u; j++) ${stage}\nworkgroupBarrier();`,
+    prologue,
     features,
+    extras: [
+      { name: "residual", value: v.residual.at(`wid.y * ${N}u + ${at(0).row}`) },
+      ...range(k).flatMap((j) => [
+        { name: `score${j}`, value: score(j) },
+        ...biases(`bias${j}`, w.bias, weights, at(j)),
+      ]),
+    ],
     epilogue: (totals) => `
 if (lane == 0u && task < ${N}u) {
-  let n = task;
-  var y = ${v.residual.at(`wid.y * ${N}u + n`)} + ${totals.join(" + ")};
-  ${
-    w.bias
-      ? range(k)
-          .map((j) => `y += ${score(j)} * (0.0${biasOf(format, w.bias, weights, `expert${j}`)});`)
-          .join("\n  ")
-      : ""
-  }
-  ${v.out.at(`wid.y * ${N}u + n`)} = y;
+  ${v.out.at(`wid.y * ${N}u + task`)} = ${[
+    "residual",
+    ...totals,
+    ...(format.bias ? range(k).map((j) => `score${j} * bias${j}`) : []),
+  ].join(" + ")};
 }`,
   })}
 }`
@@ -215,14 +216,13 @@ function sameChunk(
   return chunks.every((chunk) => chunk && chunk.name === chunks[0]?.name) ? chunks[0] : null
 }
 
-/** WGSL that adds the bias of row n of an expert. */
-function biasOf(
-  format: WeightFormat,
+/** The bias of an expert's row, if there is one. */
+function biases(
+  name: string,
   bias: Accessor | undefined,
   operands: readonly Operand[],
-  expert = "expert",
-): string {
-  if (!format.bias || !bias) return ""
+  { row, expert }: { row: string; expert: string },
+): { name: string; value: string }[] {
   const { strides } = operands[operands.length - 1]
-  return ` + ${bias.load(`${expert} * ${strides[0]}u + n * ${strides[1]}u`)}`
+  return bias ? [{ name, value: bias.load(`(${expert}) * ${strides[0]}u + (${row}) * ${strides[1]}u`) }] : []
 }

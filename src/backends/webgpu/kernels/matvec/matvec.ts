@@ -4,7 +4,7 @@ import type { Operand } from "../../../program.js"
 import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 import { type ChunkFormat, range, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
-import { LANES, normMemory, rowVectors, stageRow } from "./stage.js"
+import { LANES, normMemory, rowVectors, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import type { Tuning } from "./tuning.js"
 
@@ -58,17 +58,16 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
     workgroups: [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1],
     bytes: segments.reduce((sum, { operands }) => sum + operands.reduce((b, o) => b + operandBytes(o), 0), 0),
     code: (v) => {
-      const stage = stageRow({
+      const prologue = stageRows({
         chunk,
         K,
         threads,
-        row: "min(first_row + l, params.L - 1u)",
-        slot: "l",
+        slots: tile,
+        row: (l) => `min(first_row + ${l}, params.L - 1u)`,
         x: v.x,
         xStride: x.strides[0],
-        norm: norm && { weight: v.norm, eps: norm.eps, wide: isWide(features) },
+        norm: norm && { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
       })
-      const prologue = `for (var l = 0u; l < ${tile}u; l++) ${stage}\nworkgroupBarrier();`
       const body = (s: number) =>
         segmentBody({
           plan,
@@ -122,6 +121,7 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
   const [N] = operands[0].shape
   const row = (r: number) => `min(task * ${tuning.rows}u + ${r}u, ${N - 1}u)`
   const slots = range(tile).map((l) => `${l}u`)
+  const rowOf = (slot: string) => `min(first_row + ${slot}, params.L - 1u)`
   return streamTasks({
     chunk,
     K: x.shape[1],
@@ -130,20 +130,32 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
     first: `((wid.x - ${firstBlock}u) * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,
+    extras: range(tuning.rows).flatMap((r) => [
+      ...(weights.bias ? [{ name: `bias${r}`, value: biasAt(weights.bias, operands, row(r)) }] : []),
+      ...(residual && plan.residual
+        ? slots.map((slot, l) => ({
+            name: `residual${r}_${l}`,
+            value: residual.at(`${rowOf(slot)} * ${plan.residual!.strides[0]}u + ${column}u + ${row(r)}`),
+          }))
+        : []),
+    ]),
     epilogue: (totals) =>
       totals
         .map((total, i) => {
-          const l = `(first_row + ${i % tile}u)`
+          const [r, l] = [Math.floor(i / tile), i % tile]
+          const y = [total, weights.bias && `bias${r}`, residual && `residual${r}_${l}`].filter(Boolean).join(" + ")
           return `if (lane == ${i % LANES}u) {
-  let n = task * ${tuning.rows}u + ${Math.floor(i / tile)}u;
-  if (n < ${N}u && ${l} < params.L) {
-    var y = ${total};
-    ${weights.bias ? `y += ${weights.bias.load(`n * ${operands[operands.length - 1].strides[0]}u`)};` : ""}
-    ${residual && plan.residual ? `y += ${residual.at(`${l} * ${plan.residual.strides[0]}u + ${column}u + n`)};` : ""}
-    ${out.at(`${l} * ${output.strides[0]}u + ${column}u + n`)} = y;
+  let n = task * ${tuning.rows}u + ${r}u;
+  if (n < ${N}u && first_row + ${l}u < params.L) {
+    ${out.at(`(first_row + ${l}u) * ${output.strides[0]}u + ${column}u + n`)} = ${y};
   }
 }`
         })
         .join("\n"),
   })
+}
+
+/** WGSL of a row's bias. */
+function biasAt(bias: Accessor, operands: readonly Operand[], row: string): string {
+  return bias.load(`(${row}) * ${operands[operands.length - 1].strides[0]}u`)
 }

@@ -3,7 +3,7 @@ import type { Operand } from "../../../program.js"
 import { type Dispatch, type KernelContext, partOf } from "../../dispatch.js"
 import { splitWeights } from "../composed.js"
 import { chunkFormat } from "./chunk.js"
-import { matvec } from "./matvec.js"
+import { matvec, type Segment } from "./matvec.js"
 import { isWide } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
@@ -53,9 +53,10 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
     column += operands[0].shape[0]
     return parts
   })
-  // Parts of a weight above the binding limit get a dispatch each; whole weights share one.
-  const launches = segments.length > weights.length ? segments.map((segment) => [segment]) : [segments]
-  return launches.map((segments) =>
-    matvec({ label, x, norm, chunk, segments, residual, output, tuning, tile }, context),
-  )
+  const launch = (segments: Segment[]) =>
+    matvec({ label, x, norm, chunk, segments, residual, output, tuning, tile }, context)
+  const whole = launch(segments)
+  // Parts of a weight above the binding limit, and weights in too many buffers, get a dispatch each.
+  const isWhole = segments.length === weights.length && context.fits(whole)
+  return isWhole ? [whole] : segments.map((segment) => launch([segment]))
 }

@@ -3,7 +3,7 @@ import type { Operand } from "../../../program.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
-import { LANES, normMemory, rowVectors, stageRow } from "./stage.js"
+import { LANES, normMemory, rowVectors, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
 
@@ -52,16 +52,17 @@ export function routeFewRows(
       code: (v) => {
         const w = weightAccessors(v, "0")
         const { strides } = weights[weights.length - 1]
-        const stage = stageRow({
+        const prologue = stageRows({
           chunk,
           K,
           threads,
-          row: "wid.x",
-          slot: "0u",
+          slots: 1,
+          row: () => "wid.x",
           x: v.x,
           xStride: x.strides[0],
-          norm: { weight: v.norm, eps: norm.eps, wide: isWide(features) },
+          norm: { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
         })
+        const row = `min(task, ${E - 1}u)`
         return `
 var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, K)}>;
 var<workgroup> logits: array<f32, ${E}>;
@@ -75,14 +76,15 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   {${streamTasks({
     chunk,
     K,
-    rows: [{ weights: w, operands: weights, row: `min(task, ${E - 1}u)`, slots: ["0u"] }],
+    rows: [{ weights: w, operands: weights, row, slots: ["0u"] }],
     tasks,
     first: `group * ${tasks}u`,
-    prologue: `${stage}\nworkgroupBarrier();`,
+    prologue,
     features,
+    extras: w.bias ? [{ name: "bias", value: w.bias.load(`${row} * ${strides[0]}u`) }] : [],
     epilogue: ([total]) => `
 if (lane == 0u && task < ${E}u) {
-  logits[task] = ${total}${w.bias ? ` + ${w.bias.load(`task * ${strides[0]}u`)}` : ""};
+  logits[task] = ${total}${w.bias ? " + bias" : ""};
 }`,
   })}}
   workgroupBarrier();

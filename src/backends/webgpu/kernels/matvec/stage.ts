@@ -1,3 +1,4 @@
+import type { DType } from "../../../../tensor/dtype.js"
 import type { Accessor } from "../../dispatch.js"
 import { type ChunkFormat, range, UNIT } from "./chunk.js"
 
@@ -14,60 +15,91 @@ export function rowVectors(chunk: ChunkFormat, K: number): number {
   return chunksPerLane(chunk, K) * LANES * chunk.stride
 }
 
-interface StageRow {
+interface StageRows {
   readonly chunk: ChunkFormat
   readonly K: number
   readonly threads: number
-  /** WGSL of the row of x, and of the slot in `xs` that it goes to. */
-  readonly row: string
-  readonly slot: string
+  /** Rows to stage: slots of `xs`. */
+  readonly slots: number
+  /** WGSL of the row of x that goes to a slot. */
+  readonly row: (slot: string) => string
   readonly x: Accessor
   readonly xStride: number
-  readonly norm: { readonly weight: Accessor; readonly eps: number; readonly wide: boolean } | null
-  /** WGSL of a factor on every element. */
-  readonly factor?: string
+  readonly norm: StagedNorm | null
+  /** WGSL of a factor on every element of a slot's row. */
+  readonly factor?: (slot: string) => string
 }
 
-/** WGSL declaration of what {@link stageRow} sums squares in. */
+interface StagedNorm {
+  readonly weight: Accessor
+  readonly dtype: DType
+  readonly eps: number
+  /** See `isWide`. */
+  readonly wide: boolean
+}
+
+/** WGSL declaration of what {@link stageRows} sums squares in. */
 export function normMemory(threads: number): string {
   return `var<workgroup> squares: array<f32, ${threads}>;`
 }
 
 /**
- * WGSL that loads a row of K activations, normalises it, and stores it into `xs`; all threads take part, and a barrier
- * must follow. Workgroup memory starts as zeros, which pads the row.
+ * WGSL that loads rows of K activations, normalises them, and stores them into `xs`, and the barrier after that; all
+ * threads take part. Workgroup memory starts as zeros, which pads the rows.
  */
-export function stageRow({ chunk, K, threads, row, slot, x, xStride, norm, factor }: StageRow): string {
+export function stageRows(of: StageRows): string {
+  if (!of.norm) return `${stageUnits(of, of.slots, "0u")}\nworkgroupBarrier();`
+  if (of.slots === 1) return `${stageUnits(of, 1, "0u")}\nworkgroupBarrier();`
+  // Each row has a sum of its own to wait for.
+  return `for (var l = 0u; l < ${of.slots}u; l++) ${stageUnits(of, 1, "l")}\nworkgroupBarrier();`
+}
+
+/** Units of `slots` rows from slot `first` on, spread over the threads; all loads come first. */
+function stageUnits(of: StageRows, slots: number, first: string): string {
+  const { chunk, K, threads, x, norm, factor } = of
   const units = K / UNIT
-  const turns = range(Math.ceil(units / threads))
-  const unit = (t: number) => `(lid + ${t * threads}u)`
-  const guard = (t: number) => ((t + 1) * threads <= units ? "" : `if (${unit(t)} < ${units}u)`)
+  const total = slots * units
+  const turns = range(Math.ceil(total / threads))
+  const guard = (t: number) => ((t + 1) * threads <= total ? "" : `if (lid < ${total - t * threads}u)`)
+  const slot = (t: number) => (slots === 1 ? first : `((lid + ${t * threads}u) / ${units}u)`)
+  const unit = (t: number) => (slots === 1 ? `(lid + ${t * threads}u)` : `((lid + ${t * threads}u) % ${units}u)`)
   const four = (text: (i: number) => string) => range(4).map(text).join("\n")
   const load = turns.map((t) => {
-    const element = `((${row}) * ${xStride}u + ${unit(t)} * ${UNIT}u)`
-    const weights = (i: number) => range(4).map((j) => norm!.weight.load(`${unit(t)} * ${UNIT}u + ${4 * i + j}u`))
+    const element = `((${of.row(slot(t))}) * ${of.xStride}u + ${unit(t)} * ${UNIT}u)`
     return `
 ${four((i) => `var a${t}_${i} = vec4f();`)}
 ${norm ? four((i) => `var g${t}_${i} = vec4f();`) : ""}
 ${guard(t)} {
 ${four((i) => `a${t}_${i} = ${x.at(`${element} / 4u + ${i}u`)};`)}
-${norm ? four((i) => `g${t}_${i} = vec4f(${weights(i).join(", ")});`) : ""}
+${norm ? four((i) => `g${t}_${i} = ${fourWeights(norm, `${unit(t)} * ${UNIT}u + ${4 * i}u`)};`) : ""}
 }`
   })
   const squares = turns.flatMap((t) => range(4).map((i) => `dot(a${t}_${i}, a${t}_${i})`)).join(" + ")
   const store = turns.map((t) => {
     const scaled = (i: number) => (norm ? `a${t}_${i} * (inverse * g${t}_${i})` : `a${t}_${i}`)
     return `${guard(t)} {
-${four((i) => `let v${i} = ${factor ? `${scaled(i)} * (${factor})` : scaled(i)};`)}
+let base = ${slot(t)} * ${rowVectors(chunk, K)}u;
+${factor ? `let factor = ${factor(slot(t))};` : ""}
+${four((i) => `let v${i} = ${factor ? `${scaled(i)} * factor` : scaled(i)};`)}
 ${chunk.stage(unit(t))}
 }`
   })
   return `{
-let base = (${slot}) * ${rowVectors(chunk, K)}u;
 ${load.join("\n")}
 ${norm ? sumSquares(squares, threads, K, norm) : ""}
 ${store.join("\n")}
 }`
+}
+
+/** WGSL of four norm weights from an element on that is a multiple of 4. */
+function fourWeights({ weight, dtype }: StagedNorm, element: string): string {
+  if (dtype === "float32")
+    return `bitcast<vec4f>(vec4u(${range(4)
+      .map((j) => weight.at(`${element} + ${j}u`))
+      .join(", ")}))`
+  const [a, b] = [weight.at(`(${element}) / 2u`), weight.at(`(${element}) / 2u + 1u`)]
+  if (dtype === "float16") return `vec4f(unpack2x16float(${a}), unpack2x16float(${b}))`
+  return `bitcast<vec4f>(vec4u(${a} << 16u, ${a} & 0xffff0000u, ${b} << 16u, ${b} & 0xffff0000u))`
 }
 
 function sumSquares(squares: string, threads: number, K: number, norm: { eps: number; wide: boolean }): string {

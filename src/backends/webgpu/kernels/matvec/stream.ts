@@ -27,6 +27,8 @@ export interface Stream {
   readonly first: string
   /** WGSL between the first loads and their use: staging activations takes as long as the loads. */
   readonly prologue: string
+  /** Further values (f32) that the epilogue uses by name, as WGSL given `task`: loaded with the weights. */
+  readonly extras?: readonly { readonly name: string; readonly value: string }[]
   /** WGSL run by every lane with the names of the totals, row by row, for `task`; tasks past the end come too. */
   readonly epilogue: (totals: readonly string[]) => string
   readonly features: GpuFeatures
@@ -45,10 +47,18 @@ export function streamTasks(stream: Stream): string {
   const { chunk, K, rows, tasks, features } = stream
   const turns = range(chunksPerLane(chunk, K))
   const totals = rows.flatMap(({ slots }, r) => slots.map((_, i) => `acc${r}_${i}`))
-  const names = rows.flatMap((_, r) => turns.flatMap((j) => [`w${r}_${j}`, `s${r}_${j}`]))
-  const declare = (prefix: string) =>
-    names.map((name) => `var ${prefix}${name}: ${name.startsWith("w") ? "vec4u" : "vec2f"};`).join(" ")
-  const load = (prefix: string) => rows.map((row, r) => loadRow(row, r, prefix, chunk, K)).join("\n")
+  const extras = stream.extras ?? []
+  const variables = [
+    ...rows.flatMap((_, r) => turns.flatMap((j) => [`w${r}_${j}: vec4u`, `s${r}_${j}: vec2f`])),
+    ...extras.map(({ name }) => `${name}: f32`),
+  ]
+  const names = variables.map((variable) => variable.split(":")[0])
+  const declare = (prefix: string) => variables.map((variable) => `var ${prefix}${variable};`).join(" ")
+  const load = (prefix: string) =>
+    [
+      ...rows.map((row, r) => loadRow(row, r, prefix, chunk, K)),
+      ...extras.map(({ name, value }) => `${prefix}${name} = ${value};`),
+    ].join("\n")
   const allSlots = [...new Set(rows.flatMap((row) => row.slots))]
   const arithmetic = turns.map((j) => {
     const at = (slot: string) => `(${slot}) * ${rowVectors(chunk, K)}u + (lane + ${j * LANES}u) * ${chunk.stride}u`

@@ -1,0 +1,26 @@
+import { fileURLToPath } from "node:url"
+import { expect, it } from "vitest"
+import { ReferenceBackend } from "../backends/reference/backend.js"
+import { loadModel } from "../engine/node_model.js"
+import { benchDecode } from "./decode.js"
+
+const fixture = fileURLToPath(new URL("../../src/models/fixtures/three-of-ten/hf", import.meta.url))
+
+it("measures each context with the caches it reads, and leaves no memory behind", async () => {
+  const backend = new ReferenceBackend()
+  const model = await loadModel(fixture, { backend })
+  const options = { prompt_lengths: [3, 5], tokens: 2, runs: 2, roofline: async () => 1e9 }
+  const { points, read_bandwidth } = await benchDecode(model, backend, options)
+  await model.close()
+  expect(points.map(({ prompt_length, finite }) => [prompt_length, finite])).toEqual([
+    [3, true],
+    [5, true],
+  ])
+  const { weight_bytes_per_token, cache_bytes_per_token } = model.info
+  for (const { prompt_length, bytes_per_token, decode_tps, roofline_share, memory } of points) {
+    expect(bytes_per_token).toBe(weight_bytes_per_token + cache_bytes_per_token(prompt_length + 1))
+    expect(roofline_share).toBeCloseTo((decode_tps * bytes_per_token) / read_bandwidth)
+    expect(memory[0].device).toBeGreaterThan(0)
+    expect(memory[1].device).toBe(memory[0].device)
+  }
+})

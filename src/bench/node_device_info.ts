@@ -1,0 +1,26 @@
+import os from "node:os"
+import type { Backend } from "../backends/backend.js"
+import { WebGpuBackend } from "../backends/webgpu/backend.js"
+import { tierOf } from "../backends/webgpu/features.js"
+import type { BackendOptions } from "../engine/node_backend.js"
+
+/** Where a measurement ran. */
+export interface DeviceInfo {
+  readonly backend: string
+  /** Of a backend on the CPU. */
+  readonly threads?: number
+  /** The GPU's name, and the highest tier of kernels that it runs. */
+  readonly adapter?: string
+  readonly tier?: string
+}
+
+export function deviceInfo(backend: Backend, options: BackendOptions): DeviceInfo {
+  if (!(backend instanceof WebGpuBackend)) return { backend: backend.name, threads: threadsOf(options) }
+  const { description, features } = backend.gpu
+  return { backend: backend.name, adapter: description, tier: tierOf(features) }
+}
+
+/** Threads that a CPU backend opened with these options has. */
+export function threadsOf({ threads }: BackendOptions): number {
+  return threads ?? os.availableParallelism()
+}
