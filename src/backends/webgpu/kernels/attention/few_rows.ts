@@ -8,6 +8,7 @@ import {
   cacheLayout,
   describe,
   LOG2E,
+  largestDivisor,
   MASKED,
   mostKeys,
   NO_MAXIMUM,
@@ -57,7 +58,7 @@ export function fewRows(of: Attention, queries: Queries, context: KernelContext)
   const chunks = shared / chunk
   const threads = Math.min(256, 32 * lanes)
   const groups = threads / lanes
-  const unroll = features.subgroups || lanes === 1 ? 4 : 1
+  const unroll = !features.subgroups ? 1 : lanes >= 8 ? 4 : 2
   const sums = features.subgroups ? shuffledSums(chunk, lanes) : pooledSums(chunk, lanes, threads)
 
   const most = mostKeys(of)
@@ -151,8 +152,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   let position = ${v.positions.at("row")};
   atomicMax(&last, position);
   ${
-    rows === 1
-      ? ""
+    !of.sequences
+      ? `atomicMax(&last, ${v.positions.at("params.rows - 1u")});`
       : `for (var other = row + lid; other < params.rows; other += ${threads}u) {
     if (sequence_of(other) == sequence) { atomicMax(&last, ${v.positions.at("other")}); }
   }`
@@ -337,10 +338,4 @@ ${each(merged, (j) =>
     },
   })
   return partials ? [first, combine(of, partials)] : [first]
-}
-
-function largestDivisor(n: number, most: number): number {
-  let divisor = Math.min(n, most)
-  while (n % divisor !== 0) divisor--
-  return divisor
 }
