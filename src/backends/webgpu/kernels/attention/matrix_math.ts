@@ -55,15 +55,15 @@ export function matrixMath(
     leftOf: (i: number, k: number) => string,
     rightOf: (j: number, k: number) => string,
   ) => `{
-      ${each(blocks, (i) => each(columns / m, (j) => `var s${i}_${j}: ${result};`))}
+      ${each(blocks, (i) => each(columns / m, (j) => `var s${i}_${j} = ${result}();`))}
       ${each(
         depth / m,
         (k) => `{
-        ${each(blocks, (i) => `let a${i} = subgroupMatrixLoad<${left}, row_major>(${leftOf(i, k)});`)}
+        ${each(blocks, (i) => `let left${i} = subgroupMatrixLoad<${left}, row_major>(${leftOf(i, k)});`)}
         ${each(
           columns / m,
-          (j) => `let b${j} = subgroupMatrixLoad<${right}, ${rightOf(j, k)});
-        ${each(blocks, (i) => `s${i}_${j} = subgroupMatrixMultiplyAccumulate(a${i}, b${j}, s${i}_${j});`)}`,
+          (j) => `let right${j} = subgroupMatrixLoad<${right}, ${rightOf(j, k)});
+        ${each(blocks, (i) => `s${i}_${j} = subgroupMatrixMultiplyAccumulate(left${i}, right${j}, s${i}_${j});`)}`,
         )}
       }`,
       )}
