@@ -36,7 +36,7 @@ function byRows<K extends KernelKind>(few: Attempt<K> | null, many: Attempt<K>, 
     (inputs[0].shape[0] <= FEW_ROWS ? few : many)?.(op, inputs, output, context) ?? any(op, inputs, output, context)
 }
 
-const PLANNERS: { readonly [K in KernelKind]?: Planner<K> } = {
+const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   copy,
   assign: (_, [, x], output) => copy(_, [x], output),
   unary,
