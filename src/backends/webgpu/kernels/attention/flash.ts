@@ -20,16 +20,12 @@ import {
 export interface FlashTile {
   readonly queries: number
   readonly keys: number
-  readonly headDim: number
   readonly threads: number
-  /** Floats between rows of scores. */
-  readonly stride: number
 }
 
 /** The arithmetic of a tile, in float32 by threads or in float16 by subgroup matrices. WGSL throughout. */
 export interface FlashMath {
   readonly tile: FlashTile
-  readonly bytes: number
   readonly enable: readonly ("f16" | "subgroups" | "chromium_experimental_subgroup_matrix")[]
   readonly builtins: string
   readonly declarations: string

@@ -35,8 +35,7 @@ export function flashMath(
     16 * (i + 1) <= D / 4 ? text : `if (tc + ${16 * i}u < ${D / 4}u) { ${text} }`
   const array = { query: "qs", key: "kvs", value: "kvs" }
   return {
-    tile: { queries: R, keys: C, headDim: D, threads: 4 * R, stride: width },
-    bytes: bytesOf(R, C),
+    tile: { queries: R, keys: C, threads: 4 * R },
     enable: [],
     builtins: "",
     declarations: `

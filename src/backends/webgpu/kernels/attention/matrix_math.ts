@@ -76,8 +76,7 @@ export function matrixMath(
       )}
     }`
   return {
-    tile: { queries: R, keys: C, headDim: D, threads, stride: width },
-    bytes: bytesOf(R, C),
+    tile: { queries: R, keys: C, threads },
     enable: ["f16", "subgroups", "chromium_experimental_subgroup_matrix"],
     builtins: ", @builtin(subgroup_id) sg: u32",
     declarations: `
