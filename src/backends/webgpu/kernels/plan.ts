@@ -32,8 +32,7 @@ function byRows<K extends KernelKind>(few: Attempt<K> | null, many: Attempt<K>, 
   return (op, inputs, output, context) => {
     const attempt = inputs[0].shape[0] <= FEW_ROWS ? few : many
     const dispatches = attempt?.(op, inputs, output, context)
-    const fit = dispatches?.every(({ views }) => Object.keys(views).length <= context.features.maxBindings)
-    return dispatches && fit ? dispatches : any(op, inputs, output, context)
+    return dispatches?.every(context.fits) ? dispatches : any(op, inputs, output, context)
   }
 }
 
