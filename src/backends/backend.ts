@@ -20,6 +20,10 @@ export interface Backend extends MemorySpace {
   readonly fusions: ReadonlySet<FusedKind>
   /** The dtypes that KV caches may have, the preferred one first. */
   readonly cacheDTypes: readonly DType[]
+  /** Rows per step in which long prompts run best. */
+  readonly prefillChunk: number
+  /** Replays worth submitting before the first one's results are read: 1 where `replay` runs to its end. */
+  readonly replaysAhead: number
   /** The relative error ||a - b|| / ||b|| that a kernel's float result may have against exact arithmetic. */
   tolerance(kind: KernelKind): number
   /**

@@ -15,6 +15,8 @@ export class WebGpuBackend implements Backend {
   readonly name = "webgpu"
   readonly fusions = new Set(FUSED_KINDS)
   readonly cacheDTypes = ["float16", "float32"] as const
+  readonly prefillChunk = 2048
+  readonly replaysAhead = 6
   readonly memory: GpuMemory
 
   /** On a device that is open already; closing the backend closes it. */

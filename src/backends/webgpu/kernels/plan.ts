@@ -3,13 +3,16 @@ import type { KernelKind, KernelOf } from "../../ops.js"
 import type { Instruction, Operand } from "../../program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
 import { anyGatherMatmul, anyGatherSwiglu, anyMatmul, embedding } from "./any_format.js"
+import { attention, ropeAttention } from "./attention/planners.js"
 import { categorical } from "./categorical.js"
 import { argmax, topK } from "./choose.js"
 import { anyGatherMatmulSum, anyNormGatherSwiglu, anyNormMatmul, anyRoute } from "./composed.js"
 import { copy } from "./copy.js"
 import { binary, swiglu, takeAlongAxis, weightedSum } from "./elementwise.js"
 import * as gemm from "./gemm/planners.js"
+import { kvAppend } from "./kv_append.js"
 import * as matvec from "./matvec/planners.js"
+import { rope } from "./rope.js"
 import { reduce, rmsNorm, softmax } from "./rows.js"
 import { unary } from "./unary.js"
 
@@ -49,6 +52,10 @@ const PLANNERS: { readonly [K in KernelKind]?: Planner<K> } = {
   categorical,
   embedding,
   rms_norm: rmsNorm,
+  rope,
+  kv_append: kvAppend,
+  attention,
+  rope_attention: ropeAttention,
   swiglu,
   weighted_sum: weightedSum,
   matmul: byRows(matvec.matvecMatmul, gemm.gemmMatmul, (op, [x, ...rest], output, context) => {
