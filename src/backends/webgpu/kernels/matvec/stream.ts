@@ -48,14 +48,13 @@ export function streamTasks(stream: Stream): string {
   const names = rows.flatMap((_, r) => [`w${r}`, `s${r}`])
   const each = (text: (name: string) => string) => names.map(text).join(" ")
   const turn = (depth: number) => `t${depth}_`
-  const type = (name: string) => (name.startsWith("w") ? "vec4u" : "vec2f")
+  const type = (name: string) => (name.startsWith("w") ? "vec4u" : chunk.scaleType)
   const declared = range(AHEAD).map((d) => each((name) => `var ${turn(d)}${name}: ${type(name)};`))
-  const load = (
-    prefix: string,
-  ) => `{ let task = load_task; let c = min(load_turn * ${LANES}u + lane, ${K / chunk.elements - 1}u);
-${rows.map((row, r) => loadRow(row, r, prefix, chunk)).join("\n")}
+  const load = (prefix: string) => `{ let c = min(load_turn * ${LANES}u + lane, ${K / chunk.elements - 1}u);
+${rows.map(({ weights }, r) => `${prefix}w${r} = ${weights.weight.at(`w_row${r} + c`)};\n${prefix}s${r} = ${chunk.scales(weights, `s_row${r}`, `b_row${r}`, "c")};`).join("\n")}
 load_turn += 1u;
-if (load_turn == params.turns) { load_turn = 0u; load_task += 1u; } }`
+if (load_turn == params.turns) { load_turn = 0u; load_task += 1u; ${findRows("load_task")} } }`
+  const findRows = (task: string) => `{ let task = ${task}; ${rows.map((row, r) => findRow(row, r)).join("\n")} }`
   const allSlots = [...new Set(rows.flatMap((row) => row.slots))]
   const at = (slot: string) => `(${slot}) * ${rowVectors(chunk, K)}u + (turn * ${LANES}u + lane) * ${chunk.stride}u`
   const products = rows.map((row, r) => {
@@ -68,6 +67,8 @@ if (load_turn == params.turns) { load_turn = 0u; load_task += 1u; } }`
 var task = ${stream.first};
 var load_task = task;
 var load_turn = 0u;
+${rows.map((_, r) => `var w_row${r}: u32; var s_row${r}: u32; var b_row${r}: u32;`).join(" ")}
+${findRows("load_task")}
 ${declared.join("\n")}
 ${range(AHEAD)
   .map((d) => load(turn(d)))
@@ -104,8 +105,8 @@ export function streamParams(chunk: ChunkFormat, K: number, tasks: number): Reco
   return { turns: chunksPerLane(chunk, K), tasks }
 }
 
-/** WGSL that loads this lane's chunk `c` of a row and its scales. */
-function loadRow(row: StreamedRow, r: number, prefix: string, chunk: ChunkFormat): string {
+/** WGSL that finds a row's first chunk, scale and bias. */
+function findRow(row: StreamedRow, r: number): string {
   const [weight, scales, biases] = row.operands
   const first = (operand: Operand | undefined, elementsPerUnit: number) => {
     if (!operand) return "0u"
@@ -113,10 +114,9 @@ function loadRow(row: StreamedRow, r: number, prefix: string, chunk: ChunkFormat
     const expert = row.expert ? ` + (${row.expert}) * ${stride(0)}` : ""
     return `(${row.row}) * ${stride(operand.shape.length - 2)}${expert}`
   }
-  const scaleRow = first(row.weights.scales && scales, 1)
-  const biasRow = first(row.weights.biases && biases, 1)
-  return `${prefix}w${r} = ${row.weights.weight.at(`${first(weight, 16 / itemSize(weight.dtype))} + c`)};
-${prefix}s${r} = ${chunk.scales(row.weights, scaleRow, biasRow, "c")};`
+  return `w_row${r} = ${first(weight, 16 / itemSize(weight.dtype))};
+s_row${r} = ${first(row.weights.scales && scales, 1)};
+b_row${r} = ${first(row.weights.biases && biases, 1)};`
 }
 
 /** Lanes that a shuffle can reach on every device like this one. */
