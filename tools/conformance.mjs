@@ -1,6 +1,6 @@
 // Runs the WebGPU backend's conformance suite on this machine's GPU, without vitest:
 //
-//   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--share 2/11] [--max-binding bytes]
+//   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--share 2/3] [--max-binding bytes]
 //   deno run -A --unstable-webgpu --import-map tools/conformance/import_map.json tools/conformance.mjs
 //
 // Needs dist/, src/backends/conformance/fixtures/ and the packages fast-check, pure-rand and, in Node, webgpu.

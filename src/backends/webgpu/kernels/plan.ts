@@ -30,10 +30,13 @@ type Attempt<K extends KernelKind> = (...args: Parameters<Planner<K>>) => Dispat
 /** Rows up to which kernels that stream weights past a few rows win over tiles of many. */
 const FEW_ROWS = 8
 
-/** The kernel for few rows or for many, or the one that takes every format. */
+/** The kernel for few rows or for many, or the one that takes every format and few bindings. */
 function byRows<K extends KernelKind>(few: Attempt<K> | null, many: Attempt<K>, any: Planner<K>): Planner<K> {
-  return (op, inputs, output, context) =>
-    (inputs[0].shape[0] <= FEW_ROWS ? few : many)?.(op, inputs, output, context) ?? any(op, inputs, output, context)
+  return (op, inputs, output, context) => {
+    const attempt = inputs[0].shape[0] <= FEW_ROWS ? few : many
+    const dispatches = attempt?.(op, inputs, output, context)
+    return dispatches?.every(context.fits) ? dispatches : any(op, inputs, output, context)
+  }
 }
 
 const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
