@@ -40,7 +40,10 @@ export class GpuMemory {
     let loaded = 0
     for (const storage of missing) {
       const block = { buffer: this.allocate(storage.name, storage.byteLength), offset: 0 }
-      if (!storage.isZero) {
+      const source = storage.extended?.replicaIn(this.space) as GpuReplica | undefined
+      if (source) {
+        this.copy(source.block, block, storage.extended!.byteLength)
+      } else if (!storage.isZero) {
         for (let offset = 0; offset < storage.byteLength; offset += CHUNK) {
           signal?.throwIfAborted()
           const size = Math.min(CHUNK, storage.byteLength - offset)
@@ -71,6 +74,13 @@ export class GpuMemory {
       read: (offset, into) => this.read(block.buffer, block.offset + offset, into),
       dispose: () => block.buffer.destroy(),
     }
+  }
+
+  /** From buffer to buffer, after all work submitted so far. */
+  private copy(from: Block, to: Block, byteLength: number): void {
+    const encoder = this.gpu.device.createCommandEncoder()
+    encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, Math.ceil(byteLength / 4) * 4)
+    this.gpu.device.queue.submit([encoder.finish()])
   }
 
   /** Copies bytes as they are after all work submitted so far. */
