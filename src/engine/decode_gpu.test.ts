@@ -44,7 +44,7 @@ await describeWithGpu("decoding on the GPU", {}, (_gpu, createBackend) => {
     const alone = runner()
     const prompts = [[1, 2, 3], [9], [20, 30, 40, 50, 60, 70]]
     const batch = new BatchRunner(fixture.model, createBackend(), { sequences: 3, max_context: 32 })
-    const rows = [new Uint32Array(3)]
+    const rows: Uint32Array[] = [new Uint32Array(3)]
     for (const [s, prompt] of prompts.entries()) rows[0][s] = await batch.prefill(s, Uint32Array.from(prompt), greedy)
     for await (const ids of batch.decode(rows[0], 20, greedy)) if (rows.push(ids) === 5) break
     for await (const ids of batch.decode(rows[4], 6, greedy)) rows.push(ids)
