@@ -137,7 +137,8 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
         x: reads(x, "vec4<f32>"),
         ids: reads(ids, "u32"),
         ...weightViews(format, weights, "0"),
-        scores: reads(scores, "f32"),
+        // Of the ids' type, as a route's ids and scores lie side by side, where bindings of two types would overlap.
+        scores: reads(scores, "u32"),
         residual: reads(residual, "f32"),
         out: writes(output, "f32"),
       } as Record<string, View>,
@@ -148,7 +149,7 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
       code: (v) => {
         const w = weightAccessors(v, "0")
         const expert = (j: number) => v.ids.at(`wid.y * ${k}u + ${j}u`)
-        const score = (j: number) => v.scores.at(`wid.y * ${k}u + ${j}u`)
+        const score = (j: number) => v.scores.load(`wid.y * ${k}u + ${j}u`)
         const prologue = stageRows({
           chunk,
           K,
@@ -158,7 +159,7 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
           x: v.x,
           xStride: K,
           norm: null,
-          factor: (j) => v.scores.at(`wid.y * ${k}u + ${j}`),
+          factor: (j) => v.scores.load(`wid.y * ${k}u + ${j}`),
         })
         const at = (j: number) => ({ row: `min(task, ${N - 1}u)`, expert: `expert${j}` })
         return `
