@@ -39,7 +39,7 @@ function byRows<K extends KernelKind>(few: Attempt<K> | null, many: Attempt<K>, 
   }
 }
 
-const PLANNERS: { readonly [K in KernelKind]?: Planner<K> } = {
+const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   copy,
   assign: (_, [, x], output) => copy(_, [x], output),
   unary,

@@ -5,25 +5,19 @@ import { type Attention, cacheLayout, describe, rowParams, rowViews, visible } f
 
 const SIZE = 256
 
-/** Rotated queries in memory of their own: [L, Hq, D], times the attention's scale. */
-export interface RotatedQueries {
-  readonly operand: Operand
-  readonly scale: number
-}
-
 /**
- * Rotates the new keys and appends them and the new values to the caches, and rotates the queries if there is a place
- * for them; a workgroup per row.
+ * Rotates the new keys and appends them and the new values to the caches, and rotates the queries into `queries` if there
+ * is such, [L, Hq, D]; a workgroup per row.
  */
 export function append(
   of: Attention,
   qkv: Operand,
   rotate: { readonly frequencies: Operand; readonly scale: number },
-  queries: RotatedQueries | null,
+  queries: Operand | null,
 ): Dispatch {
   const { rows, heads, kvHeads, headDim: D, keys, values, sequences } = of
   const layout = cacheLayout(keys, D)
-  const stored = queries && cacheLayout(queries.operand, D)
+  const stored = queries && cacheLayout(queries, D)
   const units = (kvHeads * D) / layout.unit
   const views: Record<string, View> = {
     x: reads(qkv, "f32"),
@@ -31,12 +25,12 @@ export function append(
     keys: layout.view(keys, true),
     values: layout.view(values, true),
     ...rowViews(of),
-    ...(queries && stored ? { queries: stored.view(queries.operand, true) } : {}),
+    ...(queries && stored ? { queries: stored.view(queries, true) } : {}),
   }
   return dispatch({
     label: `rope and append ${describe(of)}`,
     views,
-    params: { ...rowParams(of), rope_scale: { f32: rotate.scale }, scale: { f32: queries?.scale ?? 1 } },
+    params: { ...rowParams(of), rope_scale: { f32: rotate.scale } },
     workgroups: [rows, 1, 1],
     code: (v) => {
       const store = (
@@ -45,11 +39,10 @@ export function append(
         base: string,
         at: string,
         pack: (e: (i: number) => string) => string,
-        factor = "",
       ) => `
     let base = ${base};
     let d = ${at} * ${unit}u % ${D}u;
-    ${to} = ${pack((i) => `${factor}rotated(base, d + ${i}u)`)};`
+    ${to} = ${pack((i) => `rotated(base, d + ${i}u)`)};`
       return /* wgsl */ `
 ${visible(v)}
 ${rotation}
@@ -87,7 +80,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
           `x_row + i * ${stored.unit}u / ${D}u * ${D}u`,
           "i",
           stored.pack,
-          "params.scale * ",
         )}
   }`
       : ""

@@ -8,6 +8,7 @@ import {
   cacheLayout,
   describe,
   LOG2E,
+  largestDivisor,
   MASKED,
   mostKeys,
   NO_MAXIMUM,
@@ -30,14 +31,18 @@ export interface Queries {
 /** Fewest keys worth a workgroup of their own. */
 const FEWEST_KEYS = 64
 
+/** Most shares: one for so many visible keys. */
+const KEYS_PER_SPLIT = 256
+
 /** Most keys for one workgroup, where that many are visible. */
 const MOST_KEYS = 4096
 
 /** Workgroups that fill a large GPU twice. */
 const WORKGROUPS = 256
 
-/** Floats of workgroup memory for sums across lanes and groups. */
-const POOL = 2048
+/** Most floats of workgroup memory for sums across lanes and groups, and the bytes that all else takes at most. */
+const POOL = 8192
+const OTHER_BYTES = 12 << 10
 
 /**
  * Attention that streams the cache once: a workgroup takes a row, the query heads of one key-value head, and a share of
@@ -53,16 +58,18 @@ export function fewRows(of: Attention, queries: Queries, context: KernelContext)
   while (2 * lanes <= limit && D % (16 * lanes) === 0) lanes *= 2
   const width = D / lanes
   const shared = heads / kvHeads
-  const chunk = largestDivisor(shared, Math.max(1, Math.floor(64 / width)))
+  const most = mostKeys(of)
+  // Short ranges are not split, but heads are: what takes time there is the merge.
+  const spread = most > KEYS_PER_SPLIT ? shared : Math.ceil((shared * rows * kvHeads) / 64)
+  const chunk = largestDivisor(shared, Math.max(1, Math.min(spread, Math.floor(64 / width))))
   const chunks = shared / chunk
   const threads = Math.min(256, 32 * lanes)
   const groups = threads / lanes
-  const unroll = features.subgroups || lanes === 1 ? 4 : 1
+  const unroll = !features.subgroups ? 1 : lanes >= 8 ? 4 : 2
   const sums = features.subgroups ? shuffledSums(chunk, lanes) : pooledSums(chunk, lanes, threads)
 
-  const most = mostKeys(of)
   const filling = Math.ceil(WORKGROUPS / (rows * kvHeads * chunks))
-  const splits = Math.min(Math.ceil(most / 256), Math.max(filling, Math.ceil(most / MOST_KEYS)))
+  const splits = Math.min(Math.ceil(most / KEYS_PER_SPLIT), Math.max(filling, Math.ceil(most / MOST_KEYS)))
   const partials: Partials | null =
     splits > 1
       ? {
@@ -78,7 +85,8 @@ export function fewRows(of: Attention, queries: Queries, context: KernelContext)
   const perUnit = layout.unit / layout.lanes
   const vector = layout.lanes === 4 ? "vec4f" : "f32"
   const dot = (a: string, b: string) => (layout.lanes === 4 ? `dot(${a}, ${b})` : `${a} * ${b}`)
-  const merged = largestDivisor(chunk, Math.max(1, Math.floor(POOL / (groups * D))))
+  const room = Math.min(POOL, (features.maxWorkgroupStorage - OTHER_BYTES) / 4)
+  const merged = largestDivisor(chunk, Math.max(1, Math.floor(room / (groups * D))))
   const pool = Math.max(merged * groups * D, features.subgroups ? 0 : chunk * threads)
 
   const views: Record<string, View> = {
@@ -151,8 +159,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   let position = ${v.positions.at("row")};
   atomicMax(&last, position);
   ${
-    rows === 1
-      ? ""
+    !of.sequences
+      ? `atomicMax(&last, ${v.positions.at("params.rows - 1u")});`
       : `for (var other = row + lid; other < params.rows; other += ${threads}u) {
     if (sequence_of(other) == sequence) { atomicMax(&last, ${v.positions.at("other")}); }
   }`
@@ -337,10 +345,4 @@ ${each(merged, (j) =>
     },
   })
   return partials ? [first, combine(of, partials)] : [first]
-}
-
-function largestDivisor(n: number, most: number): number {
-  let divisor = Math.min(n, most)
-  while (n % divisor !== 0) divisor--
-  return divisor
 }

@@ -3,7 +3,13 @@ import type { Operand } from "../../../program.js"
 import type { Dispatch, KernelContext } from "../../dispatch.js"
 import { append } from "./append.js"
 import { fewRows } from "./few_rows.js"
-import { attentionOf } from "./problem.js"
+import { flash, mathFor } from "./flash.js"
+import { type Attention, attentionOf } from "./problem.js"
+
+/** The most rows that each stream the cache for themselves: more where rows are likely of sequences of their own. */
+function isFew({ rows, sequences }: Attention): boolean {
+  return rows <= (sequences ? 64 : 16)
+}
 
 export function attention(
   op: KernelOf<"attention">,
@@ -12,7 +18,8 @@ export function attention(
   context: KernelContext,
 ): Dispatch[] {
   const of = attentionOf(op, [positions, keys, values, ...tail], output)
-  return fewRows(of, { x: q, rotate: null, append: false }, context)
+  const math = isFew(of) ? null : mathFor(of, context)
+  return math ? [flash(of, q, math)] : fewRows(of, { x: q, rotate: null, append: false }, context)
 }
 
 /** A single row appends and attends in one dispatch; of several, one may see another, so all are appended first. */
@@ -25,5 +32,8 @@ export function ropeAttention(
   const of = attentionOf(op, [positions, keys, values, ...tail], output)
   const rotate = { frequencies, scale: op.rope_scale }
   if (of.rows === 1) return fewRows(of, { x: qkv, rotate, append: true }, context)
-  return [append(of, qkv, rotate, null), ...fewRows(of, { x: qkv, rotate, append: false }, context)]
+  const math = isFew(of) ? null : mathFor(of, context)
+  if (!math) return [append(of, qkv, rotate, null), ...fewRows(of, { x: qkv, rotate, append: false }, context)]
+  const queries = context.scratch(math.enable.includes("f16") ? "float16" : "float32", output.shape)
+  return [append(of, qkv, rotate, queries), flash(of, queries, math)]
 }

@@ -172,3 +172,10 @@ export function cacheLayout({ dtype }: Operand, headDim: number): CacheLayout {
     round,
   }
 }
+
+/** The largest divisor of `n` up to `most`. */
+export function largestDivisor(n: number, most: number): number {
+  let divisor = Math.min(n, most)
+  while (n % divisor !== 0) divisor--
+  return divisor
+}

@@ -30,6 +30,8 @@ export interface ChunkFormat {
   decode(prefix: string, w: string): string
   /** WGSL expression (f32) for the product of a decoded chunk and loaded activations, with scales `s`. */
   dot(weight: string, x: string, s: string): string
+  /** WGSL type of the scales of a chunk. */
+  readonly scaleType: "vec2f" | "u32"
   /** WGSL expression for what `dot` takes as scales of a chunk; rows are given as the index of their first element. */
   scales(weights: WeightAccessors, scaleRow: string, biasRow: string, chunk: string): string
 }
@@ -73,8 +75,9 @@ fn e8m0(s: u32) -> vec2f {
 }`
 
 /**
- * MXFP4 in f16: nibbles k and k + 4 of a word make a pair. Units of 16 activations are scaled by a power of two to fill
- * f16's range, which the weights' 2^-14 brings back; their sums are f16, everything beyond f32. The pad holds the scales.
+ * MXFP4 in f16: nibbles k and k + 4 of a word make a pair. A chunk's activations are scaled by a power of two to fill
+ * f16's range, which the weights' 2^-14 brings back; a chunk's sums are f16, everything beyond f32. The pad holds the
+ * exponent, to which the weights' is added.
  */
 const mxfp4Half: ChunkFormat = {
   name: "mxfp4 f16",
@@ -86,20 +89,22 @@ const mxfp4Half: ChunkFormat = {
       const pairs = COMPONENTS.map((c) => `pack2x16float(fit * vec2f(v${2 * i}.${c}, v${2 * i + 1}.${c}))`)
       return `xs[base + ((${u}) / 2u) * 5u + ((${u}) % 2u) * 2u + ${i}u] = vec4u(${pairs.join(", ")});`
     })
+    // The two units of a chunk are staged by neighbours.
     return `
 let largest = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)));
-let exponent = clamp(bitcast<u32>(max(max(largest.x, largest.y), max(largest.z, largest.w))) >> 23u, 14u, 253u);
+let own = max(max(largest.x, largest.y), max(largest.z, largest.w));
+let exponent = clamp(bitcast<u32>(max(own, subgroupShuffleXor(own, 1u))) >> 23u, 14u, 253u);
 let fit = bitcast<f32>((267u - exponent) << 23u);
 ${store.join("\n")}
-xs[base + ((${u}) / 2u) * 5u + 4u][(${u}) % 2u] = (exponent + 1u) << 23u;`
+if ((${u}) % 2u == 0u) { xs[base + ((${u}) / 2u) * 5u + 4u].x = exponent; }`
   },
   load: (p, at) =>
-    `${range(5)
+    `${range(4)
       .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
-      .join("\n")} let ${p}scale = bitcast<vec2f>(${p}4.xy);`,
-  functions: `${E8M0}
-fn pair_sum(a: vec2<f16>, b: vec2<f16>, scale: vec2f) -> f32 {
-  return dot(vec2f(f32(a.x) + f32(a.y), f32(b.x) + f32(b.y)), scale);
+      .join("\n")} let ${p}exponent = xs[${at} + 4u].x;`,
+  functions: `
+fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
+  return (f32(pair.x) + f32(pair.y)) * bitcast<f32>((clamp(exponent, 126u, 380u) - 126u) << 23u);
 }`,
   decode: (p, w) =>
     COMPONENTS.flatMap((c, i) =>
@@ -113,9 +118,10 @@ fn pair_sum(a: vec2<f16>, b: vec2<f16>, scale: vec2f) -> f32 {
       words
         .flatMap((i) => COMPONENTS.map((c, j) => [`${w}${i}${j}`, `bitcast<vec2<f16>>(${x}${i}.${c})`]))
         .reduce((sum, [a, b]) => (sum ? `fma(${a}, ${b}, ${sum})` : `${a} * ${b}`), "")
-    return `pair_sum(${half([0, 1])}, ${half([2, 3])}, ${x}scale) * ${s}.x * ${s}.y`
+    return `pair_sum(${half([0, 1])} + ${half([2, 3])}, ${s} + ${x}exponent)`
   },
-  scales: ({ scales }, row, _, chunk) => `e8m0(${scales!.load(`${row} + ${chunk}`)})`,
+  scaleType: "u32",
+  scales: ({ scales }, row, _, chunk) => scales!.load(`${row} + ${chunk}`),
 }
 
 /** MXFP4 in f32, for devices without f16: twice the value from a table of nibbles, so it is exact. */
@@ -143,6 +149,7 @@ fn e2m1(q: u32) -> vec4f {
     `(${range(8)
       .map((i) => `dot(${w}${i}, ${x}${i})`)
       .join(" + ")}) * 0.5 * ${s}.x * ${s}.y`,
+  scaleType: "vec2f",
   scales: ({ scales }, row, _, chunk) => `e8m0(${scales!.load(`${row} + ${chunk}`)})`,
 }
 
@@ -193,6 +200,7 @@ function affine(bits: 4 | 8, groupSize: number): ChunkFormat {
       `fma(${range(vectors)
         .map((i) => `dot(${w}${i}, ${x}${i})`)
         .join(" + ")}, ${s}.x, ${s}.y * ${x}sum)`,
+    scaleType: "vec2f",
     scales: ({ scales, biases }, scaleRow, biasRow, chunk) =>
       `vec2f(${scales!.load(`${scaleRow} + ${group(chunk)}`)}, ${biases!.load(`${biasRow} + ${group(chunk)}`)})`,
   }
@@ -228,6 +236,7 @@ function dense(dtype: "float32" | "bfloat16" | "float16"): ChunkFormat {
       range(vectors)
         .map((i) => `dot(${w}${i}, ${x}${i})`)
         .join(" + "),
+    scaleType: "vec2f",
     scales: () => "vec2f()",
   }
 }

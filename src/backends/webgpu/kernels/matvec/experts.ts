@@ -5,7 +5,7 @@ import { splitWeights } from "../composed.js"
 import { type ChunkFormat, chunkFormat, range, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
 import { LANES, normMemory, rowVectors, stageRows, wgslFloat } from "./stage.js"
-import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
 interface GateUp {
@@ -47,6 +47,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
     dispatch({
       label: `experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
+      params: streamParams(chunk, K, tuning.tasks),
       enable: enables(features),
       workgroups: [Math.ceil((k * N) / (tuning.groups * tuning.tasks)), L, 1],
       bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
@@ -87,7 +88,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       { weights: g, operands: gate, ...at },
       { weights: u, operands: up, ...at },
     ],
-    tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,
@@ -141,6 +141,7 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
         residual: reads(residual, "f32"),
         out: writes(output, "f32"),
       } as Record<string, View>,
+      params: streamParams(chunk, K, tuning.tasks),
       enable: enables(features),
       workgroups: [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1],
       bytes: (L * k * weights.reduce((sum, o) => sum + operandBytes(o), 0)) / weights[0].shape[0],
@@ -180,7 +181,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       ...at(j),
       slots: [`${j}u`],
     })),
-    tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,

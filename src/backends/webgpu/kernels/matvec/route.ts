@@ -4,7 +4,7 @@ import { type Dispatch, dispatch, type KernelContext, reads, type View, writes }
 import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
 import { LANES, normMemory, rowVectors, stageRows } from "./stage.js"
-import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
 
 interface Route {
@@ -45,7 +45,7 @@ export function routeFewRows(
     dispatch({
       label: `route ${chunk.name} ${E}x${K}, norm, top ${k}`,
       views,
-      params: { L },
+      params: { L, ...streamParams(chunk, K, tasks) },
       enable: enables(features),
       workgroups: [L, 1, 1],
       bytes: weights.reduce((sum, o) => sum + operandBytes(o), 0),
@@ -77,7 +77,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     chunk,
     K,
     rows: [{ weights: w, operands: weights, row, slots: ["0u"] }],
-    tasks,
     first: `group * ${tasks}u`,
     prologue,
     features,
