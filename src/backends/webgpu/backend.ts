@@ -42,8 +42,17 @@ export class WebGpuBackend implements Backend {
 
   async compile(program: Program, options: LoadOptions = {}): Promise<Executable> {
     const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
-    await this.makeResident(storages, options)
-    return compileProgram(this, program, options)
+    const loading = this.makeResident(storages, options)
+    // What is about to be written is moved first, so it has to be here.
+    const isMoved = program.buffers.some(
+      (buffer) => buffer.kind === "storage" && buffer.access === "write" && this.memory.isArriving(buffer.storage),
+    )
+    if (isMoved) await loading
+    // Pipelines compile while weights load.
+    const [loaded, compiled] = await Promise.allSettled([loading, compileProgram(this, program, options)])
+    if (loaded.status === "fulfilled" && compiled.status === "fulfilled") return compiled.value
+    if (compiled.status === "fulfilled") compiled.value.dispose()
+    throw loaded.status === "rejected" ? loaded.reason : (compiled as PromiseRejectedResult).reason
   }
 
   /**

@@ -206,6 +206,53 @@ function affine(bits: 4 | 8, groupSize: number): ChunkFormat {
   }
 }
 
+/**
+ * Affine 8-bit in f16: bytes 0, 2 and 1, 3 of a word make pairs. Below the bits of 1024 a byte is 1024 plus itself, and
+ * 128 less keeps the sums small. Activations are scaled as for {@link mxfp4Half}, to where 16 products cannot overflow;
+ * the pad holds the exponent and the sum of the chunk.
+ */
+function affine8Half(groupSize: number): ChunkFormat {
+  const float = affine(8, groupSize)
+  return {
+    ...float,
+    name: "affine8 f16",
+    stride: 3,
+    staged: "vec4<u32>",
+    stage: (u) => {
+      const pairs = (v: number) => `pack2x16float(fit * v${v}.xz), pack2x16float(fit * v${v}.yw)`
+      return `
+let largest = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)));
+let exponent = clamp(bitcast<u32>(max(max(largest.x, largest.y), max(largest.z, largest.w))) >> 23u, 14u, 253u);
+let fit = bitcast<f32>((258u - exponent) << 23u);
+let at = base + (${u}) * 3u;
+xs[at] = vec4u(${pairs(0)}, ${pairs(1)});
+xs[at + 1u] = vec4u(${pairs(2)}, ${pairs(3)});
+xs[at + 2u] = vec4u((exponent - 4u) << 23u, bitcast<u32>(dot(v0 + v1 + v2 + v3, vec4f(1.0))), 0u, 0u);`
+    },
+    load: (p, at) =>
+      `${range(2)
+        .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
+        .join("\n")} let ${p}pad = bitcast<vec2f>(xs[${at} + 2u].xy);`,
+    functions: `
+fn quant_pair(q: u32) -> vec2<f16> {
+  return bitcast<vec2<f16>>((q & 0x00ff00ffu) | 0x64006400u) - vec2<f16>(1152.0h);
+}`,
+    decode: (p, w) =>
+      COMPONENTS.map(
+        (c, i) => `let ${p}${i}0 = quant_pair(${w}.${c}); let ${p}${i}1 = quant_pair(${w}.${c} >> 8u);`,
+      ).join("\n"),
+    dot: (w, x, s) => {
+      const half = (words: readonly number[]) =>
+        words
+          .flatMap((i) =>
+            [0, 1].map((j) => [`${w}${i}${j}`, `bitcast<vec2<f16>>(${x}${i >> 1}.${COMPONENTS[2 * (i % 2) + j]})`]),
+          )
+          .reduce((sum, [a, b]) => (sum ? `fma(${a}, ${b}, ${sum})` : `${a} * ${b}`), "")
+      return `fma(dot(vec2f(${half([0, 1])} + ${half([2, 3])}), vec2f(${x}pad.x)), ${s}.x, fma(${s}.x, 128.0, ${s}.y) * ${x}pad.y)`
+    },
+  }
+}
+
 /** Dense rows as stored. */
 function dense(dtype: "float32" | "bfloat16" | "float16"): ChunkFormat {
   const elements = 16 / itemSize(dtype)
@@ -245,21 +292,24 @@ export function range(n: number): number[] {
   return Array.from({ length: n }, (_, i) => i)
 }
 
-/** The fast format of a weight with rows of `K` elements, or null where the generic kernel has to do. */
+/** The fast format, in float32 if it must be exact, of a weight with rows of `K` elements, or null where the generic kernel has to do. */
 export function chunkFormat(
   { quantization }: WeightFormat,
   weight: Operand,
   K: number,
   features: GpuFeatures,
+  isExact = false,
 ): ChunkFormat | null {
   if (K % 32 !== 0 || !isVectorAligned(weight)) return null
   if (!quantization) {
     const { dtype } = weight
     return dtype === "float32" || dtype === "bfloat16" || dtype === "float16" ? dense(dtype) : null
   }
-  if (quantization.mode === "mxfp4") return features.f16 ? mxfp4Half : mxfp4Float
+  const half = features.f16 && !isExact
+  if (quantization.mode === "mxfp4") return half ? mxfp4Half : mxfp4Float
   if (quantization.mode !== "affine") return null
   const { bits, group_size } = quantization
+  if (bits === 8 && half) return affine8Half(group_size)
   return bits === 4 || bits === 8 ? affine(bits, group_size) : null
 }
 
