@@ -40,8 +40,8 @@ export interface Backend extends MemorySpace {
 /** A compiled program: replaying it allocates nothing. */
 export interface Executable {
   /**
-   * Runs the program once with the given step inputs, keyed by input name. Resolves when the result storages hold
-   * their new values. One replay at a time.
+   * Runs the program once with the given step inputs, keyed by input name. Resolves when the results can be read: a
+   * read that begins before the next replay gives this one's values, even if it ends later. One replay at a time.
    */
   replay(inputs: Readonly<Record<string, HostArray>>): Promise<void>
   dispose(): void

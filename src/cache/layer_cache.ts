@@ -92,15 +92,9 @@ export abstract class LayerCache {
   /** A state that starts with the rows of `old`. */
   protected allocate(name: string, old: Storage | null): Storage {
     const { num_key_value_heads, head_dim } = this.dims
-    const origin = old && {
-      read: async (offset: number, into: Uint8Array) => {
-        const kept = Math.max(0, Math.min(into.byteLength, old.byteLength - offset))
-        if (kept > 0) await old.read(offset, into.subarray(0, kept))
-        into.fill(0, kept)
-      },
-    }
     const { dtype = "float32", sequences } = this.options
     const rows = [this.capacity, num_key_value_heads, head_dim]
-    return new Storage(name, dtype, sequences === undefined ? rows : [sequences, ...rows], origin)
+    const shape = sequences === undefined ? rows : [sequences, ...rows]
+    return old ? Storage.extending(old, name, shape) : new Storage(name, dtype, shape, null)
   }
 }

@@ -107,11 +107,16 @@ export class Generation {
 
   /** The device samples, some tokens ahead of the host. */
   private async *onDevice(draw: Draw): AsyncGenerator<Sampled, void> {
-    const { session, prompt, limit } = this
-    const { signal, onProgress } = this.options
+    const { session, prompt } = this
+    const { signal, onProgress, max_tokens } = this.options
     let start = performance.now()
     let isFirst = true
-    for await (const { token, cached_tokens } of session.decode(prompt, { draw, limit, signal, onProgress })) {
+    for await (const { token, cached_tokens } of session.decode(prompt, {
+      draw,
+      limit: max_tokens,
+      signal,
+      onProgress,
+    })) {
       const elapsed = performance.now() - start
       if (isFirst) this.prefill_ms = elapsed
       else this.decode_ms += elapsed

@@ -16,7 +16,7 @@ export interface Draw {
 
 export interface DecodeOptions extends ForwardOptions {
   readonly draw: Draw
-  /** At most this many tokens are drawn; by default until the caches are full. */
+  /** At most this many tokens are drawn, 1 or more; room is made for them at once. Until the caches are full by default. */
   readonly limit?: number
 }
 

@@ -1,42 +1,44 @@
 import type { MxArray } from "../array/mx_array.js"
 import type { Backend, LoadOptions } from "../backends/backend.js"
 import type { LayerCache } from "../cache/layer_cache.js"
-import { Storage } from "../tensor/storage.js"
 import { ContextLengthError } from "./errors.js"
 import type { DecodeOptions, Draw, ForwardOptions, ModelRunner } from "./model_runner.js"
-import { type CausalLM, compileStep, readDrawn, type Step, type StepKind, samplingOf, type Wanted } from "./step.js"
+import { runAhead, type Submitted } from "./run_ahead.js"
+import { type CausalLM, feedDraw, readDrawn, type Step, type StepKind, samplingOf, type Wanted } from "./step.js"
+import { Steps } from "./steps.js"
 
 export interface RunnerOptions {
   /** Longest sequence, prompt and answer; the model's own limit by default. */
   readonly max_context?: number
   /** Tokens per prefill step; what suits the backend by default. */
   readonly prefill_chunk?: number
+  /** Decoding steps submitted before the first one's token is read; what suits the backend by default. */
+  readonly steps_ahead?: number
   /** False runs the traced graph as it is, without passes or memory reuse. */
   readonly optimise?: boolean
 }
-
-/** Compiled steps kept: decoding, the prefill chunk, and the last few prompt remainders. */
-const MAX_STEPS = 8
 
 /** Runs a model on one sequence: traces a step per row count once, then replays it over the KV caches. */
 export class Runner implements ModelRunner {
   readonly vocab_size: number
   readonly max_context: number
   private readonly caches: readonly LayerCache[]
-  private readonly steps = new Map<string, Step>()
+  private readonly steps: Steps
   private readonly chunk: number
-  private readonly drawn = new Storage("drawn ids", "uint32", [1], null)
+  private readonly ahead: number
   private cached = 0
 
   constructor(
-    private readonly model: CausalLM,
+    model: CausalLM,
     private readonly backend: Backend,
-    private readonly options: RunnerOptions = {},
+    options: RunnerOptions = {},
   ) {
     this.vocab_size = model.config.vocab_size
     this.max_context = Math.min(options.max_context ?? Number.POSITIVE_INFINITY, model.config.max_position_embeddings)
     this.chunk = Math.min(options.prefill_chunk ?? backend.prefillChunk, this.max_context)
+    this.ahead = options.steps_ahead ?? backend.replaysAhead
     this.caches = model.makeCaches(this.max_context, this.chunk, { dtype: backend.cacheDTypes[0] })
+    this.steps = new Steps(model, this.caches, { device: backend, optimise: options.optimise })
   }
 
   /** Compiles the decoding step, which makes the weights resident: else the first token does it. */
@@ -44,7 +46,7 @@ export class Runner implements ModelRunner {
     const kind: StepKind = this.runsAhead
       ? { rows: 1, wanted: "last", sampling: "greedy", continues: true }
       : { rows: 1, wanted: "last" }
-    await this.step(kind, options)
+    await this.steps.get(kind, options)
   }
 
   /** Tokens in the caches. */
@@ -75,33 +77,22 @@ export class Runner implements ModelRunner {
   }
 
   private async *decodeAhead(tokens: Uint32Array, options: DecodeOptions): AsyncGenerator<number, void> {
-    const { draw, signal } = options
+    this.check(tokens)
     const start = this.cached + tokens.length
-    const limit = Math.min(options.limit ?? Number.POSITIVE_INFINITY, this.max_context - start + 1)
-    if (Number.isFinite(options.limit)) await this.reserve(Math.min(start + limit - 1, this.max_context))
-    const pending: Promise<Uint32Array>[] = []
-    let submitted = 0
+    const most = this.max_context - start + 1
+    const count = Math.min(options.limit ?? most, most)
+    if (options.limit !== undefined) await this.reserve(start + count - 1)
     let yielded = 0
+    const submit = (i: number) => (i === 0 ? this.first(tokens, options) : this.next(options.draw, i))
     try {
-      for await (const step of this.chunks(tokens, "last", options, draw)) {
-        pending.push(readDrawn(step))
-        submitted++
-      }
-      while (yielded < limit) {
-        while (pending.length < this.backend.replaysAhead && submitted < limit) {
-          const { ids } = await this.continue(draw, submitted++)
-          pending.push(ids)
-        }
-        const [id] = await pending[0]
-        pending.shift()
+      for await (const [id] of runAhead(this.ahead, count, submit)) {
         yielded++
         yield id
-        signal?.throwIfAborted()
+        options.signal?.throwIfAborted()
       }
     } finally {
-      // What ran ahead of the last token is forgotten; reads under way must end before the next step.
-      await Promise.allSettled(pending)
-      if (yielded > 0) this.trim(start + yielded - 1)
+      // What ran ahead of the last token is forgotten.
+      this.trim(start + Math.max(0, yielded - 1))
     }
   }
 
@@ -124,21 +115,24 @@ export class Runner implements ModelRunner {
 
   /** Frees caches and compiled steps. The model's weights stay with the backend. */
   dispose(): void {
-    this.dropSteps()
-    this.drawn.dispose()
+    this.steps.dispose()
     for (const cache of this.caches) for (const storage of cache.states) storage.dispose()
   }
 
   private get runsAhead(): boolean {
-    return this.backend.replaysAhead > 1
+    return this.ahead > 1
+  }
+
+  private check(tokens: Uint32Array): void {
+    const total = this.cached + tokens.length
+    if (tokens.length === 0) throw new RangeError("forward needs at least one token")
+    if (total > this.max_context) throw new ContextLengthError(total, this.max_context)
   }
 
   /** Runs tokens chunk by chunk; yields the steps that give something, each before the next one runs. */
   private async *chunks(tokens: Uint32Array, wanted: Wanted, { onProgress, signal }: ForwardOptions, draw?: Draw) {
-    const total = this.cached + tokens.length
-    if (tokens.length === 0) throw new RangeError("forward needs at least one token")
-    if (total > this.max_context) throw new ContextLengthError(total, this.max_context)
-    await this.reserve(total)
+    this.check(tokens)
+    await this.reserve(this.cached + tokens.length)
     for (let start = 0; start < tokens.length; start += this.chunk) {
       signal?.throwIfAborted()
       const ids = tokens.subarray(start, start + this.chunk)
@@ -147,7 +141,7 @@ export class Runner implements ModelRunner {
         isLast || wanted === "all"
           ? { rows: ids.length, wanted, sampling: draw && samplingOf(draw) }
           : { rows: ids.length, wanted: "none" }
-      const step = await this.step(kind)
+      const step = await this.steps.get(kind)
       step.ids.set(ids)
       await this.run(step, draw, 0)
       onProgress?.(start + ids.length, tokens.length)
@@ -155,58 +149,39 @@ export class Runner implements ModelRunner {
     }
   }
 
-  /** Submits the step after a drawn token; the `i`-th token, which it draws, comes later. */
-  private async continue(draw: Draw, i: number): Promise<{ ids: Promise<Uint32Array> }> {
+  /** Submits tokens and the draw after them. */
+  private async first(tokens: Uint32Array, options: DecodeOptions): Promise<Submitted<Uint32Array>> {
+    // One step alone is yielded: that of the last chunk.
+    const { value: step } = await this.chunks(tokens, "last", options, options.draw).next()
+    return readDrawn(step as Step)
+  }
+
+  /** Submits the token drawn last and the draw after it, the `i`-th. */
+  private async next(draw: Draw, i: number): Promise<Submitted<Uint32Array>> {
     await this.reserve(this.cached + 1)
-    const step = await this.step({ rows: 1, wanted: "last", sampling: samplingOf(draw), continues: true })
+    const step = await this.steps.get({ rows: 1, wanted: "last", sampling: samplingOf(draw), continues: true })
     await this.run(step, draw, i)
-    return { ids: readDrawn(step) }
+    return readDrawn(step)
   }
 
   private async run(step: Step, draw: Draw | undefined, i: number): Promise<void> {
     const rows = step.positions.length
     for (let row = 0; row < rows; row++) step.positions[row] = this.cached + row
-    if (draw && draw.temperature > 0) {
-      step.temperature[0] = draw.temperature
-      step.uniform[0] = draw.uniform(i)
-    }
+    if (draw) feedDraw(step, draw, i)
     await step.replay()
     this.cached += rows
     for (const cache of this.caches) cache.advance(this.cached)
-  }
-
-  /** The compiled step of a kind, from the most recently used ones or new. */
-  private async step(kind: StepKind, options?: LoadOptions): Promise<Step> {
-    const key = `${kind.rows} ${kind.wanted} ${kind.sampling} ${kind.continues}`
-    const step = this.steps.get(key) ?? (await this.compile(kind, options))
-    this.steps.delete(key)
-    this.steps.set(key, step)
-    const [oldest] = this.steps
-    if (this.steps.size > MAX_STEPS) {
-      this.steps.delete(oldest[0])
-      oldest[1].program.dispose()
-    }
-    return step
-  }
-
-  private compile(kind: StepKind, options?: LoadOptions): Promise<Step> {
-    const { optimise } = this.options
-    return compileStep(kind, this.model, this.caches, this.drawn, false, { ...options, device: this.backend, optimise })
   }
 
   private async reserve(length: number): Promise<void> {
     for (const cache of this.caches) {
       const replaced = cache.reserve(length)
       if (replaced.length === 0) continue
+      // First, as they hold the old states, and as the new ones may not fit.
+      this.steps.drop()
       await this.backend.makeResident(cache.states)
       for (const storage of replaced) storage.dispose()
-      this.dropSteps()
     }
-  }
-
-  private dropSteps(): void {
-    for (const { program } of this.steps.values()) program.dispose()
-    this.steps.clear()
   }
 }
 

@@ -5,6 +5,7 @@ import type { Backend, HostArray, LoadOptions } from "../backends/backend.js"
 import type { Appendable, CacheOptions, LayerCache } from "../cache/layer_cache.js"
 import type { Storage } from "../tensor/storage.js"
 import type { Draw } from "./model_runner.js"
+import type { Submitted } from "./run_ahead.js"
 
 /** What a causal language model offers its runners. */
 export interface CausalLM {
@@ -106,9 +107,17 @@ export async function compileStep(
   return { ...buffers, program, replay: () => program.replay(fed) }
 }
 
-/** The drawn ids as they are after the replays so far, even if more follow before the promise resolves. */
-export function readDrawn({ program }: Step): Promise<Uint32Array> {
+/** Says how the next replay draws; its rows take uniform numbers from number `first` on. */
+export function feedDraw(step: Step, { temperature, uniform }: Draw, first: number): void {
+  if (temperature === 0) return
+  step.temperature[0] = temperature
+  // In float32 a number just below 1 must not become 1.
+  for (let row = 0; row < step.uniform.length; row++) step.uniform[row] = Math.min(uniform(first + row), 1 - 2 ** -24)
+}
+
+/** The ids drawn by the replay before, even if others follow before they are here. */
+export function readDrawn({ program }: Step): Submitted<Uint32Array> {
   const { storage } = program.outputs[0]
   const ids = new Uint32Array(storage.byteLength / 4)
-  return storage.read(0, new Uint8Array(ids.buffer)).then(() => ids)
+  return { result: storage.read(0, new Uint8Array(ids.buffer)).then(() => ids) }
 }

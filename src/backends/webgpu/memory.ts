@@ -56,17 +56,20 @@ export class GpuMemory {
   async makeResident(storages: Iterable<Storage>, options: LoadOptions = {}): Promise<void> {
     const missing = [...new Set(storages)].filter((storage) => !storage.replicaIn(this.space))
     const bytes = missing.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    const targets = missing.map((storage) => ({
-      storage,
-      block: storage.isZero
+    const targets = missing.map((storage) => {
+      const extended = storage.extended?.replicaIn(this.space) as GpuReplica | undefined
+      const isWritten = storage.isZero || extended !== undefined
+      const block = isWritten
         ? { buffer: this.allocate(storage.name, storage.byteLength), offset: 0 }
-        : this.inSlab(storage, bytes),
-    }))
+        : this.inSlab(storage, bytes)
+      if (extended) this.copy(extended.block, block, storage.extended!.byteLength)
+      return { storage, block, isRead: !isWritten }
+    })
     for (const { storage, block } of targets) this.arriving.set(storage, block)
     try {
       await upload(
         this.gpu,
-        targets.filter(({ storage }) => !storage.isZero),
+        targets.filter(({ isRead }) => isRead),
         options,
       )
       await this.gpu.settle()
@@ -98,9 +101,7 @@ export class GpuMemory {
     const block = this.blockOf(storage)
     if (!this.slabs.has(block.buffer)) return
     const buffer = this.allocate(storage.name, storage.byteLength)
-    const encoder = this.gpu.device.createCommandEncoder()
-    encoder.copyBufferToBuffer(block.buffer, block.offset, buffer, 0, Math.ceil(storage.byteLength / 4) * 4)
-    this.gpu.device.queue.submit([encoder.finish()])
+    this.copy(block, { buffer, offset: 0 }, storage.byteLength)
     storage.addReplica(this.space, this.replica({ buffer, offset: 0 }))
   }
 
@@ -137,5 +138,12 @@ export class GpuMemory {
       read: (offset, into) => this.downloads.read(block, offset, into),
       dispose: () => this.free(block),
     }
+  }
+
+  /** From buffer to buffer, after all work submitted so far. */
+  private copy(from: Block, to: Block, byteLength: number): void {
+    const encoder = this.gpu.device.createCommandEncoder()
+    encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, Math.ceil(byteLength / 4) * 4)
+    this.gpu.device.queue.submit([encoder.finish()])
   }
 }

@@ -75,8 +75,7 @@ export class Sampler {
   get draw(): Draw | undefined {
     const { temperature, top_k, top_p, min_p, logprobs } = this.params
     if (this.adjusted || logprobs || (temperature > 0 && (top_k > 0 || top_p < 1 || min_p > 0))) return undefined
-    // In float32 a number just below 1 must not become 1.
-    return { temperature, uniform: (i) => Math.min(this.random.uniform(i), 1 - 2 ** -24) }
+    return { temperature, uniform: (i) => this.random.uniform(i) }
   }
 
   private choose(logits: Float32Array): number {
