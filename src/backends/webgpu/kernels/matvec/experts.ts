@@ -31,10 +31,9 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
   const [gate, up] = splitWeights(formats, of.weights)
   const chunk = sameChunk([gate, up], formats, K, context)
   if (!chunk || x.offset % 16 !== 0 || context.ranges([...gate, ...up]).length > 1) return null
-  const pairs = N % 2 === 0 ? 2 : 1
-  const tuning = tune((k * N) / pairs, 1, features)
+  const tuning = tune(k * N, 1, features)
   const threads = tuning.groups * LANES
-  const memory = { chunk, K, slots: 1, totals: 2 * pairs, groups: tuning.groups, features }
+  const memory = { chunk, K, slots: 1, totals: 2, groups: tuning.groups, features }
   if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
@@ -50,17 +49,13 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
       views,
       params: streamParams(chunk, K, tuning.tasks),
       enable: enables(features),
-      workgroups: [Math.ceil((k * N) / (pairs * tuning.groups * tuning.tasks)), L, 1],
+      workgroups: [Math.ceil((k * N) / (tuning.groups * tuning.tasks)), L, 1],
       bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
       code: (v) => {
         const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]
-        // Tasks past the end repeat the last one. A task's rows are neighbours of one expert.
-        const last = (k * N) / pairs - 1
-        const at = range(pairs).map((i) => ({
-          row: `min(task, ${last}u) * ${pairs}u % ${N}u + ${i}u`,
-          expert: `experts[min(task, ${last}u) * ${pairs}u / ${N}u]`,
-          slots: ["0u"],
-        }))
+        // Tasks past the end repeat the last one.
+        const last = `min(task, ${k * N - 1}u)`
+        const at = { row: `${last} % ${N}u`, expert: `experts[${last} / ${N}u]`, slots: ["0u"] }
         const prologue = stageRows({
           chunk,
           K,
@@ -73,7 +68,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
         })
         return `
 var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, K)}>;
-${reductionMemory(threads, 2 * pairs, features)}
+${reductionMemory(threads, 2, features)}
 ${norm ? normMemory(threads) : ""}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
@@ -86,28 +81,20 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   ${streamTasks({
     chunk,
     K,
-    rows: at.flatMap((place) => [
-      { weights: g, operands: gate, ...place },
-      { weights: u, operands: up, ...place },
-    ]),
+    rows: [
+      { weights: g, operands: gate, ...at },
+      { weights: u, operands: up, ...at },
+    ],
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,
-    extras: at.flatMap((place, i) => [
-      ...biases(`gate_bias${i}`, g.bias, gate, place),
-      ...biases(`up_bias${i}`, u.bias, up, place),
-    ]),
-    epilogue: (totals) =>
-      range(pairs)
-        .map(
-          (i) => `
-if (lane == ${i}u && task < ${(k * N) / pairs}u) {
-  let gate = min(${totals[2 * i]}${formats[0].bias ? ` + gate_bias${i}` : ""}, ${wgslFloat(of.limit)});
-  let up = clamp(${totals[2 * i + 1]}${formats[1].bias ? ` + up_bias${i}` : ""}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
-  ${v.out.at(`wid.y * ${k * N}u + task * ${pairs}u + ${i}u`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
+    extras: [...biases("gate_bias", g.bias, gate, at), ...biases("up_bias", u.bias, up, at)],
+    epilogue: ([gateTotal, upTotal]) => `
+if (lane == 0u && task < ${k * N}u) {
+  let gate = min(${gateTotal}${formats[0].bias ? " + gate_bias" : ""}, ${wgslFloat(of.limit)});
+  let up = clamp(${upTotal}${formats[1].bias ? " + up_bias" : ""}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
+  ${v.out.at(`wid.y * ${k * N}u + task`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
 }`,
-        )
-        .join("\n"),
   })}
 }`
       },
@@ -125,6 +112,9 @@ interface Down {
   readonly output: Operand
 }
 
+/** Groups of lanes per workgroup: one workgroup per multiprocessor, as each stages all experts' rows. */
+const DOWN_GROUPS = 22
+
 /**
  * `gather_matmul_sum` for few rows: x `[L, k, K]` through each chosen expert, weighted, summed and added to the residual.
  * A task is one row of all experts of a token. Null as in `fewRows`.
@@ -136,8 +126,7 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
   const [, N] = output.shape
   const chunk = sameChunk([weights], [format], K, context)
   if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
-  // Staging all experts' rows is worth two tasks at least.
-  const tuning = tune(2 * N, 1, features)
+  const tuning = tune(N, 1, features, DOWN_GROUPS)
   const threads = tuning.groups * LANES
   const memory = { chunk, K, slots: k, totals: k, groups: tuning.groups, features }
   if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
