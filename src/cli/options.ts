@@ -36,7 +36,7 @@ export function withModelOptions(command: Command): Command {
 export function withDeviceOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("-d, --device <name>", "where to run: auto takes the fastest, reference is slow and plain")
+      new Option("-d, --device <name>", "where to run: auto takes the GPU if there is one, reference is slow and plain")
         .choices(["auto", "gpu", "cpu", "reference"])
         .default("auto"),
     )

@@ -26,7 +26,7 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   const start = performance.now()
   const checkpoint = await openCheckpoint(nodeDirectory(path))
-  const backend = options.backend ?? (await openBackend(options))
+  const backend = options.backend ?? (await openBackend(options)).backend
   const close = async () => {
     if (!options.backend) await backend.close()
     await checkpoint.close()

@@ -1,4 +1,4 @@
-import { create } from "webgpu"
+import { BackendError } from "../backend.js"
 import type { GpuProvider } from "./gpu_provider.js"
 
 export interface NodeGpuOptions {
@@ -6,8 +6,17 @@ export interface NodeGpuOptions {
   readonly validate?: boolean
 }
 
-/** Dawn, through the `webgpu` package: Metal on macOS, Vulkan on Linux, Direct3D 12 on Windows. */
-export function nodeGpu({ validate = false }: NodeGpuOptions = {}): GpuProvider {
+/**
+ * Dawn, through the `webgpu` package: Metal on macOS, Vulkan on Linux, Direct3D 12 on Windows. Loaded when asked for,
+ * since the package has no binary for some platforms.
+ *
+ * @throws BackendError where the package cannot be loaded
+ */
+export async function nodeGpu({ validate = false }: NodeGpuOptions = {}): Promise<GpuProvider> {
+  const { create } = await import("webgpu").catch((error: Error) => {
+    const [firstLine] = error.message.split("\n")
+    throw new BackendError(`no WebGPU on ${process.platform} ${process.arch} (${firstLine})`)
+  })
   const enable = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"]
   if (!validate) enable.push("skip_validation", "disable_robustness")
   return create([`enable-dawn-features=${enable.join(",")}`, "disable-dawn-features=timestamp_quantization"])
