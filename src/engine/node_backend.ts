@@ -32,7 +32,10 @@ export async function openBackend(
   openGpu: () => Promise<GpuProvider> = nodeGpu,
 ): Promise<OpenedBackend> {
   if (device === "reference") return { backend: new ReferenceBackend(), reason: "reference: as asked" }
-  const cpu = async (why: string) => ({ backend: await createCpuBackend({ threads, precision }), reason: `CPU: ${why}` })
+  const cpu = async (why: string) => ({
+    backend: await createCpuBackend({ threads, precision }),
+    reason: `CPU: ${why}`,
+  })
   if (device === "cpu") return cpu("as asked")
   let backend: WebGpuBackend
   try {
