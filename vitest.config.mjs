@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
 import { swiftshader } from "./tools/swiftshader.mjs"
 
@@ -10,6 +11,9 @@ export default defineConfig({
     include: ["dist/**/*.test.js"],
     exclude: ["**/node_modules/**"],
     pool: "forks",
+    // Two even on two cores: a file that waits for Deno leaves the machine half idle.
+    minWorkers: 1,
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

@@ -1,6 +1,6 @@
 // Runs the WebGPU backend's conformance suite on this machine's GPU, without vitest:
 //
-//   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--share 2/5] [--max-binding bytes]
+//   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--share 2/3] [--max-binding bytes]
 //   deno run -A --unstable-webgpu --import-map tools/conformance/import_map.json tools/conformance.mjs
 //
 // Needs dist/, src/backends/conformance/fixtures/ and the packages fast-check, pure-rand and, in Node, webgpu.
@@ -59,7 +59,8 @@ for (const { path, run } of chosen) {
   const outcome = !error ? "ok" : error instanceof Skip ? "skip" : "FAIL"
   counts[outcome]++
   console.log(`${outcome.padEnd(4)} ${path.slice(1).join(" > ")} (${Math.round(performance.now() - start)} ms)`)
-  if (outcome === "FAIL") console.log(String(error.message).replace(/^/gm, "     "))
+  if (outcome === "FAIL")
+    console.log([error.message, error.cause?.message].filter(Boolean).join("\n").replace(/^/gm, "     "))
 }
 console.log(`${counts.ok} passed, ${counts.skip} skipped, ${counts.FAIL} failed`)
 gpu.close()

@@ -20,6 +20,10 @@ export interface Backend extends MemorySpace {
   readonly fusions: ReadonlySet<FusedKind>
   /** The dtypes that KV caches may have, the preferred one first. */
   readonly cacheDTypes: readonly DType[]
+  /** Rows per step in which long prompts run best. */
+  readonly prefillChunk: number
+  /** Replays worth submitting before the first one's results are read: 1 where `replay` runs to its end. */
+  readonly replaysAhead: number
   /** The relative error ||a - b|| / ||b|| that a kernel's float result may have against exact arithmetic. */
   tolerance(kind: KernelKind): number
   /**
@@ -36,8 +40,8 @@ export interface Backend extends MemorySpace {
 /** A compiled program: replaying it allocates nothing. */
 export interface Executable {
   /**
-   * Runs the program once with the given step inputs, keyed by input name. Resolves when the result storages hold
-   * their new values. One replay at a time.
+   * Runs the program once with the given step inputs, keyed by input name. Resolves when the results can be read: a
+   * read that begins before the next replay gives this one's values, even if it ends later. One replay at a time.
    */
   replay(inputs: Readonly<Record<string, HostArray>>): Promise<void>
   dispose(): void

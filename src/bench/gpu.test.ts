@@ -4,6 +4,7 @@ import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { nodeGpu } from "../backends/webgpu/node_gpu.js"
 import { LanguageModel, type ModelInfo } from "../engine/model.js"
 import type { ModelRunner } from "../engine/model_runner.js"
+import type { CausalLM } from "../engine/step.js"
 import { benchGpu } from "./gpu.js"
 
 const info: ModelInfo = {
@@ -48,10 +49,17 @@ async function chain(backend: WebGpuBackend): Promise<{ runner: ModelRunner; ran
   return { runner, ran }
 }
 
+/** Never run: the runner stands for it. */
+const network: CausalLM = {
+  config: { vocab_size: 1, max_position_embeddings: 1 },
+  forward: (ids) => ids,
+  makeCaches: () => [],
+}
+
 it("counts a step's kernels, and steps back to the context each time", async () => {
   const backend = await WebGpuBackend.open(await nodeGpu({ validate: true }))
   const { runner, ran } = await chain(backend)
-  const model = new LanguageModel({ info, runner, stopTokens: new Map(), close: async () => {} })
+  const model = new LanguageModel({ info, runner, network, stopTokens: new Map(), close: async () => {} })
   const step = await benchGpu(model, backend, { context: 20, rows: 1, runs: 2, roofline: async () => 1e9 })
   await backend.close()
   const counts = Object.fromEntries(step.kernels.map(({ label, dispatches }) => [label, dispatches]))

@@ -1,16 +1,20 @@
 import type { Storage } from "../tensor/storage.js"
-import { type CacheShape, LayerCache } from "./layer_cache.js"
+import { type CacheOptions, type CacheShape, LayerCache } from "./layer_cache.js"
 
 const INITIAL_CAPACITY = 256
 
-/** Keeps every position; doubles as it fills, so that growth costs one copy per doubling. */
+/**
+ * Keeps every position; doubles as it fills, so that growth costs one copy per doubling. Several sequences do not grow:
+ * they have their full length from the start.
+ */
 export class FullCache extends LayerCache {
   /** @param maxLength the longest context there will be: capacity stops there */
   constructor(
     dims: CacheShape,
     private readonly maxLength: number,
+    options: CacheOptions = {},
   ) {
-    super(dims, Math.min(INITIAL_CAPACITY, maxLength))
+    super(dims, options.sequences === undefined ? Math.min(INITIAL_CAPACITY, maxLength) : maxLength, options)
   }
 
   override reserve(length: number): readonly Storage[] {

@@ -1,5 +1,6 @@
 import * as mx from "../array/mx.js"
 import type { MxArray } from "../array/mx_array.js"
+import type { DType } from "../tensor/dtype.js"
 import { Storage } from "../tensor/storage.js"
 
 /** The shape of one layer's cached keys (and values). */
@@ -8,10 +9,22 @@ export interface CacheShape {
   readonly head_dim: number
 }
 
-/** Keys and values after an append: `[capacity, num_key_value_heads, head_dim]`, position p in slot `p % capacity`. */
+/** How caches are kept: one sequence in float32, unless said otherwise. */
+export interface CacheOptions {
+  readonly dtype?: DType
+  /** Sequences side by side, each with positions of its own: states get an axis in front. */
+  readonly sequences?: number
+}
+
+/**
+ * Keys and values after an append: `[capacity, num_key_value_heads, head_dim]`, position p in slot `p % capacity`, with
+ * an axis of sequences in front if there are several.
+ */
 export interface KeyValues {
   readonly keys: MxArray
   readonly values: MxArray
+  /** `[L]`: the sequence of each appended row. */
+  readonly sequences?: MxArray
 }
 
 /** What a model needs of a cache. */
@@ -30,6 +43,7 @@ export abstract class LayerCache {
   protected constructor(
     protected readonly dims: CacheShape,
     protected capacity: number,
+    private readonly options: CacheOptions = {},
   ) {
     this.keys = this.allocate("keys", null)
     this.values = this.allocate("values", null)
@@ -40,11 +54,12 @@ export abstract class LayerCache {
     return [this.keys, this.values]
   }
 
-  /** Traces the append of rows `[L, num_key_value_heads, head_dim]` at `positions` `[L]`. */
-  append(keys: MxArray, values: MxArray, positions: MxArray): KeyValues {
+  /** Traces the append of rows `[L, num_key_value_heads, head_dim]` at `positions` `[L]` of `sequences` `[L]`. */
+  append(keys: MxArray, values: MxArray, positions: MxArray, sequences?: MxArray): KeyValues {
     return {
-      keys: mx.fast.kvAppend(this.keys, keys, positions),
-      values: mx.fast.kvAppend(this.values, values, positions),
+      keys: mx.fast.kvAppend(this.keys, keys, positions, sequences),
+      values: mx.fast.kvAppend(this.values, values, positions, sequences),
+      sequences,
     }
   }
 
@@ -77,13 +92,9 @@ export abstract class LayerCache {
   /** A state that starts with the rows of `old`. */
   protected allocate(name: string, old: Storage | null): Storage {
     const { num_key_value_heads, head_dim } = this.dims
-    const origin = old && {
-      read: async (offset: number, into: Uint8Array) => {
-        const kept = Math.max(0, Math.min(into.byteLength, old.byteLength - offset))
-        if (kept > 0) await old.read(offset, into.subarray(0, kept))
-        into.fill(0, kept)
-      },
-    }
-    return new Storage(name, "float32", [this.capacity, num_key_value_heads, head_dim], origin)
+    const { dtype = "float32", sequences } = this.options
+    const rows = [this.capacity, num_key_value_heads, head_dim]
+    const shape = sequences === undefined ? rows : [sequences, ...rows]
+    return old ? Storage.extending(old, name, shape) : new Storage(name, dtype, shape, null)
   }
 }

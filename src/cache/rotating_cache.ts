@@ -1,5 +1,5 @@
 import type { Storage } from "../tensor/storage.js"
-import { type CacheShape, LayerCache } from "./layer_cache.js"
+import { type CacheOptions, type CacheShape, LayerCache } from "./layer_cache.js"
 
 /** How far a conversation can step back (an edited prompt, dropped reasoning) without a new prefill of this layer. */
 const REWIND = 512
@@ -11,8 +11,9 @@ export class RotatingCache extends LayerCache {
     dims: CacheShape,
     private readonly window: number,
     maxRows: number,
+    options: CacheOptions = {},
   ) {
-    super(dims, window - 1 + maxRows + REWIND)
+    super(dims, window - 1 + maxRows + REWIND, options)
   }
 
   override reserve(): readonly Storage[] {

@@ -1,4 +1,5 @@
 import { ParameterError } from "./errors.js"
+import type { Draw } from "./model_runner.js"
 import { parseSamplingParams, type SamplingOptions } from "./sampling/params.js"
 import { type Sampled, Sampler } from "./sampling/sampler.js"
 import type { Session } from "./session.js"
@@ -71,31 +72,58 @@ export class Generation {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Step, void, undefined> {
-    const { session, options } = this
-    const release = session.acquire()
+    const release = this.session.acquire()
+    const sampled = this.sampler.draw && this.session.runner.decode ? this.onDevice(this.sampler.draw) : this.onHost()
     try {
-      let start = performance.now()
-      const { logits: first, cached_tokens } = await session.prefill(this.prompt, options)
-      this.prefill_ms = performance.now() - start
-      this.cached_tokens = cached_tokens
-      for (let logits = first; ; ) {
-        start = performance.now()
-        const sampled = this.sampler.next(logits)
+      for await (const step of sampled) {
         this.completion_tokens++
-        const end = this.stopTokens.get(sampled.token) ?? (this.completion_tokens === this.limit ? "length" : undefined)
-        this.decode_ms += performance.now() - start
-        if (end) {
-          this.finish_reason = end
-          yield { ...sampled, finish_reason: end }
-          return
-        }
-        yield sampled
-        start = performance.now()
-        logits = await session.append(Uint32Array.of(sampled.token), { signal: options.signal })
-        this.decode_ms += performance.now() - start
+        const end = this.stopTokens.get(step.token) ?? (this.completion_tokens === this.limit ? "length" : undefined)
+        if (end) this.finish_reason = end
+        yield end ? { ...step, finish_reason: end } : step
+        if (end) return
       }
     } finally {
       release()
+    }
+  }
+
+  /** Logits come to the host, which samples. */
+  private async *onHost(): AsyncGenerator<Sampled, void> {
+    const { session, options } = this
+    let start = performance.now()
+    const { logits: first, cached_tokens } = await session.prefill(this.prompt, options)
+    this.prefill_ms = performance.now() - start
+    this.cached_tokens = cached_tokens
+    for (let logits = first; ; ) {
+      start = performance.now()
+      const sampled = this.sampler.next(logits)
+      this.decode_ms += performance.now() - start
+      yield sampled
+      start = performance.now()
+      logits = await session.append(Uint32Array.of(sampled.token), { signal: options.signal })
+      this.decode_ms += performance.now() - start
+    }
+  }
+
+  /** The device samples, some tokens ahead of the host. */
+  private async *onDevice(draw: Draw): AsyncGenerator<Sampled, void> {
+    const { session, prompt } = this
+    const { signal, onProgress, max_tokens } = this.options
+    let start = performance.now()
+    let isFirst = true
+    for await (const { token, cached_tokens } of session.decode(prompt, {
+      draw,
+      limit: max_tokens,
+      signal,
+      onProgress,
+    })) {
+      const elapsed = performance.now() - start
+      if (isFirst) this.prefill_ms = elapsed
+      else this.decode_ms += elapsed
+      isFirst = false
+      this.cached_tokens = cached_tokens
+      yield { token }
+      start = performance.now()
     }
   }
 

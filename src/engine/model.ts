@@ -5,6 +5,7 @@ import { type GenerateOptions, generate, type SummaryResult, type TokenResult } 
 import type { StopTokens } from "./generation.js"
 import type { ModelRunner } from "./model_runner.js"
 import { Session } from "./session.js"
+import type { CausalLM } from "./step.js"
 
 /** What the engine needs of a tokenizer. */
 export type TextCodec = Pick<Tokenizer, "encode" | "decoder">
@@ -31,6 +32,8 @@ export interface ModelInfo {
 export interface ModelParts {
   readonly info: ModelInfo
   readonly runner: ModelRunner
+  /** The network that the runner runs, for further runners over the same weights. */
+  readonly network: CausalLM
   /** Missing where the folder has no tokenizer: such a model takes token ids alone. */
   readonly language?: { readonly text: TextCodec; readonly format: ChatFormat }
   /** Token ids that end a turn. */
@@ -50,11 +53,13 @@ export interface ModelParts {
 export class LanguageModel {
   readonly info: ModelInfo
   readonly runner: ModelRunner
+  readonly network: CausalLM
   readonly session: Session
 
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info
     this.runner = parts.runner
+    this.network = parts.network
     this.session = new Session(parts.runner)
   }
 

@@ -6,6 +6,20 @@ export interface ForwardOptions {
   readonly signal?: AbortSignal
 }
 
+/** How the device chooses tokens by itself. */
+export interface Draw {
+  /** Divides the logits; 0 takes the most likely token, the lowest id among equals. */
+  readonly temperature: number
+  /** The i-th number of a uniform sequence in [0, 1): the token is the first whose cumulative probability exceeds it. */
+  uniform(i: number): number
+}
+
+export interface DecodeOptions extends ForwardOptions {
+  readonly draw: Draw
+  /** At most this many tokens are drawn, 1 or more; room is made for them at once. Until the caches are full by default. */
+  readonly limit?: number
+}
+
 /** One sequence of a model on some device, with its caches: all that the engine knows of models. */
 export interface ModelRunner {
   readonly vocab_size: number
@@ -19,6 +33,12 @@ export interface ModelRunner {
   forward(tokens: Uint32Array, options?: ForwardOptions): Promise<Float32Array>
   /** As `forward`, with the logits of every token: f32 `[rows, vocab_size]` a chunk, each valid until the next. */
   logits(tokens: Uint32Array, options?: ForwardOptions): AsyncIterable<Float32Array>
+  /**
+   * Appends tokens, then draws tokens on the device and appends those, one after the other, without waiting for the
+   * host. Yields the drawn ids. However it ends, the caches then hold `tokens` and the yielded ids but the last.
+   * Missing where the host draws as fast.
+   */
+  decode?(tokens: Uint32Array, options: DecodeOptions): AsyncGenerator<number, void>
   /**
    * Keeps the first `n` tokens if the caches still can (a rotating cache may have overwritten them), else fewer.
    *

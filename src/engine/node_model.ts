@@ -49,6 +49,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
         layers: model.config.num_hidden_layers,
       },
       runner,
+      network: model,
       language,
       stopTokens: new Map([
         ...model.config.eos_token_ids.map((id) => [id, "stop"] as const),

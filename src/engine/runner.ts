@@ -1,67 +1,52 @@
-import * as mx from "../array/mx.js"
 import type { MxArray } from "../array/mx_array.js"
-import type { CompiledFunction, InputSpecs } from "../array/transforms.js"
 import type { Backend, LoadOptions } from "../backends/backend.js"
-import type { Appendable, LayerCache } from "../cache/layer_cache.js"
+import type { LayerCache } from "../cache/layer_cache.js"
 import { ContextLengthError } from "./errors.js"
-import type { ForwardOptions, ModelRunner } from "./model_runner.js"
-
-/** What a causal language model offers the runner. */
-export interface CausalLM {
-  readonly config: { readonly vocab_size: number; readonly max_position_embeddings: number }
-  /** Records one step: logits `[L - firstRow, vocab_size]`. */
-  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], firstRow: number): MxArray
-  makeCaches(maxContext: number, maxRows: number): LayerCache[]
-}
+import type { DecodeOptions, Draw, ForwardOptions, ModelRunner } from "./model_runner.js"
+import { runAhead, type Submitted } from "./run_ahead.js"
+import { type CausalLM, feedDraw, readDrawn, type Step, type StepKind, samplingOf, type Wanted } from "./step.js"
+import { Steps } from "./steps.js"
 
 export interface RunnerOptions {
   /** Longest sequence, prompt and answer; the model's own limit by default. */
   readonly max_context?: number
-  /** Tokens per prefill step. */
+  /** Tokens per prefill step; what suits the backend by default. */
   readonly prefill_chunk?: number
+  /** Decoding steps submitted before the first one's token is read; what suits the backend by default. */
+  readonly steps_ahead?: number
   /** False runs the traced graph as it is, without passes or memory reuse. */
   readonly optimise?: boolean
 }
-
-/** Which logits a step is for: those of no row (early prefill chunks), of the last, or of all. */
-type Wanted = "none" | "last" | "all"
-
-interface Step {
-  readonly program: CompiledFunction<StepInputs>
-  readonly positions: Uint32Array
-}
-
-interface StepInputs extends InputSpecs {
-  readonly ids: InputSpecs[string]
-  readonly positions: InputSpecs[string]
-}
-
-/** Compiled steps kept: decoding, the prefill chunk, and the last few prompt remainders. */
-const MAX_STEPS = 8
 
 /** Runs a model on one sequence: traces a step per row count once, then replays it over the KV caches. */
 export class Runner implements ModelRunner {
   readonly vocab_size: number
   readonly max_context: number
   private readonly caches: readonly LayerCache[]
-  private readonly steps = new Map<string, Step>()
+  private readonly steps: Steps
   private readonly chunk: number
+  private readonly ahead: number
   private cached = 0
 
   constructor(
-    private readonly model: CausalLM,
+    model: CausalLM,
     private readonly backend: Backend,
-    private readonly options: RunnerOptions = {},
+    options: RunnerOptions = {},
   ) {
     this.vocab_size = model.config.vocab_size
     this.max_context = Math.min(options.max_context ?? Number.POSITIVE_INFINITY, model.config.max_position_embeddings)
-    this.chunk = options.prefill_chunk ?? 256
-    this.caches = model.makeCaches(this.max_context, this.chunk)
+    this.chunk = Math.min(options.prefill_chunk ?? backend.prefillChunk, this.max_context)
+    this.ahead = options.steps_ahead ?? backend.replaysAhead
+    this.caches = model.makeCaches(this.max_context, this.chunk, { dtype: backend.cacheDTypes[0] })
+    this.steps = new Steps(model, this.caches, { device: backend, optimise: options.optimise })
   }
 
   /** Compiles the decoding step, which makes the weights resident: else the first token does it. */
   async prepare(options: LoadOptions = {}): Promise<void> {
-    await this.step(1, "last", options)
+    const kind: StepKind = this.runsAhead
+      ? { rows: 1, wanted: "last", sampling: "greedy", continues: true }
+      : { rows: 1, wanted: "last" }
+    await this.steps.get(kind, options)
   }
 
   /** Tokens in the caches. */
@@ -77,13 +62,38 @@ export class Runner implements ModelRunner {
    */
   async forward(tokens: Uint32Array, options: ForwardOptions = {}): Promise<Float32Array> {
     let logits: Float32Array = new Float32Array()
-    for await (const rows of this.chunks(tokens, "last", options)) logits = rows
+    for await (const { program } of this.chunks(tokens, "last", options)) logits = await readLogits(program.outputs[0])
     return logits
   }
 
   /** As `forward`, yielding the logits of every token, `[rows, vocab_size]` a chunk, each valid until the next. */
-  logits(tokens: Uint32Array, options: ForwardOptions = {}): AsyncGenerator<Float32Array> {
-    return this.chunks(tokens, "all", options)
+  async *logits(tokens: Uint32Array, options: ForwardOptions = {}): AsyncGenerator<Float32Array> {
+    for await (const { program } of this.chunks(tokens, "all", options)) yield await readLogits(program.outputs[0])
+  }
+
+  /** See {@link ModelRunner.decode}: only where steps can be submitted ahead of their results. */
+  get decode(): ModelRunner["decode"] {
+    return this.runsAhead ? this.decodeAhead : undefined
+  }
+
+  private async *decodeAhead(tokens: Uint32Array, options: DecodeOptions): AsyncGenerator<number, void> {
+    this.check(tokens)
+    const start = this.cached + tokens.length
+    const most = this.max_context - start + 1
+    const count = Math.min(options.limit ?? most, most)
+    if (options.limit !== undefined) await this.reserve(start + count - 1)
+    let yielded = 0
+    const submit = (i: number) => (i === 0 ? this.first(tokens, options) : this.next(options.draw, i))
+    try {
+      for await (const [id] of runAhead(this.ahead, count, submit)) {
+        yielded++
+        yield id
+        options.signal?.throwIfAborted()
+      }
+    } finally {
+      // What ran ahead of the last token is forgotten.
+      this.trim(start + Math.max(0, yielded - 1))
+    }
   }
 
   /** Keeps the first `n` tokens if the caches still can; returns how many were kept (`n`, or 0 after a reset). */
@@ -105,82 +115,73 @@ export class Runner implements ModelRunner {
 
   /** Frees caches and compiled steps. The model's weights stay with the backend. */
   dispose(): void {
-    this.dropSteps()
+    this.steps.dispose()
     for (const cache of this.caches) for (const storage of cache.states) storage.dispose()
   }
 
-  private async *chunks(tokens: Uint32Array, wanted: Wanted, { onProgress, signal }: ForwardOptions) {
+  private get runsAhead(): boolean {
+    return this.ahead > 1
+  }
+
+  private check(tokens: Uint32Array): void {
     const total = this.cached + tokens.length
     if (tokens.length === 0) throw new RangeError("forward needs at least one token")
     if (total > this.max_context) throw new ContextLengthError(total, this.max_context)
-    await this.reserve(total)
+  }
+
+  /** Runs tokens chunk by chunk; yields the steps that give something, each before the next one runs. */
+  private async *chunks(tokens: Uint32Array, wanted: Wanted, { onProgress, signal }: ForwardOptions, draw?: Draw) {
+    this.check(tokens)
+    await this.reserve(this.cached + tokens.length)
     for (let start = 0; start < tokens.length; start += this.chunk) {
       signal?.throwIfAborted()
       const ids = tokens.subarray(start, start + this.chunk)
       const isLast = start + this.chunk >= tokens.length
-      const logits = await this.run(ids, isLast || wanted === "all" ? wanted : "none")
+      const kind: StepKind =
+        isLast || wanted === "all"
+          ? { rows: ids.length, wanted, sampling: draw && samplingOf(draw) }
+          : { rows: ids.length, wanted: "none" }
+      const step = await this.steps.get(kind)
+      step.ids.set(ids)
+      await this.run(step, draw, 0)
       onProgress?.(start + ids.length, tokens.length)
-      if (logits) yield logits
+      if (kind.wanted !== "none") yield step
     }
   }
 
-  private async run(ids: Uint32Array, wanted: Wanted): Promise<Float32Array | null> {
-    const { program, positions } = await this.step(ids.length, wanted)
-    for (let row = 0; row < ids.length; row++) positions[row] = this.cached + row
-    await program.replay({ ids, positions })
-    this.cached += ids.length
+  /** Submits tokens and the draw after them. */
+  private async first(tokens: Uint32Array, options: DecodeOptions): Promise<Submitted<Uint32Array>> {
+    // One step alone is yielded: that of the last chunk.
+    const { value: step } = await this.chunks(tokens, "last", options, options.draw).next()
+    return readDrawn(step as Step)
+  }
+
+  /** Submits the token drawn last and the draw after it, the `i`-th. */
+  private async next(draw: Draw, i: number): Promise<Submitted<Uint32Array>> {
+    await this.reserve(this.cached + 1)
+    const step = await this.steps.get({ rows: 1, wanted: "last", sampling: samplingOf(draw), continues: true })
+    await this.run(step, draw, i)
+    return readDrawn(step)
+  }
+
+  private async run(step: Step, draw: Draw | undefined, i: number): Promise<void> {
+    const rows = step.positions.length
+    for (let row = 0; row < rows; row++) step.positions[row] = this.cached + row
+    if (draw) feedDraw(step, draw, i)
+    await step.replay()
+    this.cached += rows
     for (const cache of this.caches) cache.advance(this.cached)
-    return wanted === "none" ? null : readLogits(program.outputs[0])
-  }
-
-  /** The compiled step for that many rows, from the most recently used ones or new. */
-  private async step(rows: number, wanted: Wanted, options?: LoadOptions): Promise<Step> {
-    const key = `${rows} ${wanted}`
-    const step = this.steps.get(key) ?? (await this.compileStep(rows, wanted, options))
-    this.steps.delete(key)
-    this.steps.set(key, step)
-    const [oldest] = this.steps
-    if (this.steps.size > MAX_STEPS) {
-      this.steps.delete(oldest[0])
-      oldest[1].program.dispose()
-    }
-    return step
-  }
-
-  private async compileStep(rows: number, wanted: Wanted, options?: LoadOptions): Promise<Step> {
-    const tokens = { shape: [rows], dtype: "uint32" } as const
-    const program = await mx.compile<StepInputs>(
-      { ids: tokens, positions: tokens },
-      ({ ids, positions }) => {
-        const effects: MxArray[] = []
-        const caches = this.caches.map((cache) => ({
-          append(...args: Parameters<LayerCache["append"]>) {
-            const appended = cache.append(...args)
-            effects.push(appended.keys, appended.values)
-            return appended
-          },
-        }))
-        const logits = this.model.forward(ids, positions, caches, wanted === "all" ? 0 : rows - 1)
-        return { outputs: wanted === "none" ? [] : [logits], effects }
-      },
-      { ...options, device: this.backend, optimise: this.options.optimise },
-    )
-    return { program, positions: new Uint32Array(rows) }
   }
 
   private async reserve(length: number): Promise<void> {
     for (const cache of this.caches) {
       const replaced = cache.reserve(length)
       if (replaced.length === 0) continue
+      // First, as they hold the old states, and as the new ones may not fit.
+      this.steps.drop()
       await this.backend.makeResident(cache.states)
       for (const storage of replaced) storage.dispose()
-      this.dropSteps()
     }
-  }
-
-  private dropSteps(): void {
-    for (const { program } of this.steps.values()) program.dispose()
-    this.steps.clear()
   }
 }
 

@@ -1,5 +1,12 @@
 import { ContextLengthError, ParameterError } from "./errors.js"
-import type { ForwardOptions, ModelRunner } from "./model_runner.js"
+import type { DecodeOptions, ForwardOptions, ModelRunner } from "./model_runner.js"
+
+/** A token drawn by the device. */
+export interface Decoded {
+  readonly token: number
+  /** Prompt tokens that were in the caches. */
+  readonly cached_tokens: number
+}
 
 /**
  * A runner and the tokens in its caches. The next prompt, usually the conversation so far and one more message, runs only
@@ -33,11 +40,7 @@ export class Session {
     prompt: ArrayLike<number>,
     options: ForwardOptions = {},
   ): Promise<{ logits: Float32Array; cached_tokens: number }> {
-    const { runner } = this
-    this.check(prompt)
-    // The last token always runs: its logits are the result.
-    const common = Math.min(commonPrefix(this.tokens, prompt), prompt.length - 1)
-    const cached_tokens = common < runner.length ? runner.trim(common) : common
+    const cached_tokens = this.rewind(prompt)
     return { logits: await this.append(Uint32Array.from(prompt).subarray(cached_tokens), options), cached_tokens }
   }
 
@@ -47,6 +50,23 @@ export class Session {
     // Written first: after a failure part of a prompt may be in the caches, and `length` says how much.
     this.cached.set(tokens, this.runner.length)
     return this.runner.forward(tokens, options)
+  }
+
+  /**
+   * As `prefill`, then draws tokens on the device: see `ModelRunner.decode`, which the runner must have. The first yield
+   * says how much of the prompt was in the caches.
+   */
+  async *decode(prompt: ArrayLike<number>, options: DecodeOptions): AsyncGenerator<Decoded, void> {
+    const cached_tokens = this.rewind(prompt)
+    const tokens = Uint32Array.from(prompt).subarray(cached_tokens)
+    options.signal?.throwIfAborted()
+    this.cached.set(tokens, cached_tokens)
+    let at = prompt.length
+    for await (const token of this.runner.decode!(tokens, options)) {
+      // The last token that fits the context is drawn but not cached.
+      if (at < this.cached.length) this.cached[at++] = token
+      yield { token, cached_tokens }
+    }
   }
 
   /** Keeps a second generation out while one runs: their tokens would mix in the caches. Release with the result. */
@@ -60,6 +80,13 @@ export class Session {
     return () => {
       this.busy = false
     }
+  }
+
+  /** Cuts the caches back to what they have of a prompt; the last token always runs. Returns how much that is. */
+  private rewind(prompt: ArrayLike<number>): number {
+    this.check(prompt)
+    const common = Math.min(commonPrefix(this.tokens, prompt), prompt.length - 1)
+    return common < this.runner.length ? this.runner.trim(common) : common
   }
 
   private check(prompt: ArrayLike<number>): void {

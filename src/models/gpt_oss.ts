@@ -1,7 +1,7 @@
 import * as mx from "../array/mx.js"
 import type { MxArray } from "../array/mx_array.js"
 import { FullCache } from "../cache/full_cache.js"
-import type { Appendable, LayerCache } from "../cache/layer_cache.js"
+import type { Appendable, CacheOptions, LayerCache } from "../cache/layer_cache.js"
 import { RotatingCache } from "../cache/rotating_cache.js"
 import { Embedding } from "../nn/embedding.js"
 import { Linear } from "../nn/linear.js"
@@ -43,11 +43,12 @@ class AttentionBlock extends Module {
     const { head_dim } = this.config
     const q = this.rope.forward(heads(this.qProj.forward(x), head_dim), positions)
     const k = this.rope.forward(heads(this.kProj.forward(x), head_dim), positions)
-    const { keys, values } = cache.append(k, heads(this.vProj.forward(x), head_dim), positions)
+    const { keys, values, sequences } = cache.append(k, heads(this.vProj.forward(x), head_dim), positions)
     const attended = mx.fast.attention(q, keys, values, positions, {
       scale: head_dim ** -0.5,
       window: this.window,
       sinks: this.sinks,
+      sequences,
     })
     return this.oProj.forward(mx.reshape(attended, [x.shape[0], -1]))
   }
@@ -153,12 +154,12 @@ export class GptOss extends Module {
    * @param maxContext positions the full-attention layers may grow to
    * @param maxRows most tokens passed to `forward` at once
    */
-  makeCaches(maxContext: number, maxRows: number): LayerCache[] {
+  makeCaches(maxContext: number, maxRows: number, options?: CacheOptions): LayerCache[] {
     const { layer_types, sliding_window } = this.config
     return layer_types.map((type) =>
       type === "sliding_attention"
-        ? new RotatingCache(this.config, sliding_window, maxRows)
-        : new FullCache(this.config, maxContext),
+        ? new RotatingCache(this.config, sliding_window, maxRows, options)
+        : new FullCache(this.config, maxContext, options),
     )
   }
 }

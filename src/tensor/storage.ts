@@ -9,6 +9,17 @@ export interface ByteReader {
   read(offset: number, into: Uint8Array): Promise<void>
 }
 
+/** The bytes of another storage as they are when they are read, then zeros. */
+class Extension implements ByteReader {
+  constructor(readonly source: Storage) {}
+
+  async read(offset: number, into: Uint8Array): Promise<void> {
+    const kept = Math.max(0, Math.min(into.byteLength, this.source.byteLength - offset))
+    if (kept > 0) await this.source.read(offset, into.subarray(0, kept))
+    into.fill(0, kept)
+  }
+}
+
 /** A memory that can hold a copy of a storage: the JavaScript heap, WASM memories, a GPU. Compared by identity. */
 export interface MemorySpace {
   readonly name: string
@@ -58,6 +69,16 @@ export class Storage {
     private origin: ByteReader | null,
   ) {
     this.byteLength = sizeOf(shape) * itemSize(dtype)
+  }
+
+  /** A storage that starts with the bytes of `source`, zeros after: a state that grows. Keep the source until then. */
+  static extending(source: Storage, name: string, shape: Shape): Storage {
+    return new Storage(name, source.dtype, shape, new Extension(source))
+  }
+
+  /** What this storage extends, until it has bytes of its own: a memory that holds the source can copy it in place. */
+  get extended(): Storage | undefined {
+    return this.replicas.size === 0 && this.origin instanceof Extension ? this.origin.source : undefined
   }
 
   /** True when the initial bytes are zeros and nothing was written yet, so a fresh zeroed buffer is already a copy. */

@@ -28,6 +28,7 @@ const MATCHERS = {
   toBe: (found, expected) => Object.is(found, expected),
   toEqual: (found, expected) => isDeepStrictEqual(found, expected),
   toHaveLength: (found, expected) => found.length === expected,
+  toContain: (found, expected) => found.includes(expected),
   toBeUndefined: (found) => found === undefined,
   toBeLessThanOrEqual: (found, expected) => found <= expected,
   toBeGreaterThan: (found, expected) => found > expected,

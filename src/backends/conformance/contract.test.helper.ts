@@ -113,6 +113,36 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
     )
 
     it(
+      "lets a state grow, which starts with the bytes of the old one as they are by then",
+      withBackend(async (backend) => {
+        const cache = new Storage("cache", "float32", [3, 1, 4], null)
+        const before = await backend.compile(appending(cache))
+        await before.replay(rowAt(0, 1))
+        const grown = Storage.extending(cache, "grown", [5, 1, 4])
+        await before.replay(rowAt(2, 3))
+        await backend.makeResident([grown])
+        cache.dispose()
+        const after = await backend.compile(appending(grown))
+        await after.replay(rowAt(4, 5))
+        expect(await floatsOf(grown)).toEqual([1, 1, 1, 1, 0, 0, 0, 0, 3, 3, 3, 3, 0, 0, 0, 0, 5, 5, 5, 5])
+      }),
+    )
+
+    it(
+      "reads what one replay gave while others follow",
+      withBackend(async (backend) => {
+        const program = doubling()
+        const executable = await backend.compile(program)
+        const reads: Promise<number[]>[] = []
+        for (let i = 0; i < 5; i++) {
+          await executable.replay({ x: new Float32Array(6).fill(i) })
+          reads.push(floatsOf(program.results[0]))
+        }
+        expect((await Promise.all(reads)).map(([first]) => first)).toEqual([0, 2, 4, 6, 8])
+      }),
+    )
+
+    it(
       "shares storages with another backend, and refuses to run on bytes that have become stale",
       withBackend(async (backend) => {
         const other = new ReferenceBackend()

@@ -38,6 +38,8 @@ export class CpuBackend implements Backend {
   readonly name = "cpu"
   readonly fusions: ReadonlySet<FusedKind> = new Set()
   readonly cacheDTypes = ["float32"] as const
+  readonly prefillChunk = 256
+  readonly replaysAhead = 1
   readonly memory: SegmentedMemory
   readonly precision: Precision
   private readonly loans: Loan[] = []

@@ -19,6 +19,8 @@ export class ReferenceBackend implements Backend {
   readonly name = "reference"
   readonly fusions = new Set(FUSED_KINDS)
   readonly cacheDTypes = ["float32", "float16"] as const
+  readonly prefillChunk = 256
+  readonly replaysAhead = 1
 
   /** Sums are float64, results rounded to float32 once. */
   tolerance(): number {

@@ -15,6 +15,8 @@ export class WebGpuBackend implements Backend {
   readonly name = "webgpu"
   readonly fusions = new Set(FUSED_KINDS)
   readonly cacheDTypes = ["float16", "float32"] as const
+  readonly prefillChunk = 2048
+  readonly replaysAhead = 6
   readonly memory: GpuMemory
 
   /** On a device that is open already; closing the backend closes it. */
@@ -28,8 +30,10 @@ export class WebGpuBackend implements Backend {
   }
 
   /** Kernels are float32, except products where the device has f16. */
-  tolerance(_kind: KernelKind): number {
-    return 1e-5
+  tolerance(kind: KernelKind): number {
+    // Subgroup matrices take queries and softmax weights as float16, over caches of float16.
+    const halves = this.gpu.features.matrix && (kind === "attention" || kind === "rope_attention")
+    return halves ? 2e-3 : 1e-5
   }
 
   makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void> {
@@ -38,8 +42,17 @@ export class WebGpuBackend implements Backend {
 
   async compile(program: Program, options: LoadOptions = {}): Promise<Executable> {
     const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
-    await this.makeResident(storages, options)
-    return compileProgram(this, program, options)
+    const loading = this.makeResident(storages, options)
+    // What is about to be written is moved first, so it has to be here.
+    const isMoved = program.buffers.some(
+      (buffer) => buffer.kind === "storage" && buffer.access === "write" && this.memory.isArriving(buffer.storage),
+    )
+    if (isMoved) await loading
+    // Pipelines compile while weights load.
+    const [loaded, compiled] = await Promise.allSettled([loading, compileProgram(this, program, options)])
+    if (loaded.status === "fulfilled" && compiled.status === "fulfilled") return compiled.value
+    if (compiled.status === "fulfilled") compiled.value.dispose()
+    throw loaded.status === "rejected" ? loaded.reason : (compiled as PromiseRejectedResult).reason
   }
 
   /**

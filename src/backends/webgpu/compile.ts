@@ -1,10 +1,19 @@
 import { itemSize } from "../../tensor/dtype.js"
 import { contiguousStrides, sizeOf } from "../../tensor/shape.js"
-import type { LoadOptions } from "../backend.js"
+import { BackendError, type LoadOptions } from "../backend.js"
 import type { Operand, Program } from "../program.js"
 import type { WebGpuBackend } from "./backend.js"
-import { type Assembled, assemble, type KernelContext, type Location, placeViews } from "./dispatch.js"
+import {
+  type Assembled,
+  assemble,
+  extentBytes,
+  type KernelContext,
+  type Location,
+  placeViews,
+  type Range,
+} from "./dispatch.js"
 import { GpuExecutable } from "./executable.js"
+import type { GpuFeatures } from "./features.js"
 import { BufferUsage } from "./gpu_provider.js"
 import { plan } from "./kernels/plan.js"
 
@@ -30,6 +39,7 @@ export async function compileProgram(
       const label = buffer.kind === "input" ? `input ${buffer.name}` : "arena"
       return { buffer: own(label, buffer.byteLength), offset: 0, mutable: buffer.kind === "arena" }
     }
+    if (buffer.access === "write") memory.makeWritable(buffer.storage)
     return { ...memory.blockOf(buffer.storage), mutable: buffer.access === "write" }
   })
 
@@ -49,15 +59,15 @@ export async function compileProgram(
           Math.ceil((sizeOf(shape) * itemSize(dtype)) / features.offsetAlignment) * features.offsetAlignment
         return { buffer: SCRATCH, offset, shape, strides: contiguousStrides(shape), dtype }
       },
-      ranges: ([first]) => [{ start: 0, count: first.shape[0] }],
-      fits: ({ views }) => placeViews(views, locate, features.offsetAlignment).slots.length <= features.maxBindings,
+      ranges: (operands) => rangesOf(operands, features),
+      fits: ({ views }) => placeViews(views, locate, features).slots.length <= features.maxBindings,
     }
     return { dispatches: plan(instruction, context), scratchBytes }
   })
   const scratchBytes = Math.max(0, ...planned.map((instruction) => instruction.scratchBytes))
   scratch = { buffer: own("scratch", scratchBytes), offset: 0, mutable: true }
   const assembled = planned.flatMap(({ dispatches }) =>
-    dispatches.map((dispatch) => assemble(dispatch, locate, features.offsetAlignment)),
+    dispatches.map((dispatch) => assemble(dispatch, locate, features)),
   )
   signal?.throwIfAborted()
   const pipelines = await Promise.all(assembled.map(({ label, code }) => gpu.pipeline(label, code)))
@@ -75,13 +85,24 @@ export async function compileProgram(
     return { label, pipeline: pipelines[i], bindGroup, workgroups, bytes }
   })
   await gpu.settle()
-  return new GpuExecutable(
-    backend,
-    program,
-    places.map(({ buffer }) => buffer),
-    owned,
-    steps,
+  return new GpuExecutable(backend, program, places, owned, steps)
+}
+
+/** Ranges of the outermost axis in which every operand fits one binding. */
+function rangesOf(operands: readonly Operand[], { maxBinding, offsetAlignment }: GpuFeatures): Range[] {
+  const [{ shape }] = operands
+  const most = Math.min(
+    shape[0],
+    ...operands.map(({ strides, dtype }) =>
+      Math.floor((maxBinding - offsetAlignment) / (strides[0] * itemSize(dtype))),
+    ),
   )
+  if (most < 1) throw new BackendError(`a row of a weight exceeds what the GPU binds at once, ${maxBinding} bytes`)
+  const count = operands.every((operand) => extentBytes(operand) + offsetAlignment <= maxBinding) ? shape[0] : most
+  return Array.from({ length: Math.ceil(shape[0] / count) }, (_, i) => ({
+    start: i * count,
+    count: Math.min(count, shape[0] - i * count),
+  }))
 }
 
 /** All dispatches' parameters in one buffer. */

@@ -143,15 +143,25 @@ interface Slot {
 
 export type Locate = (operand: Operand) => Location
 
+type BindingLimits = Pick<GpuFeatures, "offsetAlignment" | "maxBinding">
+
 /** Bindings for views; see {@link assemble}. */
-export function placeViews(views: Dispatch["views"], locate: Locate, alignment: number) {
+export function placeViews(
+  views: Dispatch["views"],
+  locate: Locate,
+  { offsetAlignment: alignment, maxBinding }: BindingLimits,
+) {
   const slots: Slot[] = []
   const placed = Object.entries(views).map(([name, { operand, type }]) => {
     const { buffer, offset, mutable } = locate(operand)
     const start = Math.floor(offset / alignment) * alignment
     const end = offset + extentBytes(operand)
     const fits = (slot: Slot) =>
-      slot.buffer === buffer && slot.type === type && (!mutable || (slot.start < end && start < slot.end))
+      slot.buffer === buffer &&
+      slot.type === type &&
+      (mutable
+        ? slot.start < end && start < slot.end
+        : Math.max(slot.end, end) - Math.min(slot.start, start) <= maxBinding)
     let slot = slots.find(fits)
     if (!slot) {
       slot = { type, buffer, start, end, mutable }
@@ -174,8 +184,8 @@ export function extentBytes({ shape, strides, dtype }: Operand): number {
  * Generates the text of a dispatch. Read-only operands of one type in one buffer share a binding, since devices offer
  * few of them; mutable ones get a binding each, as ranges that overlap are not allowed.
  */
-export function assemble(of: Dispatch, locate: Locate, alignment: number): Assembled {
-  const { slots, placed } = placeViews(of.views, locate, alignment)
+export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): Assembled {
+  const { slots, placed } = placeViews(of.views, locate, limits)
   const params: Record<string, Param> = { ...of.params }
   const accessors: Record<string, Accessor> = {}
   for (const { name, slot, offset } of placed) {

@@ -1,9 +1,11 @@
+import type { Storage } from "../../tensor/storage.js"
 import type { Executable, HostArray } from "../backend.js"
 import { BackendError } from "../backend.js"
 import { checkIds, type IdLimit, idLimits } from "../id_limits.js"
 import type { Program } from "../program.js"
 import { inputBytes } from "../step_inputs.js"
 import type { WebGpuBackend } from "./backend.js"
+import type { Block } from "./memory.js"
 
 /** A dispatch ready to be encoded. */
 export interface Step {
@@ -33,7 +35,7 @@ export class GpuExecutable implements Executable {
     private readonly backend: WebGpuBackend,
     private readonly program: Program,
     /** One per program buffer. */
-    private readonly buffers: readonly GPUBuffer[],
+    private readonly places: readonly Block[],
     /** Memory of this executable alone. */
     private readonly owned: readonly GPUBuffer[],
     readonly steps: readonly Step[],
@@ -52,11 +54,11 @@ export class GpuExecutable implements Executable {
     for (const [i, buffer] of this.program.buffers.entries()) {
       if (buffer.kind === "input") {
         gpu.device.queue.writeBuffer(
-          this.buffers[i],
+          this.places[i].buffer,
           0,
           inputBytes(buffer, inputs[buffer.name]) as Uint8Array<ArrayBuffer>,
         )
-      } else if (buffer.kind === "storage" && this.backend.memory.blockOf(buffer.storage).buffer !== this.buffers[i]) {
+      } else if (buffer.kind === "storage" && !this.isInPlace(buffer.storage, i)) {
         throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
       }
     }
@@ -72,6 +74,11 @@ export class GpuExecutable implements Executable {
     for (const buffer of this.program.buffers) {
       if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(this.backend)
     }
+  }
+
+  private isInPlace(storage: Storage, i: number): boolean {
+    const { buffer, offset } = this.backend.memory.blockOf(storage)
+    return buffer === this.places[i].buffer && offset === this.places[i].offset
   }
 
   dispose(): void {

@@ -19,5 +19,7 @@ export async function nodeGpu({ validate = false }: NodeGpuOptions = {}): Promis
   })
   const enable = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"]
   if (!validate) enable.push("skip_validation", "disable_robustness")
-  return create([`enable-dawn-features=${enable.join(",")}`, "disable-dawn-features=timestamp_quantization"])
+  // Workgroup memory is zeroed by a loop in the kernel: drivers that unroll the extension's way compile for seconds.
+  const disable = ["timestamp_quantization", "use_vulkan_zero_initialize_workgroup_memory_extension"]
+  return create([`enable-dawn-features=${enable.join(",")}`, `disable-dawn-features=${disable.join(",")}`])
 }

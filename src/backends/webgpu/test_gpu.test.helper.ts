@@ -1,4 +1,4 @@
-import { describe } from "vitest"
+import { describe, vi } from "vitest"
 import { WebGpuBackend } from "./backend.js"
 import { type DeviceOptions, GpuDevice } from "./device.js"
 import { nodeGpu } from "./node_gpu.js"
@@ -21,6 +21,8 @@ export async function describeWithGpu(
     if (process.env.CI) throw error
     return null
   })
+  // SwiftShader takes seconds to compile a large kernel.
+  vi.setConfig({ testTimeout: 600_000 })
   if (gpu) describe(name, () => tests(gpu, () => new SharedDeviceBackend(gpu)))
   else describe.skip(`${name}: skipped, as there is neither a GPU nor SwiftShader`, () => {})
 }

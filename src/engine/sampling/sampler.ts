@@ -1,3 +1,4 @@
+import type { Draw } from "../model_runner.js"
 import { Distribution, mostLikely } from "./distribution.js"
 import { logSumExp, type TokenLogprob, topLogprobs } from "./logprobs.js"
 import type { SamplingParams } from "./params.js"
@@ -68,6 +69,13 @@ export class Sampler {
     const logprob = logits[token] - normalizer
     if (this.params.top_logprobs === 0) return { token, logprob }
     return { token, logprob, top_logprobs: topLogprobs(logits, this.params.top_logprobs, normalizer, this.scratch) }
+  }
+
+  /** The same choice as a device can make it, which gives the same tokens; undefined where the parameters ask for more. */
+  get draw(): Draw | undefined {
+    const { temperature, top_k, top_p, min_p, logprobs } = this.params
+    if (this.adjusted || logprobs || (temperature > 0 && (top_k > 0 || top_p < 1 || min_p > 0))) return undefined
+    return { temperature, uniform: (i) => this.random.uniform(i) }
   }
 
   private choose(logits: Float32Array): number {

@@ -3,13 +3,16 @@ import type { KernelKind, KernelOf } from "../../ops.js"
 import type { Instruction, Operand } from "../../program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
 import { anyGatherMatmul, anyGatherSwiglu, anyMatmul, embedding } from "./any_format.js"
+import { attention, ropeAttention } from "./attention/planners.js"
 import { categorical } from "./categorical.js"
 import { argmax, topK } from "./choose.js"
 import { anyGatherMatmulSum, anyNormGatherSwiglu, anyNormMatmul, anyRoute } from "./composed.js"
 import { copy } from "./copy.js"
 import { binary, swiglu, takeAlongAxis, weightedSum } from "./elementwise.js"
 import * as gemm from "./gemm/planners.js"
+import { kvAppend } from "./kv_append.js"
 import * as matvec from "./matvec/planners.js"
+import { rope } from "./rope.js"
 import { reduce, rmsNorm, softmax } from "./rows.js"
 import { unary } from "./unary.js"
 
@@ -27,13 +30,16 @@ type Attempt<K extends KernelKind> = (...args: Parameters<Planner<K>>) => Dispat
 /** Rows up to which kernels that stream weights past a few rows win over tiles of many. */
 const FEW_ROWS = 8
 
-/** The kernel for few rows or for many, or the one that takes every format. */
+/** The kernel for few rows or for many, or the one that takes every format and few bindings. */
 function byRows<K extends KernelKind>(few: Attempt<K> | null, many: Attempt<K>, any: Planner<K>): Planner<K> {
-  return (op, inputs, output, context) =>
-    (inputs[0].shape[0] <= FEW_ROWS ? few : many)?.(op, inputs, output, context) ?? any(op, inputs, output, context)
+  return (op, inputs, output, context) => {
+    const attempt = inputs[0].shape[0] <= FEW_ROWS ? few : many
+    const dispatches = attempt?.(op, inputs, output, context)
+    return dispatches?.every(context.fits) ? dispatches : any(op, inputs, output, context)
+  }
 }
 
-const PLANNERS: { readonly [K in KernelKind]?: Planner<K> } = {
+const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   copy,
   assign: (_, [, x], output) => copy(_, [x], output),
   unary,
@@ -46,6 +52,10 @@ const PLANNERS: { readonly [K in KernelKind]?: Planner<K> } = {
   categorical,
   embedding,
   rms_norm: rmsNorm,
+  rope,
+  kv_append: kvAppend,
+  attention,
+  rope_attention: ropeAttention,
   swiglu,
   weighted_sum: weightedSum,
   matmul: byRows(matvec.matvecMatmul, gemm.gemmMatmul, (op, [x, ...rest], output, context) => {

@@ -1,4 +1,5 @@
 import { Command } from "commander"
+import { batchCommand } from "./batch.js"
 import { decodeCommand } from "./decode.js"
 import { gpuCommand } from "./gpu.js"
 import { kernelsCommand } from "./kernels.js"
@@ -10,5 +11,6 @@ export const benchCommand = new Command("bench")
   .addCommand(loadCommand)
   .addCommand(prefillCommand)
   .addCommand(decodeCommand)
+  .addCommand(batchCommand)
   .addCommand(kernelsCommand)
   .addCommand(gpuCommand)

@@ -39,7 +39,7 @@ function floatMath({ bm, bn, bk, rows, columns }: Tile, width: number): TileMath
   const perWeight = columns / width
   return {
     declarations: `const BK = ${bk}u;
-alias ELEMENT4 = vec4<f32>;
+alias Four = vec4<f32>;
 var<workgroup> xs: array<vec4<f32>, ${bm * stride}>;
 var<workgroup> ws: array<vec4<f32>, ${bn * stride}>;`,
     builtins: "",
@@ -47,7 +47,7 @@ var<workgroup> ws: array<vec4<f32>, ${bn * stride}>;`,
     start: `let ty = lid / ${wide}u;
   let tx = lid % ${wide}u;
   ${range(rows)
-    .flatMap((i) => range(columns).map((j) => `var s${i}_${j} = 0.0;`))
+    .map((i) => `var s${i} = vec4<f32>();`)
     .join(" ")}`,
     putX: (row, k) =>
       `xs[${row} * ${stride}u + (${k}) / 4u] = o.lo; xs[${row} * ${stride}u + (${k}) / 4u + 1u] = o.hi;`,
@@ -60,25 +60,23 @@ var<workgroup> ws: array<vec4<f32>, ${bn * stride}>;`,
         .map((j) => `let w_${j} = ws[(tx + ${j * wide}u) * ${stride}u + k];`)
         .join("\n      ")}
       ${range(rows)
-        .flatMap((i) => range(columns).map((j) => `s${i}_${j} += dot(x_${i}, w_${j});`))
+        .map((i) => `s${i} += vec4<f32>(${range(columns).map((j) => `dot(x_${i}, w_${j})`)});`)
         .join("\n      ")}
     }`,
-    finish: ({ row, store }) =>
-      range(rows)
-        .map(
-          (i) => `{
-    let row = ${row(`ty + ${i * tall}u`)};
-    if (row != 0xffffffffu) {
-      ${range(perWeight)
-        .map((j) => {
-          const sums = range(width).map((which) => `s${i}_${which * perWeight + j}`)
-          return `{ let n = n0 + tx + ${j * wide}u; if (n < N) { ${store("row", "n", sums)} } }`
-        })
-        .join("\n      ")}
+    finish: ({ row, store }) => `var sums = array<vec4<f32>, ${rows}>(${range(rows).map((i) => `s${i}`)});
+  for (var i = 0u; i < ${rows}u; i++) {
+    let row = ${row(`ty + i * ${tall}u`)};
+    for (var j = 0u; j < ${perWeight}u; j++) {
+      let n = n0 + tx + j * ${wide}u;
+      if (row != 0xffffffffu && n < N) {
+        ${store(
+          "row",
+          "n",
+          range(width).map((which) => `sums[i][j + ${which * perWeight}u]`),
+        )}
+      }
     }
   }`,
-        )
-        .join("\n  "),
   }
 }
 
@@ -105,7 +103,7 @@ function matrixMath(
   const result = `subgroup_matrix_result<f32, ${m}, ${m}>`
   return {
     declarations: `const BK = ${bk}u;
-alias ELEMENT4 = vec4<f16>;
+alias Four = vec4<f16>;
 var<workgroup> xs: array<f16, ${bm * stride}>;
 var<workgroup> ws: array<f16, ${bn * stride}>;
 var<workgroup> patches: array<f32, ${(threads / subgroup) * m * patch}>;`,

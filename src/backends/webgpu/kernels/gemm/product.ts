@@ -124,6 +124,7 @@ function text(of: Product, tile: Tile, code: Codec, dims: Dims, accessors: Reado
   const perRow = bk / code.unit
   const half = bn / width
   const { groups } = of
+  const load = loads(xs, ws, dims, code, half, ragged)
   return /* wgsl */ `
 const K = ${K}u;
 const N = ${dims.N}u;
@@ -132,14 +133,14 @@ ${code.declarations}
 ${dims.names.map((name, i) => code.loader(name, of.weights[i], accessors)).join("\n")}
 ${xLoader(of.x, code, dims, ragged, accessors.x)}
 ${math.declarations}
-${groups ? "var<workgroup> chosen: u32;" : ""}
+${groups ? "// Four words: a single one would misalign the arrays beside it, which matrices are loaded from.\nvar<workgroup> chosen: vec4u;" : ""}
 
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${math.builtins}) {
   ${
     groups
-      ? `if (lid == 0u) { chosen = ${accessors.groups.at("wid.x")}; }
-  let expert = workgroupUniformLoad(&chosen) - params.first_expert;
+      ? `if (lid == 0u) { chosen.x = ${accessors.groups.at("wid.x")}; }
+  let expert = workgroupUniformLoad(&chosen).x - params.first_expert;
   if (expert >= ${of.weights[0].weight.shape[0]}u) { return; }`
       : "let expert = 0u;"
   }
@@ -163,7 +164,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   var w${u}: Raw;`,
     )
     .join("\n  ")}
-  ${loads(xs, ws, dims, code, half, ragged)}
+  ${load}
   ${math.start}
   for (; step < last; step++) {
     workgroupBarrier();
@@ -184,7 +185,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     workgroupBarrier();
     if (step + 1u < last) {
       let step = step + 1u;
-      ${loads(xs, ws, dims, code, half, ragged)}
+      ${load}
     }
     ${math.multiply}
   }
@@ -259,8 +260,8 @@ fn x_octet(r: XRaw) -> Octet {
   return `struct XRaw { lo: vec4<f32>, hi: vec4<f32> }
 fn load_x(start: u32, k: u32) -> XRaw { ${beyond} return XRaw(${values(0)}, ${values(4)}); }
 fn x_octet(r: XRaw) -> Octet {
-  let lo = ELEMENT4(r.lo);
-  let hi = ELEMENT4(r.hi);
+  let lo = Four(r.lo);
+  let hi = Four(r.hi);
   return ${order};
 }`
 }

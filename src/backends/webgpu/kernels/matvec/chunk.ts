@@ -30,6 +30,8 @@ export interface ChunkFormat {
   decode(prefix: string, w: string): string
   /** WGSL expression (f32) for the product of a decoded chunk and loaded activations, with scales `s`. */
   dot(weight: string, x: string, s: string): string
+  /** WGSL type of the scales of a chunk. */
+  readonly scaleType: "vec2f" | "u32"
   /** WGSL expression for what `dot` takes as scales of a chunk; rows are given as the index of their first element. */
   scales(weights: WeightAccessors, scaleRow: string, biasRow: string, chunk: string): string
 }
@@ -73,8 +75,9 @@ fn e8m0(s: u32) -> vec2f {
 }`
 
 /**
- * MXFP4 in f16: nibbles k and k + 4 of a word make a pair. Units of 16 activations are scaled by a power of two to fill
- * f16's range, which the weights' 2^-14 brings back; their sums are f16, everything beyond f32. The pad holds the scales.
+ * MXFP4 in f16: nibbles k and k + 4 of a word make a pair. A chunk's activations are scaled by a power of two to fill
+ * f16's range, which the weights' 2^-14 brings back; a chunk's sums are f16, everything beyond f32. The pad holds the
+ * exponent, to which the weights' is added.
  */
 const mxfp4Half: ChunkFormat = {
   name: "mxfp4 f16",
@@ -86,20 +89,22 @@ const mxfp4Half: ChunkFormat = {
       const pairs = COMPONENTS.map((c) => `pack2x16float(fit * vec2f(v${2 * i}.${c}, v${2 * i + 1}.${c}))`)
       return `xs[base + ((${u}) / 2u) * 5u + ((${u}) % 2u) * 2u + ${i}u] = vec4u(${pairs.join(", ")});`
     })
+    // The two units of a chunk are staged by neighbours.
     return `
 let largest = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)));
-let exponent = clamp(bitcast<u32>(max(max(largest.x, largest.y), max(largest.z, largest.w))) >> 23u, 14u, 253u);
+let own = max(max(largest.x, largest.y), max(largest.z, largest.w));
+let exponent = clamp(bitcast<u32>(max(own, subgroupShuffleXor(own, 1u))) >> 23u, 14u, 253u);
 let fit = bitcast<f32>((267u - exponent) << 23u);
 ${store.join("\n")}
-xs[base + ((${u}) / 2u) * 5u + 4u][(${u}) % 2u] = (exponent + 1u) << 23u;`
+if ((${u}) % 2u == 0u) { xs[base + ((${u}) / 2u) * 5u + 4u].x = exponent; }`
   },
   load: (p, at) =>
-    `${range(5)
+    `${range(4)
       .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
-      .join("\n")} let ${p}scale = bitcast<vec2f>(${p}4.xy);`,
-  functions: `${E8M0}
-fn pair_sum(a: vec2<f16>, b: vec2<f16>, scale: vec2f) -> f32 {
-  return dot(vec2f(f32(a.x) + f32(a.y), f32(b.x) + f32(b.y)), scale);
+      .join("\n")} let ${p}exponent = xs[${at} + 4u].x;`,
+  functions: `
+fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
+  return (f32(pair.x) + f32(pair.y)) * bitcast<f32>((clamp(exponent, 126u, 380u) - 126u) << 23u);
 }`,
   decode: (p, w) =>
     COMPONENTS.flatMap((c, i) =>
@@ -113,9 +118,10 @@ fn pair_sum(a: vec2<f16>, b: vec2<f16>, scale: vec2f) -> f32 {
       words
         .flatMap((i) => COMPONENTS.map((c, j) => [`${w}${i}${j}`, `bitcast<vec2<f16>>(${x}${i}.${c})`]))
         .reduce((sum, [a, b]) => (sum ? `fma(${a}, ${b}, ${sum})` : `${a} * ${b}`), "")
-    return `pair_sum(${half([0, 1])}, ${half([2, 3])}, ${x}scale) * ${s}.x * ${s}.y`
+    return `pair_sum(${half([0, 1])} + ${half([2, 3])}, ${s} + ${x}exponent)`
   },
-  scales: ({ scales }, row, _, chunk) => `e8m0(${scales!.load(`${row} + ${chunk}`)})`,
+  scaleType: "u32",
+  scales: ({ scales }, row, _, chunk) => scales!.load(`${row} + ${chunk}`),
 }
 
 /** MXFP4 in f32, for devices without f16: twice the value from a table of nibbles, so it is exact. */
@@ -143,6 +149,7 @@ fn e2m1(q: u32) -> vec4f {
     `(${range(8)
       .map((i) => `dot(${w}${i}, ${x}${i})`)
       .join(" + ")}) * 0.5 * ${s}.x * ${s}.y`,
+  scaleType: "vec2f",
   scales: ({ scales }, row, _, chunk) => `e8m0(${scales!.load(`${row} + ${chunk}`)})`,
 }
 
@@ -193,8 +200,56 @@ function affine(bits: 4 | 8, groupSize: number): ChunkFormat {
       `fma(${range(vectors)
         .map((i) => `dot(${w}${i}, ${x}${i})`)
         .join(" + ")}, ${s}.x, ${s}.y * ${x}sum)`,
+    scaleType: "vec2f",
     scales: ({ scales, biases }, scaleRow, biasRow, chunk) =>
       `vec2f(${scales!.load(`${scaleRow} + ${group(chunk)}`)}, ${biases!.load(`${biasRow} + ${group(chunk)}`)})`,
+  }
+}
+
+/**
+ * Affine 8-bit in f16: bytes 0, 2 and 1, 3 of a word make pairs. Below the bits of 1024 a byte is 1024 plus itself, and
+ * 128 less keeps the sums small. Activations are scaled as for {@link mxfp4Half}, to where 16 products cannot overflow;
+ * the pad holds the exponent and the sum of the chunk.
+ */
+function affine8Half(groupSize: number): ChunkFormat {
+  const float = affine(8, groupSize)
+  return {
+    ...float,
+    name: "affine8 f16",
+    stride: 3,
+    staged: "vec4<u32>",
+    stage: (u) => {
+      const pairs = (v: number) => `pack2x16float(fit * v${v}.xz), pack2x16float(fit * v${v}.yw)`
+      return `
+let largest = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)));
+let exponent = clamp(bitcast<u32>(max(max(largest.x, largest.y), max(largest.z, largest.w))) >> 23u, 14u, 253u);
+let fit = bitcast<f32>((258u - exponent) << 23u);
+let at = base + (${u}) * 3u;
+xs[at] = vec4u(${pairs(0)}, ${pairs(1)});
+xs[at + 1u] = vec4u(${pairs(2)}, ${pairs(3)});
+xs[at + 2u] = vec4u((exponent - 4u) << 23u, bitcast<u32>(dot(v0 + v1 + v2 + v3, vec4f(1.0))), 0u, 0u);`
+    },
+    load: (p, at) =>
+      `${range(2)
+        .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
+        .join("\n")} let ${p}pad = bitcast<vec2f>(xs[${at} + 2u].xy);`,
+    functions: `
+fn quant_pair(q: u32) -> vec2<f16> {
+  return bitcast<vec2<f16>>((q & 0x00ff00ffu) | 0x64006400u) - vec2<f16>(1152.0h);
+}`,
+    decode: (p, w) =>
+      COMPONENTS.map(
+        (c, i) => `let ${p}${i}0 = quant_pair(${w}.${c}); let ${p}${i}1 = quant_pair(${w}.${c} >> 8u);`,
+      ).join("\n"),
+    dot: (w, x, s) => {
+      const half = (words: readonly number[]) =>
+        words
+          .flatMap((i) =>
+            [0, 1].map((j) => [`${w}${i}${j}`, `bitcast<vec2<f16>>(${x}${i >> 1}.${COMPONENTS[2 * (i % 2) + j]})`]),
+          )
+          .reduce((sum, [a, b]) => (sum ? `fma(${a}, ${b}, ${sum})` : `${a} * ${b}`), "")
+      return `fma(dot(vec2f(${half([0, 1])} + ${half([2, 3])}), vec2f(${x}pad.x)), ${s}.x, fma(${s}.x, 128.0, ${s}.y) * ${x}pad.y)`
+    },
   }
 }
 
@@ -228,6 +283,7 @@ function dense(dtype: "float32" | "bfloat16" | "float16"): ChunkFormat {
       range(vectors)
         .map((i) => `dot(${w}${i}, ${x}${i})`)
         .join(" + "),
+    scaleType: "vec2f",
     scales: () => "vec2f()",
   }
 }
@@ -236,21 +292,24 @@ export function range(n: number): number[] {
   return Array.from({ length: n }, (_, i) => i)
 }
 
-/** The fast format of a weight with rows of `K` elements, or null where the generic kernel has to do. */
+/** The fast format, in float32 if it must be exact, of a weight with rows of `K` elements, or null where the generic kernel has to do. */
 export function chunkFormat(
   { quantization }: WeightFormat,
   weight: Operand,
   K: number,
   features: GpuFeatures,
+  isExact = false,
 ): ChunkFormat | null {
   if (K % 32 !== 0 || !isVectorAligned(weight)) return null
   if (!quantization) {
     const { dtype } = weight
     return dtype === "float32" || dtype === "bfloat16" || dtype === "float16" ? dense(dtype) : null
   }
-  if (quantization.mode === "mxfp4") return features.f16 ? mxfp4Half : mxfp4Float
+  const half = features.f16 && !isExact
+  if (quantization.mode === "mxfp4") return half ? mxfp4Half : mxfp4Float
   if (quantization.mode !== "affine") return null
   const { bits, group_size } = quantization
+  if (bits === 8 && half) return affine8Half(group_size)
   return bits === 4 || bits === 8 ? affine(bits, group_size) : null
 }
 

@@ -5,7 +5,7 @@ import { splitWeights } from "../composed.js"
 import { type ChunkFormat, chunkFormat, range, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
 import { LANES, normMemory, rowVectors, stageRows, wgslFloat } from "./stage.js"
-import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
 interface GateUp {
@@ -47,17 +47,15 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
     dispatch({
       label: `experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
+      params: streamParams(chunk, K, tuning.tasks),
       enable: enables(features),
       workgroups: [Math.ceil((k * N) / (tuning.groups * tuning.tasks)), L, 1],
       bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
       code: (v) => {
         const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]
         // Tasks past the end repeat the last one.
-        const at = {
-          row: `min(task, ${k * N - 1}u) % ${N}u`,
-          expert: `experts[min(task / ${N}u, ${k - 1}u)]`,
-          slots: ["0u"],
-        }
+        const last = `min(task, ${k * N - 1}u)`
+        const at = { row: `${last} % ${N}u`, expert: `experts[${last} / ${N}u]`, slots: ["0u"] }
         const prologue = stageRows({
           chunk,
           K,
@@ -87,14 +85,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       { weights: g, operands: gate, ...at },
       { weights: u, operands: up, ...at },
     ],
-    tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,
     extras: [...biases("gate_bias", g.bias, gate, at), ...biases("up_bias", u.bias, up, at)],
     epilogue: ([gateTotal, upTotal]) => `
 if (lane == 0u && task < ${k * N}u) {
-let gate = min(${gateTotal}${formats[0].bias ? " + gate_bias" : ""}, ${wgslFloat(of.limit)});
+  let gate = min(${gateTotal}${formats[0].bias ? " + gate_bias" : ""}, ${wgslFloat(of.limit)});
   let up = clamp(${upTotal}${formats[1].bias ? " + up_bias" : ""}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
   ${v.out.at(`wid.y * ${k * N}u + task`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
 }`,
@@ -126,7 +123,8 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
   const [, N] = output.shape
   const chunk = sameChunk([weights], [format], K, context)
   if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
-  const tuning = tune(N, 1, features)
+  // Staging all experts' rows is worth two tasks at least.
+  const tuning = tune(2 * N, 1, features)
   const threads = tuning.groups * LANES
   const memory = { chunk, K, slots: k, totals: k, groups: tuning.groups, features }
   if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
@@ -137,17 +135,19 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
         x: reads(x, "vec4<f32>"),
         ids: reads(ids, "u32"),
         ...weightViews(format, weights, "0"),
-        scores: reads(scores, "f32"),
+        // Of the ids' type, as a route's ids and scores lie side by side, where bindings of two types would overlap.
+        scores: reads(scores, "u32"),
         residual: reads(residual, "f32"),
         out: writes(output, "f32"),
       } as Record<string, View>,
+      params: streamParams(chunk, K, tuning.tasks),
       enable: enables(features),
       workgroups: [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1],
       bytes: (L * k * weights.reduce((sum, o) => sum + operandBytes(o), 0)) / weights[0].shape[0],
       code: (v) => {
         const w = weightAccessors(v, "0")
         const expert = (j: number) => v.ids.at(`wid.y * ${k}u + ${j}u`)
-        const score = (j: number) => v.scores.at(`wid.y * ${k}u + ${j}u`)
+        const score = (j: number) => v.scores.load(`wid.y * ${k}u + ${j}u`)
         const prologue = stageRows({
           chunk,
           K,
@@ -157,7 +157,7 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
           x: v.x,
           xStride: K,
           norm: null,
-          factor: (j) => v.scores.at(`wid.y * ${k}u + ${j}`),
+          factor: (j) => v.scores.load(`wid.y * ${k}u + ${j}`),
         })
         const at = (j: number) => ({ row: `min(task, ${N - 1}u)`, expert: `expert${j}` })
         return `
@@ -180,7 +180,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       ...at(j),
       slots: [`${j}u`],
     })),
-    tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,

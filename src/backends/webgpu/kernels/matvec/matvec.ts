@@ -5,7 +5,7 @@ import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type
 import type { GpuFeatures } from "../../features.js"
 import { type ChunkFormat, range, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
 import { LANES, normMemory, rowVectors, stageRows } from "./stage.js"
-import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
 import type { Tuning } from "./tuning.js"
 
 export interface Norm {
@@ -53,7 +53,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
   return dispatch({
     label: plan.label,
     views,
-    params: { L },
+    params: { L, ...streamParams(chunk, K, tuning.tasks) },
     enable: enables(features),
     workgroups: [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1],
     bytes: segments.reduce((sum, { operands }) => sum + operands.reduce((b, o) => b + operandBytes(o), 0), 0),
@@ -126,7 +126,6 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
     chunk,
     K: x.shape[1],
     rows: range(tuning.rows).map((r) => ({ weights, operands, row: row(r), slots })),
-    tasks: tuning.tasks,
     first: `((wid.x - ${firstBlock}u) * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,

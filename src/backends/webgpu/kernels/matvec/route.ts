@@ -4,7 +4,7 @@ import { type Dispatch, dispatch, type KernelContext, reads, type View, writes }
 import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
 import { LANES, normMemory, rowVectors, stageRows } from "./stage.js"
-import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
 
 interface Route {
@@ -28,7 +28,8 @@ export function routeFewRows(
   const { features } = context
   const [L, K] = x.shape
   const [E] = weights[0].shape
-  const chunk = chunkFormat(format, weights[0], K, features)
+  // The choice of experts hangs on small differences.
+  const chunk = chunkFormat(format, weights[0], K, features, true)
   if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
   const groups = Math.min(E, Math.floor(features.maxInvocations / LANES), 32)
   const tasks = Math.ceil(E / groups)
@@ -45,7 +46,7 @@ export function routeFewRows(
     dispatch({
       label: `route ${chunk.name} ${E}x${K}, norm, top ${k}`,
       views,
-      params: { L },
+      params: { L, ...streamParams(chunk, K, tasks) },
       enable: enables(features),
       workgroups: [L, 1, 1],
       bytes: weights.reduce((sum, o) => sum + operandBytes(o), 0),
@@ -77,7 +78,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     chunk,
     K,
     rows: [{ weights: w, operands: weights, row, slots: ["0u"] }],
-    tasks,
     first: `group * ${tasks}u`,
     prologue,
     features,

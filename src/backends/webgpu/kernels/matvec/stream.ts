@@ -21,8 +21,6 @@ export interface Stream {
   readonly K: number
   /** Weight rows of one task. */
   readonly rows: readonly StreamedRow[]
-  /** Consecutive tasks of each group of lanes. */
-  readonly tasks: number
   /** WGSL of the group's first task. */
   readonly first: string
   /** WGSL between the first loads and their use: staging activations takes as long as the loads. */
@@ -40,68 +38,75 @@ export function isWide({ subgroups }: GpuFeatures): boolean {
 }
 
 /**
- * WGSL of the main part of a mat-vec kernel: every lane of a group takes every 32nd chunk of the task's rows. All loads
- * of a task are issued at once, and before the arithmetic of the task before it, so that memory never waits.
+ * WGSL of the main part of a mat-vec kernel: every lane of a group takes every 32nd chunk of the task's rows. One loop
+ * runs over the chunks of all tasks, and loads what comes {@link AHEAD} turns later, be it of the next task, so that
+ * memory never waits; rolled, as kernels that alternate are fetched anew each time, and long ones wait for that.
  */
 export function streamTasks(stream: Stream): string {
-  const { chunk, K, rows, tasks, features } = stream
-  const turns = range(chunksPerLane(chunk, K))
+  const { chunk, K, rows, features } = stream
   const totals = rows.flatMap(({ slots }, r) => slots.map((_, i) => `acc${r}_${i}`))
-  const extras = stream.extras ?? []
-  const variables = [
-    ...rows.flatMap((_, r) => turns.flatMap((j) => [`w${r}_${j}: vec4u`, `s${r}_${j}: vec2f`])),
-    ...extras.map(({ name }) => `${name}: f32`),
-  ]
-  const names = variables.map((variable) => variable.split(":")[0])
-  const declare = (prefix: string) => variables.map((variable) => `var ${prefix}${variable};`).join(" ")
-  const load = (prefix: string) =>
-    [
-      ...rows.map((row, r) => loadRow(row, r, prefix, chunk, K)),
-      ...extras.map(({ name, value }) => `${prefix}${name} = ${value};`),
-    ].join("\n")
+  const names = rows.flatMap((_, r) => [`w${r}`, `s${r}`])
+  const each = (text: (name: string) => string) => names.map(text).join(" ")
+  const turn = (depth: number) => `t${depth}_`
+  const type = (name: string) => (name.startsWith("w") ? "vec4u" : chunk.scaleType)
+  const declared = range(AHEAD).map((d) => each((name) => `var ${turn(d)}${name}: ${type(name)};`))
+  const load = (prefix: string) => `{ let c = min(load_turn * ${LANES}u + lane, ${K / chunk.elements - 1}u);
+${rows.map(({ weights }, r) => `${prefix}w${r} = ${weights.weight.at(`w_row${r} + c`)};\n${prefix}s${r} = ${chunk.scales(weights, `s_row${r}`, `b_row${r}`, "c")};`).join("\n")}
+load_turn += 1u;
+if (load_turn == params.turns) { load_turn = 0u; load_task += 1u; ${findRows("load_task")} } }`
+  const findRows = (task: string) => `{ let task = ${task}; ${rows.map((row, r) => findRow(row, r)).join("\n")} }`
   const allSlots = [...new Set(rows.flatMap((row) => row.slots))]
-  const arithmetic = turns.map((j) => {
-    const at = (slot: string) => `(${slot}) * ${rowVectors(chunk, K)}u + (lane + ${j * LANES}u) * ${chunk.stride}u`
-    const products = rows.map((row, r) => {
-      const add = (slot: string, i: number) =>
-        `acc${r}_${i} += ${chunk.dot("q", `x${allSlots.indexOf(slot)}_`, `s${r}_${j}`)};`
-      return `{\n${chunk.decode("q", `w${r}_${j}`)}\n${row.slots.map(add).join("\n")}\n}`
-    })
-    return `{\n${allSlots.map((slot, i) => chunk.load(`x${i}_`, at(slot))).join("\n")}\n${products.join("\n")}\n}`
+  const at = (slot: string) => `(${slot}) * ${rowVectors(chunk, K)}u + (turn * ${LANES}u + lane) * ${chunk.stride}u`
+  const products = rows.map((row, r) => {
+    const add = (slot: string, i: number) =>
+      `acc${r}_${i} += ${chunk.dot("q", `x${allSlots.indexOf(slot)}_`, `s${r}`)};`
+    return `{\n${chunk.decode("q", `w${r}`)}\n${row.slots.map(add).join("\n")}\n}`
   })
-  const finish = `
-${totals.map((a) => `var ${a} = 0.0;`).join(" ")}
-${arithmetic.join("\n")}
-${reduceLanes(totals, features)}
-${stream.epilogue(totals)}`
-  if (tasks === 1) {
-    return `
-let task = ${stream.first};
-${declare("")}
-${load("")}
-${stream.prologue}
-${finish}`
-  }
+  const extras = stream.extras ?? []
   return `
 var task = ${stream.first};
-${declare("next_")}
-${load("next_")}
+var load_task = task;
+var load_turn = 0u;
+${rows.map((_, r) => `var w_row${r}: u32; var s_row${r}: u32; var b_row${r}: u32;`).join(" ")}
+${findRows("load_task")}
+${declared.join("\n")}
+${range(AHEAD)
+  .map((d) => load(turn(d)))
+  .join("\n")}
+${extras.map(({ name, value }) => `var ${name} = ${value};`).join("\n")}
 ${stream.prologue}
-for (var t = 0u; t < ${tasks}u; t++) {
-  ${names.map((name) => `let ${name} = next_${name};`).join(" ")}
-  if (t < ${tasks - 1}u) {
-    let done = task;
+${totals.map((a) => `var ${a} = 0.0;`).join(" ")}
+var turn = 0u;
+for (var i = params.turns * params.tasks; i > 0u; i--) {
+  ${each((name) => `let ${name} = ${turn(0)}${name};`)}
+  ${range(AHEAD - 1)
+    .map((d) => each((name) => `${turn(d)}${name} = ${turn(d + 1)}${name};`))
+    .join("\n  ")}
+  if (i > ${AHEAD}u) ${load(turn(AHEAD - 1))}
+  ${allSlots.map((slot, i) => chunk.load(`x${i}_`, at(slot))).join("\n  ")}
+  ${products.join("\n  ")}
+  turn += 1u;
+  if (turn == params.turns) {
+    turn = 0u;
+    ${reduceLanes(totals, features)}
+    ${stream.epilogue(totals)}
+    ${totals.map((a) => `${a} = 0.0;`).join(" ")}
     task += 1u;
-    ${load("next_")}
-    task = done;
+    ${extras.map(({ name, value }) => `${name} = ${value};`).join("\n    ")}
   }
-  ${finish}
-  task += 1u;
 }`
 }
 
-/** WGSL that loads this lane's chunks of a row and their scales. */
-function loadRow(row: StreamedRow, r: number, prefix: string, chunk: ChunkFormat, K: number): string {
+/** Turns that loads run ahead of their use. */
+const AHEAD = 2
+
+/** The parameters that {@link streamTasks} needs: kept out of the text, or compilers would unroll its loop. */
+export function streamParams(chunk: ChunkFormat, K: number, tasks: number): Record<string, number> {
+  return { turns: chunksPerLane(chunk, K), tasks }
+}
+
+/** WGSL that finds a row's first chunk, scale and bias. */
+function findRow(row: StreamedRow, r: number): string {
   const [weight, scales, biases] = row.operands
   const first = (operand: Operand | undefined, elementsPerUnit: number) => {
     if (!operand) return "0u"
@@ -109,19 +114,9 @@ function loadRow(row: StreamedRow, r: number, prefix: string, chunk: ChunkFormat
     const expert = row.expert ? ` + (${row.expert}) * ${stride(0)}` : ""
     return `(${row.row}) * ${stride(operand.shape.length - 2)}${expert}`
   }
-  const chunks = K / chunk.elements
-  const loads = range(chunksPerLane(chunk, K)).map((j) => {
-    const inside = (j + 1) * LANES <= chunks
-    const c = inside ? `(lane + ${j * LANES}u)` : `min(lane + ${j * LANES}u, ${chunks - 1}u)`
-    return `${prefix}w${r}_${j} = ${row.weights.weight.at(`w_row + ${c}`)};
-${prefix}s${r}_${j} = ${chunk.scales(row.weights, "s_row", "b_row", c)};`
-  })
-  return `{
-let w_row = ${first(weight, 16 / itemSize(weight.dtype))};
-let s_row = ${first(row.weights.scales && scales, 1)};
-let b_row = ${first(row.weights.biases && biases, 1)};
-${loads.join("\n")}
-}`
+  return `w_row${r} = ${first(weight, 16 / itemSize(weight.dtype))};
+s_row${r} = ${first(row.weights.scales && scales, 1)};
+b_row${r} = ${first(row.weights.biases && biases, 1)};`
 }
 
 /** Lanes that a shuffle can reach on every device like this one. */

@@ -1,0 +1,221 @@
+import type { Operand } from "../../../program.js"
+import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { flashMath } from "./flash_math.js"
+import { matrixMath } from "./matrix_math.js"
+import {
+  type Attention,
+  cacheLayout,
+  describe,
+  LOG2E,
+  largestDivisor,
+  MASKED,
+  NO_MAXIMUM,
+  rowParams,
+  rowViews,
+  sinkLogit,
+  visible,
+} from "./problem.js"
+
+/** A tile of queries (rows of some heads that share keys) against a tile of keys. */
+export interface FlashTile {
+  readonly queries: number
+  readonly keys: number
+  readonly threads: number
+}
+
+/** The arithmetic of a tile, in float32 by threads or in float16 by subgroup matrices. WGSL throughout. */
+export interface FlashMath {
+  readonly tile: FlashTile
+  readonly enable: readonly ("f16" | "subgroups" | "chromium_experimental_subgroup_matrix")[]
+  readonly builtins: string
+  readonly declarations: string
+  /** Statements before the loop over keys. */
+  readonly start: string
+  /** Puts 4 float32 (a vec4f) or a unit of float16 of row `r`, elements `d` on, where queries, keys or values lie. */
+  put(what: "query" | "key" | "value", half: boolean, unit: string, r: string, d: string): string
+  /** Whether values lie beside keys, so that both can be staged at once. */
+  readonly together: boolean
+  /** Scores of the tile into {@link score}. */
+  readonly scores: string
+  /** An lvalue: row `r`, key `c`. */
+  score(r: string, c: string): string
+  /** Stores a weight. */
+  weight(r: string, c: string, value: string): string
+  /** Sums times `factors[r]` plus weights times values. */
+  readonly accumulate: string
+  /** Calls `store` for each sum of row `r`, element `d`: times `factors[r]`. */
+  finish(store: (r: string, d: string, value: string) => string): string
+}
+
+/** The arithmetic that fits device and problem, or null. */
+export function mathFor(of: Attention, { features }: KernelContext): FlashMath | null {
+  return matrixMath(features, of) ?? flashMath(features, of)
+}
+
+/**
+ * Attention for many rows: a workgroup takes some rows of the query heads of one key-value head and passes over the tiles
+ * of keys that any of them sees (Dao et al., FlashAttention-2). Rows of several sequences in one workgroup are treated
+ * one sequence after the other.
+ *
+ * @param queries `[L, Hq, D]`, rotated, float32 or as `math` wants
+ */
+export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatch {
+  const { rows, heads, kvHeads, headDim: D, keys, values, sinks, sequences, output } = of
+  const { tile } = math
+  const { queries: R, keys: C, threads } = tile
+  const shared = heads / kvHeads
+  const chunk = largestDivisor(shared, 16)
+  const chunks = shared / chunk
+  const height = Math.floor(R / chunk)
+  const cached = cacheLayout(keys, D)
+  const source = cacheLayout(queries, D)
+  const team = threads / R
+  const turns = C / team
+  const views: Record<string, View> = {
+    queries: source.view(queries, false),
+    keys: cached.view(keys, false),
+    values: cached.view(values, false),
+    out: writes(output, "f32"),
+    ...rowViews(of),
+    ...(sinks ? { sinks: reads(sinks, "u32") } : {}),
+  }
+  const each = (n: number, write: (i: number) => string) => Array.from({ length: n }, (_, i) => write(i)).join("\n")
+  return dispatch({
+    label: `attention ${describe(of)} tiles${math.enable.length ? " matrix" : ""}`,
+    views,
+    params: { ...rowParams(of), scale: { f32: of.scale * LOG2E } },
+    enable: math.enable,
+    workgroups: [Math.ceil(rows / height), kvHeads * chunks, 1],
+    code: (v) => {
+      const stage = (what: "key" | "value") => /* wgsl */ `
+    for (var e = lid; e < ${(C * D) / cached.unit}u; e += ${threads}u) {
+      let r = e / ${D / cached.unit}u;
+      var slot = start + min(base + r, run.y - 1u) - run.x;
+      if (slot >= params.capacity) { slot -= params.capacity; }
+      let at = (run.z * params.capacity + slot) * ${(kvHeads * D) / cached.unit}u + kv * ${D / cached.unit}u + e % ${D / cached.unit}u;
+      let unit = ${cached.read(v[`${what}s`], "at")};
+      let d = e % ${D / cached.unit}u * ${cached.unit}u;
+      ${math.put(what, keys.dtype === "float16", "unit", "r", "d")}
+    }`
+      return /* wgsl */ `
+${visible(v)}
+${math.declarations}
+var<workgroup> factors: array<f32, ${R}>;
+var<workgroup> partials: array<f32, ${threads}>;
+var<workgroup> row_first: array<u32, ${height}>;
+var<workgroup> row_count: array<u32, ${height}>;
+var<workgroup> row_sequence: array<u32, ${height}>;
+var<workgroup> runs: array<vec4u, ${sequences ? height : 1}>;
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${math.builtins}) {
+  let row0 = wid.x * ${height}u;
+  let kv = wid.y / ${chunks}u;
+  let head0 = wid.y * ${chunk}u;
+  if (lid < ${height}u) {
+    let row = row0 + lid;
+    if (row < params.rows) {
+      let sequence = sequence_of(row);
+      let position = ${v.positions.at("row")};
+      // Rows of a sequence ascend: its last is the last that is found.
+      var latest = params.rows - 1u;
+      ${sequences ? "while (sequence_of(latest) != sequence) { latest--; }" : ""}
+      let first = first_visible(position, ${v.positions.at("latest")});
+      row_first[lid] = first;
+      row_count[lid] = position + 1u - first;
+      row_sequence[lid] = sequence;
+    } else {
+      row_first[lid] = 0u;
+      row_count[lid] = 0u;
+      row_sequence[lid] = 0xffffffffu;
+    }
+  }
+  for (var e = lid; e < ${(R * D) / source.unit}u; e += ${threads}u) {
+    let r = e / ${D / source.unit}u;
+    let row = min(row0 + r / ${chunk}u, params.rows - 1u);
+    let unit = ${source.read(v.queries, `(row * ${heads}u + head0 + r % ${chunk}u) * ${D / source.unit}u + e % ${D / source.unit}u`)};
+    let d = e % ${D / source.unit}u * ${source.unit}u;
+    ${math.put("query", queries.dtype === "float16", "unit", "r", "d")}
+  }
+  workgroupBarrier();
+  if (lid < ${sequences ? height : 1}u) {
+    var run = vec4u(0xffffffffu, 0u, row_sequence[lid], 0u);
+    var leads = true;
+    for (var i = 0u; i < ${height}u; i++) {
+      if (row_sequence[i] == run.z && row_count[i] > 0u) {
+        leads = leads && i >= lid;
+        run.x = min(run.x, row_first[i]);
+        run.y = max(run.y, row_first[i] + row_count[i]);
+      }
+    }
+    if (!leads) { run.y = 0u; }
+    runs[lid] = run;
+  }
+  let r_own = lid / ${team}u;
+  let c_own = lid % ${team}u;
+  let place = min(r_own / ${chunk}u, ${height - 1}u);
+  var top = f32(${NO_MAXIMUM});
+  var total = 0.0;
+  ${math.start}
+  for (var i = 0u; i < ${sequences ? height : 1}u; i++) {
+    let run = workgroupUniformLoad(&runs[i]);
+    let start = run.x % params.capacity;
+    let first = row_first[place];
+    let count = select(0u, row_count[place], row_sequence[place] == run.z);
+    for (var base = run.x; base < run.y; base += ${C}u) {
+      ${stage("key")}
+      ${math.together ? stage("value") : ""}
+      workgroupBarrier();
+      ${math.scores}
+      workgroupBarrier();
+      ${math.together ? "" : stage("value")}
+      var highest = f32(${MASKED});
+${each(
+  turns,
+  (t) => `
+      let x${t} = select(${MASKED}, params.scale * ${math.score("r_own", `c_own + ${t * team}u`)}, base + c_own + ${t * team}u - first < count);
+      highest = max(highest, x${t});`,
+)}
+      partials[lid] = highest;
+      workgroupBarrier();
+${each(team, (j) => `highest = max(highest, partials[r_own * ${team}u + ${j}u]);`)}
+      highest = max(highest, top);
+      let factor = exp2(top - highest);
+      top = highest;
+      total *= factor;
+      if (c_own == 0u) { factors[r_own] = factor; }
+${each(
+  turns,
+  (t) => `{
+        let weight = exp2(x${t} - top);
+        total += weight;
+        ${math.weight("r_own", `c_own + ${t * team}u`, "weight")}
+      }`,
+)}
+      workgroupBarrier();
+      ${math.accumulate}
+      workgroupBarrier();
+    }
+  }
+  partials[lid] = total;
+  workgroupBarrier();
+  if (c_own == 0u) {
+${each(team - 1, (j) => `total += partials[lid + ${j + 1}u];`)}
+    ${
+      sinks
+        ? `let sink = ${sinkLogit(v.sinks, `head0 + r_own % ${chunk}u`)};
+    let highest = max(top, sink);
+    factors[r_own] = exp2(top - highest) / max(total * exp2(top - highest) + exp2(sink - highest), 1e-30);`
+        : "factors[r_own] = 1.0 / max(total, 1e-30);"
+    }
+  }
+  workgroupBarrier();
+  ${math.finish(
+    (r, d, value) => `
+  if (${r} < ${chunk * height}u && row0 + ${r} / ${chunk}u < params.rows) {
+    ${v.out.at(`((row0 + ${r} / ${chunk}u) * ${heads}u + head0 + ${r} % ${chunk}u) * ${D}u + ${d}`)} = ${value};
+  }`,
+  )}
+}`
+    },
+  })
+}

@@ -1,0 +1,39 @@
+import type { KernelOf } from "../../../ops.js"
+import type { Operand } from "../../../program.js"
+import type { Dispatch, KernelContext } from "../../dispatch.js"
+import { append } from "./append.js"
+import { fewRows } from "./few_rows.js"
+import { flash, mathFor } from "./flash.js"
+import { type Attention, attentionOf } from "./problem.js"
+
+/** The most rows that each stream the cache for themselves: more where rows are likely of sequences of their own. */
+function isFew({ rows, sequences }: Attention): boolean {
+  return rows <= (sequences ? 64 : 16)
+}
+
+export function attention(
+  op: KernelOf<"attention">,
+  [q, keys, values, positions, ...tail]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] {
+  const of = attentionOf(op, [positions, keys, values, ...tail], output)
+  const math = isFew(of) ? null : mathFor(of, context)
+  return math ? [flash(of, q, math)] : fewRows(of, { x: q, rotate: null, append: false }, context)
+}
+
+/** A single row appends and attends in one dispatch; of several, one may see another, so all are appended first. */
+export function ropeAttention(
+  op: KernelOf<"rope_attention">,
+  [qkv, positions, frequencies, keys, values, ...tail]: readonly Operand[],
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] {
+  const of = attentionOf(op, [positions, keys, values, ...tail], output)
+  const rotate = { frequencies, scale: op.rope_scale }
+  if (of.rows === 1) return fewRows(of, { x: qkv, rotate, append: true }, context)
+  const math = isFew(of) ? null : mathFor(of, context)
+  if (!math) return [append(of, qkv, rotate, null), ...fewRows(of, { x: qkv, rotate, append: false }, context)]
+  const queries = context.scratch(math.enable.includes("f16") ? "float16" : "float32", output.shape)
+  return [append(of, qkv, rotate, queries), flash(of, queries, math)]
+}

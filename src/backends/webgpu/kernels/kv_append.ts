@@ -1,0 +1,67 @@
+import type { KernelOf } from "../../ops.js"
+import type { Operand } from "../../program.js"
+import { type Dispatch, dispatch, grid, reads, type View, workgroupIndex, writes } from "../dispatch.js"
+
+const SIZE = 256
+
+/**
+ * Copies rows into their slots; a thread per 32-bit word of the cache. Where rows of float16 are odd, neighbours share
+ * a word and each sets its half atomically.
+ */
+export function kvAppend(
+  op: KernelOf<"kv_append">,
+  [cache, x, positions, sequences]: readonly Operand[],
+  _: Operand,
+): Dispatch[] {
+  const [L, heads, headDim] = x.shape
+  const capacity = cache.shape[cache.shape.length - 3]
+  const row = heads * headDim
+  const half = cache.dtype === "float16"
+  const shared = half && row % 2 === 1
+  const words = half && !shared ? row / 2 : row
+  const n = L * words
+  // Of rows of one sequence that take one slot, the last stays.
+  const overtaken = op.sequences && L > capacity
+  return [
+    dispatch({
+      label: `kv_append ${cache.dtype}`,
+      views: <Record<string, View>>{
+        cache: writes(cache, shared ? "atomic<u32>" : half ? "u32" : "f32"),
+        x: reads(x, "f32"),
+        positions: reads(positions, "u32"),
+        ...(op.sequences ? { sequences: reads(sequences, "u32") } : {}),
+      },
+      params: { n, capacity, rows: L },
+      workgroups: grid(Math.ceil(n / SIZE)),
+      code: ({ cache, x, positions, sequences }) => {
+        const sequence = (l: string) => (sequences ? sequences.at(l) : "0u")
+        return /* wgsl */ `
+@compute @workgroup_size(${SIZE})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let i = ${workgroupIndex} * ${SIZE}u + lid;
+  if (i >= params.n) { return; }
+  let l = i / ${words}u;
+  let slot = ${positions.at("l")} % params.capacity;
+  ${
+    overtaken
+      ? `for (var later = l + 1u; later < params.rows; later++) {
+    if (${sequence("later")} == ${sequence("l")} && ${positions.at("later")} % params.capacity == slot) { return; }
+  }`
+      : ""
+  }
+  let at = (${sequence("l")} * params.capacity + slot) * ${words}u + i % ${words}u;
+  ${
+    shared
+      ? `let word = &${cache.at("at >> 1u")};
+  let shift = 16u * (at & 1u);
+  atomicAnd(word, ~(0xffffu << shift));
+  atomicOr(word, pack2x16float(vec2f(${x.at("i")}, 0.0)) << shift);`
+      : half
+        ? `${cache.at("at")} = pack2x16float(vec2f(${x.at("2u * i")}, ${x.at("2u * i + 1u")}));`
+        : `${cache.at("at")} = ${x.at("i")};`
+  }
+}`
+      },
+    }),
+  ]
+}

@@ -1,0 +1,70 @@
+import { Command } from "commander"
+import type { Backend } from "../../../backends/backend.js"
+import { type Batch, benchBatch } from "../../../bench/batch.js"
+import { deviceInfo } from "../../../bench/node_device_info.js"
+import { GREEDY } from "../../../bench/prompt.js"
+import { BatchRunner } from "../../../engine/batch_runner.js"
+import type { LanguageModel } from "../../../engine/model.js"
+import { withModel, withProgress } from "../../load.js"
+import { type ModelFlags, wholeNumber, withModelOptions } from "../../options.js"
+import { formatTable } from "../../ui/format.js"
+import { type BenchFlags, formatRange, printResult, wholeNumbers, withBenchOptions } from "./setting.js"
+
+interface BatchFlags extends ModelFlags, BenchFlags {
+  readonly sequences: readonly number[]
+  readonly promptLength: number
+  readonly tokens: number
+}
+
+/** Batches of a loaded model: its weights are on the device already. */
+function open(model: LanguageModel, backend: Backend, max_context: number) {
+  return async (sequences: number): Promise<Batch> => {
+    const runner = new BatchRunner(model.network, backend, { sequences, max_context })
+    const last = new Uint32Array(sequences)
+    return {
+      vocab_size: runner.vocab_size,
+      prefill: async (prompts) => {
+        runner.reset()
+        for (const [s, prompt] of prompts.entries()) last[s] = await runner.prefill(s, prompt, GREEDY)
+      },
+      decode: async (tokens) => {
+        for await (const _ of runner.decode(last, tokens, GREEDY));
+      },
+      dispose: () => runner.dispose(),
+    }
+  }
+}
+
+export const batchCommand = withBenchOptions(withModelOptions(new Command("batch")), 3)
+  .description("tokens per second of several sequences that decode together")
+  .option("--sequences <list>", "sequences at once", wholeNumbers(1), [1, 8, 32])
+  .option("--prompt-length <n>", "tokens in each cache before decoding starts", wholeNumber(1), 128)
+  .option("--tokens <n>", "tokens decoded per sequence and run", wholeNumber(1), 64)
+  .action((flags: BatchFlags) =>
+    withModel(flags, async (model, backend) => {
+      const { sequences, promptLength: prompt_length, tokens, runs } = flags
+      const points = await withProgress(
+        "decoding",
+        (onProgress) =>
+          benchBatch(open(model, backend, prompt_length + tokens + 1), {
+            sequences,
+            prompt_length,
+            tokens,
+            runs,
+            onProgress,
+          }),
+        (done, total) => `run ${done} of ${total}`,
+      )
+      const setting = { bench: "batch", device: deviceInfo(backend, flags), model: model.info.name }
+      await printResult(flags, setting, { prompt_length, tokens, runs, points }, () =>
+        formatTable(
+          ["sequences", "tokens/s together", "tokens/s each"],
+          points.map(({ sequences, tps, tps_range, steps_per_second }) => [
+            sequences,
+            formatRange(tps, tps_range),
+            steps_per_second.toFixed(1),
+          ]),
+        ),
+      )
+    }),
+  )

@@ -1,0 +1,150 @@
+// Holds a model's logits on one device against the truth; exit code 1 where they differ by too much. `npm run build` first.
+//
+//   node tools/compare-logits.mjs MODEL --device gpu --truth FILE            as tools/reference/full_logits.py writes it
+//   node tools/compare-logits.mjs MODEL --device gpu --against reference     or another device, `reference` the plain one
+//        [--lengths 1,17,300,5000] [--precision exact]
+//
+// Every prompt is a prefix of (i * 7919 + 13) % vocab_size. It is read in one go and its last logits compared ("prefill"), then
+// read without its last tokens, which follow one by one ("decode"). A row passes when ||a - b|| / ||b|| is at most 2e-2 and the
+// best token is the truth's, or their logits differ by less than the largest error. `router` is how far the truth's least
+// certain router was from another choice at that row: where that is below the error of activations, another expert may answer.
+// `half` is the truth's own error when its activations are rounded to float16.
+import { basename, dirname } from "node:path"
+import { parseArgs } from "node:util"
+import { nodeDirectory } from "../dist/checkpoint/node_directory.js"
+import { readHeader } from "../dist/checkpoint/safetensors.js"
+import { loadModel } from "../dist/index.js"
+
+const TOLERANCE = 2e-2
+/** Rows compared at the end of each prompt. */
+const KEPT = 8
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    device: { type: "string", default: "auto" },
+    precision: { type: "string" },
+    truth: { type: "string" },
+    against: { type: "string" },
+    lengths: { type: "string", default: "1,17,300,5000" },
+  },
+})
+const [folder] = positionals
+if (!folder || !flags.truth === !flags.against) {
+  console.error(
+    "usage: compare-logits.mjs MODEL --device NAME (--truth FILE | --against DEVICE) [--lengths 1,17,300,5000]",
+  )
+  process.exit(2)
+}
+const lengths = flags.lengths.split(",").map(Number)
+
+async function withModel(device, precision, use) {
+  const model = await loadModel(folder, { device, precision, max_context: Math.max(...lengths) })
+  const { runner, info } = model
+  console.log(`${info.backend}: loaded in ${seconds(info.load_ms)}`)
+  const tokens = Uint32Array.from({ length: Math.max(...lengths) }, (_, i) => (i * 7919 + 13) % runner.vocab_size)
+  /** The last logits after tokens `first` to `end`. */
+  const forward = async (first, end) => (await runner.forward(tokens.subarray(first, end))).slice()
+  await use(forward, runner, info.backend)
+  await model.close()
+}
+
+/** `{name, position, logits}` of each prompt at once, then of its last tokens one by one. */
+async function measure(device) {
+  const rows = []
+  await withModel(device, flags.precision, async (forward, runner, backend) => {
+    for (const length of lengths) {
+      runner.reset()
+      const start = performance.now()
+      rows.push({ name: `prefill ${length}`, position: length - 1, logits: await forward(0, length) })
+      const middle = performance.now()
+      runner.reset()
+      const first = Math.max(length - KEPT, 0)
+      if (first > 0) await forward(0, first)
+      for (let i = first; i < length; i++) {
+        rows.push({ name: `decode ${i + 1}`, position: i, logits: await forward(i, i + 1) })
+      }
+      const times = `at once ${seconds(middle - start)}, the last alone ${seconds(performance.now() - middle)}`
+      console.log(`${backend}: ${length} tokens ${times}`)
+    }
+  })
+  return rows
+}
+
+/** The truth by another device: the sequence once, the compared tokens one by one. */
+async function truthOf(device) {
+  const rows = new Map()
+  await withModel(device, "exact", async (forward, runner, backend) => {
+    for (const length of lengths.toSorted((a, b) => a - b)) {
+      const start = performance.now()
+      const first = Math.max(length - KEPT, runner.length)
+      if (first > runner.length) await forward(runner.length, first)
+      for (let i = first; i < length; i++) rows.set(i, { logits: await forward(i, i + 1) })
+      console.log(`${backend}: up to ${length} tokens ${seconds(performance.now() - start)}`)
+    }
+  })
+  return rows
+}
+
+/** The truth by full_logits.py. */
+async function readTruth(path) {
+  const source = await nodeDirectory(dirname(path)).open(basename(path))
+  const { tensors } = await readHeader(source)
+  const read = async (name, ArrayType) => {
+    const { offset, byteLength } = tensors.get(name)
+    const bytes = new Uint8Array(byteLength)
+    await source.read(offset, bytes)
+    return new ArrayType(bytes.buffer)
+  }
+  const positions = await read("positions", Int32Array)
+  const [logits, margins] = [await read("logits", Float32Array), await read("router_margin", Float32Array)]
+  const halves = await read("half_error", Float32Array)
+  await source.close()
+  const size = logits.length / positions.length
+  const rows = [...positions].map((position, row) => [
+    position,
+    { logits: logits.subarray(row * size, (row + 1) * size), router: margins[row], half: halves[row] },
+  ])
+  return new Map(rows)
+}
+
+function compare(ours, truth) {
+  let [squares, norm, worst, best, first, second] = [0, 0, 0, 0, 0, 1]
+  for (let i = 0; i < truth.length; i++) {
+    const difference = ours[i] - truth[i]
+    squares += difference ** 2
+    norm += truth[i] ** 2
+    worst = Math.max(worst, Math.abs(difference))
+    if (ours[i] > ours[best]) best = i
+    if (truth[i] > truth[first]) [second, first] = [first, i]
+    else if (i !== first && (second === first || truth[i] > truth[second])) second = i
+  }
+  const [error, margin] = [Math.sqrt(squares / norm), truth[first] - truth[second]]
+  const isSame = best === first
+  return { error, worst, isSame, margin, passes: error <= TOLERANCE && (isSame || margin <= worst) }
+}
+
+function seconds(ms) {
+  return `${(ms / 1000).toFixed(1)} s`
+}
+
+function line(name, ...columns) {
+  return [name.padEnd(14), ...columns.map((text) => text.padStart(8))].join(" ")
+}
+
+const truth = flags.truth ? await readTruth(flags.truth) : await truthOf(flags.against)
+const missing = lengths.filter((length) => !truth.has(length - 1))
+if (missing.length > 0)
+  throw new Error(`${flags.truth} has no prompt of ${missing} tokens: give both scripts the same --lengths`)
+const rows = await measure(flags.device)
+let failed = 0
+console.log(line("row", "error", "worst", "best", "margin", "router", "half"))
+for (const { name, position, logits } of rows) {
+  const known = truth.get(position)
+  const { error, worst, isSame, margin, passes } = compare(logits, known.logits)
+  if (!passes) failed++
+  const [e, w, m, r, h] = [error, worst, margin, known.router, known.half].map((x) => x?.toExponential(1) ?? "")
+  console.log(`${line(name, e, w, isSame ? "same" : "other", m, r, h)}${passes ? "" : "  FAILS"}`)
+}
+console.log(`${rows.length - failed} of ${rows.length} rows pass`)
+process.exit(failed === 0 ? 0 : 1)
