@@ -2,8 +2,8 @@ import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { openBackend } from "../engine/node_backend.js"
 import { loadModel } from "../engine/node_model.js"
+import { formatBytes } from "../tensor/bytes.js"
 import type { DeviceFlags, ModelFlags } from "./options.js"
-import { formatBytes } from "./ui/format.js"
 import { printNote } from "./ui/output.js"
 import { Progress } from "./ui/progress.js"
 
@@ -16,7 +16,8 @@ export async function withModel<T>(
   try {
     const model = await withProgress(
       "loading the model",
-      (onProgress) => loadModel(flags.model, { backend, max_context: flags.context, onProgress }),
+      (onProgress) =>
+        loadModel(flags.model, { backend, max_context: flags.context, memory_limit: flags.memoryLimit, onProgress }),
       (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
     )
     try {
