@@ -67,11 +67,11 @@ describe("the choice", () => {
     const tiny = floats(4)
     await large.makeResident([tiny])
     expect(placement.choose(negative(tiny))).toBe(large)
-    const big = floats(1 << 20)
-    expect(placement.choose(negative(big))).toBe(large)
-    await small.makeResident([big])
-    expect(placement.choose(negative(big))).toBe(large)
-    for (const storage of [tiny, big]) storage.dispose()
+    const more = floats(250_000)
+    expect(placement.choose(negative(more))).toBe(large)
+    await small.makeResident([more])
+    expect(placement.choose(negative(more))).toBe(small)
+    for (const storage of [tiny, more]) storage.dispose()
   })
 
   it("goes back to the small device once the data is on both", async () => {
