@@ -28,7 +28,7 @@ const SLAB_BYTES = 1 << 30
 
 const USAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST
 
-/** The GPU's memory: slabs for what is read from elsewhere, a buffer each for what starts as zeros and is written. */
+/** The GPU's memory: slabs for what is read from elsewhere, a buffer each for what starts as zeros, or grows, and is written. */
 export class GpuMemory {
   private readonly downloads: Downloads
   private readonly slabs = new Map<GPUBuffer, Slab>()
@@ -57,19 +57,20 @@ export class GpuMemory {
     const missing = [...new Set(storages)].filter((storage) => !storage.replicaIn(this.space))
     const bytes = missing.reduce((sum, { byteLength }) => sum + byteLength, 0)
     const targets = missing.map((storage) => {
-      const extended = storage.extended?.replicaIn(this.space) as GpuReplica | undefined
-      const isWritten = storage.isZero || extended !== undefined
-      const block = isWritten
-        ? { buffer: this.allocate(storage.name, storage.byteLength), offset: 0 }
-        : this.inSlab(storage, bytes)
-      if (extended) this.copy(extended.block, block, storage.extended!.byteLength)
-      return { storage, block, isRead: !isWritten }
+      const { isZero, extended } = storage
+      const source = extended?.replicaIn(this.space) as GpuReplica | undefined
+      const isLoaded = !isZero && !source
+      const block = isLoaded
+        ? this.inSlab(storage, bytes)
+        : { buffer: this.allocate(storage.name, storage.byteLength), offset: 0 }
+      if (source && extended) this.copy(source.block, block, extended.byteLength)
+      return { storage, block, isLoaded }
     })
     for (const { storage, block } of targets) this.arriving.set(storage, block)
     try {
       await upload(
         this.gpu,
-        targets.filter(({ isRead }) => isRead),
+        targets.filter(({ isLoaded }) => isLoaded),
         options,
       )
       await this.gpu.settle()
@@ -105,6 +106,13 @@ export class GpuMemory {
     storage.addReplica(this.space, this.replica({ buffer, offset: 0 }))
   }
 
+  /** From buffer to buffer, after all work submitted so far. */
+  private copy(from: Block, to: Block, byteLength: number): void {
+    const encoder = this.gpu.device.createCommandEncoder()
+    encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, Math.ceil(byteLength / 4) * 4)
+    this.gpu.device.queue.submit([encoder.finish()])
+  }
+
   /** Room in a slab. @param bytes all that is about to be loaded: no slab is larger than that */
   private inSlab(storage: Storage, bytes: number): Block {
     const alignment = this.gpu.features.offsetAlignment
@@ -138,12 +146,5 @@ export class GpuMemory {
       read: (offset, into) => this.downloads.read(block, offset, into),
       dispose: () => this.free(block),
     }
-  }
-
-  /** From buffer to buffer, after all work submitted so far. */
-  private copy(from: Block, to: Block, byteLength: number): void {
-    const encoder = this.gpu.device.createCommandEncoder()
-    encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, Math.ceil(byteLength / 4) * 4)
-    this.gpu.device.queue.submit([encoder.finish()])
   }
 }

@@ -67,6 +67,8 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
   const chunk = largestDivisor(shared, 16)
   const chunks = shared / chunk
   const height = Math.floor(R / chunk)
+  // In whole vectors: what lies beside the arrays that matrices are loaded from must not misalign them.
+  const held = 4 * Math.ceil(height / 4)
   const cached = cacheLayout(keys, D)
   const source = cacheLayout(queries, D)
   const team = threads / R
@@ -102,9 +104,9 @@ ${visible(v)}
 ${math.declarations}
 var<workgroup> factors: array<f32, ${R}>;
 var<workgroup> partials: array<f32, ${threads}>;
-var<workgroup> row_first: array<u32, ${height}>;
-var<workgroup> row_count: array<u32, ${height}>;
-var<workgroup> row_sequence: array<u32, ${height}>;
+var<workgroup> row_first: array<u32, ${held}>;
+var<workgroup> row_count: array<u32, ${held}>;
+var<workgroup> row_sequence: array<u32, ${held}>;
 var<workgroup> runs: array<vec4u, ${sequences ? height : 1}>;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${math.builtins}) {

@@ -3,7 +3,7 @@ import type { Operand } from "../../../program.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
-import { LANES, normMemory, rowVectors, stageRows } from "./stage.js"
+import { chunksPerLane, LANES, normMemory, rowVectors, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
 
@@ -80,6 +80,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     rows: [{ weights: w, operands: weights, row, slots: ["0u"] }],
     first: `group * ${tasks}u`,
     prologue,
+    // One workgroup alone: all its loads at once.
+    ahead: Math.min(chunksPerLane(chunk, K) * tasks, 8),
     features,
     extras: w.bias ? [{ name: "bias", value: w.bias.load(`${row} * ${strides[0]}u`) }] : [],
     epilogue: ([total]) => `

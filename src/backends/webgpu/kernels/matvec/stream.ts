@@ -25,6 +25,8 @@ export interface Stream {
   readonly first: string
   /** WGSL between the first loads and their use: staging activations takes as long as the loads. */
   readonly prologue: string
+  /** Turns that loads run ahead of their use: 2, unless there is nothing else to wait for. */
+  readonly ahead?: number
   /** Further values (f32) that the epilogue uses by name, as WGSL given `task`: loaded with the weights. */
   readonly extras?: readonly { readonly name: string; readonly value: string }[]
   /** WGSL run by every lane with the names of the totals, row by row, for `task`; tasks past the end come too. */
@@ -39,17 +41,17 @@ export function isWide({ subgroups }: GpuFeatures): boolean {
 
 /**
  * WGSL of the main part of a mat-vec kernel: every lane of a group takes every 32nd chunk of the task's rows. One loop
- * runs over the chunks of all tasks, and loads what comes {@link AHEAD} turns later, be it of the next task, so that
+ * runs over the chunks of all tasks, and loads what comes some turns later, be it of the next task, so that
  * memory never waits; rolled, as kernels that alternate are fetched anew each time, and long ones wait for that.
  */
 export function streamTasks(stream: Stream): string {
-  const { chunk, K, rows, features } = stream
+  const { chunk, K, rows, features, ahead = 2 } = stream
   const totals = rows.flatMap(({ slots }, r) => slots.map((_, i) => `acc${r}_${i}`))
   const names = rows.flatMap((_, r) => [`w${r}`, `s${r}`])
   const each = (text: (name: string) => string) => names.map(text).join(" ")
   const turn = (depth: number) => `t${depth}_`
   const type = (name: string) => (name.startsWith("w") ? "vec4u" : chunk.scaleType)
-  const declared = range(AHEAD).map((d) => each((name) => `var ${turn(d)}${name}: ${type(name)};`))
+  const declared = range(ahead).map((d) => each((name) => `var ${turn(d)}${name}: ${type(name)};`))
   const load = (prefix: string) => `{ let c = min(load_turn * ${LANES}u + lane, ${K / chunk.elements - 1}u);
 ${rows.map(({ weights }, r) => `${prefix}w${r} = ${weights.weight.at(`w_row${r} + c`)};\n${prefix}s${r} = ${chunk.scales(weights, `s_row${r}`, `b_row${r}`, "c")};`).join("\n")}
 load_turn += 1u;
@@ -70,7 +72,7 @@ var load_turn = 0u;
 ${rows.map((_, r) => `var w_row${r}: u32; var s_row${r}: u32; var b_row${r}: u32;`).join(" ")}
 ${findRows("load_task")}
 ${declared.join("\n")}
-${range(AHEAD)
+${range(ahead)
   .map((d) => load(turn(d)))
   .join("\n")}
 ${extras.map(({ name, value }) => `var ${name} = ${value};`).join("\n")}
@@ -79,10 +81,10 @@ ${totals.map((a) => `var ${a} = 0.0;`).join(" ")}
 var turn = 0u;
 for (var i = params.turns * params.tasks; i > 0u; i--) {
   ${each((name) => `let ${name} = ${turn(0)}${name};`)}
-  ${range(AHEAD - 1)
+  ${range(ahead - 1)
     .map((d) => each((name) => `${turn(d)}${name} = ${turn(d + 1)}${name};`))
     .join("\n  ")}
-  if (i > ${AHEAD}u) ${load(turn(AHEAD - 1))}
+  if (i > ${ahead}u) ${load(turn(ahead - 1))}
   ${allSlots.map((slot, i) => chunk.load(`x${i}_`, at(slot))).join("\n  ")}
   ${products.join("\n  ")}
   turn += 1u;
@@ -96,9 +98,6 @@ for (var i = params.turns * params.tasks; i > 0u; i--) {
   }
 }`
 }
-
-/** Turns that loads run ahead of their use. */
-const AHEAD = 2
 
 /** The parameters that {@link streamTasks} needs: kept out of the text, or compilers would unroll its loop. */
 export function streamParams(chunk: ChunkFormat, K: number, tasks: number): Record<string, number> {

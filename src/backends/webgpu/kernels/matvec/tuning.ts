@@ -21,8 +21,8 @@ const GROUPS = 11
 const GROUPS_IN_ALL = 132 * 2 * GROUPS
 
 /** The tuning for `N` rows in tasks of `rows`. */
-export function tune(N: number, rows: number, { subgroups }: GpuFeatures): Tuning {
-  const groups = subgroups && subgroups.min >= LANES ? GROUPS : 2
+export function tune(N: number, rows: number, { subgroups, maxInvocations }: GpuFeatures, wide = GROUPS): Tuning {
+  const groups = subgroups && subgroups.min >= LANES ? Math.min(wide, Math.floor(maxInvocations / LANES)) : 2
   return { rows, groups, tasks: Math.max(1, Math.ceil(N / rows / GROUPS_IN_ALL)) }
 }
 
