@@ -6,6 +6,7 @@ import type { Shape } from "../tensor/shape.js"
 import { memoryStats, Storage } from "../tensor/storage.js"
 import { MxArray } from "./mx_array.js"
 
+export { autoDevice } from "../backends/placement.js"
 export { compile, evaluate, setDefaultDevice } from "./transforms.js"
 
 /** A matmul weight as stored: packed words with scales (and biases), or a dense float array. */

@@ -1,35 +1,43 @@
 import type { Backend, Executable, HostArray, LoadOptions } from "../backends/backend.js"
+import type { Placement } from "../backends/placement.js"
 import { constant, input } from "../graph/build.js"
 import { GraphError } from "../graph/ir.js"
 import { lower } from "../graph/lower.js"
 import { optimise } from "../graph/optimise.js"
+import type { Roots } from "../graph/rewrite.js"
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
 import { MxArray } from "./mx_array.js"
 
-let defaultDevice: Backend | undefined
+/** A backend, or what chooses one for each program: see `mx.autoDevice`. */
+export type Device = Backend | Placement
 
-/** The backend that `evaluate` and `compile` use when none is named. */
-export function setDefaultDevice(device: Backend): void {
+let defaultDevice: Device | undefined
+
+/** What `evaluate` and `compile` use when no device is named; undefined for none. */
+export function setDefaultDevice(device: Device | undefined): void {
   defaultDevice = device
 }
 
-function deviceOr(device: Backend | undefined): Backend {
+function backendFor(device: Device | undefined, traced: Roots): Backend {
   const chosen = device ?? defaultDevice
   if (!chosen) throw new GraphError("no device: name one, or call mx.setDefaultDevice first")
-  return chosen
+  if (!("choose" in chosen)) return chosen
+  const { outputs, effects } = optimise(traced.outputs, traced.effects)
+  return chosen.choose(lower(outputs, effects))
 }
 
-/** Computes arrays together, in one program; afterwards they hold their values where they were computed. */
-export async function evaluate(arrays: readonly MxArray[], device?: Backend): Promise<void> {
+/**
+ * Computes arrays together, in one program; afterwards they hold their values where they were computed.
+ *
+ * @throws {GraphError} when no device is named and there is no default
+ */
+export async function evaluate(arrays: readonly MxArray[], device?: Device): Promise<void> {
   const pending = arrays.filter(({ node }) => node.op.kind !== "constant")
   if (pending.length === 0) return
-  const backend = deviceOr(device)
-  const roots = optimise(
-    pending.map(({ node }) => node),
-    [],
-    backend.fusions,
-  )
+  const traced = { outputs: pending.map(({ node }) => node), effects: [] }
+  const backend = backendFor(device, traced)
+  const roots = optimise(traced.outputs, traced.effects, backend.fusions)
   const program = lower(roots.outputs)
   const executable = await backend.compile(program)
   try {
@@ -53,7 +61,7 @@ export interface Traced {
 }
 
 export interface CompileOptions extends LoadOptions {
-  readonly device?: Backend
+  readonly device?: Device
   /** False runs the graph as it was traced, every value in memory of its own: the oracle of the optimiser. */
   readonly optimise?: boolean
 }
@@ -87,9 +95,9 @@ export async function compile<I extends InputSpecs>(
     Object.entries(inputs).map(([name, { shape, dtype }]) => [name, new MxArray(input(name, shape, dtype))]),
   ) as { [K in keyof I]: MxArray }
   const { outputs, effects = [] } = fn(placeholders)
-  const backend = deviceOr(options.device)
   const reuseMemory = options.optimise ?? true
   const traced = { outputs: outputs.map(({ node }) => node), effects: effects.map(({ node }) => node) }
+  const backend = backendFor(options.device, traced)
   const roots = reuseMemory ? optimise(traced.outputs, traced.effects, backend.fusions) : traced
   const program = lower(roots.outputs, roots.effects, { reuseMemory })
   const executable = await backend.compile(program, options)

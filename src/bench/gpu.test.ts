@@ -57,7 +57,7 @@ const network: CausalLM = {
 }
 
 it("counts a step's kernels, and steps back to the context each time", async () => {
-  const backend = await WebGpuBackend.open(nodeGpu({ validate: true }))
+  const backend = await WebGpuBackend.open(await nodeGpu({ validate: true }))
   const { runner, ran } = await chain(backend)
   const model = new LanguageModel({ info, runner, network, stopTokens: new Map(), close: async () => {} })
   const step = await benchGpu(model, backend, { context: 20, rows: 1, runs: 2, roofline: async () => 1e9 })

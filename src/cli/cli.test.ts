@@ -51,6 +51,16 @@ describe("help", () => {
   })
 })
 
+describe("the device", () => {
+  it("is named once on standard error where auto chose it, and the process ends", () => {
+    const args = ["logits", "--model", fixture, "--tokens", "1,2", "--out", join(scratch, "auto.safetensors"), "--json"]
+    const { code, out, err } = minerva(args)
+    expect(code).toBe(0)
+    expect(() => JSON.parse(out)).not.toThrow()
+    expect(err).toMatch(/^(GPU|CPU): [^\n]+\n$/)
+  })
+})
+
 describe("errors are one line", () => {
   it.each([
     [2, ["generate", "hi", "--device", "toaster"], "Allowed choices are"],
@@ -59,9 +69,11 @@ describe("errors are one line", () => {
     [2, ["synth", "--out", join(scratch, "none")], "--preset"],
     [2, ["logits", "--tokens", "1,x", "--out", "x"], "token ids such as"],
     [1, ["inspect", join(scratch, "nothing here")], "config.json"],
-    [1, ["generate", "hi", "--model", fixture, "--temperature", "3"], "tokenizer.json"],
+    [1, ["generate", "hi", "--model", fixture, "-d", "reference", "--temperature", "3"], "tokenizer.json"],
+    [2, ["generate", "hi", "--memory-limit", "much"], "Expected a size such as 16GB"],
+    [1, ["generate", "hi", "-d", "reference", "--memory-limit", "100kB"], "The memory limit is 100 kB"],
     [1, ["bench", "gpu", "--model", fixture, "-d", "reference"], "--device gpu"],
-    [1, ["logits", "--model", fixture, "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
+    [1, ["logits", "--model", fixture, "-d", "reference", "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
   ])("exit code %i: minerva %j", (expected, args, text) => {
     const { code, out, err } = minerva(args)
     expect(code).toBe(expected)

@@ -2,8 +2,9 @@ import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { openBackend } from "../engine/node_backend.js"
 import { loadModel } from "../engine/node_model.js"
-import type { ModelFlags } from "./options.js"
-import { formatBytes } from "./ui/format.js"
+import { formatBytes } from "../tensor/bytes.js"
+import type { DeviceFlags, ModelFlags } from "./options.js"
+import { printNote } from "./ui/output.js"
 import { Progress } from "./ui/progress.js"
 
 /** Loads the model that the flags name, runs `use` and frees the model, whatever happens. */
@@ -11,11 +12,12 @@ export async function withModel<T>(
   flags: ModelFlags,
   use: (model: LanguageModel, backend: Backend) => Promise<T>,
 ): Promise<T> {
-  const backend = await openBackend(flags)
+  const backend = await openDevice(flags)
   try {
     const model = await withProgress(
       "loading the model",
-      (onProgress) => loadModel(flags.model, { backend, max_context: flags.context, onProgress }),
+      (onProgress) =>
+        loadModel(flags.model, { backend, max_context: flags.context, memory_limit: flags.memoryLimit, onProgress }),
       (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
     )
     try {
@@ -26,6 +28,13 @@ export async function withModel<T>(
   } finally {
     await backend.close()
   }
+}
+
+/** Opens the device that the flags name, and says which it is where they leave that open. */
+export async function openDevice(flags: DeviceFlags): Promise<Backend> {
+  const { backend, reason } = await openBackend(flags)
+  if (flags.device === "auto" || flags.device === "gpu") printNote(reason)
+  return backend
 }
 
 /** Shows a bar while `run` reports progress, and removes it once all is done. */

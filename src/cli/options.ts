@@ -15,6 +15,8 @@ export interface DeviceFlags {
 export interface ModelFlags extends DeviceFlags {
   readonly model: string
   readonly context?: number
+  /** Bytes. */
+  readonly memoryLimit?: number
 }
 
 /** Options of every command that runs a model. */
@@ -25,18 +27,16 @@ export function withModelOptions(command: Command): Command {
       "the embedded minerva-tiny",
     ),
   )
-  return withDeviceOptions(withModel).option(
-    "--context <tokens>",
-    "longest conversation, prompt and answer (default: the model's)",
-    wholeNumber(2),
-  )
+  return withDeviceOptions(withModel)
+    .option("--context <tokens>", "longest conversation, prompt and answer (default: the model's)", wholeNumber(2))
+    .option("--memory-limit <size>", "refuse to load a model that takes more than this: 16GB, 512MiB", byteSize)
 }
 
 /** Options of every command that computes. */
 export function withDeviceOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("-d, --device <name>", "where to run: auto takes the fastest, reference is slow and plain")
+      new Option("-d, --device <name>", "where to run: auto takes the GPU if there is one, reference is slow and plain")
         .choices(["auto", "gpu", "cpu", "reference"])
         .default("auto"),
     )
@@ -136,6 +136,15 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
     }
     return value
   }
+}
+
+/** A commander parser for 16GB (decimal), 512MiB (binary) and plain bytes. */
+export function byteSize(text: string): number {
+  const [, digits, prefix, binary] = /^(\d+(?:\.\d+)?) ?(?:([KMGT])(i)?)?B?$/i.exec(text.trim()) ?? []
+  const power = prefix ? "KMGT".indexOf(prefix.toUpperCase()) + 1 : 0
+  const bytes = Math.floor(Number(digits) * (binary ? 1024 : 1000) ** power)
+  if (!(bytes > 0)) throw new InvalidArgumentError("Expected a size such as 16GB, 512MiB or bytes.")
+  return bytes
 }
 
 export function number(text: string): number {

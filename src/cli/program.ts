@@ -14,7 +14,18 @@ const STUDY = "Study a model:"
 const MEASURE = "Make and measure:"
 
 /** The options that the first screen explains; the others stand in `generate --help`. */
-const SHOWN = ["model", "device", "maxTokens", "temperature", "seed", "system", "reasoning", "json", "version"]
+const SHOWN = [
+  "model",
+  "device",
+  "memoryLimit",
+  "maxTokens",
+  "temperature",
+  "seed",
+  "system",
+  "reasoning",
+  "json",
+  "version",
+]
 
 /** The whole command line. */
 export function createProgram(version: string): Command {

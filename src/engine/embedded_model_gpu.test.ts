@@ -10,7 +10,7 @@ import { fifty, greedyTokens } from "./fifty_prompts.test.helper.js"
 const prompts = [fifty[17], fifty[44]]
 
 it("minerva-tiny says on the GPU what it says on the CPU, token by token", async () => {
-  const gpu = await GpuDevice.open(nodeGpu(), { tier: "subgroups" })
+  const gpu = await GpuDevice.open(await nodeGpu(), { tier: "subgroups" })
   const expected = await tokensOf(await createCpuBackend({ precision: "exact" }))
   expect(expected.flat().length).toBeGreaterThan(20)
   expect(await tokensOf(new WebGpuBackend(gpu))).toEqual(expected)

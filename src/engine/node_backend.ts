@@ -1,19 +1,55 @@
 import type { Backend } from "../backends/backend.js"
+import { BackendError } from "../backends/backend.js"
 import type { CpuOptions } from "../backends/cpu/backend.js"
 import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
+import { tierOf } from "../backends/webgpu/features.js"
+import type { GpuProvider } from "../backends/webgpu/gpu_provider.js"
 import { nodeGpu } from "../backends/webgpu/node_gpu.js"
 
 export interface BackendOptions extends CpuOptions {
-  /** `auto` takes the fastest that runs here. */
+  /** `auto`, the default: the GPU if there is a real one, else the CPU. `gpu` insists, and takes a software adapter too. */
   readonly device?: "auto" | "gpu" | "cpu" | "reference"
   /** Threads of `cpu`; one per core by default. */
   readonly threads?: number
 }
 
-/** Opens the backend that the options name. @throws {BackendError} when it cannot run here */
-export async function openBackend({ device = "auto", threads, precision }: BackendOptions): Promise<Backend> {
-  if (device === "gpu") return WebGpuBackend.open(nodeGpu())
-  return device === "reference" ? new ReferenceBackend() : createCpuBackend({ threads, precision })
+export interface OpenedBackend {
+  readonly backend: Backend
+  /** Which device it is and why, for people: `GPU: NVIDIA H100 (matrix)`, `CPU: no GPU found (WebGPU has no adapter)`. */
+  readonly reason: string
+}
+
+/**
+ * Opens the backend that the options name.
+ *
+ * @param openGpu where the GPU comes from; asked only when the device may be one
+ * @throws {BackendError} when the device cannot run here; never with `auto` for want of a GPU
+ */
+export async function openBackend(
+  { device = "auto", threads, precision }: BackendOptions = {},
+  openGpu: () => Promise<GpuProvider> = nodeGpu,
+): Promise<OpenedBackend> {
+  if (device === "reference") return { backend: new ReferenceBackend(), reason: "reference: as asked" }
+  const cpu = async (why: string) => ({
+    backend: await createCpuBackend({ threads, precision }),
+    reason: `CPU: ${why}`,
+  })
+  if (device === "cpu") return cpu("as asked")
+  let backend: WebGpuBackend
+  try {
+    backend = await WebGpuBackend.open(await openGpu())
+  } catch (error) {
+    const { message } = error as Error
+    if (device === "auto") return cpu(message)
+    throw new BackendError(`${message}: install the GPU's driver, or use --device cpu`, { cause: error })
+  }
+  const { description, features, isFallback } = backend.gpu
+  if (!isFallback) return { backend, reason: `GPU: ${description} (${tierOf(features)})` }
+  if (device === "gpu") {
+    return { backend, reason: `GPU: ${description} (${tierOf(features)}), software on the CPU: --device cpu is faster` }
+  }
+  await backend.close()
+  return cpu(`no GPU found (${description} is software on the CPU)`)
 }

@@ -1,17 +1,23 @@
 import { basename, resolve } from "node:path"
 import type { Backend, LoadOptions } from "../backends/backend.js"
+import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footprint.js"
 import { loadGptOss } from "../models/load.js"
+import { ParameterError } from "./errors.js"
 import { loadLanguage } from "./language.js"
+import { cacheBytesAt, checkMemory, planMemory } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
 import { type BackendOptions, openBackend } from "./node_backend.js"
 import { Runner } from "./runner.js"
+import type { CausalLM } from "./step.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
   /** Longest conversation in tokens, prompt and answer; the model's own limit by default. */
   readonly max_context?: number
+  /** Bytes that weights, KV caches at `max_context` and intermediate values may take together; none by default. */
+  readonly memory_limit?: number
   /** One that is open already and stays so when the model closes; by default one is opened as the options say. */
   readonly backend?: Backend
 }
@@ -21,12 +27,17 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
  *
  *     const model = await loadModel("models/minerva-tiny")
  *
- * @throws {CheckpointError} for a folder that is incomplete, damaged or not supported; {@link BackendError} when memory is short
+ * @throws {CheckpointError} for a folder that is incomplete, damaged or not supported; {@link MemoryLimitError} before
+ * anything is loaded, when it would not fit; {@link BackendError} when memory is short all the same
  */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   const start = performance.now()
+  const { memory_limit } = options
+  if (memory_limit !== undefined && !(memory_limit > 0)) {
+    throw new ParameterError("memory_limit", "a number of bytes above 0", memory_limit)
+  }
   const checkpoint = await openCheckpoint(nodeDirectory(path))
-  const backend = options.backend ?? (await openBackend(options))
+  const backend = options.backend ?? (await openBackend(options)).backend
   const close = async () => {
     if (!options.backend) await backend.close()
     await checkpoint.close()
@@ -35,6 +46,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     const model = loadGptOss(checkpoint)
     const language = await loadLanguage(checkpoint.directory)
     const runner = new Runner(model, backend, { max_context: options.max_context })
+    await checkFits(model, backend, runner.max_context, memory_limit)
     await runner.prepare({ onProgress: options.onProgress, signal: options.signal })
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
@@ -45,7 +57,8 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
         load_ms: performance.now() - start,
         weight_bytes: checkpoint.byteLength,
         weight_bytes_per_token: weightBytesPerToken(model.config, sizes),
-        cache_bytes_per_token: (context) => cacheBytesPerToken(model.config, context),
+        cache_bytes_per_token: (context) =>
+          cacheBytesPerToken(model.config, context, { dtype: backend.cacheDTypes[0] }),
         layers: model.config.num_hidden_layers,
       },
       runner,
@@ -61,4 +74,12 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     await close()
     throw error
   }
+}
+
+/** Refuses a model that is too large before its weights are read. Only a GPU is asked what it holds: see `checkMemory`. */
+async function checkFits(model: CausalLM, backend: Backend, context: number, limit: number | undefined): Promise<void> {
+  const maxArray = backend instanceof WebGpuBackend ? backend.gpu.features.maxBuffer : undefined
+  if (limit === undefined && maxArray === undefined) return
+  const plan = await planMemory(model, backend, context)
+  checkMemory(plan, { limit, maxArray }, (shorter) => cacheBytesAt(model, backend, shorter))
 }

@@ -1,3 +1,4 @@
+import type { CacheOptions } from "../cache/layer_cache.js"
 import type { GptOssConfig } from "./config.js"
 import { GptOss } from "./gpt_oss.js"
 
@@ -18,8 +19,8 @@ export function weightBytesPerToken(config: GptOssConfig, tensors: Iterable<read
 }
 
 /** Bytes of the KV caches that decoding a token reads when it is the last of `context`: sliding layers read their window. */
-export function cacheBytesPerToken(config: GptOssConfig, context: number): number {
-  return new GptOss(config).makeCaches(context, 1).reduce((sum, cache) => sum + cache.bytesRead(context), 0)
+export function cacheBytesPerToken(config: GptOssConfig, context: number, options?: CacheOptions): number {
+  return new GptOss(config).makeCaches(context, 1, options).reduce((sum, cache) => sum + cache.bytesRead(context), 0)
 }
 
 /** Bytes of the KV caches once they hold `context` tokens. */

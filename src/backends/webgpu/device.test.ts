@@ -15,7 +15,7 @@ const doubling = () => {
 await describeWithGpu("GPU errors", {}, () => {
   const opened: WebGpuBackend[] = []
   const open = async () => {
-    const backend = await WebGpuBackend.open(nodeGpu({ validate: true }))
+    const backend = await WebGpuBackend.open(await nodeGpu({ validate: true }))
     opened.push(backend)
     return backend
   }

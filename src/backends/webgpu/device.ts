@@ -61,8 +61,7 @@ export class GpuDevice {
   /** @throws BackendError when there is no adapter */
   static async open(provider: GpuProvider, { tier, maxBinding }: DeviceOptions = {}): Promise<GpuDevice> {
     const adapter = await provider.requestAdapter({ powerPreference: "high-performance" })
-    if (!adapter)
-      throw new BackendError("no GPU: WebGPU found no adapter. Install the GPU's driver, or use --device cpu")
+    if (!adapter) throw new BackendError("no GPU found (WebGPU has no adapter)")
     const requiredFeatures = WANTED.filter((name) => adapter.features.has(name)) as GPUFeatureName[]
     const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]))
     const device = await adapter.requestDevice({ requiredFeatures, requiredLimits })

@@ -7,7 +7,7 @@ import type { Profile, ProfileDetail } from "./profiler.js"
 
 let backend: WebGpuBackend
 beforeAll(async () => {
-  backend = await WebGpuBackend.open(nodeGpu({ validate: true }))
+  backend = await WebGpuBackend.open(await nodeGpu({ validate: true }))
 })
 afterAll(() => backend.close())
 

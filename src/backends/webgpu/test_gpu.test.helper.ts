@@ -17,7 +17,7 @@ export async function describeWithGpu(
   options: DeviceOptions,
   tests: (gpu: GpuDevice, createBackend: () => WebGpuBackend) => void,
 ): Promise<void> {
-  const gpu = await GpuDevice.open(nodeGpu({ validate: true }), options).catch((error: Error) => {
+  const gpu = await GpuDevice.open(await nodeGpu({ validate: true }), options).catch((error: Error) => {
     if (process.env.CI) throw error
     return null
   })

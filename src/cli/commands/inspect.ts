@@ -6,9 +6,10 @@ import { type QuantizationConfig, readQuantizationConfig } from "../../checkpoin
 import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
 import { kvCacheBytes, weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
 import { countParameters } from "../../models/layout.js"
+import { formatBytes } from "../../tensor/bytes.js"
 import { formatShape } from "../../tensor/shape.js"
 import { EMBEDDED_MODEL } from "../options.js"
-import { formatBytes, formatCount, formatFacts, formatTable } from "../ui/format.js"
+import { formatCount, formatFacts, formatTable } from "../ui/format.js"
 import { colors, printJson, printLine } from "../ui/output.js"
 
 const CONTEXTS = [1024, 4096, 16384, 65536, 131072]

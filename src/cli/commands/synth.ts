@@ -5,10 +5,11 @@ import { writeNodeDirectory } from "../../checkpoint/node_writable_directory.js"
 import type { QuantizationFormat } from "../../checkpoint/quantization_config.js"
 import { type ConfigJson, PRESETS, type PresetName } from "../../models/presets.js"
 import { type SynthSummary, synthesize } from "../../models/synth.js"
+import { formatBytes } from "../../tensor/bytes.js"
 import { withProgress } from "../load.js"
 import { wholeNumber } from "../options.js"
 import { UsageError } from "../ui/errors.js"
-import { formatBytes, formatDuration } from "../ui/format.js"
+import { formatDuration } from "../ui/format.js"
 import { printJson, printLine } from "../ui/output.js"
 
 interface Flags {

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest"
-import { formatBytes, formatCount, formatDuration, formatTable } from "./format.js"
+import { formatBytes } from "../../tensor/bytes.js"
+import { formatCount, formatDuration, formatTable } from "./format.js"
 
 it.each([
   [0, "0 B"],

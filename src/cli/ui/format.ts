@@ -1,11 +1,8 @@
-/** `13.8 GB`: decimal units, as disks and downloads are counted. */
-export function formatBytes(bytes: number): string {
-  return scale(bytes, ["B", "kB", "MB", "GB", "TB"], " ")
-}
+import { scaled } from "../../tensor/bytes.js"
 
 /** `20.9B`: counts of parameters. */
 export function formatCount(count: number): string {
-  return scale(count, ["", "K", "M", "B", "T"], "")
+  return scaled(count, ["", "K", "M", "B", "T"], "")
 }
 
 /** `840 ms`, `12.3 s`, `4 min 5 s` */
@@ -37,13 +34,4 @@ function alignColumns(rows: readonly (readonly (string | number)[])[], toRight: 
       .join("  ")
       .trimEnd()
   return rows.map(line).join("\n")
-}
-
-function scale(value: number, units: readonly string[], gap: string): string {
-  let unit = 0
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000
-    unit++
-  }
-  return `${unit === 0 ? value : value.toPrecision(3)}${gap}${units[unit]}`
 }

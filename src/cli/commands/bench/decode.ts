@@ -2,9 +2,10 @@ import { Command } from "commander"
 import { benchDecode } from "../../../bench/decode.js"
 import { deviceInfo, threadsOf } from "../../../bench/node_device_info.js"
 import { measureRoofline } from "../../../bench/node_roofline.js"
+import { formatBytes } from "../../../tensor/bytes.js"
 import { withModel, withProgress } from "../../load.js"
 import { type ModelFlags, wholeNumber, withModelOptions } from "../../options.js"
-import { formatBytes, formatFacts, formatTable } from "../../ui/format.js"
+import { formatFacts, formatTable } from "../../ui/format.js"
 import { peakRssBytes } from "../../ui/output.js"
 import {
   type BenchFlags,

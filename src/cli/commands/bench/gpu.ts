@@ -2,9 +2,10 @@ import { Command } from "commander"
 import { benchGpu, needGpu } from "../../../bench/gpu.js"
 import { measureGpuReadBandwidth } from "../../../bench/gpu_read_bandwidth.js"
 import { deviceInfo } from "../../../bench/node_device_info.js"
+import { formatBytes } from "../../../tensor/bytes.js"
 import { withModel, withProgress } from "../../load.js"
 import { type ModelFlags, wholeNumber, withModelOptions } from "../../options.js"
-import { formatBytes, formatFacts, formatTable } from "../../ui/format.js"
+import { formatFacts, formatTable } from "../../ui/format.js"
 import { type BenchFlags, formatRate, formatShare, printResult, withBenchOptions } from "./setting.js"
 
 interface GpuFlags extends ModelFlags, BenchFlags {

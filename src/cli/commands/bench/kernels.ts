@@ -2,8 +2,7 @@ import { Command } from "commander"
 import { benchKernels } from "../../../bench/kernels.js"
 import { deviceInfo, threadsOf } from "../../../bench/node_device_info.js"
 import { measureRoofline } from "../../../bench/node_roofline.js"
-import { openBackend } from "../../../engine/node_backend.js"
-import { withProgress } from "../../load.js"
+import { openDevice, withProgress } from "../../load.js"
 import { type DeviceFlags, wholeNumber, withDeviceOptions } from "../../options.js"
 import { formatFacts, formatTable } from "../../ui/format.js"
 import { type BenchFlags, formatRate, printResult, wholeNumbers, withBenchOptions } from "./setting.js"
@@ -18,7 +17,7 @@ export const kernelsCommand = withBenchOptions(withDeviceOptions(new Command("ke
   .option("--rows <list>", "activation rows: 1 as in decoding, more as in prefill", wholeNumbers(1), [1, 4, 128])
   .option("--outputs <n>", "rows of the weight, of 2880 each (default: 256 MB of them, beyond caches)", wholeNumber(1))
   .action(async (flags: KernelFlags) => {
-    const backend = await openBackend(flags)
+    const backend = await openDevice(flags)
     try {
       const products = await withProgress(
         "multiplying",

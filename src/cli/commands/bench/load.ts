@@ -1,8 +1,9 @@
 import { basename } from "node:path"
 import { Command } from "commander"
 import { benchLoad } from "../../../bench/load.js"
+import { formatBytes } from "../../../tensor/bytes.js"
 import { type ModelFlags, withModelOptions } from "../../options.js"
-import { formatBytes, formatDuration, formatFacts } from "../../ui/format.js"
+import { formatDuration, formatFacts } from "../../ui/format.js"
 import { type BenchFlags, formatRate, printResult, withBenchOptions } from "./setting.js"
 
 export const loadCommand = withBenchOptions(withModelOptions(new Command("load")), 3)

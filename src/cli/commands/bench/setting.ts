@@ -1,8 +1,9 @@
 import type { Command } from "commander"
 import type { DeviceInfo } from "../../../bench/node_device_info.js"
 import { environment } from "../../../bench/node_environment.js"
+import { formatBytes } from "../../../tensor/bytes.js"
 import { wholeNumber } from "../../options.js"
-import { formatBytes, formatFacts } from "../../ui/format.js"
+import { formatFacts } from "../../ui/format.js"
 import { printJson, printLine } from "../../ui/output.js"
 
 /** Options of every benchmark. */

@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest"
+import * as build from "../graph/build.js"
+import { lower } from "../graph/lower.js"
+import type { DType } from "../tensor/dtype.js"
+import type { Shape } from "../tensor/shape.js"
+import { Storage } from "../tensor/storage.js"
+import { autoDevice, ROUND_TRIP, workOf } from "./placement.js"
+import { ReferenceBackend } from "./reference/backend.js"
+
+const host = (shape: Shape, dtype: DType = "float32") =>
+  build.constant(new Storage("host", dtype, shape, { read: async () => {} }))
+
+const dense = { quantization: null, bias: false }
+
+describe("the work of a program", () => {
+  it("is what elementwise operations read and write", () => {
+    const sum = build.apply({ kind: "binary", fn: "add" }, [host([10, 100]), host([100])])
+    expect(workOf(lower([sum]))).toEqual({ bytes: 4 * (1000 + 100 + 1000), flops: 0 })
+  })
+
+  it("is two operations for each multiply-add of a product", () => {
+    const product = build.apply({ kind: "matmul", format: dense, residual: false }, [host([3, 32]), host([64, 32])])
+    expect(workOf(lower([product]))).toEqual({ bytes: 4 * (3 * 32 + 64 * 32 + 3 * 64), flops: 2 * 3 * 32 * 64 })
+  })
+
+  it("counts the chosen experts, not all", () => {
+    const inputs = [host([1, 32]), host([1, 2], "uint32"), host([8, 64, 32])]
+    const product = build.apply({ kind: "gather_matmul", format: dense }, inputs)
+    const bytes = 4 * (32 + 2 + 2 * 64 * 32 + 2 * 64)
+    expect(workOf(lower([product]))).toEqual({ bytes, flops: 2 * 2 * 32 * 64 })
+  })
+
+  it("counts the rows that are looked up, and those appended", () => {
+    const ids = host([3], "uint32")
+    const rows = build.apply({ kind: "embedding", format: dense }, [ids, host([1000, 32])])
+    expect(workOf(lower([rows])).bytes).toBe(4 * (3 + 3 * 32 + 3 * 32))
+    const cache = build.state(new Storage("cache", "float32", [500, 2, 16], null))
+    const appended = build.apply({ kind: "kv_append" }, [cache, host([3, 2, 16]), ids])
+    expect(workOf(lower([], [appended])).bytes).toBe(4 * (3 * 32 + 3 + 3 * 32))
+  })
+
+  it("ends attention at its window", () => {
+    const attention = (window: number | null) => {
+      const op = { kind: "attention", scale: 1, window, sinks: false } as const
+      const cache = host([400, 2, 16])
+      return workOf(lower([build.apply(op, [host([1, 4, 16]), cache, cache, host([1], "uint32")])])).flops
+    }
+    expect(attention(null)).toBe(4 * 64 * 400)
+    expect(attention(100)).toBe(4 * 64 * 100)
+  })
+})
+
+describe("the choice", () => {
+  const [small, large] = [new ReferenceBackend(), new ReferenceBackend()]
+  const placement = autoDevice({ small, large })
+  const negative = (storage: Storage) => lower([build.apply({ kind: "unary", fn: "neg" }, [build.constant(storage)])])
+  const floats = (n: number) => new Storage("floats", "float32", [n], { read: async () => {} })
+
+  it("turns from small to large where a pass takes longer than a round trip", () => {
+    // Reading and writing n floats: 8 n bytes, an eighth of that time on the large device.
+    const even = Math.floor((ROUND_TRIP * 8) / 7 / 8)
+    expect(placement.choose(negative(floats(even)))).toBe(small)
+    expect(placement.choose(negative(floats(even + 1)))).toBe(large)
+  })
+
+  it("stays with data that is there already", async () => {
+    const tiny = floats(4)
+    await large.makeResident([tiny])
+    expect(placement.choose(negative(tiny))).toBe(large)
+    const more = floats(250_000)
+    expect(placement.choose(negative(more))).toBe(large)
+    await small.makeResident([more])
+    expect(placement.choose(negative(more))).toBe(small)
+    for (const storage of [tiny, more]) storage.dispose()
+  })
+
+  it("goes back to the small device once the data is on both", async () => {
+    const tiny = floats(4)
+    await large.makeResident([tiny])
+    await small.makeResident([tiny])
+    expect(placement.choose(negative(tiny))).toBe(small)
+    tiny.dispose()
+  })
+})
