@@ -11,7 +11,7 @@ const expected = []
 for await (const tokens of greedyTokens(await createCpuBackend({ precision: "exact" }), fifty)) expected.push(tokens)
 
 let [asked, same, total] = [0, 0, 0]
-for await (const tokens of greedyTokens(new WebGpuBackend(device), fifty)) {
+for await (const tokens of greedyTokens(new WebGpuBackend(device, "exact"), fifty)) {
   const isSame = `${tokens}` === `${expected[asked]}`
   const question = fifty[asked].messages.at(-1).content
   if (isSame) same++

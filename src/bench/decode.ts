@@ -2,7 +2,7 @@ import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { memoryStats } from "../tensor/storage.js"
 import { median } from "./median.js"
-import { decodeGreedily, returnTo, tokenIds } from "./prompt.js"
+import { CLOCKS_MS, decodeGreedily, returnTo, tokenIds } from "./prompt.js"
 
 export interface DecodeBenchOptions {
   /** Tokens in the cache before decoding starts, one measurement each. */
@@ -48,7 +48,7 @@ export interface DecodeBench {
   readonly points: readonly DecodePoint[]
 }
 
-/** Times greedy decoding. One run of each prompt length warms up. */
+/** Times greedy decoding. {@link CLOCKS_MS} and one run of each prompt length warm up. */
 export async function benchDecode(
   model: LanguageModel,
   backend: Backend,
@@ -102,6 +102,10 @@ async function timeDecode(
   let first = memory()
   let finite = true
   const seconds: number[] = []
+  for (const end = performance.now() + CLOCKS_MS; performance.now() < end; ) {
+    await returnTo(runner, prompt)
+    await decodeGreedily(runner, 7, tokens)
+  }
   for (let run = 0; run <= runs; run++) {
     await returnTo(runner, prompt)
     if (run === 1) first = memory()

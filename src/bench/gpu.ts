@@ -3,7 +3,7 @@ import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { DispatchSpan, ProfileDetail, ReplaySpan } from "../backends/webgpu/profiler.js"
 import type { LanguageModel } from "../engine/model.js"
 import { median } from "./median.js"
-import { decodeGreedily, returnTo, tokenIds } from "./prompt.js"
+import { CLOCKS_MS, decodeGreedily, returnTo, tokenIds } from "./prompt.js"
 
 export interface GpuBenchOptions {
   /** Tokens in the cache before the step. */
@@ -51,7 +51,6 @@ export interface GpuBench {
 }
 
 const WARM_UP = 3
-const CLOCKS_MS = 1500
 
 /** Times one step of the model kernel by kernel, by the GPU's own clock. */
 export async function benchGpu(

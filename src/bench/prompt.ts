@@ -5,6 +5,9 @@ export function tokenIds(count: number, vocab_size: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocab_size)
 }
 
+/** Milliseconds of work after which a GPU that was idle has raised its clocks. */
+export const CLOCKS_MS = 1500
+
 /** Takes the most likely token always. */
 export const GREEDY: Draw = { temperature: 0, uniform: () => 0 }
 

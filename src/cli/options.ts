@@ -42,10 +42,10 @@ export function withDeviceOptions(command: Command): Command {
     )
     .option("--threads <n>", "threads of the cpu device (default: one per core)", wholeNumber(1, 1024))
     .addOption(
-      new Option("--precision <mode>", "exact keeps activations in float32, fast may round them to int16").choices([
-        "fast",
-        "exact",
-      ]),
+      new Option(
+        "--precision <mode>",
+        "exact keeps activations in float32, fast may round them: to int16 on the CPU, to float16 on the GPU",
+      ).choices(["fast", "exact"]),
     )
 }
 

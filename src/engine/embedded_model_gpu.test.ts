@@ -13,7 +13,7 @@ it("minerva-tiny says on the GPU what it says on the CPU, token by token", async
   const gpu = await GpuDevice.open(await nodeGpu(), { tier: "subgroups" })
   const expected = await tokensOf(await createCpuBackend({ precision: "exact" }))
   expect(expected.flat().length).toBeGreaterThan(20)
-  expect(await tokensOf(new WebGpuBackend(gpu))).toEqual(expected)
+  expect(await tokensOf(new WebGpuBackend(gpu, "exact"))).toEqual(expected)
 }, 180_000)
 
 async function tokensOf(backend: Backend): Promise<number[][]> {

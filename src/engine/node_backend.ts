@@ -39,7 +39,7 @@ export async function openBackend(
   if (device === "cpu") return cpu("as asked")
   let backend: WebGpuBackend
   try {
-    backend = await WebGpuBackend.open(await openGpu())
+    backend = await WebGpuBackend.open(await openGpu(), { precision })
   } catch (error) {
     const { message } = error as Error
     if (device === "auto") return cpu(message)

@@ -37,19 +37,21 @@ export async function upload(
     let staging: GPUBuffer | undefined
     try {
       for (let batch = batches.shift(); batch && !failed; batch = batches.shift()) {
-        signal?.throwIfAborted()
         if (staging) await staging.mapAsync(MAP_WRITE)
         else staging = stagingBuffer(device, Math.min(STAGING_BYTES, bytesOf(batch)), batches.length === 0)
         const bytes = new Uint8Array(staging.getMappedRange())
-        for (const { storage, offset, size, at } of batch) await storage.read(offset, bytes.subarray(at, at + size))
+        for (const { storage, offset, size, at } of batch) {
+          signal?.throwIfAborted()
+          await storage.read(offset, bytes.subarray(at, at + size))
+          loaded += size
+          onProgress?.(loaded, total)
+        }
         staging.unmap()
         const encoder = device.createCommandEncoder()
         for (const { to, offset, size, at } of batch) {
           encoder.copyBufferToBuffer(staging, at, to.buffer, to.offset + offset, Math.ceil(size / 4) * 4)
         }
         device.queue.submit([encoder.finish()])
-        loaded += batch.reduce((sum, { size }) => sum + size, 0)
-        onProgress?.(loaded, total)
       }
     } catch (error) {
       failed = true

@@ -12,16 +12,15 @@ export interface Tile {
   readonly matrix: { readonly shape: MatrixShape; readonly subgroup: number } | null
 }
 
-/**
- * A workgroup's subgroups, and how many of them stand side by side, by tile. With few rows what counts is to stream
- * weights: many small workgroups, long pieces of each row.
- */
+/** Columns that a workgroup's subgroups stand side by side in, by tile. Few rows: all of them, to stream weights. */
 const MATRIX_TILES = [
-  { bm: 16, bn: 64, bk: 128, groups: 4, across: 4 },
-  { bm: 32, bn: 64, bk: 128, groups: 4, across: 4 },
-  { bm: 64, bn: 128, bk: 32, groups: 8, across: 4 },
-  { bm: 128, bn: 128, bk: 32, groups: 8, across: 4 },
+  { bm: 16, bn: 128, bk: 64, across: 8 },
+  { bm: 32, bn: 128, bk: 64, across: 8 },
+  { bm: 64, bn: 128, bk: 32, across: 4 },
+  { bm: 128, bn: 128, bk: 32, across: 4 },
 ] as const
+
+const SUBGROUPS = 8
 
 const FLOAT_TILES: readonly Tile[] = [
   { bm: 16, bn: 64, bk: 32, threads: 256, rows: 1, columns: 4, matrix: null },
@@ -35,21 +34,22 @@ export const PAD = 8
 function matrixTiles({ subgroups, f16, matrix, maxWorkgroupStorage, maxInvocations }: GpuFeatures): Tile[] {
   if (!matrix || !f16 || !subgroups || subgroups.min !== subgroups.max) return []
   const { m, n, k } = matrix
-  if (m !== n || m !== k || (m !== 8 && m !== 16)) return []
-  return MATRIX_TILES.map(({ bm, bn, bk, groups, across }) => ({
+  const threads = SUBGROUPS * subgroups.min
+  if (m !== n || m !== k || (m !== 8 && m !== 16) || threads > maxInvocations) return []
+  return MATRIX_TILES.map(({ bm, bn, bk, across }) => ({
     bm,
     bn,
     bk,
-    threads: groups * subgroups.min,
-    rows: bm / (groups / across) / m,
+    threads,
+    rows: bm / (SUBGROUPS / across) / m,
     columns: bn / across / n,
     matrix: { shape: matrix, subgroup: subgroups.min },
-  })).filter((tile) => tile.threads <= maxInvocations && workgroupBytes(tile) <= maxWorkgroupStorage)
+  })).filter((tile) => workgroupBytes(tile) <= maxWorkgroupStorage)
 }
 
 /** Workgroup memory that a matrix tile takes. */
-function workgroupBytes({ bm, bn, bk, threads, columns, matrix }: Tile): number {
-  const patches = matrix ? (threads / matrix.subgroup) * matrix.shape.m * matrix.shape.n * columns * 4 : 0
+function workgroupBytes({ bm, bn, bk, columns, matrix }: Tile): number {
+  const patches = matrix ? SUBGROUPS * matrix.shape.m * matrix.shape.n * columns * 4 : 0
   return (bm + bn) * (bk + PAD) * 2 + patches + 16
 }
 

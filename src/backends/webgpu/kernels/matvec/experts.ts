@@ -112,9 +112,6 @@ interface Down {
   readonly output: Operand
 }
 
-/** Groups of lanes per workgroup: one workgroup per multiprocessor, as each stages all experts' rows. */
-const DOWN_GROUPS = 22
-
 /**
  * `gather_matmul_sum` for few rows: x `[L, k, K]` through each chosen expert, weighted, summed and added to the residual.
  * A task is one row of all experts of a token. Null as in `fewRows`.
@@ -126,7 +123,7 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
   const [, N] = output.shape
   const chunk = sameChunk([weights], [format], K, context)
   if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
-  const tuning = tune(N, 1, features, DOWN_GROUPS)
+  const tuning = tune(N, 1, features)
   const threads = tuning.groups * LANES
   const memory = { chunk, K, slots: k, totals: k, groups: tuning.groups, features }
   if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null

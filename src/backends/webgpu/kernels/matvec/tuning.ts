@@ -14,15 +14,15 @@ export interface Tuning {
 }
 
 /**
- * Groups of lanes in all that keep a large GPU's memory busy with one round of workgroups: 132 multiprocessors of an
- * H100, two workgroups of 11 groups each. Fewer or more multiprocessors take more or fewer rounds of the same.
+ * Groups of lanes per workgroup, and in all: one workgroup for each of the 132 multiprocessors of an H100, so that each
+ * stages its activations once. Devices with fewer or more multiprocessors take more or fewer rounds of the same.
  */
-const GROUPS = 11
-const GROUPS_IN_ALL = 132 * 2 * GROUPS
+const GROUPS = 22
+const GROUPS_IN_ALL = 132 * GROUPS
 
 /** The tuning for `N` rows in tasks of `rows`. */
-export function tune(N: number, rows: number, { subgroups, maxInvocations }: GpuFeatures, wide = GROUPS): Tuning {
-  const groups = subgroups && subgroups.min >= LANES ? Math.min(wide, Math.floor(maxInvocations / LANES)) : 2
+export function tune(N: number, rows: number, { subgroups, maxInvocations }: GpuFeatures): Tuning {
+  const groups = subgroups && subgroups.min >= LANES ? Math.min(GROUPS, Math.floor(maxInvocations / LANES)) : 2
   return { rows, groups, tasks: Math.max(1, Math.ceil(N / rows / GROUPS_IN_ALL)) }
 }
 
