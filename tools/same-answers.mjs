@@ -6,7 +6,7 @@ import { GpuDevice } from "../dist/backends/webgpu/device.js"
 import { nodeGpu } from "../dist/backends/webgpu/node_gpu.js"
 import { fifty, greedyTokens } from "../dist/engine/fifty_prompts.test.helper.js"
 
-const device = await GpuDevice.open(nodeGpu(), { tier: process.argv[2] ?? "subgroups" })
+const device = await GpuDevice.open(await nodeGpu(), { tier: process.argv[2] ?? "subgroups" })
 const expected = []
 for await (const tokens of greedyTokens(await createCpuBackend({ precision: "exact" }), fifty)) expected.push(tokens)
 
