@@ -10,9 +10,12 @@ it("resumes exactly where every slot a query sees still holds its own position",
       fc.integer({ min: 1, max: 64 }),
       fc.nat(2000),
       fc.integer({ min: 1, max: 2000 }),
-      (window, rows, written, length) => {
-        const cache = new RotatingCache({ num_key_value_heads: 1, head_dim: 2 }, window, rows)
+      fc.nat(2000),
+      (window, rows, written, length, more) => {
+        const maxLength = Math.max(1, written) + more
+        const cache = new RotatingCache({ num_key_value_heads: 1, head_dim: 2 }, window, rows, maxLength)
         const [capacity] = cache.states[0].shape
+        expect(capacity).toBeLessThanOrEqual(maxLength)
         cache.advance(written)
         const slots = new Map<number, number>()
         for (let position = 0; position < written; position++) slots.set(position % capacity, position)

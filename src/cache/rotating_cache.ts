@@ -6,14 +6,18 @@ const REWIND = 512
 
 /** A ring for a sliding-window layer: memory does not grow with the context. */
 export class RotatingCache extends LayerCache {
-  /** @param maxRows most rows appended at once: their windows must all fit at the same time */
+  /**
+   * @param maxRows most rows appended at once: their windows must all fit at the same time
+   * @param maxLength the longest context there will be: a ring that long never turns
+   */
   constructor(
     dims: CacheShape,
     private readonly window: number,
     maxRows: number,
+    maxLength: number,
     options: CacheOptions = {},
   ) {
-    super(dims, window - 1 + maxRows + REWIND, options)
+    super(dims, Math.min(window - 1 + maxRows + REWIND, maxLength), options)
   }
 
   override reserve(): readonly Storage[] {

@@ -11,10 +11,10 @@ import { Runner } from "./runner.js"
 
 const greedy: Draw = { temperature: 0, uniform: () => 0 }
 
-describe.each<[string, () => Promise<Backend>]>([
-  ["cpu", () => createCpuBackend({ threads: 1, precision: "exact" })],
-  ["reference", async () => new ReferenceBackend()],
-])("BatchRunner: %s", (_name, open) => {
+describe.each<[string, number, () => Promise<Backend>]>([
+  ["cpu", 10, () => createCpuBackend({ threads: 1, precision: "exact" })],
+  ["reference", 2, async () => new ReferenceBackend()],
+])("BatchRunner: %s", (_name, numRuns, open) => {
   let backend: Backend
   let fixture: Awaited<ReturnType<typeof openFixture>>
   let alone: Runner
@@ -65,7 +65,7 @@ describe.each<[string, () => Promise<Backend>]>([
           batch.dispose()
         },
       ),
-      { numRuns: 10 },
+      { numRuns },
     )
   }, 60_000)
 

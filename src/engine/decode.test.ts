@@ -14,10 +14,10 @@ import type { FinishReason } from "./stop.js"
 
 const greedy: Draw = { temperature: 0, uniform: () => 0 }
 
-describe.each<[string, () => Promise<Backend>]>([
-  ["cpu", () => createCpuBackend({ threads: 1 })],
-  ["reference", async () => new ReferenceBackend()],
-])("drawing on the device, steps ahead: %s", (_name, open) => {
+describe.each<[string, number, () => Promise<Backend>]>([
+  ["cpu", 12, () => createCpuBackend({ threads: 1 })],
+  ["reference", 2, async () => new ReferenceBackend()],
+])("drawing on the device, steps ahead: %s", (_name, numRuns, open) => {
   let backend: Backend
   let fixture: Awaited<ReturnType<typeof openFixture>>
   beforeAll(async () => {
@@ -76,7 +76,7 @@ describe.each<[string, () => Promise<Backend>]>([
           said = [...whole, ...onDevice.tokens]
         }
       }),
-      { numRuns: 12 },
+      { numRuns },
     )
   }, 60_000)
 

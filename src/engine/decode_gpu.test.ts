@@ -40,6 +40,19 @@ await describeWithGpu("decoding on the GPU", {}, (_gpu, createBackend) => {
     expect(await generate(device, next, 9, options)).toEqual(await generate(host, next, 9, options))
   })
 
+  it("stops between the chunks of a prompt when told to while they run", async () => {
+    const session = new Session(runner())
+    const prompt = Array.from({ length: 256 }, (_, i) => (i * 37 + 11) % 97)
+    // With everything compiled nothing else gives way to events.
+    await generate(session, prompt, 1, { temperature: 0 })
+    session.reset()
+    const stop = new AbortController()
+    const onProgress = () => void setTimeout(() => stop.abort())
+    const stopped = generate(session, prompt, 1, { temperature: 0, signal: stop.signal, onProgress })
+    await expect(stopped).rejects.toMatchObject({ name: "AbortError" })
+    expect([64, 128]).toContain(session.tokens.length)
+  })
+
   it("gives each sequence of a batch what it gets alone", async () => {
     const alone = runner()
     const prompts = [[1, 2, 3], [9], [20, 30, 40]]

@@ -133,6 +133,7 @@ export class Runner implements ModelRunner {
   private async *chunks(tokens: Uint32Array, wanted: Wanted, { onProgress, signal }: ForwardOptions, draw?: Draw) {
     this.check(tokens)
     await this.reserve(this.cached + tokens.length)
+    let running: Promise<void> | undefined
     for (let start = 0; start < tokens.length; start += this.chunk) {
       signal?.throwIfAborted()
       const ids = tokens.subarray(start, start + this.chunk)
@@ -144,9 +145,20 @@ export class Runner implements ModelRunner {
       const step = await this.steps.get(kind)
       step.ids.set(ids)
       await this.run(step, draw, 0)
+      // One chunk is submitted while another runs and no more, so that progress and the signal keep up.
+      await running
+      running = isLast ? undefined : this.caughtUp()
       onProgress?.(start + ids.length, tokens.length)
       if (kind.wanted !== "none") yield step
     }
+  }
+
+  /** When what was submitted so far has run: a read comes after it in the device's order. */
+  private caughtUp(): Promise<void> {
+    const reading = this.caches[0].states[0].read(0, new Uint8Array(4))
+    // Told where it is awaited.
+    reading.catch(() => {})
+    return reading
   }
 
   /** Submits tokens and the draw after them. */

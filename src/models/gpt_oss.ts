@@ -158,7 +158,7 @@ export class GptOss extends Module {
     const { layer_types, sliding_window } = this.config
     return layer_types.map((type) =>
       type === "sliding_attention"
-        ? new RotatingCache(this.config, sliding_window, maxRows, options)
+        ? new RotatingCache(this.config, sliding_window, maxRows, maxContext, options)
         : new FullCache(this.config, maxContext, options),
     )
   }
