@@ -11,6 +11,9 @@ export interface LoadBenchOptions {
   readonly model: string
   readonly device: "auto" | "gpu" | "cpu" | "reference"
   readonly threads?: number
+  readonly max_context?: number
+  /** Bytes: see `loadModel`. */
+  readonly memory_limit?: number
   readonly runs: number
 }
 
@@ -38,7 +41,7 @@ export interface LoadBench {
  * Times opening, plainly reading and fully loading a checkpoint, in turn. One untimed reading
  * first fills the page cache; each load has a process of its own.
  */
-export async function benchLoad({ model, device, threads, runs }: LoadBenchOptions): Promise<LoadBench> {
+export async function benchLoad({ model, runs, ...options }: LoadBenchOptions): Promise<LoadBench> {
   const checkpoint = await openCheckpoint(nodeDirectory(model))
   const files = [...new Set([...checkpoint.tensors.values()].map(({ file }) => file))]
   const { byteLength: bytes, tensors } = checkpoint
@@ -47,12 +50,12 @@ export async function benchLoad({ model, device, threads, runs }: LoadBenchOptio
   await readFiles(model, files, buffer)
   const times = { open: [] as number[], read: [] as number[], load: [] as number[], first: [] as number[] }
   let host_bytes = 0
-  let where: DeviceInfo = { backend: device }
+  let where: DeviceInfo = { backend: options.device }
   for (let run = 0; run < runs; run++) {
     const open = await timed(() => openCheckpoint(nodeDirectory(model)))
     await open.value.close()
     const read = await timed(() => readFiles(model, files, buffer))
-    const load = await loadInProcess(model, { device, threads })
+    const load = await loadInProcess(model, options)
     where = load.device
     host_bytes = Math.max(host_bytes, load.host_bytes)
     times.open.push(open.ms)

@@ -1,6 +1,6 @@
 import { fork } from "node:child_process"
 import { BackendError } from "../backends/backend.js"
-import type { BackendOptions } from "../engine/node_backend.js"
+import type { LoadModelOptions } from "../engine/node_model.js"
 import type { DeviceInfo } from "./node_device_info.js"
 
 export interface Loaded {
@@ -13,7 +13,7 @@ export interface Loaded {
 }
 
 /** Loads in a fresh process, as a user's program would: its memory is gone before the next run. */
-export function loadInProcess(model: string, options: BackendOptions): Promise<Loaded> {
+export function loadInProcess(model: string, options: LoadModelOptions): Promise<Loaded> {
   return new Promise((resolve, reject) => {
     const child = fork(new URL("./node_load_process.js", import.meta.url), [JSON.stringify([model, options])])
     let answer: Loaded | { readonly error: string } = {

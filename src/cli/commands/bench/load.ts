@@ -9,7 +9,9 @@ import { type BenchFlags, formatRate, printResult, withBenchOptions } from "./se
 export const loadCommand = withBenchOptions(withModelOptions(new Command("load")), 3)
   .description("time to open a checkpoint, and to load it, next to reading the same files")
   .action(async (flags: ModelFlags & BenchFlags) => {
-    const { device, ...result } = await benchLoad(flags)
+    const { model, threads, runs, context: max_context, memoryLimit: memory_limit } = flags
+    const options = { model, threads, runs, max_context, memory_limit, device: flags.device }
+    const { device, ...result } = await benchLoad(options)
     await printResult(flags, { bench: "load", device, model: basename(flags.model) }, result, (r) =>
       formatFacts([
         ["checkpoint", `${r.tensors} tensors, ${formatBytes(r.bytes)} in ${r.files} files`],
