@@ -10,7 +10,7 @@ export const UNIT = 16
 
 /**
  * How 16 bytes of a weight row, a chunk, are multiplied with activations staged in workgroup memory. A chunk's
- * activations take `words` vectors and a pad against bank conflicts.
+ * activations take `stride` vectors, the last of them a pad against bank conflicts.
  */
 export interface ChunkFormat {
   readonly name: string
@@ -305,7 +305,8 @@ export function chunkFormat(
     const { dtype } = weight
     return dtype === "float32" || dtype === "bfloat16" || dtype === "float16" ? dense(dtype) : null
   }
-  const half = features.f16 && !isExact
+  // Staging in f16 asks the neighbouring lane.
+  const half = features.f16 && features.subgroups && !isExact
   if (quantization.mode === "mxfp4") return half ? mxfp4Half : mxfp4Float
   if (quantization.mode !== "affine") return null
   const { bits, group_size } = quantization
