@@ -74,13 +74,11 @@ export async function compileProgram(
   const params = uniformBlock(device, assembled)
   owned.push(params.buffer)
   const steps = assembled.map(({ label, bindings, workgroups, bytes }, i) => {
-    const resources = [
-      { buffer: params.buffer, offset: params.offsets[i], size: assembled[i].params.byteLength },
-      ...bindings,
-    ]
+    const size = assembled[i].params?.byteLength
+    const uniform = size ? [{ binding: 0, resource: { buffer: params.buffer, offset: params.offsets[i], size } }] : []
     const bindGroup = device.createBindGroup({
       layout: pipelines[i].getBindGroupLayout(0),
-      entries: resources.map((resource, binding) => ({ binding, resource })),
+      entries: [...uniform, ...bindings.map((resource, b) => ({ binding: b + 1, resource }))],
     })
     return { label, pipeline: pipelines[i], bindGroup, workgroups, bytes }
   })
@@ -111,7 +109,7 @@ function uniformBlock(device: GPUDevice, assembled: readonly Assembled[]): { buf
   let size = 0
   const offsets = assembled.map(({ params }) => {
     const offset = size
-    size += Math.ceil(params.byteLength / alignment) * alignment
+    size += Math.ceil((params?.byteLength ?? 0) / alignment) * alignment
     return offset
   })
   const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST
@@ -123,7 +121,7 @@ function uniformBlock(device: GPUDevice, assembled: readonly Assembled[]): { buf
   })
   const words = new Uint32Array(buffer.getMappedRange())
   assembled.forEach(({ params }, i) => {
-    words.set(params, offsets[i] / 4)
+    if (params) words.set(params, offsets[i] / 4)
   })
   buffer.unmap()
   return { buffer, offsets }

@@ -5,7 +5,7 @@ import { splitWeights } from "../composed.js"
 import { type ChunkFormat, chunkFormat, range, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
 import { LANES, normMemory, rowVectors, stageRows, wgslFloat } from "./stage.js"
-import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
+import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
 interface GateUp {
@@ -47,7 +47,6 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
     dispatch({
       label: `experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
-      params: streamParams(chunk, K, tuning.tasks),
       enable: enables(features),
       workgroups: [Math.ceil((k * N) / (tuning.groups * tuning.tasks)), L, 1],
       bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
@@ -55,7 +54,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
         const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]
         // Tasks past the end repeat the last one.
         const last = `min(task, ${k * N - 1}u)`
-        const at = { row: `${last} % ${N}u`, expert: `experts[${last} / ${N}u]`, slots: ["0u"] }
+        const at = { row: `${last} % ${N}u`, expert: v.ids.at(`wid.y * ${k}u + ${last} / ${N}u`), slots: ["0u"] }
         const prologue = stageRows({
           chunk,
           K,
@@ -75,9 +74,6 @@ ${chunk.functions}
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
-  let experts = array<u32, ${k}>(${range(k)
-    .map((j) => v.ids.at(`wid.y * ${k}u + ${j}u`))
-    .join(", ")});
   ${streamTasks({
     chunk,
     K,
@@ -85,6 +81,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       { weights: g, operands: gate, ...at },
       { weights: u, operands: up, ...at },
     ],
+    tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,
@@ -139,7 +136,6 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
         residual: reads(residual, "f32"),
         out: writes(output, "f32"),
       } as Record<string, View>,
-      params: streamParams(chunk, K, tuning.tasks),
       enable: enables(features),
       workgroups: [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1],
       bytes: (L * k * weights.reduce((sum, o) => sum + operandBytes(o), 0)) / weights[0].shape[0],
@@ -179,6 +175,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       ...at(j),
       slots: [`${j}u`],
     })),
+    tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,

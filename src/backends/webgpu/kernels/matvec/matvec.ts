@@ -5,7 +5,7 @@ import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type
 import type { GpuFeatures } from "../../features.js"
 import { type ChunkFormat, range, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
 import { LANES, normMemory, rowVectors, stageRows } from "./stage.js"
-import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
+import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import type { Tuning } from "./tuning.js"
 
 export interface Norm {
@@ -53,7 +53,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
   return dispatch({
     label: plan.label,
     views,
-    params: { L, ...streamParams(chunk, K, tuning.tasks) },
+    params: { L },
     enable: enables(features),
     workgroups: [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1],
     bytes: segments.reduce((sum, { operands }) => sum + operands.reduce((b, o) => b + operandBytes(o), 0), 0),
@@ -63,7 +63,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
         K,
         threads,
         slots: tile,
-        row: (l) => `min(first_row + ${l}, params.L - 1u)`,
+        row: (l) => rowOf(l, tile),
         x: v.x,
         xStride: x.strides[0],
         norm: norm && { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
@@ -121,11 +121,11 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
   const [N] = operands[0].shape
   const row = (r: number) => `min(task * ${tuning.rows}u + ${r}u, ${N - 1}u)`
   const slots = range(tile).map((l) => `${l}u`)
-  const rowOf = (slot: string) => `min(first_row + ${slot}, params.L - 1u)`
   return streamTasks({
     chunk,
     K: x.shape[1],
     rows: range(tuning.rows).map((r) => ({ weights, operands, row: row(r), slots })),
+    tasks: tuning.tasks,
     first: `((wid.x - ${firstBlock}u) * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,
@@ -134,7 +134,7 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
       ...(residual && plan.residual
         ? slots.map((slot, l) => ({
             name: `residual${r}_${l}`,
-            value: residual.at(`${rowOf(slot)} * ${plan.residual!.strides[0]}u + ${column}u + ${row(r)}`),
+            value: residual.at(`${rowOf(slot, tile)} * ${plan.residual!.strides[0]}u + ${column}u + ${row(r)}`),
           }))
         : []),
     ]),
@@ -145,13 +145,18 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
           const y = [total, weights.bias && `bias${r}`, residual && `residual${r}_${l}`].filter(Boolean).join(" + ")
           return `if (lane == ${i % LANES}u) {
   let n = task * ${tuning.rows}u + ${r}u;
-  if (n < ${N}u && first_row + ${l}u < params.L) {
+  if (n < ${N}u${tile > 1 ? ` && first_row + ${l}u < params.L` : ""}) {
     ${out.at(`(first_row + ${l}u) * ${output.strides[0]}u + ${column}u + n`)} = ${y};
   }
 }`
         })
         .join("\n"),
   })
+}
+
+/** WGSL of the row of x in a slot: the last one again past the end. One row needs no look at how many there are. */
+function rowOf(slot: string, tile: number): string {
+  return tile === 1 ? "first_row" : `min(first_row + ${slot}, params.L - 1u)`
 }
 
 /** WGSL of a row's bias. */

@@ -4,7 +4,7 @@ import { type Dispatch, dispatch, type KernelContext, reads, type View, writes }
 import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
 import { chunksPerLane, LANES, normMemory, rowVectors, stageRows } from "./stage.js"
-import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
+import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
 
 interface Route {
@@ -46,7 +46,6 @@ export function routeFewRows(
     dispatch({
       label: `route ${chunk.name} ${E}x${K}, norm, top ${k}`,
       views,
-      params: { L, ...streamParams(chunk, K, tasks) },
       enable: enables(features),
       workgroups: [L, 1, 1],
       bytes: weights.reduce((sum, o) => sum + operandBytes(o), 0),
@@ -71,13 +70,14 @@ ${normMemory(threads)}
 ${reductionMemory(threads, 1, features)}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
   {${streamTasks({
     chunk,
     K,
     rows: [{ weights: w, operands: weights, row, slots: ["0u"] }],
+    tasks,
     first: `group * ${tasks}u`,
     prologue,
     // One workgroup alone: all its loads at once.
@@ -109,7 +109,7 @@ if (lane == 0u && task < ${E}u) {
   if (lid < ${k}u) {
     var sum = 0.0;
     for (var i = 0u; i < ${k}u; i++) { sum += squares[i]; }
-    ${v.out.at(`(params.L + wid.x) * ${k}u + lid`)} = bitcast<u32>(squares[lid] / sum);
+    ${v.out.at(`(nwg.x + wid.x) * ${k}u + lid`)} = bitcast<u32>(squares[lid] / sum);
   }
 }`
       },

@@ -21,6 +21,8 @@ export interface Stream {
   readonly K: number
   /** Weight rows of one task. */
   readonly rows: readonly StreamedRow[]
+  /** Tasks of each group. */
+  readonly tasks: number
   /** WGSL of the group's first task. */
   readonly first: string
   /** WGSL between the first loads and their use: staging activations takes as long as the loads. */
@@ -43,6 +45,7 @@ export function isWide({ subgroups }: GpuFeatures): boolean {
  * WGSL of the main part of a mat-vec kernel: every lane of a group takes every 32nd chunk of the task's rows. One loop
  * runs over the chunks of all tasks, and loads what comes some turns later, be it of the next task, so that
  * memory never waits; rolled, as kernels that alternate are fetched anew each time, and long ones wait for that.
+ * Needs `wid`, the workgroup's id, with z = 0.
  */
 export function streamTasks(stream: Stream): string {
   const { chunk, K, rows, features, ahead = 2 } = stream
@@ -55,7 +58,7 @@ export function streamTasks(stream: Stream): string {
   const load = (prefix: string) => `{ let c = min(load_turn * ${LANES}u + lane, ${K / chunk.elements - 1}u);
 ${rows.map(({ weights }, r) => `${prefix}w${r} = ${weights.weight.at(`w_row${r} + c`)};\n${prefix}s${r} = ${chunk.scales(weights, `s_row${r}`, `b_row${r}`, "c")};`).join("\n")}
 load_turn += 1u;
-if (load_turn == params.turns) { load_turn = 0u; load_task += 1u; ${findRows("load_task")} } }`
+if (load_turn == ${turns}) { load_turn = 0u; load_task += 1u; ${findRows("load_task")} } }`
   const findRows = (task: string) => `{ let task = ${task}; ${rows.map((row, r) => findRow(row, r)).join("\n")} }`
   const allSlots = [...new Set(rows.flatMap((row) => row.slots))]
   const at = (slot: string) => `(${slot}) * ${rowVectors(chunk, K)}u + (turn * ${LANES}u + lane) * ${chunk.stride}u`
@@ -65,6 +68,8 @@ if (load_turn == params.turns) { load_turn = 0u; load_task += 1u; ${findRows("lo
     return `{\n${chunk.decode("q", `w${r}`)}\n${row.slots.map(add).join("\n")}\n}`
   })
   const extras = stream.extras ?? []
+  // Plus a zero that compilers do not know: they would unroll the loop.
+  const [turns, tasks] = [chunksPerLane(chunk, K), stream.tasks].map((n) => `(${n}u + wid.z)`)
   return `
 var task = ${stream.first};
 var load_task = task;
@@ -79,7 +84,7 @@ ${extras.map(({ name, value }) => `var ${name} = ${value};`).join("\n")}
 ${stream.prologue}
 ${totals.map((a) => `var ${a} = 0.0;`).join(" ")}
 var turn = 0u;
-for (var i = params.turns * params.tasks; i > 0u; i--) {
+for (var i = ${turns} * ${tasks}; i > 0u; i--) {
   ${each((name) => `let ${name} = ${turn(0)}${name};`)}
   ${range(ahead - 1)
     .map((d) => each((name) => `${turn(d)}${name} = ${turn(d + 1)}${name};`))
@@ -88,7 +93,7 @@ for (var i = params.turns * params.tasks; i > 0u; i--) {
   ${allSlots.map((slot, i) => chunk.load(`x${i}_`, at(slot))).join("\n  ")}
   ${products.join("\n  ")}
   turn += 1u;
-  if (turn == params.turns) {
+  if (turn == ${turns}) {
     turn = 0u;
     ${reduceLanes(totals, features)}
     ${stream.epilogue(totals)}
@@ -97,11 +102,6 @@ for (var i = params.turns * params.tasks; i > 0u; i--) {
     ${extras.map(({ name, value }) => `${name} = ${value};`).join("\n    ")}
   }
 }`
-}
-
-/** The parameters that {@link streamTasks} needs: kept out of the text, or compilers would unroll its loop. */
-export function streamParams(chunk: ChunkFormat, K: number, tasks: number): Record<string, number> {
-  return { turns: chunksPerLane(chunk, K), tasks }
 }
 
 /** WGSL that finds a row's first chunk, scale and bias. */
