@@ -5,9 +5,6 @@ import type { Operand } from "../../../program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 
-/** Activations are staged in units of 16 elements. */
-export const UNIT = 16
-
 /**
  * How 16 bytes of a weight row, a chunk, are multiplied with activations staged in workgroup memory. A chunk's
  * activations take `stride` vectors, the last of them a pad against bank conflicts.
@@ -16,11 +13,13 @@ export interface ChunkFormat {
   readonly name: string
   /** Elements in 16 bytes. */
   readonly elements: number
+  /** Activations that one thread stages at once: a divisor or a multiple of `elements`. */
+  readonly unit: 8 | 16
   /** Workgroup vectors per chunk of activations, the pad included. */
   readonly stride: number
   /** Element type of the staged activations. */
   readonly staged: "vec4<u32>" | "vec4<f32>"
-  /** WGSL that stores unit `u` of activations, given as `v0` to `v3` (vec4<f32>), into `xs`; a row's vectors start at `base`. */
+  /** WGSL that stores unit `u` of activations, given as `v0`, `v1`, ... (vec4<f32>), into `xs`; a row's vectors start at `base`. */
   stage(u: string): string
   /** WGSL that loads the activations of a chunk at vector `at` into registers with the given prefix. */
   load(prefix: string, at: string): string
@@ -43,13 +42,16 @@ export interface WeightAccessors {
   readonly bias?: Accessor
 }
 
+/** The unit of formats that stage activations as float32. */
+const FLOAT_UNIT = 16
+
 /** Vector of the staged activations that holds elements `4v` to `4v + 3` of unit `u`. */
 function vectorOf(u: string, v: number, { elements, stride }: { elements: number; stride: number }): string {
-  if (elements < UNIT) {
-    const perUnit = UNIT / elements
+  if (elements < FLOAT_UNIT) {
+    const perUnit = FLOAT_UNIT / elements
     return `(${u}) * ${perUnit * stride}u + ${Math.floor((4 * v) / elements) * stride + (v % (elements / 4))}u`
   }
-  const units = elements / UNIT
+  const units = elements / FLOAT_UNIT
   return `((${u}) / ${units}u) * ${stride}u + ((${u}) % ${units}u) * 4u + ${v}u`
 }
 
@@ -82,22 +84,18 @@ fn e8m0(s: u32) -> vec2f {
 const mxfp4Half: ChunkFormat = {
   name: "mxfp4 f16",
   elements: 32,
+  unit: 8,
   stride: 5,
   staged: "vec4<u32>",
-  stage: (u) => {
-    const store = [0, 1].map((i) => {
-      const pairs = COMPONENTS.map((c) => `pack2x16float(fit * vec2f(v${2 * i}.${c}, v${2 * i + 1}.${c}))`)
-      return `xs[base + ((${u}) / 2u) * 5u + ((${u}) % 2u) * 2u + ${i}u] = vec4u(${pairs.join(", ")});`
-    })
-    // The two units of a chunk are staged by neighbours.
-    return `
-let largest = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)));
-let own = max(max(largest.x, largest.y), max(largest.z, largest.w));
-let exponent = clamp(bitcast<u32>(max(own, subgroupShuffleXor(own, 1u))) >> 23u, 14u, 253u);
+  stage: (u) => `
+let largest = max(abs(v0), abs(v1));
+var own = max(max(largest.x, largest.y), max(largest.z, largest.w));
+${neighbours(4, "own", "max")}
+let exponent = clamp(bitcast<u32>(own) >> 23u, 14u, 253u);
 let fit = bitcast<f32>((267u - exponent) << 23u);
-${store.join("\n")}
-if ((${u}) % 2u == 0u) { xs[base + ((${u}) / 2u) * 5u + 4u].x = exponent; }`
-  },
+let at = base + ((${u}) / 4u) * 5u;
+xs[at + (${u}) % 4u] = vec4u(${COMPONENTS.map((c) => `pack2x16float(fit * vec2f(v0.${c}, v1.${c}))`).join(", ")});
+if ((${u}) % 4u == 0u) { xs[at + 4u].x = exponent; }`,
   load: (p, at) =>
     `${range(4)
       .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
@@ -124,10 +122,19 @@ fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
   scales: ({ scales }, row, _, chunk) => scales!.load(`${row} + ${chunk}`),
 }
 
+/** WGSL that combines a variable with those of the neighbours that stage the same chunk. */
+function neighbours(count: number, name: string, combine: "max" | "sum"): string {
+  return range(Math.log2(count))
+    .map((bit) => `subgroupShuffleXor(${name}, ${2 ** bit}u)`)
+    .map((other) => `${name} = ${combine === "max" ? `max(${name}, ${other})` : `${name} + ${other}`};`)
+    .join("\n")
+}
+
 /** MXFP4 in f32, for devices without f16: twice the value from a table of nibbles, so it is exact. */
 const mxfp4Float: ChunkFormat = {
   name: "mxfp4",
   elements: 32,
+  unit: FLOAT_UNIT,
   stride: 9,
   staged: "vec4<f32>",
   stage: stageFloats({ elements: 32, stride: 9 }),
@@ -163,16 +170,17 @@ function affine(bits: 4 | 8, groupSize: number): ChunkFormat {
   return {
     name: `affine${bits}`,
     elements,
+    unit: FLOAT_UNIT,
     stride: vectors + 1,
     staged: "vec4<f32>",
     stage: (u) =>
-      elements === UNIT
+      elements === FLOAT_UNIT
         ? `${floats(u)}\nxs[base + (${u}) * 5u + 4u] = vec4f(dot(v0 + v1 + v2 + v3, vec4f(1.0)));`
         : floats(u),
     load: (p, at) =>
       [
         ...range(vectors).map((i) => `let ${p}${i} = xs[${at} + ${i}u];`),
-        elements === UNIT
+        elements === FLOAT_UNIT
           ? `let ${p}sum = xs[${at} + ${vectors}u].x;`
           : `let ${p}sum = dot(${range(vectors)
               .map((i) => `${p}${i}`)
@@ -216,18 +224,22 @@ function affine8Half(groupSize: number): ChunkFormat {
   return {
     ...float,
     name: "affine8 f16",
+    unit: 8,
     stride: 3,
     staged: "vec4<u32>",
     stage: (u) => {
       const pairs = (v: number) => `pack2x16float(fit * v${v}.xz), pack2x16float(fit * v${v}.yw)`
       return `
-let largest = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)));
-let exponent = clamp(bitcast<u32>(max(max(largest.x, largest.y), max(largest.z, largest.w))) >> 23u, 14u, 253u);
+let largest = max(abs(v0), abs(v1));
+var own = max(max(largest.x, largest.y), max(largest.z, largest.w));
+${neighbours(2, "own", "max")}
+var sum = dot(v0 + v1, vec4f(1.0));
+${neighbours(2, "sum", "sum")}
+let exponent = clamp(bitcast<u32>(own) >> 23u, 14u, 253u);
 let fit = bitcast<f32>((258u - exponent) << 23u);
-let at = base + (${u}) * 3u;
-xs[at] = vec4u(${pairs(0)}, ${pairs(1)});
-xs[at + 1u] = vec4u(${pairs(2)}, ${pairs(3)});
-xs[at + 2u] = vec4u((exponent - 4u) << 23u, bitcast<u32>(dot(v0 + v1 + v2 + v3, vec4f(1.0))), 0u, 0u);`
+let at = base + ((${u}) / 2u) * 3u;
+xs[at + (${u}) % 2u] = vec4u(${pairs(0)}, ${pairs(1)});
+if ((${u}) % 2u == 0u) { xs[at + 2u] = vec4u((exponent - 4u) << 23u, bitcast<u32>(sum), 0u, 0u); }`
     },
     load: (p, at) =>
       `${range(2)
@@ -267,6 +279,7 @@ function dense(dtype: "float32" | "bfloat16" | "float16"): ChunkFormat {
   return {
     name: dtype,
     elements,
+    unit: FLOAT_UNIT,
     stride: vectors + (vectors > 1 ? 1 : 0),
     staged: "vec4<f32>",
     stage: stageFloats({ elements, stride: vectors + (vectors > 1 ? 1 : 0) }),

@@ -4,7 +4,7 @@ import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type
 import { splitWeights } from "../composed.js"
 import { type ChunkFormat, chunkFormat, range, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
-import { LANES, normMemory, rowVectors, stageRows, wgslFloat } from "./stage.js"
+import { isStageable, LANES, normMemory, normView, rowVectors, stageRows, wgslFloat } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
@@ -30,8 +30,8 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
   const [, k, N] = output.shape
   const [gate, up] = splitWeights(formats, of.weights)
   const chunk = sameChunk([gate, up], formats, K, context)
-  if (!chunk || x.offset % 16 !== 0 || context.ranges([...gate, ...up]).length > 1) return null
-  const tuning = tune(k * N, 1, features)
+  if (!chunk || !isStageable(x, norm) || context.ranges([...gate, ...up]).length > 1) return null
+  const tuning = tune(k * N, 1, features, K / chunk.unit)
   const threads = tuning.groups * LANES
   const memory = { chunk, K, slots: 1, totals: 2, groups: tuning.groups, features }
   if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
@@ -42,7 +42,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
     ...weightViews(formats[1], up, "1"),
     out: writes(output, "f32"),
   }
-  if (norm) views.norm = reads(norm.weight, "u32")
+  if (norm) views.norm = normView(norm)
   return [
     dispatch({
       label: `experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
@@ -52,6 +52,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
       bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
       code: (v) => {
         const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]
+        const inverse = norm ? " * inverse0" : ""
         // Tasks past the end repeat the last one.
         const last = `min(task, ${k * N - 1}u)`
         const at = { row: `${last} % ${N}u`, expert: v.ids.at(`wid.y * ${k}u + ${last} / ${N}u`), slots: ["0u"] }
@@ -68,7 +69,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
         return `
 var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, K)}>;
 ${reductionMemory(threads, 2, features)}
-${norm ? normMemory(threads) : ""}
+${norm ? normMemory(threads, 1, isWide(features)) : ""}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
@@ -88,8 +89,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     extras: [...biases("gate_bias", g.bias, gate, at), ...biases("up_bias", u.bias, up, at)],
     epilogue: ([gateTotal, upTotal]) => `
 if (lane == 0u && task < ${k * N}u) {
-  let gate = min(${gateTotal}${formats[0].bias ? " + gate_bias" : ""}, ${wgslFloat(of.limit)});
-  let up = clamp(${upTotal}${formats[1].bias ? " + up_bias" : ""}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
+  let gate = min(${gateTotal}${inverse}${formats[0].bias ? " + gate_bias" : ""}, ${wgslFloat(of.limit)});
+  let up = clamp(${upTotal}${inverse}${formats[1].bias ? " + up_bias" : ""}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
   ${v.out.at(`wid.y * ${k * N}u + task`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
 }`,
   })}
@@ -111,7 +112,7 @@ interface Down {
 
 /**
  * `gather_matmul_sum` for few rows: x `[L, k, K]` through each chosen expert, weighted, summed and added to the residual.
- * A task is one row of all experts of a token. Null as in `fewRows`.
+ * A task is one row of all experts of a token, end to end, against their weighted activations. Null as in `fewRows`.
  */
 export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null {
   const { x, ids, format, weights, scores, residual, output } = of
@@ -119,10 +120,10 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
   const [L, k, K] = x.shape
   const [, N] = output.shape
   const chunk = sameChunk([weights], [format], K, context)
-  if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
-  const tuning = tune(N, 1, features)
+  if (!chunk || !isStageable(x, null) || k > LANES || context.ranges(weights).length > 1) return null
+  const tuning = tune(N, 1, features, (k * K) / chunk.unit)
   const threads = tuning.groups * LANES
-  const memory = { chunk, K, slots: k, totals: k, groups: tuning.groups, features }
+  const memory = { chunk, K: k * K, slots: 1, totals: 1, groups: tuning.groups, features }
   if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
   return [
     dispatch({
@@ -141,64 +142,61 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
       bytes: (L * k * weights.reduce((sum, o) => sum + operandBytes(o), 0)) / weights[0].shape[0],
       code: (v) => {
         const w = weightAccessors(v, "0")
-        const expert = (j: number) => v.ids.at(`wid.y * ${k}u + ${j}u`)
-        const score = (j: number) => v.scores.load(`wid.y * ${k}u + ${j}u`)
+        const score = (j: string) => v.scores.load(`wid.y * ${k}u + ${j}`)
+        const row = `min(task, ${N - 1}u)`
         const prologue = stageRows({
           chunk,
-          K,
+          K: k * K,
           threads,
-          slots: k,
-          row: (j) => `(wid.y * ${k}u + ${j})`,
+          slots: 1,
+          row: () => "wid.y",
           x: v.x,
-          xStride: K,
+          xStride: k * K,
           norm: null,
-          factor: (j) => v.scores.load(`wid.y * ${k}u + ${j}`),
+          factor: (element) => score(`(${element}) / ${K}u`),
         })
-        const at = (j: number) => ({ row: `min(task, ${N - 1}u)`, expert: `expert${j}` })
+        const [bias] = biases("bias", w.bias, weights, { row, expert: v.ids.at(`wid.y * ${k}u + own`) })
         return `
-var<workgroup> xs: array<${chunk.staged}, ${k * rowVectors(chunk, K)}>;
-${reductionMemory(threads, k, features)}
+var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, k * K)}>;
+${reductionMemory(threads, 1, features)}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
+  let own = min(lane, ${k - 1}u);
   ${range(k)
-    .map((j) => `let expert${j} = ${expert(j)};`)
+    .map((j) => `let expert${j} = ${v.ids.at(`wid.y * ${k}u + ${j}u`)};`)
     .join(" ")}
   ${streamTasks({
     chunk,
-    K,
-    rows: range(k).map((j) => ({
-      weights: w,
-      operands: weights,
-      ...at(j),
-      slots: [`${j}u`],
-    })),
+    K: k * K,
+    parts: k,
+    rows: [{ weights: w, operands: weights, row, expert: choose(k, "expert", "part"), slots: ["0u"] }],
     tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,
     extras: [
-      { name: "residual", value: v.residual.at(`wid.y * ${N}u + ${at(0).row}`) },
-      ...range(k).flatMap((j) => [
-        { name: `score${j}`, value: score(j) },
-        ...biases(`bias${j}`, w.bias, weights, at(j)),
-      ]),
+      { name: "residual", value: v.residual.at(`wid.y * ${N}u + ${row}`) },
+      // Each of the first lanes brings the bias of one expert.
+      ...(bias ? [{ name: "bias", value: `select(0.0, ${score("own")} * ${bias.value}, lane < ${k}u)` }] : []),
     ],
-    epilogue: (totals) => `
+    before: ([total]) => (bias ? `${total} += bias;` : ""),
+    epilogue: ([total]) => `
 if (lane == 0u && task < ${N}u) {
-  ${v.out.at(`wid.y * ${N}u + task`)} = ${[
-    "residual",
-    ...totals,
-    ...(format.bias ? range(k).map((j) => `score${j} * bias${j}`) : []),
-  ].join(" + ")};
+  ${v.out.at(`wid.y * ${N}u + task`)} = residual + ${total};
 }`,
   })}
 }`
       },
     }),
   ]
+}
+
+/** WGSL that picks one of `<name>0`, `<name>1`, ... by index. */
+function choose(count: number, name: string, index: string): string {
+  return range(count - 1).reduce((picked, i) => `select(${picked}, ${name}${i + 1}, ${index} == ${i + 1}u)`, `${name}0`)
 }
 
 function sameChunk(

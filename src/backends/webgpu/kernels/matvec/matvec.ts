@@ -4,7 +4,7 @@ import type { Operand } from "../../../program.js"
 import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 import { type ChunkFormat, range, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
-import { LANES, normMemory, rowVectors, stageRows } from "./stage.js"
+import { LANES, normMemory, normView, rowVectors, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import type { Tuning } from "./tuning.js"
 
@@ -46,7 +46,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
   const blocks = segments.map(({ operands }) => Math.ceil(operands[0].shape[0] / blockRows))
   const firstBlocks = blocks.map((_, s) => blocks.slice(0, s).reduce((a, b) => a + b, 0))
   const views: Record<string, View> = { x: reads(x, "vec4<f32>"), out: writes(output, "f32") }
-  if (norm) views.norm = reads(norm.weight, "u32")
+  if (norm) views.norm = normView(norm)
   if (residual) views.residual = reads(residual, "f32")
   for (const [s, { format, operands }] of segments.entries())
     Object.assign(views, weightViews(format, operands, `${s}`))
@@ -82,7 +82,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
       return `
 var<workgroup> xs: array<${chunk.staged}, ${tile * rowVectors(chunk, K)}>;
 ${reductionMemory(threads, tuning.rows * tile, features)}
-${norm ? normMemory(threads) : ""}
+${norm ? normMemory(threads, tile, isWide(features)) : ""}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
@@ -142,7 +142,8 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
       totals
         .map((total, i) => {
           const [r, l] = [Math.floor(i / tile), i % tile]
-          const y = [total, weights.bias && `bias${r}`, residual && `residual${r}_${l}`].filter(Boolean).join(" + ")
+          const product = plan.norm ? `${total} * inverse${l}` : total
+          const y = [product, weights.bias && `bias${r}`, residual && `residual${r}_${l}`].filter(Boolean).join(" + ")
           return `if (lane == ${i % LANES}u) {
   let n = task * ${tuning.rows}u + ${r}u;
   if (n < ${N}u${tile > 1 ? ` && first_row + ${l}u < params.L` : ""}) {

@@ -4,6 +4,7 @@ import { type Dispatch, type KernelContext, partOf } from "../../dispatch.js"
 import { splitWeights } from "../composed.js"
 import { chunkFormat } from "./chunk.js"
 import { matvec, type Segment } from "./matvec.js"
+import { isStageable } from "./stage.js"
 import { isWide } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
@@ -26,9 +27,14 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
   const weights = splitWeights(formats, product.weights)
   const chunks = weights.map(([weight], i) => chunkFormat(formats[i], weight, K, context.features))
   const [chunk] = chunks
-  if (!chunk || chunks.some((other) => other?.name !== chunk.name) || x.offset % 16 !== 0) return null
+  if (!chunk || chunks.some((other) => other?.name !== chunk.name) || !isStageable(x, norm)) return null
   const N = weights.reduce((sum, [{ shape }]) => sum + shape[0], 0)
-  const tuning = tune(N, N > 4096 && weights.every(([{ shape }]) => shape[0] % 2 === 0) ? 2 : 1, context.features)
+  const tuning = tune(
+    N,
+    N > 4096 && weights.every(([{ shape }]) => shape[0] % 2 === 0) ? 2 : 1,
+    context.features,
+    K / chunk.unit,
+  )
   const fits = (tile: number) =>
     workgroupBytes({
       chunk,

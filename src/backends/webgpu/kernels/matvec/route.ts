@@ -3,7 +3,7 @@ import type { Operand } from "../../../program.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
-import { chunksPerLane, LANES, normMemory, rowVectors, stageRows } from "./stage.js"
+import { chunksPerLane, isStageable, LANES, normMemory, normView, rowVectors, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
 
@@ -30,7 +30,7 @@ export function routeFewRows(
   const [E] = weights[0].shape
   // The choice of experts hangs on small differences.
   const chunk = chunkFormat(format, weights[0], K, features, true)
-  if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
+  if (!chunk || !isStageable(x, norm) || context.ranges(weights).length > 1) return null
   const groups = Math.min(E, Math.floor(features.maxInvocations / LANES), 32)
   const tasks = Math.ceil(E / groups)
   const threads = groups * LANES
@@ -38,7 +38,7 @@ export function routeFewRows(
   if (memory > features.maxWorkgroupStorage || tasks > 64) return null
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
-    norm: reads(norm.weight, "u32"),
+    norm: normView(norm),
     ...weightViews(format, weights, "0"),
     out: writes(output, "u32"),
   }
@@ -66,7 +66,8 @@ export function routeFewRows(
         return `
 var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, K)}>;
 var<workgroup> logits: array<f32, ${E}>;
-${normMemory(threads)}
+${normMemory(threads, 1, isWide(features))}
+var<workgroup> chosen: array<f32, ${k}>;
 ${reductionMemory(threads, 1, features)}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
@@ -86,7 +87,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
     extras: w.bias ? [{ name: "bias", value: w.bias.load(`${row} * ${strides[0]}u`) }] : [],
     epilogue: ([total]) => `
 if (lane == 0u && task < ${E}u) {
-  logits[task] = ${total}${w.bias ? " + bias" : ""};
+  logits[task] = ${total} * inverse0${w.bias ? " + bias" : ""};
 }`,
   })}}
   workgroupBarrier();
@@ -101,15 +102,15 @@ if (lane == 0u && task < ${E}u) {
       if (value > mine || (value == mine && other < n)) { rank++; }
     }
     if (rank < ${k}u) {
-      squares[rank] = exp(mine - highest);
+      chosen[rank] = exp(mine - highest);
       ${v.out.at(`wid.x * ${k}u + rank`)} = n;
     }
   }
   workgroupBarrier();
   if (lid < ${k}u) {
     var sum = 0.0;
-    for (var i = 0u; i < ${k}u; i++) { sum += squares[i]; }
-    ${v.out.at(`(nwg.x + wid.x) * ${k}u + lid`)} = bitcast<u32>(squares[lid] / sum);
+    for (var i = 0u; i < ${k}u; i++) { sum += chosen[i]; }
+    ${v.out.at(`(nwg.x + wid.x) * ${k}u + lid`)} = bitcast<u32>(chosen[lid] / sum);
   }
 }`
       },
