@@ -6,6 +6,7 @@ import type { WebGpuBackend } from "./backend.js"
 import {
   type Assembled,
   assemble,
+  type Dispatch,
   extentBytes,
   type KernelContext,
   type Location,
@@ -49,7 +50,9 @@ export async function compileProgram(
     const place = operand.buffer === SCRATCH ? scratch : places[operand.buffer]
     return { ...place, offset: place.offset + operand.offset }
   }
-  const planned = program.instructions.map((instruction) => {
+  const dispatches: Dispatch[] = []
+  let mostScratch = 0
+  for (let i = 0; i < program.instructions.length; ) {
     let scratchBytes = 0
     const context: KernelContext = {
       features,
@@ -62,13 +65,13 @@ export async function compileProgram(
       ranges: (operands) => rangesOf(operands, features),
       fits: ({ views }) => placeViews(views, locate, features).slots.length <= features.maxBindings,
     }
-    return { dispatches: plan(instruction, context), scratchBytes }
-  })
-  const scratchBytes = Math.max(0, ...planned.map((instruction) => instruction.scratchBytes))
-  scratch = { buffer: own("scratch", scratchBytes), offset: 0, mutable: true }
-  const assembled = planned.flatMap(({ dispatches }) =>
-    dispatches.map((dispatch) => assemble(dispatch, locate, features)),
-  )
+    const planned = plan(program.instructions[i], program.instructions[i + 1], context)
+    dispatches.push(...planned.dispatches)
+    i += planned.count
+    mostScratch = Math.max(mostScratch, scratchBytes)
+  }
+  scratch = { buffer: own("scratch", mostScratch), offset: 0, mutable: true }
+  const assembled = dispatches.map((dispatch) => assemble(dispatch, locate, features))
   signal?.throwIfAborted()
   const pipelines = await Promise.all(assembled.map(({ label, code }) => gpu.pipeline(label, code)))
   const params = uniformBlock(device, assembled)

@@ -4,7 +4,7 @@ import type { Operand } from "../../../program.js"
 import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 import { type ChunkFormat, range, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
-import { LANES, normMemory, normView, rowVectors, stageRows } from "./stage.js"
+import { LANES, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import type { Tuning } from "./tuning.js"
 
@@ -59,7 +59,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
     bytes: segments.reduce((sum, { operands }) => sum + operands.reduce((b, o) => b + operandBytes(o), 0), 0),
     code: (v) => {
       const prologue = stageRows({
-        chunk,
+        into: [{ chunk, xs: "xs" }],
         K,
         threads,
         slots: tile,
@@ -80,7 +80,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
           features,
         })
       return `
-var<workgroup> xs: array<${chunk.staged}, ${tile * rowVectors(chunk, K)}>;
+${stageMemory({ chunk, xs: "xs" }, K, tile)}
 ${reductionMemory(threads, tuning.rows * tile, features)}
 ${norm ? normMemory(threads, tile, isWide(features)) : ""}
 ${chunk.functions}
@@ -122,7 +122,7 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
   const row = (r: number) => `min(task * ${tuning.rows}u + ${r}u, ${N - 1}u)`
   const slots = range(tile).map((l) => `${l}u`)
   return streamTasks({
-    chunk,
+    staged: { chunk, xs: "xs" },
     K: x.shape[1],
     rows: range(tuning.rows).map((r) => ({ weights, operands, row: row(r), slots })),
     tasks: tuning.tasks,

@@ -1,7 +1,8 @@
 import type { KernelOf } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
+import type { InstructionOf, Operand } from "../../../program.js"
 import type { Dispatch, KernelContext } from "../../dispatch.js"
-import { downFewRows, gateUpFewRows } from "./experts.js"
+import { downFewRows } from "./down.js"
+import { gateUpFewRows } from "./gate_up.js"
 import { fewRows } from "./products.js"
 import { routeFewRows } from "./route.js"
 
@@ -53,6 +54,31 @@ export function matvecNormGatherSwiglu(
 ): Dispatch[] | null {
   const norm = { weight, eps }
   return gateUpFewRows({ x, norm, ids, formats: [gate, up], weights, alpha, limit, output }, context)
+}
+
+/** `route`, and the `norm_gather_swiglu` of the experts that it chooses for the same single row, in one launch. */
+export function matvecRouteGateUp(
+  route: InstructionOf<"route">,
+  gateUp: InstructionOf<"norm_gather_swiglu">,
+  context: KernelContext,
+): Dispatch[] | null {
+  const { eps, k, format } = route.op
+  const [x, weight, ...weights] = route.inputs
+  const [ownX, ownWeight, ids, ...experts] = gateUp.inputs
+  const isSame = [x, weight, route.output].every((operand, i) => startsAs(operand, [ownX, ownWeight, ids][i]))
+  if (x.shape[0] > 1 || !isSame || gateUp.op.eps !== eps) return null
+  const norm = { weight, eps }
+  const { gate, up, alpha, limit } = gateUp.op
+  const chosen = { x, norm, k, format, weights, output: route.output }
+  const formats = [gate, up] as const
+  return gateUpFewRows(
+    { x, norm, ids: chosen, formats, weights: experts, alpha, limit, output: gateUp.output },
+    context,
+  )
+}
+
+function startsAs(a: Operand, b: Operand): boolean {
+  return a.buffer === b.buffer && a.offset === b.offset
 }
 
 export function matvecGatherMatmulSum(

@@ -2,7 +2,7 @@ import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import { type Dispatch, type KernelContext, partOf } from "../../dispatch.js"
 import { splitWeights } from "../composed.js"
-import { chunkFormat } from "./chunk.js"
+import { chunkFormat, UNIT } from "./chunk.js"
 import { matvec, type Segment } from "./matvec.js"
 import { isStageable } from "./stage.js"
 import { isWide } from "./stream.js"
@@ -33,7 +33,7 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
     N,
     N > 4096 && weights.every(([{ shape }]) => shape[0] % 2 === 0) ? 2 : 1,
     context.features,
-    K / chunk.unit,
+    K / UNIT,
   )
   const fits = (tile: number) =>
     workgroupBytes({

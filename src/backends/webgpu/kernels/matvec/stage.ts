@@ -1,6 +1,6 @@
 import type { DType } from "../../../../tensor/dtype.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
-import { type ChunkFormat, range } from "./chunk.js"
+import { type ChunkFormat, range, UNIT } from "./chunk.js"
 import type { Norm } from "./matvec.js"
 
 /** Lanes that share a weight row. */
@@ -16,11 +16,18 @@ export function rowVectors(chunk: ChunkFormat, K: number): number {
   return chunksPerLane(chunk, K) * LANES * chunk.stride
 }
 
-interface StageRows {
+/** A workgroup array of staged activations, and for which weights. */
+export interface StagedFor {
   readonly chunk: ChunkFormat
+  /** Its name in WGSL. */
+  readonly xs: string
+}
+
+interface StageRows {
+  readonly into: readonly StagedFor[]
   readonly K: number
   readonly threads: number
-  /** Rows to stage: slots of `xs`. */
+  /** Rows to stage: slots of each array. */
   readonly slots: number
   /** WGSL of the row of x that goes to a slot. */
   readonly row: (slot: string) => string
@@ -54,13 +61,18 @@ function parts(threads: number, wide: boolean): number {
   return wide ? threads / LANES : threads
 }
 
+/** WGSL declaration of an array of staged rows. */
+export function stageMemory({ chunk, xs }: StagedFor, K: number, slots: number): string {
+  return `var<workgroup> ${xs}: array<${chunk.staged}, ${slots * rowVectors(chunk, K)}>;`
+}
+
 /** WGSL declaration of what {@link stageRows} sums squares in. */
 export function normMemory(threads: number, slots: number, wide: boolean): string {
   return `var<workgroup> squares: array<f32, ${slots * parts(threads, wide)}>;`
 }
 
 /**
- * WGSL that loads rows of K activations, times the norm's weights, stores them into `xs`, and waits; all threads take
+ * WGSL that loads rows of K activations, times the norm's weights, stores them as formats want them, and waits; all threads take
  * part. A row's factor 1 / rms is then `inverse<slot>`, for the products to be multiplied with: rows need not wait
  * for it. Workgroup memory starts as zeros, which pads the rows.
  */
@@ -78,9 +90,9 @@ ${range(slots)
 
 /** Units of `slots` rows from slot `first` on, spread over the threads; all loads come first. */
 function stageUnits(of: StageRows, slots: number, first: string): string {
-  const { chunk, K, threads, x, norm, factor } = of
-  const vectors = chunk.unit / 4
-  const units = K / chunk.unit
+  const { into, K, threads, x, norm, factor } = of
+  const vectors = UNIT / 4
+  const units = K / UNIT
   const total = slots * units
   const turns = range(Math.ceil(total / threads))
   const guard = (t: number) => ((t + 1) * threads <= total ? "" : `if (lid < ${total - t * threads}u)`)
@@ -88,7 +100,7 @@ function stageUnits(of: StageRows, slots: number, first: string): string {
   const unit = (t: number) => (slots === 1 ? `(lid + ${t * threads}u)` : `((lid + ${t * threads}u) % ${units}u)`)
   const each = (text: (i: number) => string) => range(vectors).map(text).join("\n")
   const load = turns.map((t) => {
-    const element = `((${of.row(slot(t))}) * ${of.xStride}u + ${unit(t)} * ${chunk.unit}u)`
+    const element = `((${of.row(slot(t))}) * ${of.xStride}u + ${unit(t)} * ${UNIT}u)`
     return `
 ${each((i) => `var a${t}_${i} = vec4f();`)}
 ${norm ? each((i) => `var g${t}_${i} = vec4f();`) : ""}
@@ -101,10 +113,9 @@ ${norm ? loadNorm(norm, `g${t}_`, unit(t), vectors) : ""}
   const store = turns.map((t) => {
     const scale = [norm ? (i: number) => `g${t}_${i}` : null, factor ? () => "factor" : null].filter((f) => f !== null)
     return `${guard(t)} {
-let base = ${slot(t)} * ${rowVectors(chunk, K)}u;
-${factor ? `let factor = ${factor(`${unit(t)} * ${chunk.unit}u`)};` : ""}
+${factor ? `let factor = ${factor(`${unit(t)} * ${UNIT}u`)};` : ""}
 ${each((i) => `let v${i} = ${[`a${t}_${i}`, ...scale.map((f) => f(i))].join(" * ")};`)}
-${chunk.stage(unit(t))}
+${into.map(({ chunk, xs }) => `{ let base = ${slot(t)} * ${rowVectors(chunk, K)}u;\n${chunk.stage(xs, unit(t))} }`).join("\n")}
 }`
   })
   return `{
@@ -125,12 +136,7 @@ function loadNorm({ weight, dtype }: StagedNorm, g: string, unit: string, vector
     dtype === "float16"
       ? `vec4f(unpack2x16float(w.${a}), unpack2x16float(w.${b}))`
       : `bitcast<vec4f>(vec4u(w.${a} << 16u, w.${a} & 0xffff0000u, w.${b} << 16u, w.${b} & 0xffff0000u))`
-  return range(vectors / 2)
-    .map(
-      (i) =>
-        `{ let w = ${weight.at(`${unit} * ${vectors / 2}u + ${i}u`)}; ${g}${2 * i} = ${four("xy")}; ${g}${2 * i + 1} = ${four("zw")}; }`,
-    )
-    .join("\n")
+  return `{ let w = ${weight.at(unit)}; ${g}0 = ${four("xy")}; ${g}1 = ${four("zw")}; }`
 }
 
 /** WGSL that leaves the parts of a row's sum of squares in workgroup memory. */
