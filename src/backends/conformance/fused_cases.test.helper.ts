@@ -126,9 +126,16 @@ function normGatherSwiglu(random: Random, named: NamedFormat, L: number, K: numb
   ])
 }
 
-/** Experts as a router chooses them for the same rows, which it may do in the same launch. */
+/** A product, and experts as a router chooses them for its rows, in which the launches may share. */
 function routedSwiglu(random: Random, experts: NamedFormat, router: NamedFormat, [L, E, k, N, K]: readonly number[]) {
-  const rows = [floats(random, [L, K], "float32", 5), floats(random, [K], router.dtype)]
+  const rows = [
+    apply({ kind: "matmul", format: router.format, residual: true }, [
+      floats(random, [L, 192]),
+      ...weight(random, router.format, [], K, 192, router.dtype),
+      floats(random, [L, K]),
+    ]),
+    floats(random, [K], router.dtype),
+  ]
   const chosen = halves(
     apply({ kind: "route", eps: EPS, k, format: router.format }, [
       ...rows,
@@ -147,6 +154,7 @@ function routedSwiglu(random: Random, experts: NamedFormat, router: NamedFormat,
     // Copies, as views that are results would be written before the experts run.
     copy(chosen[0], "uint32"),
     copy(chosen[1], "float32"),
+    rows[0],
   ]
 }
 

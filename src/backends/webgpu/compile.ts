@@ -65,7 +65,7 @@ export async function compileProgram(
       ranges: (operands) => rangesOf(operands, features),
       fits: ({ views }) => placeViews(views, locate, features).slots.length <= features.maxBindings,
     }
-    const planned = plan(program.instructions[i], program.instructions[i + 1], context)
+    const planned = plan(program.instructions[i], program.instructions.slice(i + 1, i + 3), context)
     dispatches.push(...planned.dispatches)
     i += planned.count
     mostScratch = Math.max(mostScratch, scratchBytes)

@@ -80,18 +80,19 @@ export interface Planned {
   readonly count: number
 }
 
-/** @param next the instruction after it, if there is one */
-export function plan(instruction: Instruction, next: Instruction | undefined, context: KernelContext): Planned {
+/** @param next the instructions after it */
+export function plan(instruction: Instruction, next: readonly Instruction[], context: KernelContext): Planned {
   const { op, inputs, output } = instruction
-  if (next && isKind(instruction, "route") && isKind(next, "norm_gather_swiglu")) {
-    const both = matvec.matvecRouteGateUp(instruction, next, context)
-    if (both?.every(context.fits)) return { dispatches: both, count: 2 }
+  const [second, third] = next
+  if (isKind(instruction, "matmul") && isKind(second, "route") && isKind(third, "norm_gather_swiglu")) {
+    const dispatches = matvec.matvecRouted(instruction, second, third, context)
+    if (dispatches?.every(context.fits)) return { dispatches, count: 3 }
   }
   const planner = PLANNERS[op.kind] as Planner<KernelKind> | undefined
   if (!planner) throw new BackendError(`webgpu has no kernel for ${op.kind}`)
   return { dispatches: planner(op, inputs, output, context), count: 1 }
 }
 
-function isKind<K extends KernelKind>(instruction: Instruction, kind: K): instruction is InstructionOf<K> {
-  return instruction.op.kind === kind
+function isKind<K extends KernelKind>(instruction: Instruction | undefined, kind: K): instruction is InstructionOf<K> {
+  return instruction?.op.kind === kind
 }

@@ -2,6 +2,7 @@ import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import type { Accessor, KernelContext } from "../../dispatch.js"
 import { type ChunkFormat, chunkFormat } from "./chunk.js"
+import type { Extra } from "./stream.js"
 
 /** The format that several weights have in common, if there is a fast one. */
 export function sameChunk(
@@ -20,7 +21,7 @@ export function biases(
   bias: Accessor | undefined,
   operands: readonly Operand[],
   { row, expert }: { row: string; expert: string },
-): { name: string; value: string }[] {
+): Extra[] {
   const { strides } = operands[operands.length - 1]
   return bias ? [{ name, value: bias.load(`(${expert}) * ${strides[0]}u + (${row}) * ${strides[1]}u`) }] : []
 }

@@ -5,16 +5,23 @@ import { splitWeights } from "../composed.js"
 import { UNIT, weightAccessors, weightViews } from "./chunk.js"
 import { biases, sameChunk } from "./experts.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
-import { type Route, routeBytes, routeMemory, routeRow, stagedForRoute, storeRoute } from "./route.js"
-import { isStageable, LANES, normMemory, normView, rowVectors, stageMemory, stageRows, wgslFloat } from "./stage.js"
-import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import {
+  choiceBytes,
+  choiceMemory,
+  choiceRounds,
+  choiceViews,
+  chooseExperts,
+  type RouteShares,
+} from "./route_shares.js"
+import { isStageable, LANES, normMemory, normView, stageMemory, stageRows, wgslFloat } from "./stage.js"
+import { isWide, reduceLanes, reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
 interface GateUp {
   readonly x: Operand
   readonly norm: Norm | null
-  /** The experts `[L, k]`, or how to choose them: for one row, where that is cheaper than a launch of its own. */
-  readonly ids: Operand | Route
+  /** The experts `[L, k]`, or, for one row, what to choose them by. */
+  readonly ids: Operand | RouteShares
   readonly formats: readonly [WeightFormat, WeightFormat]
   readonly weights: readonly Operand[]
   readonly alpha: number
@@ -28,7 +35,7 @@ interface GateUp {
  */
 export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | null {
   const { x, norm, formats, output } = of
-  const [ids, route] = isRoute(of.ids) ? [null, of.ids] : [of.ids, null]
+  const [ids, router] = isShares(of.ids) ? [null, of.ids] : [of.ids, null]
   const { features } = context
   const [L, K] = x.shape
   const [, k, N] = output.shape
@@ -36,21 +43,18 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
   const chunk = sameChunk([gate, up], formats, K, context)
   if (!chunk || !isStageable(x, norm) || context.ranges([...gate, ...up]).length > 1) return null
   const staged = { chunk, xs: "xs" }
-  const forRoute = route && stagedForRoute(route, context)
-  if (route && !forRoute) return null
   const tuning = tune(k * N, 1, features, K / UNIT)
   const workgroups = Math.ceil((k * N) / (tuning.groups * tuning.tasks))
-  // Each of them routes: that may be half as much work as the experts are.
-  if (route && route.weights[0].shape[0] * workgroups > k * N) return null
   const threads = tuning.groups * LANES
-  const memory =
-    workgroupBytes({ chunk, K, slots: 1, totals: 2, groups: tuning.groups, features }) +
-    (route && forRoute ? rowVectors(forRoute.chunk, K) * 16 + routeBytes(route) : 0)
-  if (memory > features.maxWorkgroupStorage) return null
+  const rounds = router ? choiceRounds(router, tuning.groups) : 0
+  if (rounds === null) return null
+  const totals = Math.max(2, rounds)
+  const memory = workgroupBytes({ chunk, K, slots: 1, totals, groups: tuning.groups, features })
+  if (memory + (router ? choiceBytes(router) : 0) > features.maxWorkgroupStorage) return null
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
     ...(ids ? { ids: reads(ids, "u32") } : {}),
-    ...(route ? { ...weightViews(route.format, route.weights, "_route"), routed: writes(route.output, "u32") } : {}),
+    ...(router ? choiceViews(router) : {}),
     ...weightViews(formats[0], gate, "0"),
     ...weightViews(formats[1], up, "1"),
     out: writes(output, "f32"),
@@ -58,14 +62,14 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
   if (norm) views.norm = normView(norm)
   return [
     dispatch({
-      label: `${route ? `route top ${k}, ` : ""}experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
+      label: `${router ? `top ${k}, ` : ""}experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
       enable: enables(features),
       workgroups: [workgroups, L, 1],
       bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
       code: (v) => {
         const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]
-        const inverse = norm ? ` * ${route ? "inverse" : "inverse0"}` : ""
+        const inverse = norm ? " * inverse0" : ""
         // Tasks past the end repeat the last one.
         const last = `min(task, ${k * N - 1}u)`
         const at = {
@@ -73,8 +77,10 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
           expert: ids ? v.ids.at(`wid.y * ${k}u + ${last} / ${N}u`) : `ids[${last} / ${N}u]`,
           slots: ["0u"],
         }
-        const prologue = stageRows({
-          into: forRoute ? [staged, forRoute] : [staged],
+        const choice =
+          router && chooseExperts(router, v, tuning.groups, rounds, (names) => reduceLanes(names, features))
+        const stage = stageRows({
+          into: [staged],
           K,
           threads,
           slots: 1,
@@ -82,27 +88,20 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
           x: v.x,
           xStride: x.strides[0],
           norm: norm && { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
+          meanwhile: choice?.add,
         })
-        const weights = weightAccessors(v, "_route")
-        const groups = tuning.groups
-        const chosen =
-          route && forRoute
-            ? `var inverse = 0.0;
-  ${routeRow({ route, staged: forRoute, weights, groups, prologue: `${prologue}\ninverse = inverse0;`, features })}
-  if (wid.x == 0u) {${storeRoute(route, v.routed, "0u", "1u")}}`
-            : ""
+        const chosen = choice && [choice.load, stage, choice.choose, `if (wid.x == 0u) {${choice.store}}`].join("\n")
         return `
 ${stageMemory(staged, K, 1)}
-${route && forRoute ? `${stageMemory(forRoute, K, 1)}${routeMemory(route)}` : ""}
-${reductionMemory(threads, 2, features)}
+${router ? choiceMemory(router) : ""}
+${reductionMemory(threads, totals, features)}
 ${norm ? normMemory(threads, 1, isWide(features)) : ""}
 ${chunk.functions}
-${forRoute && forRoute.chunk.name !== chunk.name ? forRoute.chunk.functions : ""}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
-  ${chosen}
+  ${chosen ?? ""}
   ${streamTasks({
     staged,
     K,
@@ -112,7 +111,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     ],
     tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
-    prologue: route ? "" : prologue,
+    prologue: chosen ? "" : stage,
     features,
     extras: [...biases("gate_bias", g.bias, gate, at), ...biases("up_bias", u.bias, up, at)],
     epilogue: ([gateTotal, upTotal]) => `
@@ -128,6 +127,6 @@ if (lane == 0u && task < ${k * N}u) {
   ]
 }
 
-function isRoute(ids: Operand | Route): ids is Route {
-  return "format" in ids
+function isShares(ids: Operand | RouteShares): ids is RouteShares {
+  return "shares" in ids
 }

@@ -4,6 +4,7 @@ import type { Operand } from "../../../program.js"
 import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 import { type ChunkFormat, range, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
+import { columnExtras, contribute, contributionMemory, contributionViews, type RouteShares } from "./route_shares.js"
 import { LANES, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import type { Tuning } from "./tuning.js"
@@ -28,6 +29,8 @@ export interface MatvecPlan {
   readonly chunk: ChunkFormat
   readonly segments: readonly Segment[]
   readonly residual: Operand | null
+  /** For one row, with a weight row for each group: the output is what this router reads. */
+  readonly router: RouteShares | null
   readonly output: Operand
   readonly tuning: Tuning
   /** Activation rows that a workgroup keeps at once. */
@@ -39,7 +42,7 @@ export interface MatvecPlan {
  * each group of lanes streams weight rows past them. Nothing is shared between workgroups.
  */
 export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch {
-  const { x, norm, chunk, segments, residual, output, tuning, tile } = plan
+  const { x, norm, chunk, segments, residual, router, output, tuning, tile } = plan
   const [L, K] = x.shape
   const threads = tuning.groups * LANES
   const blockRows = tuning.rows * tuning.tasks * tuning.groups
@@ -47,6 +50,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
   const firstBlocks = blocks.map((_, s) => blocks.slice(0, s).reduce((a, b) => a + b, 0))
   const views: Record<string, View> = { x: reads(x, "vec4<f32>"), out: writes(output, "f32") }
   if (norm) views.norm = normView(norm)
+  if (router) Object.assign(views, contributionViews(router), { shares: writes(router.shares, "f32") })
   if (residual) views.residual = reads(residual, "f32")
   for (const [s, { format, operands }] of segments.entries())
     Object.assign(views, weightViews(format, operands, `${s}`))
@@ -75,13 +79,13 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
           weights: weightAccessors(v, `${s}`),
           firstBlock: firstBlocks[s],
           prologue,
-          out: v.out,
-          residual: v.residual,
+          views: v,
           features,
         })
       return `
 ${stageMemory({ chunk, xs: "xs" }, K, tile)}
 ${reductionMemory(threads, tuning.rows * tile, features)}
+${router ? contributionMemory(router, tuning.groups) : ""}
 ${norm ? normMemory(threads, tile, isWide(features)) : ""}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
@@ -110,13 +114,13 @@ interface SegmentBody {
   readonly weights: WeightAccessors
   readonly firstBlock: number
   readonly prologue: string
-  readonly out: Accessor
-  readonly residual: Accessor | undefined
+  readonly views: Readonly<Record<string, Accessor>>
   readonly features: GpuFeatures
 }
 
-function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residual, features }: SegmentBody): string {
-  const { chunk, x, output, tuning, tile } = plan
+function segmentBody({ plan, segment, weights, firstBlock, prologue, views, features }: SegmentBody): string {
+  const { chunk, x, output, router, tuning, tile } = plan
+  const { out, residual } = views
   const { operands, column } = segment
   const [N] = operands[0].shape
   const row = (r: number) => `min(task * ${tuning.rows}u + ${r}u, ${N - 1}u)`
@@ -137,21 +141,24 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
             value: residual.at(`${rowOf(slot, tile)} * ${plan.residual!.strides[0]}u + ${column}u + ${row(r)}`),
           }))
         : []),
+      ...(router ? columnExtras(router, views, row(0)) : []),
     ]),
     epilogue: (totals) =>
-      totals
+      `${totals
         .map((total, i) => {
           const [r, l] = [Math.floor(i / tile), i % tile]
           const product = plan.norm ? `${total} * inverse${l}` : total
           const y = [product, weights.bias && `bias${r}`, residual && `residual${r}_${l}`].filter(Boolean).join(" + ")
-          return `if (lane == ${i % LANES}u) {
+          return `let y${i} = ${y};
+if (lane == ${i % LANES}u) {
   let n = task * ${tuning.rows}u + ${r}u;
   if (n < ${N}u${tile > 1 ? ` && first_row + ${l}u < params.L` : ""}) {
-    ${out.at(`(first_row + ${l}u) * ${output.strides[0]}u + ${column}u + n`)} = ${y};
+    ${out.at(`(first_row + ${l}u) * ${output.strides[0]}u + ${column}u + n`)} = y${i};
   }
 }`
         })
-        .join("\n"),
+        .join("\n")}
+${router ? contribute(router, views.shares, tuning.groups, { value: "y0", isValid: `task < ${N}u` }) : ""}`,
   })
 }
 

@@ -1,19 +1,9 @@
 import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
-import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
-import type { GpuFeatures } from "../../features.js"
-import { chunkFormat, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
+import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
-import {
-  chunksPerLane,
-  isStageable,
-  LANES,
-  normMemory,
-  normView,
-  type StagedFor,
-  stageMemory,
-  stageRows,
-} from "./stage.js"
+import { chunksPerLane, isStageable, LANES, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
 
@@ -27,30 +17,26 @@ export interface Route {
   readonly output: Operand
 }
 
-/** The array of activations staged for a router, or null where its weights need the generic kernel. */
-export function stagedForRoute({ x, norm, format, weights }: Route, context: KernelContext): StagedFor | null {
-  // The choice of experts hangs on small differences.
-  const chunk = chunkFormat(format, weights[0], x.shape[1], context.features, true)
-  if (!chunk || !isStageable(x, norm) || context.ranges(weights).length > 1) return null
-  return { chunk, xs: "router_xs" }
-}
-
 /**
  * `route` for few rows, one workgroup each: RMS norm, router logits, the k largest and their softmax. Null as in
  * `fewRows`.
  */
-export function routeFewRows(route: Route, context: KernelContext): Dispatch[] | null {
-  const { x, norm, k, format, weights, output } = route
+export function routeFewRows(
+  { x, norm, k, format, weights, output }: Route,
+  context: KernelContext,
+): Dispatch[] | null {
   const { features } = context
   const [L, K] = x.shape
   const [E] = weights[0].shape
-  const staged = stagedForRoute(route, context)
-  if (!staged) return null
-  const { chunk } = staged
+  // The choice of experts hangs on small differences.
+  const chunk = chunkFormat(format, weights[0], K, features, true)
+  if (!chunk || !isStageable(x, norm) || context.ranges(weights).length > 1) return null
+  const staged = { chunk, xs: "xs" }
   const groups = Math.min(E, Math.floor(features.maxInvocations / LANES), 32)
   const threads = groups * LANES
-  const memory = workgroupBytes({ chunk, K, slots: 1, totals: 1, groups, features }) + routeBytes(route)
-  if (memory > features.maxWorkgroupStorage || Math.ceil(E / groups) > 64) return null
+  const memory = workgroupBytes({ chunk, K, slots: 1, totals: 1, groups, features }) + (E + 2 * k) * 4
+  const tasks = Math.ceil(E / groups)
+  if (memory > features.maxWorkgroupStorage || tasks > 64) return null
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
     norm: normView(norm),
@@ -65,6 +51,9 @@ export function routeFewRows(route: Route, context: KernelContext): Dispatch[] |
       workgroups: [L, 1, 1],
       bytes: weights.reduce((sum, o) => sum + operandBytes(o), 0),
       code: (v) => {
+        const w = weightAccessors(v, "0")
+        const { strides } = weights[weights.length - 1]
+        const row = `min(task, ${E - 1}u)`
         const prologue = stageRows({
           into: [staged],
           K,
@@ -77,7 +66,9 @@ export function routeFewRows(route: Route, context: KernelContext): Dispatch[] |
         })
         return `
 ${stageMemory(staged, K, 1)}
-${routeMemory(route)}
+var<workgroup> logits: array<f32, ${E}>;
+var<workgroup> ids: array<u32, ${k}>;
+var<workgroup> odds: array<f32, ${k}>;
 ${normMemory(threads, 1, isWide(features))}
 ${reductionMemory(threads, 1, features)}
 ${chunk.functions}
@@ -85,57 +76,15 @@ ${chunk.functions}
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
-  ${routeRow({ route, staged, weights: weightAccessors(v, "0"), groups, prologue, features })}
-  ${storeRoute(route, v.out, "wid.x", "nwg.x")}
-}`
-      },
-    }),
-  ]
-}
-
-/** Bytes of {@link routeMemory}. */
-export function routeBytes({ k, weights }: Route): number {
-  return (weights[0].shape[0] + 2 * k) * 4
-}
-
-/** WGSL declarations for {@link routeRow}. */
-export function routeMemory({ k, weights }: Route): string {
-  return `
-var<workgroup> logits: array<f32, ${weights[0].shape[0]}>;
-var<workgroup> ids: array<u32, ${k}>;
-var<workgroup> odds: array<f32, ${k}>;`
-}
-
-interface RouteRow {
-  readonly route: Route
-  readonly staged: StagedFor
-  readonly weights: WeightAccessors
-  readonly groups: number
-  /** WGSL that stages the row. */
-  readonly prologue: string
-  readonly features: GpuFeatures
-}
-
-/**
- * WGSL by which a workgroup chooses a row's experts: `ids` of the k largest logits, and in `odds` the exponentials of
- * their logits, less the largest.
- */
-export function routeRow({ route, staged, weights: w, groups, prologue, features }: RouteRow): string {
-  const { x, k, weights } = route
-  const K = x.shape[1]
-  const [E] = weights[0].shape
-  const { strides } = weights[weights.length - 1]
-  const tasks = Math.ceil(E / groups)
-  const row = `min(task, ${E - 1}u)`
-  return `{${streamTasks({
+  {${streamTasks({
     staged,
     K,
     rows: [{ weights: w, operands: weights, row, slots: ["0u"] }],
     tasks,
     first: `group * ${tasks}u`,
     prologue,
-    // Every workgroup waits for this, and has few loads in all.
-    ahead: Math.min(chunksPerLane(staged.chunk, K) * tasks, 8),
+    // One workgroup alone: all its loads at once.
+    ahead: Math.min(chunksPerLane(chunk, K) * tasks, 8),
     features,
     extras: w.bias ? [{ name: "bias", value: w.bias.load(`${row} * ${strides[0]}u`) }] : [],
     epilogue: ([total]) => `
@@ -159,15 +108,15 @@ if (lane == 0u && task < ${E}u) {
       odds[rank] = exp(mine - highest);
     }
   }
-  workgroupBarrier();`
-}
-
-/** WGSL that writes what {@link routeRow} chose for a row of `L`. */
-export function storeRoute({ k }: Route, out: Accessor, row: string, L: string): string {
-  return `if (lid < ${k}u) {
+  workgroupBarrier();
+  if (lid < ${k}u) {
     var sum = 0.0;
     for (var i = 0u; i < ${k}u; i++) { sum += odds[i]; }
-    ${out.at(`${row} * ${k}u + lid`)} = ids[lid];
-    ${out.at(`(${L} + ${row}) * ${k}u + lid`)} = bitcast<u32>(odds[lid] / sum);
-  }`
+    ${v.out.at(`wid.x * ${k}u + lid`)} = ids[lid];
+    ${v.out.at(`(nwg.x + wid.x) * ${k}u + lid`)} = bitcast<u32>(odds[lid] / sum);
+  }
+}`
+      },
+    }),
+  ]
 }

@@ -36,6 +36,8 @@ interface StageRows {
   readonly norm: StagedNorm | null
   /** WGSL of a factor on the elements of a unit, given its first element. */
   readonly factor?: (element: string) => string
+  /** WGSL of work beside, before the wait. */
+  readonly meanwhile?: string
 }
 
 export interface StagedNorm {
@@ -77,11 +79,12 @@ export function normMemory(threads: number, slots: number, wide: boolean): strin
  * for it. Workgroup memory starts as zeros, which pads the rows.
  */
 export function stageRows(of: StageRows): string {
-  const { slots, norm } = of
-  if (!norm) return `${stageUnits(of, slots, "0u")}\nworkgroupBarrier();`
+  const { slots, norm, meanwhile = "" } = of
+  if (!norm) return `${stageUnits(of, slots, "0u")}\n${meanwhile}\nworkgroupBarrier();`
   const staged =
     slots === 1 ? stageUnits(of, 1, "0u") : `for (var l = 0u; l < ${slots}u; l++) ${stageUnits(of, 1, "l")}`
   return `${staged}
+${meanwhile}
 workgroupBarrier();
 ${range(slots)
   .map((slot) => inverseRms(of, norm, slot))

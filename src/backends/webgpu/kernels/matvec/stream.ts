@@ -4,6 +4,12 @@ import type { GpuFeatures } from "../../features.js"
 import { range, type WeightAccessors } from "./chunk.js"
 import { chunksPerLane, LANES, rowVectors, type StagedFor } from "./stage.js"
 
+/** A value by name, as WGSL. */
+export interface Extra {
+  readonly name: string
+  readonly value: string
+}
+
 /** One weight row that a group of lanes streams. */
 export interface StreamedRow {
   readonly weights: WeightAccessors
@@ -33,7 +39,7 @@ export interface Stream {
   /** Turns that loads run ahead of their use: 2, unless there is nothing else to wait for. */
   readonly ahead?: number
   /** Further values (f32) that the epilogue uses by name, as WGSL given `task`: loaded with the weights. */
-  readonly extras?: readonly { readonly name: string; readonly value: string }[]
+  readonly extras?: readonly Extra[]
   /** WGSL run by every lane with the names of its shares of the totals, before they are summed. */
   readonly before?: (totals: readonly string[]) => string
   /** WGSL run by every lane with the names of the totals, row by row, for `task`; tasks past the end come too. */
@@ -147,7 +153,7 @@ export function reductionMemory(threads: number, totals: number, features: GpuFe
 }
 
 /** WGSL that replaces each lane's share by its group's sum. */
-function reduceLanes(totals: readonly string[], features: GpuFeatures): string {
+export function reduceLanes(totals: readonly string[], features: GpuFeatures): string {
   const width = shuffled(features)
   const masks = range(Math.log2(width)).map((bit) => 2 ** bit)
   const shuffles = masks.map((mask) => totals.map((a) => `${a} += subgroupShuffleXor(${a}, ${mask}u);`).join(" "))
