@@ -1,4 +1,4 @@
-import { PAD, type Tile } from "./tiles.js"
+import { PAD, PATCHES, type Tile } from "./tiles.js"
 
 /** How results leave a kernel. */
 export interface Epilogue {
@@ -92,6 +92,7 @@ function matrixMath(
   const stride = bk + PAD
   const across = bn / (columns * m)
   const patch = columns * m
+  const rounds = Math.ceil(threads / subgroup / PATCHES)
   // Weights alternate by pieces of a matrix's columns.
   const piece = m / width
   const put = (array: string, row: string, k: string) =>
@@ -106,7 +107,7 @@ function matrixMath(
 alias Four = vec4<f16>;
 var<workgroup> xs: array<f16, ${bm * stride}>;
 var<workgroup> ws: array<f16, ${bn * stride}>;
-var<workgroup> patches: array<f32, ${(threads / subgroup) * m * patch}>;`,
+var<workgroup> patches: array<f32, ${PATCHES * m * patch}>;`,
     builtins: ", @builtin(subgroup_id) sg: u32, @builtin(subgroup_invocation_id) lane: u32",
     column: (which, local) => `${local} / ${piece}u * ${m}u + ${which} * ${piece}u + ${local} % ${piece}u`,
     start: `let top = sg / ${across}u * ${rows * m}u;
@@ -141,27 +142,34 @@ var<workgroup> patches: array<f32, ${(threads / subgroup) * m * patch}>;`,
       .join("\n    "),
     finish: ({ row, store }) =>
       range(rows)
+        .flatMap((i) =>
+          range(rounds).map((round) => ({ i, turn: rounds > 1 ? `sg / ${PATCHES}u == ${round}u` : "true" })),
+        )
         .map(
-          (i) => `workgroupBarrier();
-  ${range(columns)
-    .map((j) => `subgroupMatrixStore<row_major>(&patches, sg * ${m * patch}u + ${j * m}u, s${i}_${j}, ${patch}u);`)
-    .join("\n  ")}
+          ({ i, turn }) => `workgroupBarrier();
+  let corner = sg % ${PATCHES}u * ${m * patch}u;
+  if (${turn}) {
+    ${range(columns)
+      .map((j) => `subgroupMatrixStore<row_major>(&patches, corner + ${j * m}u, s${i}_${j}, ${patch}u);`)
+      .join("\n    ")}
+  }
   workgroupBarrier();
-  for (var at = lane; at < ${(m * patch) / width}u; at += ${subgroup}u) {
+  for (var at = lane; ${turn} && at < ${(m * patch) / width}u; at += ${subgroup}u) {
     let c = at % ${patch / width}u;
     let r = at / ${patch / width}u;
     let row = ${row(`top + ${i * m}u + r`)};
     let n = n0 + side / ${width}u + c;
     if (row != 0xffffffffu && n < N) {
-      let corner = sg * ${m * patch}u + r * ${patch}u + c / ${piece}u * ${m}u + c % ${piece}u;
+      let first = corner + r * ${patch}u + c / ${piece}u * ${m}u + c % ${piece}u;
       ${store(
         "row",
         "n",
-        range(width).map((which) => `patches[corner + ${which * piece}u]`),
+        range(width).map((which) => `patches[first + ${which * piece}u]`),
       )}
     }
   }`,
         )
+        .map((text) => `{ ${text} }`)
         .join("\n  "),
   }
 }

@@ -14,13 +14,14 @@ export interface Tile {
 
 /** Columns that a workgroup's subgroups stand side by side in, by tile. Few rows: all of them, to stream weights. */
 const MATRIX_TILES = [
-  { bm: 16, bn: 128, bk: 64, across: 8 },
-  { bm: 32, bn: 128, bk: 64, across: 8 },
-  { bm: 64, bn: 128, bk: 32, across: 4 },
-  { bm: 128, bn: 128, bk: 32, across: 4 },
+  { bm: 16, bn: 256, bk: 64, across: 16, subgroups: 16 },
+  { bm: 32, bn: 128, bk: 64, across: 8, subgroups: 8 },
+  { bm: 64, bn: 128, bk: 32, across: 4, subgroups: 8 },
+  { bm: 128, bn: 128, bk: 32, across: 4, subgroups: 8 },
 ] as const
 
-const SUBGROUPS = 8
+/** Subgroups whose results pass through workgroup memory at once. */
+export const PATCHES = 8
 
 const FLOAT_TILES: readonly Tile[] = [
   { bm: 16, bn: 64, bk: 32, threads: 256, rows: 1, columns: 4, matrix: null },
@@ -34,22 +35,21 @@ export const PAD = 8
 function matrixTiles({ subgroups, f16, matrix, maxWorkgroupStorage, maxInvocations }: GpuFeatures): Tile[] {
   if (!matrix || !f16 || !subgroups || subgroups.min !== subgroups.max) return []
   const { m, n, k } = matrix
-  const threads = SUBGROUPS * subgroups.min
-  if (m !== n || m !== k || (m !== 8 && m !== 16) || threads > maxInvocations) return []
-  return MATRIX_TILES.map(({ bm, bn, bk, across }) => ({
+  if (m !== n || m !== k || (m !== 8 && m !== 16)) return []
+  return MATRIX_TILES.map(({ bm, bn, bk, across, subgroups: count }) => ({
     bm,
     bn,
     bk,
-    threads,
-    rows: bm / (SUBGROUPS / across) / m,
+    threads: count * subgroups.min,
+    rows: bm / (count / across) / m,
     columns: bn / across / n,
     matrix: { shape: matrix, subgroup: subgroups.min },
-  })).filter((tile) => workgroupBytes(tile) <= maxWorkgroupStorage)
+  })).filter((tile) => workgroupBytes(tile) <= maxWorkgroupStorage && tile.threads <= maxInvocations)
 }
 
 /** Workgroup memory that a matrix tile takes. */
 function workgroupBytes({ bm, bn, bk, columns, matrix }: Tile): number {
-  const patches = matrix ? SUBGROUPS * matrix.shape.m * matrix.shape.n * columns * 4 : 0
+  const patches = matrix ? PATCHES * matrix.shape.m * matrix.shape.n * columns * 4 : 0
   return (bm + bn) * (bk + PAD) * 2 + patches + 16
 }
 
