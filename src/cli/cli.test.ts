@@ -93,12 +93,14 @@ describe("reports", () => {
     const [a, b] = ["a", "b"].map((name) => join(scratch, name))
     const written = json(["synth", "--preset", "tiny", "--seed", "3", "--out", a])
     json(["synth", "--preset", "tiny", "--seed", "3", "--out", b])
-    const report = json(["inspect", a])
+    const report = json(["inspect", a, "-d", "reference"])
     expect(report.tensors).toHaveLength(written.tensors)
     expect(report.memory.weight_bytes).toBe(written.bytes)
-    expect(report).toEqual({ ...json(["inspect", b]), model: "a" })
+    expect(report).toEqual({ ...json(["inspect", b, "-d", "reference"]), model: "a" })
     expect(report.parameters.active).toBeLessThan(report.parameters.total)
-    const text = minerva(["inspect", a]).out
+    const text = minerva(["inspect", a, "-d", "cpu"]).out
+    expect(text).toMatch(/^device +CPU: as asked$/m)
+    expect(text).toMatch(/^KV cache at 1024 tokens .* in float32$/m)
     expect(text).toContain("mxfp4 4-bit, groups of 32")
     expect(text).toContain("2 x model.layers.*.self_attn.sinks")
   })

@@ -4,7 +4,7 @@ import { ReferenceBackend } from "../backends/reference/backend.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { parseGptOssConfig } from "../models/config.js"
-import { kvCacheBytes } from "../models/gpt_oss_footprint.js"
+import { GptOss } from "../models/gpt_oss.js"
 import { loadGptOss } from "../models/load.js"
 import { memoryStats } from "../tensor/storage.js"
 import { ParameterError } from "./errors.js"
@@ -31,7 +31,10 @@ describe("a plan", () => {
     const inv_freq_bytes = (config.head_dim / 2) * 4
     expect(plan.weights - checkpoint.byteLength).toBeGreaterThanOrEqual(0)
     expect(plan.weights - checkpoint.byteLength).toBeLessThanOrEqual(config.num_hidden_layers * inv_freq_bytes)
-    expect(plan.caches).toBe(kvCacheBytes(config, 1000, 256))
+    const caches = new GptOss(config).makeCaches(1000, 256)
+    for (const cache of caches) cache.reserve(1000)
+    const states = caches.flatMap(({ states }) => states)
+    expect(plan.caches).toBe(states.reduce((sum, { byteLength }) => sum + byteLength, 0))
     const logits = config.vocab_size * 4
     const hiddenRows = 256 * config.hidden_size * 4
     expect(plan.working).toBeGreaterThan(logits + hiddenRows)
