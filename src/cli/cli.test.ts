@@ -72,6 +72,7 @@ describe("errors are one line", () => {
     [1, ["generate", "hi", "--model", fixture, "-d", "reference", "--temperature", "3"], "tokenizer.json"],
     [2, ["generate", "hi", "--memory-limit", "much"], "Expected a size such as 16GB"],
     [1, ["generate", "hi", "-d", "reference", "--memory-limit", "100kB"], "The memory limit is 100 kB"],
+    [1, ["bench", "batch", "--memory-limit", "30MB", "-d", "cpu", "--sequences", "1,64"], "caches of 64 sequences"],
     [1, ["bench", "gpu", "--model", fixture, "-d", "reference"], "--device gpu"],
     [1, ["logits", "--model", fixture, "-d", "reference", "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
   ])("exit code %i: minerva %j", (expected, args, text) => {
