@@ -1,7 +1,7 @@
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
 import type { Storage } from "../tensor/storage.js"
-import type { KernelOp } from "./ops.js"
+import type { KernelKind, KernelOf, KernelOp } from "./ops.js"
 
 /** Memory a program touches. Offsets and lengths in bytes. */
 export type ProgramBuffer =
@@ -28,6 +28,8 @@ export interface Instruction {
   readonly inputs: readonly Operand[]
   readonly output: Operand
 }
+
+export type InstructionOf<K extends KernelKind> = Instruction & { readonly op: KernelOf<K> }
 
 /** A compiled graph, independent of any device: what to run, in order, on which bytes. */
 export interface Program {

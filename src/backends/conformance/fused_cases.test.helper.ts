@@ -26,6 +26,11 @@ const affine8: NamedFormat = {
   format: { quantization: AFFINE_8, bias: true },
   dtype: "bfloat16",
 }
+const affine4: NamedFormat = {
+  name: "affine 4",
+  format: { quantization: { mode: "affine", group_size: 64, bits: 4 }, bias: true },
+  dtype: "bfloat16",
+}
 const mxfp4: NamedFormat = { name: "mxfp4", format: { quantization: MXFP4, bias: true }, dtype: "bfloat16" }
 
 /** Three groups of a format, so that no power of two divides the row. */
@@ -121,8 +126,52 @@ function normGatherSwiglu(random: Random, named: NamedFormat, L: number, K: numb
   ])
 }
 
+/** A product, and experts as a router chooses them for its rows, in which the launches may share. */
+function routedSwiglu(random: Random, experts: NamedFormat, router: NamedFormat, [L, E, k, N, K]: readonly number[]) {
+  const rows = [
+    apply({ kind: "matmul", format: router.format, residual: true }, [
+      floats(random, [L, 192]),
+      ...weight(random, router.format, [], K, 192, router.dtype),
+      floats(random, [L, K]),
+    ]),
+    floats(random, [K], router.dtype),
+  ]
+  const chosen = halves(
+    apply({ kind: "route", eps: EPS, k, format: router.format }, [
+      ...rows,
+      ...weight(random, router.format, [], E, K, router.dtype),
+    ]),
+  )
+  const [gate, up] = [0, 1].flatMap(() => [weight(random, experts.format, [E], N, K, experts.dtype)])
+  const { format } = experts
+  return [
+    apply({ kind: "norm_gather_swiglu", eps: EPS, gate: format, up: format, alpha: 1.702, limit: 7 }, [
+      ...rows,
+      chosen[0],
+      ...gate,
+      ...up,
+    ]),
+    // Copies, as views that are results would be written before the experts run.
+    copy(chosen[0], "uint32"),
+    copy(chosen[1], "float32"),
+    rows[0],
+  ]
+}
+
 export function normGatherSwigluCases(random: Random): Case[] {
   return [
+    ...[1, 3].map((L) => ({
+      name: `of chosen experts, ${L} rows`,
+      outputs: [
+        routedSwiglu(random, mxfp4, affine8, [L, 32, 4, 30, 576]),
+        routedSwiglu(random, affine8, mxfp4, [L, 9, 3, 7, 192]),
+        routedSwiglu(random, mxfp4, affine8, [L, 2, 1, 30, 576]),
+        routedSwiglu(random, affine8, mxfp4, [L, 2, 2, 7, 192]),
+        routedSwiglu(random, affine4, affine8, [L, 2, 2, 9, 64]),
+        routedSwiglu(random, mxfp4, mxfp4, [L, 33, 1, 5, 64]),
+        routedSwiglu(random, affine4, affine8, [L, 5, 5, 6, 192]),
+      ].flat(),
+    })),
     ...formats().flatMap((named) =>
       (["apart", "interleaved"] as const).map((rows) => ({
         name: `${named.name}, ${rows}`,

@@ -6,6 +6,7 @@ import type { WebGpuBackend } from "./backend.js"
 import {
   type Assembled,
   assemble,
+  type Dispatch,
   extentBytes,
   type KernelContext,
   type Location,
@@ -49,7 +50,9 @@ export async function compileProgram(
     const place = operand.buffer === SCRATCH ? scratch : places[operand.buffer]
     return { ...place, offset: place.offset + operand.offset }
   }
-  const planned = program.instructions.map((instruction) => {
+  const dispatches: Dispatch[] = []
+  let mostScratch = 0
+  for (let i = 0; i < program.instructions.length; ) {
     let scratchBytes = 0
     const context: KernelContext = {
       features,
@@ -62,25 +65,23 @@ export async function compileProgram(
       ranges: (operands) => rangesOf(operands, features),
       fits: ({ views }) => placeViews(views, locate, features).slots.length <= features.maxBindings,
     }
-    return { dispatches: plan(instruction, context), scratchBytes }
-  })
-  const scratchBytes = Math.max(0, ...planned.map((instruction) => instruction.scratchBytes))
-  scratch = { buffer: own("scratch", scratchBytes), offset: 0, mutable: true }
-  const assembled = planned.flatMap(({ dispatches }) =>
-    dispatches.map((dispatch) => assemble(dispatch, locate, features)),
-  )
+    const planned = plan(program.instructions[i], program.instructions.slice(i + 1, i + 3), context)
+    dispatches.push(...planned.dispatches)
+    i += planned.count
+    mostScratch = Math.max(mostScratch, scratchBytes)
+  }
+  scratch = { buffer: own("scratch", mostScratch), offset: 0, mutable: true }
+  const assembled = dispatches.map((dispatch) => assemble(dispatch, locate, features))
   signal?.throwIfAborted()
   const pipelines = await Promise.all(assembled.map(({ label, code }) => gpu.pipeline(label, code)))
   const params = uniformBlock(device, assembled)
   owned.push(params.buffer)
   const steps = assembled.map(({ label, bindings, workgroups, bytes }, i) => {
-    const resources = [
-      { buffer: params.buffer, offset: params.offsets[i], size: assembled[i].params.byteLength },
-      ...bindings,
-    ]
+    const size = assembled[i].params?.byteLength
+    const uniform = size ? [{ binding: 0, resource: { buffer: params.buffer, offset: params.offsets[i], size } }] : []
     const bindGroup = device.createBindGroup({
       layout: pipelines[i].getBindGroupLayout(0),
-      entries: resources.map((resource, binding) => ({ binding, resource })),
+      entries: [...uniform, ...bindings.map((resource, b) => ({ binding: b + 1, resource }))],
     })
     return { label, pipeline: pipelines[i], bindGroup, workgroups, bytes }
   })
@@ -111,7 +112,7 @@ function uniformBlock(device: GPUDevice, assembled: readonly Assembled[]): { buf
   let size = 0
   const offsets = assembled.map(({ params }) => {
     const offset = size
-    size += Math.ceil(params.byteLength / alignment) * alignment
+    size += Math.ceil((params?.byteLength ?? 0) / alignment) * alignment
     return offset
   })
   const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST
@@ -123,7 +124,7 @@ function uniformBlock(device: GPUDevice, assembled: readonly Assembled[]): { buf
   })
   const words = new Uint32Array(buffer.getMappedRange())
   assembled.forEach(({ params }, i) => {
-    words.set(params, offsets[i] / 4)
+    if (params) words.set(params, offsets[i] / 4)
   })
   buffer.unmap()
   return { buffer, offsets }

@@ -128,7 +128,8 @@ export interface Assembled {
   readonly label: string
   readonly code: string
   readonly bindings: readonly Binding[]
-  readonly params: Uint32Array<ArrayBuffer>
+  /** Of the uniform block; null for kernels that need none. */
+  readonly params: Uint32Array<ArrayBuffer> | null
   readonly workgroups: readonly [number, number, number]
   readonly bytes: number
 }
@@ -143,13 +144,22 @@ interface Slot {
 
 export type Locate = (operand: Operand) => Location
 
-type BindingLimits = Pick<GpuFeatures, "offsetAlignment" | "maxBinding">
+type BindingLimits = Pick<GpuFeatures, "offsetAlignment" | "maxBinding" | "maxBindings">
 
-/** Bindings for views; see {@link assemble}. */
-export function placeViews(
+/**
+ * Bindings for views; see {@link assemble}. A binding each if the device offers as many: then most operands start where
+ * their binding does, and a kernel need not wait for its parameters before it loads.
+ */
+export function placeViews(views: Dispatch["views"], locate: Locate, limits: BindingLimits) {
+  const apart = bind(views, locate, limits, false)
+  return apart.slots.length <= limits.maxBindings ? apart : bind(views, locate, limits, true)
+}
+
+function bind(
   views: Dispatch["views"],
   locate: Locate,
   { offsetAlignment: alignment, maxBinding }: BindingLimits,
+  isShared: boolean,
 ) {
   const slots: Slot[] = []
   const placed = Object.entries(views).map(([name, { operand, type }]) => {
@@ -161,7 +171,7 @@ export function placeViews(
       slot.type === type &&
       (mutable
         ? slot.start < end && start < slot.end
-        : Math.max(slot.end, end) - Math.min(slot.start, start) <= maxBinding)
+        : isShared && Math.max(slot.end, end) - Math.min(slot.start, start) <= maxBinding)
     let slot = slots.find(fits)
     if (!slot) {
       slot = { type, buffer, start, end, mutable }
@@ -181,8 +191,8 @@ export function extentBytes({ shape, strides, dtype }: Operand): number {
 }
 
 /**
- * Generates the text of a dispatch. Read-only operands of one type in one buffer share a binding, since devices offer
- * few of them; mutable ones get a binding each, as ranges that overlap are not allowed.
+ * Generates the text of a dispatch. Where devices offer too few bindings, read-only operands of one type in one buffer
+ * share them; mutable ones get a binding each, as ranges that overlap are not allowed.
  */
 export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): Assembled {
   const { slots, placed } = placeViews(of.views, locate, limits)
@@ -190,8 +200,14 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
   const accessors: Record<string, Accessor> = {}
   for (const { name, slot, offset } of placed) {
     const { operand, type } = of.views[name]
-    params[`${name}_start`] = offset - slot.start
-    accessors[name] = accessor(`b${slots.indexOf(slot)}`, `params.${name}_start`, type, operand.dtype)
+    const start = offset - slot.start
+    if (start > 0) params[`${name}_start`] = start
+    accessors[name] = accessor(
+      `b${slots.indexOf(slot)}`,
+      start > 0 ? `params.${name}_start` : "0u",
+      type,
+      operand.dtype,
+    )
   }
   const fields = Object.entries(params)
   const words = new Uint32Array(Math.max(4, fields.length))
@@ -200,6 +216,9 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
     if (typeof value === "number") words[i] = value
     else floats[i] = value.f32
   })
+  const body = of.code(accessors)
+  // Layouts made from a text know no bindings that it leaves out.
+  const usesParams = body.includes("params.")
   const declarations = slots.map(
     ({ type, mutable }, i) =>
       `@group(0) @binding(${i + 1}) var<storage, ${mutable ? "read_write" : "read"}> b${i}: array<${type}>;`,
@@ -208,23 +227,34 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
     ...(of.enable ?? []).map((feature) => `enable ${feature};`),
     // Kernels keep to whole groups of lanes by construction, which the analysis cannot see.
     of.enable?.includes("subgroups") ? "diagnostic(off, subgroup_uniformity);" : "",
-    "struct Params {",
-    ...fields.map(([name, value]) => `  ${name}: ${typeof value === "number" ? "u32" : "f32"},`),
-    "}",
-    "@group(0) @binding(0) var<uniform> params: Params;",
+    ...(usesParams
+      ? [
+          "struct Params {",
+          ...fields.map(([name, value]) => `  ${name}: ${typeof value === "number" ? "u32" : "f32"},`),
+          "}",
+          "@group(0) @binding(0) var<uniform> params: Params;",
+        ]
+      : []),
     ...declarations,
-    of.code(accessors),
+    body,
   ].join("\n")
   const bindings = slots.map(({ type, buffer, start, end }) => {
     const unit = Math.max(4, ELEMENT_BYTES[type])
     return { buffer, offset: start, size: Math.min(Math.ceil((end - start) / unit) * unit, buffer.size - start) }
   })
-  return { label: of.label, code, bindings, params: words, workgroups: of.workgroups, bytes: of.bytes ?? 0 }
+  return {
+    label: of.label,
+    code,
+    bindings,
+    params: usesParams ? words : null,
+    workgroups: of.workgroups,
+    bytes: of.bytes ?? 0,
+  }
 }
 
 function accessor(array: string, byteStart: string, type: ElementType, dtype: DType): Accessor {
   const shift = Math.log2(ELEMENT_BYTES[type])
-  const at = (i: string) => `${array}[(${byteStart} >> ${shift}u) + (${i})]`
+  const at = (i: string) => (byteStart === "0u" ? `${array}[${i}]` : `${array}[(${byteStart} >> ${shift}u) + (${i})]`)
   return { array, byteStart, at, load: (i) => loadElement(array, byteStart, dtype, i) }
 }
 

@@ -1,6 +1,6 @@
 import { BackendError } from "../../backend.js"
 import type { KernelKind, KernelOf } from "../../ops.js"
-import type { Instruction, Operand } from "../../program.js"
+import type { Instruction, InstructionOf, Operand } from "../../program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
 import { anyGatherMatmul, anyGatherSwiglu, anyMatmul, embedding } from "./any_format.js"
 import { attention, ropeAttention } from "./attention/planners.js"
@@ -73,8 +73,26 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   gather_matmul_sum: byRows(matvec.matvecGatherMatmulSum, gemm.gemmGatherMatmulSum, anyGatherMatmulSum),
 }
 
-export function plan({ op, inputs, output }: Instruction, context: KernelContext): Dispatch[] {
+/** What runs for an instruction, and for further ones after it that it covers too. */
+export interface Planned {
+  readonly dispatches: readonly Dispatch[]
+  /** Instructions done. */
+  readonly count: number
+}
+
+/** @param next the instructions after it */
+export function plan(instruction: Instruction, next: readonly Instruction[], context: KernelContext): Planned {
+  const { op, inputs, output } = instruction
+  const [second, third] = next
+  if (isKind(instruction, "matmul") && isKind(second, "route") && isKind(third, "norm_gather_swiglu")) {
+    const dispatches = matvec.matvecRouted(instruction, second, third, context)
+    if (dispatches?.every(context.fits)) return { dispatches, count: 3 }
+  }
   const planner = PLANNERS[op.kind] as Planner<KernelKind> | undefined
   if (!planner) throw new BackendError(`webgpu has no kernel for ${op.kind}`)
-  return planner(op, inputs, output, context)
+  return { dispatches: planner(op, inputs, output, context), count: 1 }
+}
+
+function isKind<K extends KernelKind>(instruction: Instruction | undefined, kind: K): instruction is InstructionOf<K> {
+  return instruction?.op.kind === kind
 }

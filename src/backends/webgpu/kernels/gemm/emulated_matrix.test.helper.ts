@@ -66,11 +66,11 @@ function withPackedResults(code: string): string {
     .replace(/enable .*;/g, "")
     .replace("array<f16>", "array<u32>")
     .replace(
-      /for \(var i = lid; i < (\d+)u; i \+= 256u\) \{\s*(b\d+)\[\(params.out_start >> 1u\) \+ \(start \+ i\)\] = f16(.*);\s*\}/,
+      /for \(var i = lid; i < (\d+)u; i \+= 256u\) \{\s*(b\d+)\[start \+ i\] = f16(.*);\s*\}/,
       (_, K, out, value) => `for (var j = lid; j < ${K / 2}u; j += 256u) {
     var pair: vec2<f32>;
     for (var half = 0u; half < 2u; half++) { let i = 2u * j + half; pair[half] = ${value}; }
-    ${out}[(params.out_start >> 2u) + start / 2u + j] = pack2x16float(pair);
+    ${out}[start / 2u + j] = pack2x16float(pair);
   }`,
     )
 }

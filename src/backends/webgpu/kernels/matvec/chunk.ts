@@ -5,8 +5,8 @@ import type { Operand } from "../../../program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 
-/** Activations are staged in units of 16 elements. */
-export const UNIT = 16
+/** Activations are staged in units of 8 elements. */
+export const UNIT = 8
 
 /**
  * How 16 bytes of a weight row, a chunk, are multiplied with activations staged in workgroup memory. A chunk's
@@ -20,10 +20,10 @@ export interface ChunkFormat {
   readonly stride: number
   /** Element type of the staged activations. */
   readonly staged: "vec4<u32>" | "vec4<f32>"
-  /** WGSL that stores unit `u` of activations, given as `v0` to `v3` (vec4<f32>), into `xs`; a row's vectors start at `base`. */
-  stage(u: string): string
-  /** WGSL that loads the activations of a chunk at vector `at` into registers with the given prefix. */
-  load(prefix: string, at: string): string
+  /** WGSL that stores unit `u` of activations, given as `v0` and `v1` (vec4<f32>), into `xs`; a row's vectors start at `base`. */
+  stage(xs: string, u: string): string
+  /** WGSL that loads the activations of a chunk at vector `at` of `xs` into registers with the given prefix. */
+  load(xs: string, prefix: string, at: string): string
   /** WGSL functions that the expressions below call. */
   readonly functions: string
   /** WGSL statements that decode the chunk `w` (vec4<u32>) into registers with the given prefix. */
@@ -50,12 +50,12 @@ function vectorOf(u: string, v: number, { elements, stride }: { elements: number
     return `(${u}) * ${perUnit * stride}u + ${Math.floor((4 * v) / elements) * stride + (v % (elements / 4))}u`
   }
   const units = elements / UNIT
-  return `((${u}) / ${units}u) * ${stride}u + ((${u}) % ${units}u) * 4u + ${v}u`
+  return `((${u}) / ${units}u) * ${stride}u + ((${u}) % ${units}u) * ${UNIT / 4}u + ${v}u`
 }
 
-const stageFloats = (layout: { elements: number; stride: number }) => (u: string) =>
-  range(4)
-    .map((v) => `xs[base + ${vectorOf(u, v, layout)}] = v${v};`)
+const stageFloats = (layout: { elements: number; stride: number }) => (xs: string, u: string) =>
+  range(UNIT / 4)
+    .map((v) => `${xs}[base + ${vectorOf(u, v, layout)}] = v${v};`)
     .join("\n")
 
 /** E2M1 pairs as f16, times 2^-14: bits 14..12 of each half move to 11..9, the sign stays at the top. */
@@ -84,24 +84,19 @@ const mxfp4Half: ChunkFormat = {
   elements: 32,
   stride: 5,
   staged: "vec4<u32>",
-  stage: (u) => {
-    const store = [0, 1].map((i) => {
-      const pairs = COMPONENTS.map((c) => `pack2x16float(fit * vec2f(v${2 * i}.${c}, v${2 * i + 1}.${c}))`)
-      return `xs[base + ((${u}) / 2u) * 5u + ((${u}) % 2u) * 2u + ${i}u] = vec4u(${pairs.join(", ")});`
-    })
-    // The two units of a chunk are staged by neighbours.
-    return `
-let largest = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)));
-let own = max(max(largest.x, largest.y), max(largest.z, largest.w));
-let exponent = clamp(bitcast<u32>(max(own, subgroupShuffleXor(own, 1u))) >> 23u, 14u, 253u);
+  stage: (xs, u) => `
+let largest = max(abs(v0), abs(v1));
+var own = max(max(largest.x, largest.y), max(largest.z, largest.w));
+${neighbours(4, "own", "max")}
+let exponent = clamp(bitcast<u32>(own) >> 23u, 14u, 253u);
 let fit = bitcast<f32>((267u - exponent) << 23u);
-${store.join("\n")}
-if ((${u}) % 2u == 0u) { xs[base + ((${u}) / 2u) * 5u + 4u].x = exponent; }`
-  },
-  load: (p, at) =>
+let at = base + ((${u}) / 4u) * 5u;
+${xs}[at + (${u}) % 4u] = vec4u(${COMPONENTS.map((c) => `pack2x16float(fit * vec2f(v0.${c}, v1.${c}))`).join(", ")});
+if ((${u}) % 4u == 0u) { ${xs}[at + 4u].x = exponent; }`,
+  load: (xs, p, at) =>
     `${range(4)
-      .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
-      .join("\n")} let ${p}exponent = xs[${at} + 4u].x;`,
+      .map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`)
+      .join("\n")} let ${p}exponent = ${xs}[${at} + 4u].x;`,
   functions: `
 fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
   return (f32(pair.x) + f32(pair.y)) * bitcast<f32>((clamp(exponent, 126u, 380u) - 126u) << 23u);
@@ -124,6 +119,14 @@ fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
   scales: ({ scales }, row, _, chunk) => scales!.load(`${row} + ${chunk}`),
 }
 
+/** WGSL that combines a variable with those of the neighbours that stage the same chunk. */
+function neighbours(count: number, name: string, combine: "max" | "sum"): string {
+  return range(Math.log2(count))
+    .map((bit) => `subgroupShuffleXor(${name}, ${2 ** bit}u)`)
+    .map((other) => `${name} = ${combine === "max" ? `max(${name}, ${other})` : `${name} + ${other}`};`)
+    .join("\n")
+}
+
 /** MXFP4 in f32, for devices without f16: twice the value from a table of nibbles, so it is exact. */
 const mxfp4Float: ChunkFormat = {
   name: "mxfp4",
@@ -131,9 +134,9 @@ const mxfp4Float: ChunkFormat = {
   stride: 9,
   staged: "vec4<f32>",
   stage: stageFloats({ elements: 32, stride: 9 }),
-  load: (p, at) =>
+  load: (xs, p, at) =>
     range(8)
-      .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
+      .map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`)
       .join("\n"),
   functions: `${E8M0}
 fn e2m1(q: u32) -> vec4f {
@@ -153,27 +156,34 @@ fn e2m1(q: u32) -> vec4f {
   scales: ({ scales }, row, _, chunk) => `e8m0(${scales!.load(`${row} + ${chunk}`)})`,
 }
 
-/** Affine: `scale * (q . x) + bias * sum(x)`; the staged pad holds the sum of the chunk's activations. */
-function affine(bits: 4 | 8, groupSize: number): ChunkFormat {
+/**
+ * Affine: `scale * (q . x) + bias * sum(x)`. Where the two that stage a chunk can tell each other, its pad holds the sum
+ * of its activations.
+ */
+function affine(bits: 4 | 8, groupSize: number, { subgroups }: GpuFeatures): ChunkFormat {
   const elements = 128 / bits
   const vectors = elements / 4
   const perWord = 32 / bits / 4
   const group = (chunk: string) => `(${chunk}) / ${groupSize / elements}u`
   const floats = stageFloats({ elements, stride: vectors + 1 })
+  const isSummed = elements === 2 * UNIT && subgroups !== null
   return {
     name: `affine${bits}`,
     elements,
     stride: vectors + 1,
     staged: "vec4<f32>",
-    stage: (u) =>
-      elements === UNIT
-        ? `${floats(u)}\nxs[base + (${u}) * 5u + 4u] = vec4f(dot(v0 + v1 + v2 + v3, vec4f(1.0)));`
-        : floats(u),
-    load: (p, at) =>
+    stage: (xs, u) =>
+      isSummed
+        ? `${floats(xs, u)}
+var sum = dot(v0 + v1, vec4f(1.0));
+${neighbours(2, "sum", "sum")}
+if ((${u}) % 2u == 0u) { ${xs}[base + ((${u}) / 2u) * 5u + 4u] = vec4f(sum); }`
+        : floats(xs, u),
+    load: (xs, p, at) =>
       [
-        ...range(vectors).map((i) => `let ${p}${i} = xs[${at} + ${i}u];`),
-        elements === UNIT
-          ? `let ${p}sum = xs[${at} + ${vectors}u].x;`
+        ...range(vectors).map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`),
+        isSummed
+          ? `let ${p}sum = ${xs}[${at} + ${vectors}u].x;`
           : `let ${p}sum = dot(${range(vectors)
               .map((i) => `${p}${i}`)
               .join(" + ")}, vec4f(1.0));`,
@@ -181,11 +191,11 @@ function affine(bits: 4 | 8, groupSize: number): ChunkFormat {
     // A byte below an exponent of 2^23 is 2^23 plus the byte: cheaper than a conversion.
     functions:
       bits === 8
-        ? `fn quants(q: u32) -> vec4f {
+        ? `fn quants${bits}(q: u32) -> vec4f {
   let v = vec4u(q & 0xffu, (q >> 8u) & 0xffu, (q >> 16u) & 0xffu, q >> 24u);
   return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
 }`
-        : `fn quants(q: u32) -> vec4f {
+        : `fn quants${bits}(q: u32) -> vec4f {
   let v = vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(15u);
   return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
 }`,
@@ -193,7 +203,7 @@ function affine(bits: 4 | 8, groupSize: number): ChunkFormat {
       range(vectors)
         .map((i) => {
           const word = `${w}.${COMPONENTS[Math.floor(i / perWord)]}`
-          return `let ${p}${i} = quants(${i % perWord ? `${word} >> 16u` : word});`
+          return `let ${p}${i} = quants${bits}(${i % perWord ? `${word} >> 16u` : word});`
         })
         .join("\n"),
     dot: (w, x, s) =>
@@ -211,28 +221,31 @@ function affine(bits: 4 | 8, groupSize: number): ChunkFormat {
  * 128 less keeps the sums small. Activations are scaled as for {@link mxfp4Half}, to where 16 products cannot overflow;
  * the pad holds the exponent and the sum of the chunk.
  */
-function affine8Half(groupSize: number): ChunkFormat {
-  const float = affine(8, groupSize)
+function affine8Half(groupSize: number, features: GpuFeatures): ChunkFormat {
+  const float = affine(8, groupSize, features)
   return {
     ...float,
     name: "affine8 f16",
     stride: 3,
     staged: "vec4<u32>",
-    stage: (u) => {
+    stage: (xs, u) => {
       const pairs = (v: number) => `pack2x16float(fit * v${v}.xz), pack2x16float(fit * v${v}.yw)`
       return `
-let largest = max(max(abs(v0), abs(v1)), max(abs(v2), abs(v3)));
-let exponent = clamp(bitcast<u32>(max(max(largest.x, largest.y), max(largest.z, largest.w))) >> 23u, 14u, 253u);
+let largest = max(abs(v0), abs(v1));
+var own = max(max(largest.x, largest.y), max(largest.z, largest.w));
+${neighbours(2, "own", "max")}
+var sum = dot(v0 + v1, vec4f(1.0));
+${neighbours(2, "sum", "sum")}
+let exponent = clamp(bitcast<u32>(own) >> 23u, 14u, 253u);
 let fit = bitcast<f32>((258u - exponent) << 23u);
-let at = base + (${u}) * 3u;
-xs[at] = vec4u(${pairs(0)}, ${pairs(1)});
-xs[at + 1u] = vec4u(${pairs(2)}, ${pairs(3)});
-xs[at + 2u] = vec4u((exponent - 4u) << 23u, bitcast<u32>(dot(v0 + v1 + v2 + v3, vec4f(1.0))), 0u, 0u);`
+let at = base + ((${u}) / 2u) * 3u;
+${xs}[at + (${u}) % 2u] = vec4u(${pairs(0)}, ${pairs(1)});
+if ((${u}) % 2u == 0u) { ${xs}[at + 2u] = vec4u((exponent - 4u) << 23u, bitcast<u32>(sum), 0u, 0u); }`
     },
-    load: (p, at) =>
+    load: (xs, p, at) =>
       `${range(2)
-        .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
-        .join("\n")} let ${p}pad = bitcast<vec2f>(xs[${at} + 2u].xy);`,
+        .map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`)
+        .join("\n")} let ${p}pad = bitcast<vec2f>(${xs}[${at} + 2u].xy);`,
     functions: `
 fn quant_pair(q: u32) -> vec2<f16> {
   return bitcast<vec2<f16>>((q & 0x00ff00ffu) | 0x64006400u) - vec2<f16>(1152.0h);
@@ -270,9 +283,9 @@ function dense(dtype: "float32" | "bfloat16" | "float16"): ChunkFormat {
     stride: vectors + (vectors > 1 ? 1 : 0),
     staged: "vec4<f32>",
     stage: stageFloats({ elements, stride: vectors + (vectors > 1 ? 1 : 0) }),
-    load: (p, at) =>
+    load: (xs, p, at) =>
       range(vectors)
-        .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
+        .map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`)
         .join("\n"),
     functions: "",
     decode: (p, w) =>
@@ -310,8 +323,8 @@ export function chunkFormat(
   if (quantization.mode === "mxfp4") return half ? mxfp4Half : mxfp4Float
   if (quantization.mode !== "affine") return null
   const { bits, group_size } = quantization
-  if (bits === 8 && half) return affine8Half(group_size)
-  return bits === 4 || bits === 8 ? affine(bits, group_size) : null
+  if (bits === 8 && half) return affine8Half(group_size, features)
+  return bits === 4 || bits === 8 ? affine(bits, group_size, features) : null
 }
 
 /** Rows can be loaded 16 bytes at a time. The offset of its buffer is checked too, as bindings start 256-aligned. */

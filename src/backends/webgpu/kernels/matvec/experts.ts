@@ -1,210 +1,11 @@
 import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
-import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
-import { splitWeights } from "../composed.js"
-import { type ChunkFormat, chunkFormat, range, weightAccessors, weightViews } from "./chunk.js"
-import { enables, type Norm, operandBytes } from "./matvec.js"
-import { LANES, normMemory, rowVectors, stageRows, wgslFloat } from "./stage.js"
-import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
-import { tune, workgroupBytes } from "./tuning.js"
+import type { Accessor, KernelContext } from "../../dispatch.js"
+import { type ChunkFormat, chunkFormat } from "./chunk.js"
+import type { Extra } from "./stream.js"
 
-interface GateUp {
-  readonly x: Operand
-  readonly norm: Norm | null
-  readonly ids: Operand
-  readonly formats: readonly [WeightFormat, WeightFormat]
-  readonly weights: readonly Operand[]
-  readonly alpha: number
-  readonly limit: number
-  readonly output: Operand
-}
-
-/**
- * `gather_swiglu` and `norm_gather_swiglu` for few rows: x `[L, K]` through the gate and up rows of each chosen expert,
- * then gpt-oss's clamped SwiGLU. One workgroup handles some rows of one expert of one token. Null as in `fewRows`.
- */
-export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | null {
-  const { x, norm, ids, formats, output } = of
-  const { features } = context
-  const [L, K] = x.shape
-  const [, k, N] = output.shape
-  const [gate, up] = splitWeights(formats, of.weights)
-  const chunk = sameChunk([gate, up], formats, K, context)
-  if (!chunk || x.offset % 16 !== 0 || context.ranges([...gate, ...up]).length > 1) return null
-  const tuning = tune(k * N, 1, features)
-  const threads = tuning.groups * LANES
-  const memory = { chunk, K, slots: 1, totals: 2, groups: tuning.groups, features }
-  if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
-  const views: Record<string, View> = {
-    x: reads(x, "vec4<f32>"),
-    ids: reads(ids, "u32"),
-    ...weightViews(formats[0], gate, "0"),
-    ...weightViews(formats[1], up, "1"),
-    out: writes(output, "f32"),
-  }
-  if (norm) views.norm = reads(norm.weight, "u32")
-  return [
-    dispatch({
-      label: `experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
-      views,
-      params: streamParams(chunk, K, tuning.tasks),
-      enable: enables(features),
-      workgroups: [Math.ceil((k * N) / (tuning.groups * tuning.tasks)), L, 1],
-      bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
-      code: (v) => {
-        const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]
-        // Tasks past the end repeat the last one.
-        const last = `min(task, ${k * N - 1}u)`
-        const at = { row: `${last} % ${N}u`, expert: `experts[${last} / ${N}u]`, slots: ["0u"] }
-        const prologue = stageRows({
-          chunk,
-          K,
-          threads,
-          slots: 1,
-          row: () => "wid.y",
-          x: v.x,
-          xStride: x.strides[0],
-          norm: norm && { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
-        })
-        return `
-var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, K)}>;
-${reductionMemory(threads, 2, features)}
-${norm ? normMemory(threads) : ""}
-${chunk.functions}
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let lane = lid % ${LANES}u;
-  let group = lid / ${LANES}u;
-  let experts = array<u32, ${k}>(${range(k)
-    .map((j) => v.ids.at(`wid.y * ${k}u + ${j}u`))
-    .join(", ")});
-  ${streamTasks({
-    chunk,
-    K,
-    rows: [
-      { weights: g, operands: gate, ...at },
-      { weights: u, operands: up, ...at },
-    ],
-    first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
-    prologue,
-    features,
-    extras: [...biases("gate_bias", g.bias, gate, at), ...biases("up_bias", u.bias, up, at)],
-    epilogue: ([gateTotal, upTotal]) => `
-if (lane == 0u && task < ${k * N}u) {
-  let gate = min(${gateTotal}${formats[0].bias ? " + gate_bias" : ""}, ${wgslFloat(of.limit)});
-  let up = clamp(${upTotal}${formats[1].bias ? " + up_bias" : ""}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
-  ${v.out.at(`wid.y * ${k * N}u + task`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
-}`,
-  })}
-}`
-      },
-    }),
-  ]
-}
-
-interface Down {
-  readonly x: Operand
-  readonly ids: Operand
-  readonly format: WeightFormat
-  readonly weights: readonly Operand[]
-  readonly scores: Operand
-  readonly residual: Operand
-  readonly output: Operand
-}
-
-/**
- * `gather_matmul_sum` for few rows: x `[L, k, K]` through each chosen expert, weighted, summed and added to the residual.
- * A task is one row of all experts of a token. Null as in `fewRows`.
- */
-export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null {
-  const { x, ids, format, weights, scores, residual, output } = of
-  const { features } = context
-  const [L, k, K] = x.shape
-  const [, N] = output.shape
-  const chunk = sameChunk([weights], [format], K, context)
-  if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
-  const tuning = tune(N, 1, features)
-  const threads = tuning.groups * LANES
-  const memory = { chunk, K, slots: k, totals: k, groups: tuning.groups, features }
-  if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
-  return [
-    dispatch({
-      label: `experts down ${chunk.name} ${N}x${K}, sum, residual`,
-      views: {
-        x: reads(x, "vec4<f32>"),
-        ids: reads(ids, "u32"),
-        ...weightViews(format, weights, "0"),
-        // Of the ids' type, as a route's ids and scores lie side by side, where bindings of two types would overlap.
-        scores: reads(scores, "u32"),
-        residual: reads(residual, "f32"),
-        out: writes(output, "f32"),
-      } as Record<string, View>,
-      params: streamParams(chunk, K, tuning.tasks),
-      enable: enables(features),
-      workgroups: [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1],
-      bytes: (L * k * weights.reduce((sum, o) => sum + operandBytes(o), 0)) / weights[0].shape[0],
-      code: (v) => {
-        const w = weightAccessors(v, "0")
-        const expert = (j: number) => v.ids.at(`wid.y * ${k}u + ${j}u`)
-        const score = (j: number) => v.scores.load(`wid.y * ${k}u + ${j}u`)
-        const prologue = stageRows({
-          chunk,
-          K,
-          threads,
-          slots: k,
-          row: (j) => `(wid.y * ${k}u + ${j})`,
-          x: v.x,
-          xStride: K,
-          norm: null,
-          factor: (j) => v.scores.load(`wid.y * ${k}u + ${j}`),
-        })
-        const at = (j: number) => ({ row: `min(task, ${N - 1}u)`, expert: `expert${j}` })
-        return `
-var<workgroup> xs: array<${chunk.staged}, ${k * rowVectors(chunk, K)}>;
-${reductionMemory(threads, k, features)}
-${chunk.functions}
-@compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let lane = lid % ${LANES}u;
-  let group = lid / ${LANES}u;
-  ${range(k)
-    .map((j) => `let expert${j} = ${expert(j)};`)
-    .join(" ")}
-  ${streamTasks({
-    chunk,
-    K,
-    rows: range(k).map((j) => ({
-      weights: w,
-      operands: weights,
-      ...at(j),
-      slots: [`${j}u`],
-    })),
-    first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
-    prologue,
-    features,
-    extras: [
-      { name: "residual", value: v.residual.at(`wid.y * ${N}u + ${at(0).row}`) },
-      ...range(k).flatMap((j) => [
-        { name: `score${j}`, value: score(j) },
-        ...biases(`bias${j}`, w.bias, weights, at(j)),
-      ]),
-    ],
-    epilogue: (totals) => `
-if (lane == 0u && task < ${N}u) {
-  ${v.out.at(`wid.y * ${N}u + task`)} = ${[
-    "residual",
-    ...totals,
-    ...(format.bias ? range(k).map((j) => `score${j} * bias${j}`) : []),
-  ].join(" + ")};
-}`,
-  })}
-}`
-      },
-    }),
-  ]
-}
-
-function sameChunk(
+/** The format that several weights have in common, if there is a fast one. */
+export function sameChunk(
   weights: readonly (readonly Operand[])[],
   formats: readonly WeightFormat[],
   K: number,
@@ -214,13 +15,13 @@ function sameChunk(
   return chunks.every((chunk) => chunk && chunk.name === chunks[0]?.name) ? chunks[0] : null
 }
 
-/** The bias of an expert's row, if there is one. */
-function biases(
+/** The bias of an expert's row, if there is one, as an extra of `streamTasks`. */
+export function biases(
   name: string,
   bias: Accessor | undefined,
   operands: readonly Operand[],
   { row, expert }: { row: string; expert: string },
-): { name: string; value: string }[] {
+): Extra[] {
   const { strides } = operands[operands.length - 1]
   return bias ? [{ name, value: bias.load(`(${expert}) * ${strides[0]}u + (${row}) * ${strides[1]}u`) }] : []
 }

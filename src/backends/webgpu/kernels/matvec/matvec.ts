@@ -4,8 +4,9 @@ import type { Operand } from "../../../program.js"
 import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 import { type ChunkFormat, range, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
-import { LANES, normMemory, rowVectors, stageRows } from "./stage.js"
-import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
+import { columnExtras, contribute, contributionMemory, contributionViews, type RouteShares } from "./route_shares.js"
+import { LANES, normMemory, normView, stageMemory, stageRows } from "./stage.js"
+import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import type { Tuning } from "./tuning.js"
 
 export interface Norm {
@@ -28,6 +29,8 @@ export interface MatvecPlan {
   readonly chunk: ChunkFormat
   readonly segments: readonly Segment[]
   readonly residual: Operand | null
+  /** For one row, with a weight row for each group: the output is what this router reads. */
+  readonly router: RouteShares | null
   readonly output: Operand
   readonly tuning: Tuning
   /** Activation rows that a workgroup keeps at once. */
@@ -39,31 +42,32 @@ export interface MatvecPlan {
  * each group of lanes streams weight rows past them. Nothing is shared between workgroups.
  */
 export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch {
-  const { x, norm, chunk, segments, residual, output, tuning, tile } = plan
+  const { x, norm, chunk, segments, residual, router, output, tuning, tile } = plan
   const [L, K] = x.shape
   const threads = tuning.groups * LANES
   const blockRows = tuning.rows * tuning.tasks * tuning.groups
   const blocks = segments.map(({ operands }) => Math.ceil(operands[0].shape[0] / blockRows))
   const firstBlocks = blocks.map((_, s) => blocks.slice(0, s).reduce((a, b) => a + b, 0))
   const views: Record<string, View> = { x: reads(x, "vec4<f32>"), out: writes(output, "f32") }
-  if (norm) views.norm = reads(norm.weight, "u32")
+  if (norm) views.norm = normView(norm)
+  if (router) Object.assign(views, contributionViews(router), { shares: writes(router.shares, "f32") })
   if (residual) views.residual = reads(residual, "f32")
   for (const [s, { format, operands }] of segments.entries())
     Object.assign(views, weightViews(format, operands, `${s}`))
   return dispatch({
     label: plan.label,
     views,
-    params: { L, ...streamParams(chunk, K, tuning.tasks) },
+    params: { L },
     enable: enables(features),
     workgroups: [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1],
     bytes: segments.reduce((sum, { operands }) => sum + operands.reduce((b, o) => b + operandBytes(o), 0), 0),
     code: (v) => {
       const prologue = stageRows({
-        chunk,
+        into: [{ chunk, xs: "xs" }],
         K,
         threads,
         slots: tile,
-        row: (l) => `min(first_row + ${l}, params.L - 1u)`,
+        row: (l) => rowOf(l, tile),
         x: v.x,
         xStride: x.strides[0],
         norm: norm && { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
@@ -75,14 +79,14 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
           weights: weightAccessors(v, `${s}`),
           firstBlock: firstBlocks[s],
           prologue,
-          out: v.out,
-          residual: v.residual,
+          views: v,
           features,
         })
       return `
-var<workgroup> xs: array<${chunk.staged}, ${tile * rowVectors(chunk, K)}>;
+${stageMemory({ chunk, xs: "xs" }, K, tile)}
 ${reductionMemory(threads, tuning.rows * tile, features)}
-${norm ? normMemory(threads) : ""}
+${router ? contributionMemory(router, tuning.groups) : ""}
+${norm ? normMemory(threads, tile, isWide(features)) : ""}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
@@ -110,22 +114,22 @@ interface SegmentBody {
   readonly weights: WeightAccessors
   readonly firstBlock: number
   readonly prologue: string
-  readonly out: Accessor
-  readonly residual: Accessor | undefined
+  readonly views: Readonly<Record<string, Accessor>>
   readonly features: GpuFeatures
 }
 
-function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residual, features }: SegmentBody): string {
-  const { chunk, x, output, tuning, tile } = plan
+function segmentBody({ plan, segment, weights, firstBlock, prologue, views, features }: SegmentBody): string {
+  const { chunk, x, output, router, tuning, tile } = plan
+  const { out, residual } = views
   const { operands, column } = segment
   const [N] = operands[0].shape
   const row = (r: number) => `min(task * ${tuning.rows}u + ${r}u, ${N - 1}u)`
   const slots = range(tile).map((l) => `${l}u`)
-  const rowOf = (slot: string) => `min(first_row + ${slot}, params.L - 1u)`
   return streamTasks({
-    chunk,
+    staged: { chunk, xs: "xs" },
     K: x.shape[1],
     rows: range(tuning.rows).map((r) => ({ weights, operands, row: row(r), slots })),
+    tasks: tuning.tasks,
     first: `((wid.x - ${firstBlock}u) * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,
@@ -134,24 +138,33 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, out, residu
       ...(residual && plan.residual
         ? slots.map((slot, l) => ({
             name: `residual${r}_${l}`,
-            value: residual.at(`${rowOf(slot)} * ${plan.residual!.strides[0]}u + ${column}u + ${row(r)}`),
+            value: residual.at(`${rowOf(slot, tile)} * ${plan.residual!.strides[0]}u + ${column}u + ${row(r)}`),
           }))
         : []),
+      ...(router ? columnExtras(router, views, row(0)) : []),
     ]),
     epilogue: (totals) =>
-      totals
+      `${totals
         .map((total, i) => {
           const [r, l] = [Math.floor(i / tile), i % tile]
-          const y = [total, weights.bias && `bias${r}`, residual && `residual${r}_${l}`].filter(Boolean).join(" + ")
-          return `if (lane == ${i % LANES}u) {
+          const product = plan.norm ? `${total} * inverse${l}` : total
+          const y = [product, weights.bias && `bias${r}`, residual && `residual${r}_${l}`].filter(Boolean).join(" + ")
+          return `let y${i} = ${y};
+if (lane == ${i % LANES}u) {
   let n = task * ${tuning.rows}u + ${r}u;
-  if (n < ${N}u && first_row + ${l}u < params.L) {
-    ${out.at(`(first_row + ${l}u) * ${output.strides[0]}u + ${column}u + n`)} = ${y};
+  if (n < ${N}u${tile > 1 ? ` && first_row + ${l}u < params.L` : ""}) {
+    ${out.at(`(first_row + ${l}u) * ${output.strides[0]}u + ${column}u + n`)} = y${i};
   }
 }`
         })
-        .join("\n"),
+        .join("\n")}
+${router ? contribute(router, views.shares, tuning.groups, { value: "y0", isValid: `task < ${N}u` }) : ""}`,
   })
+}
+
+/** WGSL of the row of x in a slot: the last one again past the end. One row needs no look at how many there are. */
+function rowOf(slot: string, tile: number): string {
+  return tile === 1 ? "first_row" : `min(first_row + ${slot}, params.L - 1u)`
 }
 
 /** WGSL of a row's bias. */

@@ -1,8 +1,9 @@
 import type { KernelOf } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
+import type { InstructionOf, Operand } from "../../../program.js"
 import type { Dispatch, KernelContext } from "../../dispatch.js"
-import { downFewRows, gateUpFewRows } from "./experts.js"
-import { fewRows } from "./products.js"
+import { downFewRows } from "./down.js"
+import { gateUpFewRows } from "./gate_up.js"
+import { fewRows, fewRowsRouted } from "./products.js"
 import { routeFewRows } from "./route.js"
 
 /** Planners of products for few rows. Each returns null for weights that it has no fast decoder for. */
@@ -53,6 +54,52 @@ export function matvecNormGatherSwiglu(
 ): Dispatch[] | null {
   const norm = { weight, eps }
   return gateUpFewRows({ x, norm, ids, formats: [gate, up], weights, alpha, limit, output }, context)
+}
+
+/**
+ * A product that is one row, the `route` that reads it, and the `norm_gather_swiglu` of the experts chosen, in two
+ * launches: see `RouteShares`.
+ */
+export function matvecRouted(
+  product: InstructionOf<"matmul">,
+  route: InstructionOf<"route">,
+  gateUp: InstructionOf<"norm_gather_swiglu">,
+  context: KernelContext,
+): Dispatch[] | null {
+  const { eps, k, format } = route.op
+  const [x, weight, ...weights] = route.inputs
+  const isChain = [
+    [product.output, x],
+    [x, gateUp.inputs[0]],
+    [weight, gateUp.inputs[1]],
+    [route.output, gateUp.inputs[2]],
+  ].every(([a, b]) => startsAs(a, b))
+  if (!isChain || gateUp.op.eps !== eps) return null
+  const norm = { weight, eps }
+  const chosen = { x, norm, k, format, weights, output: route.output }
+  const rest = product.inputs.slice(1)
+  const { residual } = product.op
+  const first = fewRowsRouted(
+    {
+      x: product.inputs[0],
+      norm: null,
+      formats: [product.op.format],
+      weights: residual ? rest.slice(0, -1) : rest,
+      residual: residual ? rest[rest.length - 1] : null,
+      output: product.output,
+    },
+    chosen,
+    context,
+  )
+  if (!first) return null
+  const { gate, up, alpha, limit } = gateUp.op
+  const experts = { formats: [gate, up] as const, weights: gateUp.inputs.slice(3), alpha, limit }
+  const second = gateUpFewRows({ x, norm, ids: first.router, ...experts, output: gateUp.output }, context)
+  return second && [...first.dispatches, ...second]
+}
+
+function startsAs(a: Operand, b: Operand): boolean {
+  return a.buffer === b.buffer && a.offset === b.offset
 }
 
 export function matvecGatherMatmulSum(

@@ -2,10 +2,13 @@ import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import { type Dispatch, type KernelContext, partOf } from "../../dispatch.js"
 import { splitWeights } from "../composed.js"
-import { chunkFormat } from "./chunk.js"
+import { chunkFormat, UNIT } from "./chunk.js"
 import { matvec, type Segment } from "./matvec.js"
+import type { Route } from "./route.js"
+import { contributionBytes, type RouteShares, shareRoute } from "./route_shares.js"
+import { isStageable } from "./stage.js"
 import { isWide } from "./stream.js"
-import { tune, workgroupBytes } from "./tuning.js"
+import { type Tuning, tune, workgroupBytes } from "./tuning.js"
 
 interface Product {
   readonly x: Operand
@@ -13,6 +16,8 @@ interface Product {
   readonly formats: readonly WeightFormat[]
   readonly weights: readonly Operand[]
   readonly residual: Operand | null
+  /** The router that reads the product, which is one row then: see {@link fewRowsRouted}. */
+  readonly router?: RouteShares
   readonly output: Operand
 }
 
@@ -21,14 +26,13 @@ interface Product {
  * generic kernel.
  */
 export function fewRows(product: Product, context: KernelContext): Dispatch[] | null {
-  const { x, norm, formats, residual, output } = product
+  const { x, norm, formats, residual, router = null, output } = product
   const [L, K] = x.shape
   const weights = splitWeights(formats, product.weights)
   const chunks = weights.map(([weight], i) => chunkFormat(formats[i], weight, K, context.features))
   const [chunk] = chunks
-  if (!chunk || chunks.some((other) => other?.name !== chunk.name) || x.offset % 16 !== 0) return null
-  const N = weights.reduce((sum, [{ shape }]) => sum + shape[0], 0)
-  const tuning = tune(N, N > 4096 && weights.every(([{ shape }]) => shape[0] % 2 === 0) ? 2 : 1, context.features)
+  if (!chunk || chunks.some((other) => other?.name !== chunk.name) || !isStageable(x, norm)) return null
+  const tuning = tuningOf(weights, K, context)
   const fits = (tile: number) =>
     workgroupBytes({
       chunk,
@@ -37,7 +41,9 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
       totals: tuning.rows * tile,
       groups: tuning.groups,
       features: context.features,
-    }) <= context.features.maxWorkgroupStorage
+    }) +
+      (router ? contributionBytes(router, tuning.groups) : 0) <=
+    context.features.maxWorkgroupStorage
   // Narrow subgroups: their compilers take long over large kernels.
   const tile = (isWide(context.features) ? [4, 2, 1] : [2, 1]).find((tile) => tile < 2 * L && fits(tile))
   if (!tile) return null
@@ -54,9 +60,32 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
     return parts
   })
   const launch = (segments: Segment[]) =>
-    matvec({ label, x, norm, chunk, segments, residual, output, tuning, tile }, context)
+    matvec({ label, x, norm, chunk, segments, residual, router, output, tuning, tile }, context)
   const whole = launch(segments)
   // Parts of a weight above the binding limit, and weights in too many buffers, get a dispatch each.
   const isWhole = segments.length === weights.length && context.fits(whole)
   return isWhole ? [whole] : segments.map((segment) => launch([segment]))
+}
+
+function tuningOf(weights: readonly (readonly Operand[])[], K: number, { features }: KernelContext): Tuning {
+  const N = weights.reduce((sum, [{ shape }]) => sum + shape[0], 0)
+  const isEven = weights.every(([{ shape }]) => shape[0] % 2 === 0)
+  return tune(N, N > 4096 && isEven ? 2 : 1, features, K / UNIT)
+}
+
+/**
+ * As {@link fewRows}, of one row, which also gives the shares of the logits of the router that reads the product. Null
+ * too where groups have more than one row of the weight.
+ */
+export function fewRowsRouted(
+  product: Product,
+  route: Route,
+  context: KernelContext,
+): { dispatches: Dispatch[]; router: RouteShares } | null {
+  const { x, formats, output } = product
+  const { rows, tasks, groups } = tuningOf(splitWeights(formats, product.weights), x.shape[1], context)
+  if (x.shape[0] > 1 || rows > 1 || tasks > 1) return null
+  const router = shareRoute(route, Math.ceil(output.shape[1] / groups), context)
+  const dispatches = router && fewRows({ ...product, router }, context)
+  return dispatches?.length === 1 ? { dispatches, router: router! } : null
 }

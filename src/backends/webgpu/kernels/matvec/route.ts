@@ -3,11 +3,11 @@ import type { Operand } from "../../../program.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { enables, type Norm, operandBytes } from "./matvec.js"
-import { chunksPerLane, LANES, normMemory, rowVectors, stageRows } from "./stage.js"
-import { isWide, reductionMemory, streamParams, streamTasks } from "./stream.js"
+import { chunksPerLane, isStageable, LANES, normMemory, normView, stageMemory, stageRows } from "./stage.js"
+import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
 
-interface Route {
+export interface Route {
   readonly x: Operand
   readonly norm: Norm
   readonly k: number
@@ -30,15 +30,16 @@ export function routeFewRows(
   const [E] = weights[0].shape
   // The choice of experts hangs on small differences.
   const chunk = chunkFormat(format, weights[0], K, features, true)
-  if (!chunk || x.offset % 16 !== 0 || context.ranges(weights).length > 1) return null
+  if (!chunk || !isStageable(x, norm) || context.ranges(weights).length > 1) return null
+  const staged = { chunk, xs: "xs" }
   const groups = Math.min(E, Math.floor(features.maxInvocations / LANES), 32)
-  const tasks = Math.ceil(E / groups)
   const threads = groups * LANES
-  const memory = workgroupBytes({ chunk, K, slots: 1, totals: 1, groups, features }) + E * 4
+  const memory = workgroupBytes({ chunk, K, slots: 1, totals: 1, groups, features }) + (E + 2 * k) * 4
+  const tasks = Math.ceil(E / groups)
   if (memory > features.maxWorkgroupStorage || tasks > 64) return null
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
-    norm: reads(norm.weight, "u32"),
+    norm: normView(norm),
     ...weightViews(format, weights, "0"),
     out: writes(output, "u32"),
   }
@@ -46,15 +47,15 @@ export function routeFewRows(
     dispatch({
       label: `route ${chunk.name} ${E}x${K}, norm, top ${k}`,
       views,
-      params: { L, ...streamParams(chunk, K, tasks) },
       enable: enables(features),
       workgroups: [L, 1, 1],
       bytes: weights.reduce((sum, o) => sum + operandBytes(o), 0),
       code: (v) => {
         const w = weightAccessors(v, "0")
         const { strides } = weights[weights.length - 1]
+        const row = `min(task, ${E - 1}u)`
         const prologue = stageRows({
-          chunk,
+          into: [staged],
           K,
           threads,
           slots: 1,
@@ -63,21 +64,23 @@ export function routeFewRows(
           xStride: x.strides[0],
           norm: { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
         })
-        const row = `min(task, ${E - 1}u)`
         return `
-var<workgroup> xs: array<${chunk.staged}, ${rowVectors(chunk, K)}>;
+${stageMemory(staged, K, 1)}
 var<workgroup> logits: array<f32, ${E}>;
-${normMemory(threads)}
+var<workgroup> ids: array<u32, ${k}>;
+var<workgroup> odds: array<f32, ${k}>;
+${normMemory(threads, 1, isWide(features))}
 ${reductionMemory(threads, 1, features)}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
   {${streamTasks({
-    chunk,
+    staged,
     K,
     rows: [{ weights: w, operands: weights, row, slots: ["0u"] }],
+    tasks,
     first: `group * ${tasks}u`,
     prologue,
     // One workgroup alone: all its loads at once.
@@ -86,12 +89,12 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     extras: w.bias ? [{ name: "bias", value: w.bias.load(`${row} * ${strides[0]}u`) }] : [],
     epilogue: ([total]) => `
 if (lane == 0u && task < ${E}u) {
-  logits[task] = ${total}${w.bias ? " + bias" : ""};
+  logits[task] = ${total} * inverse0${w.bias ? " + bias" : ""};
 }`,
   })}}
   workgroupBarrier();
   // Each expert counts those before it: k rounds of a search would wait on each other.
-  for (var n = lid; n < ${E}u; n += ${threads}u) {
+  for (var n = lid; n < ${E}u; n += ${groups * LANES}u) {
     let mine = logits[n];
     var rank = 0u;
     var highest = mine;
@@ -101,15 +104,16 @@ if (lane == 0u && task < ${E}u) {
       if (value > mine || (value == mine && other < n)) { rank++; }
     }
     if (rank < ${k}u) {
-      squares[rank] = exp(mine - highest);
-      ${v.out.at(`wid.x * ${k}u + rank`)} = n;
+      ids[rank] = n;
+      odds[rank] = exp(mine - highest);
     }
   }
   workgroupBarrier();
   if (lid < ${k}u) {
     var sum = 0.0;
-    for (var i = 0u; i < ${k}u; i++) { sum += squares[i]; }
-    ${v.out.at(`(params.L + wid.x) * ${k}u + lid`)} = bitcast<u32>(squares[lid] / sum);
+    for (var i = 0u; i < ${k}u; i++) { sum += odds[i]; }
+    ${v.out.at(`wid.x * ${k}u + lid`)} = ids[lid];
+    ${v.out.at(`(nwg.x + wid.x) * ${k}u + lid`)} = bitcast<u32>(odds[lid] / sum);
   }
 }`
       },

@@ -1,6 +1,7 @@
 import type { DType } from "../../../../tensor/dtype.js"
-import type { Accessor } from "../../dispatch.js"
+import { type Accessor, reads, type View } from "../../dispatch.js"
 import { type ChunkFormat, range, UNIT } from "./chunk.js"
+import type { Norm } from "./matvec.js"
 
 /** Lanes that share a weight row. */
 export const LANES = 32
@@ -15,22 +16,31 @@ export function rowVectors(chunk: ChunkFormat, K: number): number {
   return chunksPerLane(chunk, K) * LANES * chunk.stride
 }
 
-interface StageRows {
+/** A workgroup array of staged activations, and for which weights. */
+export interface StagedFor {
   readonly chunk: ChunkFormat
+  /** Its name in WGSL. */
+  readonly xs: string
+}
+
+interface StageRows {
+  readonly into: readonly StagedFor[]
   readonly K: number
   readonly threads: number
-  /** Rows to stage: slots of `xs`. */
+  /** Rows to stage: slots of each array. */
   readonly slots: number
   /** WGSL of the row of x that goes to a slot. */
   readonly row: (slot: string) => string
   readonly x: Accessor
   readonly xStride: number
   readonly norm: StagedNorm | null
-  /** WGSL of a factor on every element of a slot's row. */
-  readonly factor?: (slot: string) => string
+  /** WGSL of a factor on the elements of a unit, given its first element. */
+  readonly factor?: (element: string) => string
+  /** WGSL of work beside, before the wait. */
+  readonly meanwhile?: string
 }
 
-interface StagedNorm {
+export interface StagedNorm {
   readonly weight: Accessor
   readonly dtype: DType
   readonly eps: number
@@ -38,93 +48,127 @@ interface StagedNorm {
   readonly wide: boolean
 }
 
+/** How staging reads a norm's weights: 16 bytes at a time. Their first byte has to be aligned to that. */
+export function normView({ weight }: Norm): View {
+  return reads(weight, "vec4<u32>")
+}
+
+/** Whether staging can read a row of x, and a norm's weights. */
+export function isStageable(x: { readonly offset: number }, norm: Norm | null): boolean {
+  return x.offset % 16 === 0 && (norm?.weight.offset ?? 0) % 16 === 0
+}
+
+/** Parts in which a row's squares are summed: by group where shuffles span one, else by thread. */
+function parts(threads: number, wide: boolean): number {
+  return wide ? threads / LANES : threads
+}
+
+/** WGSL declaration of an array of staged rows. */
+export function stageMemory({ chunk, xs }: StagedFor, K: number, slots: number): string {
+  return `var<workgroup> ${xs}: array<${chunk.staged}, ${slots * rowVectors(chunk, K)}>;`
+}
+
 /** WGSL declaration of what {@link stageRows} sums squares in. */
-export function normMemory(threads: number): string {
-  return `var<workgroup> squares: array<f32, ${threads}>;`
+export function normMemory(threads: number, slots: number, wide: boolean): string {
+  return `var<workgroup> squares: array<f32, ${slots * parts(threads, wide)}>;`
 }
 
 /**
- * WGSL that loads rows of K activations, normalises them, and stores them into `xs`, and the barrier after that; all
- * threads take part. Workgroup memory starts as zeros, which pads the rows.
+ * WGSL that loads rows of K activations, times the norm's weights, stores them as formats want them, and waits; all threads take
+ * part. A row's factor 1 / rms is then `inverse<slot>`, for the products to be multiplied with: rows need not wait
+ * for it. Workgroup memory starts as zeros, which pads the rows.
  */
 export function stageRows(of: StageRows): string {
-  if (!of.norm) return `${stageUnits(of, of.slots, "0u")}\nworkgroupBarrier();`
-  if (of.slots === 1) return `${stageUnits(of, 1, "0u")}\nworkgroupBarrier();`
-  // Each row has a sum of its own to wait for.
-  return `for (var l = 0u; l < ${of.slots}u; l++) ${stageUnits(of, 1, "l")}\nworkgroupBarrier();`
+  const { slots, norm, meanwhile = "" } = of
+  if (!norm) return `${stageUnits(of, slots, "0u")}\n${meanwhile}\nworkgroupBarrier();`
+  const staged =
+    slots === 1 ? stageUnits(of, 1, "0u") : `for (var l = 0u; l < ${slots}u; l++) ${stageUnits(of, 1, "l")}`
+  return `${staged}
+${meanwhile}
+workgroupBarrier();
+${range(slots)
+  .map((slot) => inverseRms(of, norm, slot))
+  .join("\n")}`
 }
 
 /** Units of `slots` rows from slot `first` on, spread over the threads; all loads come first. */
 function stageUnits(of: StageRows, slots: number, first: string): string {
-  const { chunk, K, threads, x, norm, factor } = of
+  const { into, K, threads, x, norm, factor } = of
+  const vectors = UNIT / 4
   const units = K / UNIT
   const total = slots * units
   const turns = range(Math.ceil(total / threads))
   const guard = (t: number) => ((t + 1) * threads <= total ? "" : `if (lid < ${total - t * threads}u)`)
   const slot = (t: number) => (slots === 1 ? first : `((lid + ${t * threads}u) / ${units}u)`)
   const unit = (t: number) => (slots === 1 ? `(lid + ${t * threads}u)` : `((lid + ${t * threads}u) % ${units}u)`)
-  const four = (text: (i: number) => string) => range(4).map(text).join("\n")
+  const each = (text: (i: number) => string) => range(vectors).map(text).join("\n")
   const load = turns.map((t) => {
     const element = `((${of.row(slot(t))}) * ${of.xStride}u + ${unit(t)} * ${UNIT}u)`
     return `
-${four((i) => `var a${t}_${i} = vec4f();`)}
-${norm ? four((i) => `var g${t}_${i} = vec4f();`) : ""}
+${each((i) => `var a${t}_${i} = vec4f();`)}
+${norm ? each((i) => `var g${t}_${i} = vec4f();`) : ""}
 ${guard(t)} {
-${four((i) => `a${t}_${i} = ${x.at(`${element} / 4u + ${i}u`)};`)}
-${norm ? four((i) => `g${t}_${i} = ${fourWeights(norm, `${unit(t)} * ${UNIT}u + ${4 * i}u`)};`) : ""}
+${each((i) => `a${t}_${i} = ${x.at(`${element} / 4u + ${i}u`)};`)}
+${norm ? loadNorm(norm, `g${t}_`, unit(t), vectors) : ""}
 }`
   })
-  const squares = turns.flatMap((t) => range(4).map((i) => `dot(a${t}_${i}, a${t}_${i})`)).join(" + ")
+  const squares = turns.flatMap((t) => range(vectors).map((i) => `dot(a${t}_${i}, a${t}_${i})`)).join(" + ")
   const store = turns.map((t) => {
-    const scaled = (i: number) => (norm ? `a${t}_${i} * (inverse * g${t}_${i})` : `a${t}_${i}`)
+    const scale = [norm ? (i: number) => `g${t}_${i}` : null, factor ? () => "factor" : null].filter((f) => f !== null)
     return `${guard(t)} {
-let base = ${slot(t)} * ${rowVectors(chunk, K)}u;
-${factor ? `let factor = ${factor(slot(t))};` : ""}
-${four((i) => `let v${i} = ${factor ? `${scaled(i)} * factor` : scaled(i)};`)}
-${chunk.stage(unit(t))}
+${factor ? `let factor = ${factor(`${unit(t)} * ${UNIT}u`)};` : ""}
+${each((i) => `let v${i} = ${[`a${t}_${i}`, ...scale.map((f) => f(i))].join(" * ")};`)}
+${into.map(({ chunk, xs }) => `{ let base = ${slot(t)} * ${rowVectors(chunk, K)}u;\n${chunk.stage(xs, unit(t))} }`).join("\n")}
 }`
   })
   return `{
 ${load.join("\n")}
-${norm ? sumSquares(squares, threads, K, norm) : ""}
+${norm ? sumSquares(squares, threads, first, norm) : ""}
 ${store.join("\n")}
 }`
 }
 
-/** WGSL of four norm weights from an element on that is a multiple of 4. */
-function fourWeights({ weight, dtype }: StagedNorm, element: string): string {
-  if (dtype === "float32")
-    return `bitcast<vec4f>(vec4u(${range(4)
-      .map((j) => weight.at(`${element} + ${j}u`))
-      .join(", ")}))`
-  const [a, b] = [weight.at(`(${element}) / 2u`), weight.at(`(${element}) / 2u + 1u`)]
-  if (dtype === "float16") return `vec4f(unpack2x16float(${a}), unpack2x16float(${b}))`
-  return `bitcast<vec4f>(vec4u(${a} << 16u, ${a} & 0xffff0000u, ${b} << 16u, ${b} & 0xffff0000u))`
+/** WGSL that loads the norm's weights of a unit. */
+function loadNorm({ weight, dtype }: StagedNorm, g: string, unit: string, vectors: number): string {
+  if (dtype === "float32") {
+    return range(vectors)
+      .map((i) => `${g}${i} = bitcast<vec4f>(${weight.at(`${unit} * ${vectors}u + ${i}u`)});`)
+      .join("\n")
+  }
+  const four = ([a, b]: string) =>
+    dtype === "float16"
+      ? `vec4f(unpack2x16float(w.${a}), unpack2x16float(w.${b}))`
+      : `bitcast<vec4f>(vec4u(w.${a} << 16u, w.${a} & 0xffff0000u, w.${b} << 16u, w.${b} & 0xffff0000u))`
+  return `{ let w = ${weight.at(unit)}; ${g}0 = ${four("xy")}; ${g}1 = ${four("zw")}; }`
 }
 
-function sumSquares(squares: string, threads: number, K: number, norm: { eps: number; wide: boolean }): string {
-  const inverse = (sum: string) => `let inverse = inverseSqrt(${sum} / ${K}.0 + ${wgslFloat(norm.eps)});`
-  if (norm.wide) {
-    return `
-var square = ${squares};
-${range(5)
-  .map((bit) => `square += subgroupShuffleXor(square, ${2 ** bit}u);`)
-  .join("\n")}
-if (lane == 0u) { squares[group] = square; }
-workgroupBarrier();
-var sum_squares = 0.0;
-for (var i = 0u; i < ${threads / LANES}u; i++) { sum_squares += squares[i]; }
-${inverse("sum_squares")}`
-  }
+/** WGSL that leaves the parts of a row's sum of squares in workgroup memory. */
+function sumSquares(squares: string, threads: number, slot: string, { wide }: StagedNorm): string {
+  if (!wide) return `squares[${slot} * ${threads}u + lid] = ${squares};`
   return `
-squares[lid] = ${squares};
-workgroupBarrier();
-for (var half = ${2 ** Math.ceil(Math.log2(threads) - 1)}u; half > 0u; half >>= 1u) {
-  if (lid < half && lid + half < ${threads}u) { squares[lid] += squares[lid + half]; }
-  workgroupBarrier();
+var square = ${squares};
+${shuffleSum("square")}
+if (lane == 0u) { squares[${slot} * ${threads / LANES}u + group] = square; }`
 }
-${inverse("squares[0]")}
-workgroupBarrier();`
+
+/** WGSL of 1 / rms of a slot's row. */
+function inverseRms({ K, threads }: StageRows, { eps, wide }: StagedNorm, slot: number): string {
+  const name = `square${slot}`
+  const count = parts(threads, wide)
+  const sum = wide
+    ? `var ${name} = select(0.0, squares[${slot * count}u + min(lane, ${count - 1}u)], lane < ${count}u);
+${shuffleSum(name)}`
+    : `var ${name} = 0.0;
+for (var i = 0u; i < ${count}u; i++) { ${name} += squares[${slot * count}u + i]; }`
+  return `${sum}
+let inverse${slot} = inverseSqrt(${name} / ${K}.0 + ${wgslFloat(eps)});`
+}
+
+/** WGSL that replaces each lane's variable by its group's sum, where subgroups span one. */
+function shuffleSum(name: string): string {
+  return range(Math.log2(LANES))
+    .map((bit) => `${name} += subgroupShuffleXor(${name}, ${2 ** bit}u);`)
+    .join("\n")
 }
 
 /** A WGSL literal of a number. */

@@ -1,8 +1,14 @@
 import { itemSize } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../program.js"
 import type { GpuFeatures } from "../../features.js"
-import { type ChunkFormat, range, type WeightAccessors } from "./chunk.js"
-import { chunksPerLane, LANES, rowVectors } from "./stage.js"
+import { range, type WeightAccessors } from "./chunk.js"
+import { chunksPerLane, LANES, rowVectors, type StagedFor } from "./stage.js"
+
+/** A value by name, as WGSL. */
+export interface Extra {
+  readonly name: string
+  readonly value: string
+}
 
 /** One weight row that a group of lanes streams. */
 export interface StreamedRow {
@@ -10,17 +16,22 @@ export interface StreamedRow {
   readonly operands: readonly Operand[]
   /** WGSL of the row in the innermost matrix, given `task`; within bounds. */
   readonly row: string
-  /** WGSL of the expert, for stacked matrices. */
+  /** WGSL of the expert, for stacked matrices; given `task`, and `part` where rows have several. */
   readonly expert?: string
   /** WGSL of the staged rows that it is multiplied with. */
   readonly slots: readonly string[]
 }
 
 export interface Stream {
-  readonly chunk: ChunkFormat
+  readonly staged: StagedFor
+  /** Elements of a row, of all its parts together. */
   readonly K: number
+  /** Rows of several experts that follow each other as one. */
+  readonly parts?: number
   /** Weight rows of one task. */
   readonly rows: readonly StreamedRow[]
+  /** Tasks of each group. */
+  readonly tasks: number
   /** WGSL of the group's first task. */
   readonly first: string
   /** WGSL between the first loads and their use: staging activations takes as long as the loads. */
@@ -28,7 +39,9 @@ export interface Stream {
   /** Turns that loads run ahead of their use: 2, unless there is nothing else to wait for. */
   readonly ahead?: number
   /** Further values (f32) that the epilogue uses by name, as WGSL given `task`: loaded with the weights. */
-  readonly extras?: readonly { readonly name: string; readonly value: string }[]
+  readonly extras?: readonly Extra[]
+  /** WGSL run by every lane with the names of its shares of the totals, before they are summed. */
+  readonly before?: (totals: readonly string[]) => string
   /** WGSL run by every lane with the names of the totals, row by row, for `task`; tasks past the end come too. */
   readonly epilogue: (totals: readonly string[]) => string
   readonly features: GpuFeatures
@@ -41,22 +54,30 @@ export function isWide({ subgroups }: GpuFeatures): boolean {
 
 /**
  * WGSL of the main part of a mat-vec kernel: every lane of a group takes every 32nd chunk of the task's rows. One loop
- * runs over the chunks of all tasks, and loads what comes some turns later, be it of the next task, so that
- * memory never waits; rolled, as kernels that alternate are fetched anew each time, and long ones wait for that.
+ * runs over the chunks of all tasks, and loads what comes some turns later, be it of the next task, so that memory never
+ * waits; rolled, and as short as can be, since kernels that alternate are fetched anew each time: on an H100 an
+ * instruction takes 8 ns the first time. Needs `wid`, the workgroup's id, with z = 0.
  */
 export function streamTasks(stream: Stream): string {
-  const { chunk, K, rows, features, ahead = 2 } = stream
+  const { staged, K, parts = 1, rows, tasks, features, ahead = 2 } = stream
+  const { chunk, xs } = staged
   const totals = rows.flatMap(({ slots }, r) => slots.map((_, i) => `acc${r}_${i}`))
   const names = rows.flatMap((_, r) => [`w${r}`, `s${r}`])
   const each = (text: (name: string) => string) => names.map(text).join(" ")
   const turn = (depth: number) => `t${depth}_`
   const type = (name: string) => (name.startsWith("w") ? "vec4u" : chunk.scaleType)
   const declared = range(ahead).map((d) => each((name) => `var ${turn(d)}${name}: ${type(name)};`))
-  const load = (prefix: string) => `{ let c = min(load_turn * ${LANES}u + lane, ${K / chunk.elements - 1}u);
+  // Plus a zero that compilers do not know: they would unroll the loop.
+  const turns = `(${chunksPerLane(chunk, K)}u + wid.z)`
+  const findRows = (task: string) => `{ let task = ${task}; ${rows.map((row, r) => findRow(row, r)).join("\n")} }`
+  const chunks = K / chunk.elements
+  const findPart = `let part = c / ${chunks / parts}u; c -= part * ${chunks / parts}u; ${findRows("load_task")}`
+  const nextTask = `if (load_turn == ${turns}) { load_turn = 0u; load_task += 1u; ${parts === 1 ? findRows("load_task") : ""} }`
+  const load = (prefix: string) => `{ var c = min(load_turn * ${LANES}u + lane, ${chunks - 1}u);
+${parts > 1 ? findPart : ""}
 ${rows.map(({ weights }, r) => `${prefix}w${r} = ${weights.weight.at(`w_row${r} + c`)};\n${prefix}s${r} = ${chunk.scales(weights, `s_row${r}`, `b_row${r}`, "c")};`).join("\n")}
 load_turn += 1u;
-if (load_turn == params.turns) { load_turn = 0u; load_task += 1u; ${findRows("load_task")} } }`
-  const findRows = (task: string) => `{ let task = ${task}; ${rows.map((row, r) => findRow(row, r)).join("\n")} }`
+${tasks > 1 ? nextTask : ""} }`
   const allSlots = [...new Set(rows.flatMap((row) => row.slots))]
   const at = (slot: string) => `(${slot}) * ${rowVectors(chunk, K)}u + (turn * ${LANES}u + lane) * ${chunk.stride}u`
   const products = rows.map((row, r) => {
@@ -65,12 +86,20 @@ if (load_turn == params.turns) { load_turn = 0u; load_task += 1u; ${findRows("lo
     return `{\n${chunk.decode("q", `w${r}`)}\n${row.slots.map(add).join("\n")}\n}`
   })
   const extras = stream.extras ?? []
+  const finish = `${stream.before?.(totals) ?? ""}\n${reduceLanes(totals, features)}\n${stream.epilogue(totals)}`
+  const next = `if (turn == ${turns}) {
+    turn = 0u;
+    ${finish}
+    ${totals.map((a) => `${a} = 0.0;`).join(" ")}
+    task += 1u;
+    ${extras.map(({ name, value }) => `${name} = ${value};`).join("\n    ")}
+  }`
   return `
 var task = ${stream.first};
 var load_task = task;
 var load_turn = 0u;
 ${rows.map((_, r) => `var w_row${r}: u32; var s_row${r}: u32; var b_row${r}: u32;`).join(" ")}
-${findRows("load_task")}
+${parts === 1 ? findRows("load_task") : ""}
 ${declared.join("\n")}
 ${range(ahead)
   .map((d) => load(turn(d)))
@@ -79,29 +108,18 @@ ${extras.map(({ name, value }) => `var ${name} = ${value};`).join("\n")}
 ${stream.prologue}
 ${totals.map((a) => `var ${a} = 0.0;`).join(" ")}
 var turn = 0u;
-for (var i = params.turns * params.tasks; i > 0u; i--) {
+for (var i = ${turns} * ${tasks}u; i > 0u; i--) {
   ${each((name) => `let ${name} = ${turn(0)}${name};`)}
   ${range(ahead - 1)
     .map((d) => each((name) => `${turn(d)}${name} = ${turn(d + 1)}${name};`))
     .join("\n  ")}
   if (i > ${ahead}u) ${load(turn(ahead - 1))}
-  ${allSlots.map((slot, i) => chunk.load(`x${i}_`, at(slot))).join("\n  ")}
+  ${allSlots.map((slot, i) => chunk.load(xs, `x${i}_`, at(slot))).join("\n  ")}
   ${products.join("\n  ")}
   turn += 1u;
-  if (turn == params.turns) {
-    turn = 0u;
-    ${reduceLanes(totals, features)}
-    ${stream.epilogue(totals)}
-    ${totals.map((a) => `${a} = 0.0;`).join(" ")}
-    task += 1u;
-    ${extras.map(({ name, value }) => `${name} = ${value};`).join("\n    ")}
-  }
-}`
+  ${tasks > 1 ? next : ""}
 }
-
-/** The parameters that {@link streamTasks} needs: kept out of the text, or compilers would unroll its loop. */
-export function streamParams(chunk: ChunkFormat, K: number, tasks: number): Record<string, number> {
-  return { turns: chunksPerLane(chunk, K), tasks }
+${tasks > 1 ? "" : finish}`
 }
 
 /** WGSL that finds a row's first chunk, scale and bias. */
@@ -135,7 +153,7 @@ export function reductionMemory(threads: number, totals: number, features: GpuFe
 }
 
 /** WGSL that replaces each lane's share by its group's sum. */
-function reduceLanes(totals: readonly string[], features: GpuFeatures): string {
+export function reduceLanes(totals: readonly string[], features: GpuFeatures): string {
   const width = shuffled(features)
   const masks = range(Math.log2(width)).map((bit) => 2 ** bit)
   const shuffles = masks.map((mask) => totals.map((a) => `${a} += subgroupShuffleXor(${a}, ${mask}u);`).join(" "))

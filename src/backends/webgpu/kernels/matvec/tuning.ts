@@ -20,9 +20,15 @@ export interface Tuning {
 const GROUPS = 22
 const GROUPS_IN_ALL = 132 * GROUPS
 
-/** The tuning for `N` rows in tasks of `rows`. */
-export function tune(N: number, rows: number, { subgroups, maxInvocations }: GpuFeatures): Tuning {
-  const groups = subgroups && subgroups.min >= LANES ? Math.min(GROUPS, Math.floor(maxInvocations / LANES)) : 2
+/**
+ * The tuning for `N` rows in tasks of `rows`.
+ *
+ * @param units threads that staging has work for: one group more is taken if that saves it a turn
+ */
+export function tune(N: number, rows: number, { subgroups, maxInvocations }: GpuFeatures, units: number): Tuning {
+  const turns = (groups: number) => Math.ceil(units / (groups * LANES))
+  const most = GROUPS + Number(turns(GROUPS + 1) < turns(GROUPS))
+  const groups = subgroups && subgroups.min >= LANES ? Math.min(most, Math.floor(maxInvocations / LANES)) : 2
   return { rows, groups, tasks: Math.max(1, Math.ceil(N / rows / GROUPS_IN_ALL)) }
 }
 

@@ -1,0 +1,109 @@
+import type { WeightFormat } from "../../../ops.js"
+import type { Operand } from "../../../program.js"
+import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { range, UNIT, weightAccessors, weightViews } from "./chunk.js"
+import { biases, sameChunk } from "./experts.js"
+import { enables, operandBytes } from "./matvec.js"
+import { isStageable, LANES, stageMemory, stageRows } from "./stage.js"
+import { reductionMemory, streamTasks } from "./stream.js"
+import { tune, workgroupBytes } from "./tuning.js"
+
+interface Down {
+  readonly x: Operand
+  readonly ids: Operand
+  readonly format: WeightFormat
+  readonly weights: readonly Operand[]
+  readonly scores: Operand
+  readonly residual: Operand
+  readonly output: Operand
+}
+
+/**
+ * `gather_matmul_sum` for few rows: x `[L, k, K]` through each chosen expert, weighted, summed and added to the residual.
+ * A task is one row of all experts of a token, end to end, against their weighted activations. Null as in `fewRows`.
+ */
+export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null {
+  const { x, ids, format, weights, scores, residual, output } = of
+  const { features } = context
+  const [L, k, K] = x.shape
+  const [, N] = output.shape
+  const chunk = sameChunk([weights], [format], K, context)
+  if (!chunk || !isStageable(x, null) || k > LANES || context.ranges(weights).length > 1) return null
+  const staged = { chunk, xs: "xs" }
+  const tuning = tune(N, 1, features, (k * K) / UNIT)
+  const threads = tuning.groups * LANES
+  const memory = { chunk, K: k * K, slots: 1, totals: 1, groups: tuning.groups, features }
+  if (workgroupBytes(memory) > features.maxWorkgroupStorage) return null
+  return [
+    dispatch({
+      label: `experts down ${chunk.name} ${N}x${K}, sum, residual`,
+      views: {
+        x: reads(x, "vec4<f32>"),
+        ids: reads(ids, "u32"),
+        ...weightViews(format, weights, "0"),
+        // Of the ids' type, as a route's ids and scores lie side by side, where bindings of two types would overlap.
+        scores: reads(scores, "u32"),
+        residual: reads(residual, "f32"),
+        out: writes(output, "f32"),
+      } as Record<string, View>,
+      enable: enables(features),
+      workgroups: [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1],
+      bytes: (L * k * weights.reduce((sum, o) => sum + operandBytes(o), 0)) / weights[0].shape[0],
+      code: (v) => {
+        const w = weightAccessors(v, "0")
+        const score = (j: string) => v.scores.load(`wid.y * ${k}u + ${j}`)
+        const row = `min(task, ${N - 1}u)`
+        const prologue = stageRows({
+          into: [staged],
+          K: k * K,
+          threads,
+          slots: 1,
+          row: () => "wid.y",
+          x: v.x,
+          xStride: k * K,
+          norm: null,
+          factor: (element) => score(`(${element}) / ${K}u`),
+        })
+        const [bias] = biases("bias", w.bias, weights, { row, expert: v.ids.at(`wid.y * ${k}u + own`) })
+        return `
+${stageMemory(staged, k * K, 1)}
+${reductionMemory(threads, 1, features)}
+${chunk.functions}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let lane = lid % ${LANES}u;
+  let group = lid / ${LANES}u;
+  let own = min(lane, ${k - 1}u);
+  ${range(k)
+    .map((j) => `let expert${j} = ${v.ids.at(`wid.y * ${k}u + ${j}u`)};`)
+    .join(" ")}
+  ${streamTasks({
+    staged,
+    K: k * K,
+    parts: k,
+    rows: [{ weights: w, operands: weights, row, expert: choose(k, "expert", "part"), slots: ["0u"] }],
+    tasks: tuning.tasks,
+    first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
+    prologue,
+    features,
+    extras: [
+      { name: "residual", value: v.residual.at(`wid.y * ${N}u + ${row}`) },
+      // Each of the first lanes brings the bias of one expert.
+      ...(bias ? [{ name: "bias", value: `select(0.0, ${score("own")} * ${bias.value}, lane < ${k}u)` }] : []),
+    ],
+    before: ([total]) => (bias ? `${total} += bias;` : ""),
+    epilogue: ([total]) => `
+if (lane == 0u && task < ${N}u) {
+  ${v.out.at(`wid.y * ${N}u + task`)} = residual + ${total};
+}`,
+  })}
+}`
+      },
+    }),
+  ]
+}
+
+/** WGSL that picks one of `<name>0`, `<name>1`, ... by index. */
+function choose(count: number, name: string, index: string): string {
+  return range(count - 1).reduce((picked, i) => `select(${picked}, ${name}${i + 1}, ${index} == ${i + 1}u)`, `${name}0`)
+}

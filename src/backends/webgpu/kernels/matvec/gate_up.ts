@@ -1,0 +1,132 @@
+import type { WeightFormat } from "../../../ops.js"
+import type { Operand } from "../../../program.js"
+import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { splitWeights } from "../composed.js"
+import { UNIT, weightAccessors, weightViews } from "./chunk.js"
+import { biases, sameChunk } from "./experts.js"
+import { enables, type Norm, operandBytes } from "./matvec.js"
+import {
+  choiceBytes,
+  choiceMemory,
+  choiceRounds,
+  choiceViews,
+  chooseExperts,
+  type RouteShares,
+} from "./route_shares.js"
+import { isStageable, LANES, normMemory, normView, stageMemory, stageRows, wgslFloat } from "./stage.js"
+import { isWide, reduceLanes, reductionMemory, streamTasks } from "./stream.js"
+import { tune, workgroupBytes } from "./tuning.js"
+
+interface GateUp {
+  readonly x: Operand
+  readonly norm: Norm | null
+  /** The experts `[L, k]`, or, for one row, what to choose them by. */
+  readonly ids: Operand | RouteShares
+  readonly formats: readonly [WeightFormat, WeightFormat]
+  readonly weights: readonly Operand[]
+  readonly alpha: number
+  readonly limit: number
+  readonly output: Operand
+}
+
+/**
+ * `gather_swiglu` and `norm_gather_swiglu` for few rows: x `[L, K]` through the gate and up rows of each chosen expert,
+ * then gpt-oss's clamped SwiGLU. A task is one such pair of rows. Null as in `fewRows`.
+ */
+export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | null {
+  const { x, norm, formats, output } = of
+  const [ids, router] = isShares(of.ids) ? [null, of.ids] : [of.ids, null]
+  const { features } = context
+  const [L, K] = x.shape
+  const [, k, N] = output.shape
+  const [gate, up] = splitWeights(formats, of.weights)
+  const chunk = sameChunk([gate, up], formats, K, context)
+  if (!chunk || !isStageable(x, norm) || context.ranges([...gate, ...up]).length > 1) return null
+  const staged = { chunk, xs: "xs" }
+  const tuning = tune(k * N, 1, features, K / UNIT)
+  const workgroups = Math.ceil((k * N) / (tuning.groups * tuning.tasks))
+  const threads = tuning.groups * LANES
+  const rounds = router ? choiceRounds(router, tuning.groups) : 0
+  if (rounds === null) return null
+  const totals = Math.max(2, rounds)
+  const memory = workgroupBytes({ chunk, K, slots: 1, totals, groups: tuning.groups, features })
+  if (memory + (router ? choiceBytes(router) : 0) > features.maxWorkgroupStorage) return null
+  const views: Record<string, View> = {
+    x: reads(x, "vec4<f32>"),
+    ...(ids ? { ids: reads(ids, "u32") } : {}),
+    ...(router ? choiceViews(router) : {}),
+    ...weightViews(formats[0], gate, "0"),
+    ...weightViews(formats[1], up, "1"),
+    out: writes(output, "f32"),
+  }
+  if (norm) views.norm = normView(norm)
+  return [
+    dispatch({
+      label: `${router ? `top ${k}, ` : ""}experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
+      views,
+      enable: enables(features),
+      workgroups: [workgroups, L, 1],
+      bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
+      code: (v) => {
+        const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]
+        const inverse = norm ? " * inverse0" : ""
+        // Tasks past the end repeat the last one.
+        const last = `min(task, ${k * N - 1}u)`
+        const at = {
+          row: `${last} % ${N}u`,
+          expert: ids ? v.ids.at(`wid.y * ${k}u + ${last} / ${N}u`) : `ids[${last} / ${N}u]`,
+          slots: ["0u"],
+        }
+        const choice =
+          router && chooseExperts(router, v, tuning.groups, rounds, (names) => reduceLanes(names, features))
+        const stage = stageRows({
+          into: [staged],
+          K,
+          threads,
+          slots: 1,
+          row: () => "wid.y",
+          x: v.x,
+          xStride: x.strides[0],
+          norm: norm && { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
+          meanwhile: choice?.add,
+        })
+        const chosen = choice && [choice.load, stage, choice.choose, `if (wid.x == 0u) {${choice.store}}`].join("\n")
+        return `
+${stageMemory(staged, K, 1)}
+${router ? choiceMemory(router) : ""}
+${reductionMemory(threads, totals, features)}
+${norm ? normMemory(threads, 1, isWide(features)) : ""}
+${chunk.functions}
+@compute @workgroup_size(${threads})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let lane = lid % ${LANES}u;
+  let group = lid / ${LANES}u;
+  ${chosen ?? ""}
+  ${streamTasks({
+    staged,
+    K,
+    rows: [
+      { weights: g, operands: gate, ...at },
+      { weights: u, operands: up, ...at },
+    ],
+    tasks: tuning.tasks,
+    first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
+    prologue: chosen ? "" : stage,
+    features,
+    extras: [...biases("gate_bias", g.bias, gate, at), ...biases("up_bias", u.bias, up, at)],
+    epilogue: ([gateTotal, upTotal]) => `
+if (lane == 0u && task < ${k * N}u) {
+  let gate = min(${gateTotal}${inverse}${formats[0].bias ? " + gate_bias" : ""}, ${wgslFloat(of.limit)});
+  let up = clamp(${upTotal}${inverse}${formats[1].bias ? " + up_bias" : ""}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
+  ${v.out.at(`wid.y * ${k * N}u + task`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
+}`,
+  })}
+}`
+      },
+    }),
+  ]
+}
+
+function isShares(ids: Operand | RouteShares): ids is RouteShares {
+  return "shares" in ids
+}
