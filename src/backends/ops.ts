@@ -13,6 +13,9 @@ export type UnaryFn = "neg" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "sigmoi
 export type BinaryFn = "add" | "subtract" | "multiply" | "divide" | "maximum" | "minimum"
 export type ReduceFn = "sum" | "mean" | "max"
 
+/** What `argmax` and `categorical` give for a row nobody can choose from: one with NaN or +Infinity, or -Infinity alone. */
+export const NO_INDEX = 0xffffffff
+
 /**
  * What a backend can run. `L` is the number of rows (tokens), float values are float32 unless cast, ids are uint32.
  * Weights may also be bfloat16 or float16, as stored; KV caches are float32 or float16, and appends round to that.
@@ -31,10 +34,10 @@ export type KernelOp =
   // Over the last axis
   | { readonly kind: "reduce"; readonly fn: ReduceFn } // x [..., n] -> [...]
   | { readonly kind: "softmax" } // x
-  | { readonly kind: "argmax" } // x [..., n] -> uint32 [...], ties to the lower index
+  | { readonly kind: "argmax" } // x [..., n] -> uint32 [...], ties to the lower index; else NO_INDEX
   | { readonly kind: "top_k"; readonly k: number } // x [..., n] -> uint32 [..., k], descending, ties to the lower index
   | { readonly kind: "take_along_axis" } // x [..., n], indices [..., k] -> [..., k]
-  | { readonly kind: "categorical" } // logits [L, n], temperature [1], uniform [L] in [0, 1) -> uint32 [L], inverse CDF
+  | { readonly kind: "categorical" } // logits [L, n], temperature [1], uniform [L] in [0, 1) -> uint32 [L], inverse CDF; else NO_INDEX
   // Lookup and products
   | { readonly kind: "embedding"; readonly format: WeightFormat } // ids [L], W [vocab, n] -> [L, n]
   | { readonly kind: "matmul"; readonly format: WeightFormat; readonly residual: boolean } // x [L, K], W [N, K](, residual [L, N]) -> [L, N]

@@ -1,5 +1,5 @@
 import { median } from "./median.js"
-import { tokenIds } from "./prompt.js"
+import { tokenIds, warmUp } from "./prompt.js"
 
 /** Several sequences of one model that decode together. */
 export interface Batch {
@@ -32,7 +32,7 @@ export interface BatchPoint {
   readonly steps_per_second: number
 }
 
-/** Times decoding of several sequences at once, each with a prompt of its own. One run of each number warms up. */
+/** Times decoding of several sequences at once, each with a prompt of its own. Each number warms up before. */
 export async function benchBatch(
   open: (sequences: number) => Promise<Batch>,
   options: BatchBenchOptions,
@@ -44,13 +44,17 @@ export async function benchBatch(
     const ids = tokenIds(count * prompt_length, batch.vocab_size)
     const prompts = Array.from({ length: count }, (_, s) => ids.subarray(s * prompt_length, (s + 1) * prompt_length))
     const rates: number[] = []
+    const run = async () => {
+      await batch.prefill(prompts)
+      const start = performance.now()
+      await batch.decode(tokens)
+      return (count * tokens * 1000) / (performance.now() - start)
+    }
     try {
-      for (let run = 0; run <= runs; run++) {
-        await batch.prefill(prompts)
-        const start = performance.now()
-        await batch.decode(tokens)
-        if (run > 0) rates.push((count * tokens * 1000) / (performance.now() - start))
-        onProgress?.(i * (runs + 1) + run + 1, sequences.length * (runs + 1))
+      await warmUp(run)
+      for (let done = 1; done <= runs; done++) {
+        rates.push(await run())
+        onProgress?.(i * runs + done, sequences.length * runs)
       }
     } finally {
       batch.dispose()

@@ -2,7 +2,7 @@ import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { memoryStats } from "../tensor/storage.js"
 import { median } from "./median.js"
-import { CLOCKS_MS, decodeGreedily, returnTo, tokenIds } from "./prompt.js"
+import { decodeGreedily, returnTo, tokenIds, warmUp } from "./prompt.js"
 
 export interface DecodeBenchOptions {
   /** Tokens in the cache before decoding starts, one measurement each. */
@@ -34,7 +34,7 @@ export interface DecodePoint {
   readonly decode_bandwidth: number
   /** `decode_bandwidth / read_bandwidth` */
   readonly roofline_share: number
-  /** Before the first timed run, which follows one that warms up, and after the last. */
+  /** Before the first timed run, which follows some that warm up, and after the last. */
   readonly memory: readonly [MemoryUse, MemoryUse]
   /** No NaN and no infinity among the logits after the last token. */
   readonly finite: boolean
@@ -48,7 +48,7 @@ export interface DecodeBench {
   readonly points: readonly DecodePoint[]
 }
 
-/** Times greedy decoding. {@link CLOCKS_MS} and one run of each prompt length warm up. */
+/** Times greedy decoding; each prompt length warms up before. */
 export async function benchDecode(
   model: LanguageModel,
   backend: Backend,
@@ -58,7 +58,7 @@ export async function benchDecode(
   const before = await roofline()
   const timed: Timed[] = []
   for (const [i, length] of prompt_lengths.entries()) {
-    const progress = (run: number) => onProgress?.(i * (runs + 1) + run, prompt_lengths.length * (runs + 1))
+    const progress = (run: number) => onProgress?.(i * runs + run, prompt_lengths.length * runs)
     timed.push(await timeDecode(model, backend, length, tokens, runs, progress))
   }
   const read_bandwidth = Math.max(before, await roofline())
@@ -99,22 +99,22 @@ async function timeDecode(
     device: memoryStats().resident[backend.name] ?? 0,
   })
   runner.reset()
-  let first = memory()
   let finite = true
-  const seconds: number[] = []
-  for (const end = performance.now() + CLOCKS_MS; performance.now() < end; ) {
+  const run = async () => {
     await returnTo(runner, prompt)
-    await decodeGreedily(runner, 7, tokens)
-  }
-  for (let run = 0; run <= runs; run++) {
-    await returnTo(runner, prompt)
-    if (run === 1) first = memory()
     const start = performance.now()
     await decodeGreedily(runner, 7, tokens)
-    if (run > 0) seconds.push((performance.now() - start) / 1000)
+    const elapsed = (performance.now() - start) / 1000
     const logits = await runner.forward(Uint32Array.of(7))
     finite &&= logits.every(Number.isFinite)
-    onProgress(run + 1)
+    return elapsed
+  }
+  await warmUp(run)
+  const first = memory()
+  const seconds: number[] = []
+  for (let done = 1; done <= runs; done++) {
+    seconds.push(await run())
+    onProgress(done)
   }
   return { prompt_length, memory: [first, memory()], finite, seconds }
 }

@@ -3,7 +3,7 @@ import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { DispatchSpan, ProfileDetail, ReplaySpan } from "../backends/webgpu/profiler.js"
 import type { LanguageModel } from "../engine/model.js"
 import { median } from "./median.js"
-import { CLOCKS_MS, decodeGreedily, returnTo, tokenIds } from "./prompt.js"
+import { decodeGreedily, returnTo, tokenIds, warmUp } from "./prompt.js"
 
 export interface GpuBenchOptions {
   /** Tokens in the cache before the step. */
@@ -67,11 +67,10 @@ export async function benchGpu(
   const step = () => (rows === 1 ? decodeGreedily(runner, tokens[0], 2) : runner.forward(tokens))
   const measure = async (detail: ProfileDetail): Promise<(readonly ReplaySpan[])[]> => {
     const steps: (readonly ReplaySpan[])[] = []
-    // A GPU that was idle takes a second to raise its clocks.
-    for (const end = performance.now() + CLOCKS_MS; performance.now() < end; ) {
+    await warmUp(async () => {
       await returnTo(runner, prompt)
       await step()
-    }
+    })
     for (let run = 0; run < WARM_UP + runs; run++) {
       await returnTo(runner, prompt)
       const profiler = await backend.profile(detail)

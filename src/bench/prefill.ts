@@ -1,6 +1,6 @@
 import type { LanguageModel } from "../engine/model.js"
 import { median } from "./median.js"
-import { tokenIds } from "./prompt.js"
+import { tokenIds, warmUp } from "./prompt.js"
 
 export interface PrefillBenchOptions {
   /** Prompt lengths in tokens. */
@@ -19,19 +19,23 @@ export interface PrefillBench {
   readonly tps_range: readonly [number, number]
 }
 
-/** Times running whole prompts on empty caches. One run of each length warms up. */
+/** Times running whole prompts on empty caches; each length warms up before. */
 export async function benchPrefill({ runner }: LanguageModel, options: PrefillBenchOptions): Promise<PrefillBench[]> {
   const { lengths, runs, onProgress } = options
   const results: PrefillBench[] = []
   for (const [i, length] of lengths.entries()) {
     const prompt = tokenIds(length, runner.vocab_size)
     const times: number[] = []
-    for (let run = 0; run <= runs; run++) {
+    const run = async () => {
       runner.reset()
       const start = performance.now()
       await runner.forward(prompt)
-      if (run > 0) times.push(performance.now() - start)
-      onProgress?.(i * (runs + 1) + run + 1, lengths.length * (runs + 1))
+      return performance.now() - start
+    }
+    await warmUp(run)
+    for (let done = 1; done <= runs; done++) {
+      times.push(await run())
+      onProgress?.(i * runs + done, lengths.length * runs)
     }
     const rate = (ms: number) => (length * 1000) / ms
     const ms = median(times)

@@ -72,6 +72,7 @@ describe("errors are one line", () => {
     [1, ["generate", "hi", "--model", fixture, "-d", "reference", "--temperature", "3"], "tokenizer.json"],
     [2, ["generate", "hi", "--memory-limit", "much"], "Expected a size such as 16GB"],
     [1, ["generate", "hi", "-d", "reference", "--memory-limit", "100kB"], "The memory limit is 100 kB"],
+    [1, ["bench", "batch", "--memory-limit", "30MB", "-d", "cpu", "--sequences", "1,64"], "caches of 64 sequences"],
     [1, ["bench", "gpu", "--model", fixture, "-d", "reference"], "--device gpu"],
     [1, ["logits", "--model", fixture, "-d", "reference", "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
   ])("exit code %i: minerva %j", (expected, args, text) => {
@@ -93,12 +94,14 @@ describe("reports", () => {
     const [a, b] = ["a", "b"].map((name) => join(scratch, name))
     const written = json(["synth", "--preset", "tiny", "--seed", "3", "--out", a])
     json(["synth", "--preset", "tiny", "--seed", "3", "--out", b])
-    const report = json(["inspect", a])
+    const report = json(["inspect", a, "-d", "reference"])
     expect(report.tensors).toHaveLength(written.tensors)
     expect(report.memory.weight_bytes).toBe(written.bytes)
-    expect(report).toEqual({ ...json(["inspect", b]), model: "a" })
+    expect(report).toEqual({ ...json(["inspect", b, "-d", "reference"]), model: "a" })
     expect(report.parameters.active).toBeLessThan(report.parameters.total)
-    const text = minerva(["inspect", a]).out
+    const text = minerva(["inspect", a, "-d", "cpu"]).out
+    expect(text).toMatch(/^device +CPU: as asked$/m)
+    expect(text).toMatch(/^KV cache at 1024 tokens .* in float32$/m)
     expect(text).toContain("mxfp4 4-bit, groups of 32")
     expect(text).toContain("2 x model.layers.*.self_attn.sinks")
   })

@@ -1,23 +1,27 @@
 import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { openBackend } from "../engine/node_backend.js"
-import { loadModel } from "../engine/node_model.js"
+import { type LoadModelOptions, loadModel } from "../engine/node_model.js"
 import { formatBytes } from "../tensor/bytes.js"
 import type { DeviceFlags, ModelFlags } from "./options.js"
 import { printNote } from "./ui/output.js"
 import { Progress } from "./ui/progress.js"
 
-/** Loads the model that the flags name, runs `use` and frees the model, whatever happens. */
+/**
+ * Loads the model that the flags name, runs `use` and frees the model, whatever happens.
+ *
+ * @param room what the memory must have room for: the conversation that the flags say by default
+ */
 export async function withModel<T>(
   flags: ModelFlags,
   use: (model: LanguageModel, backend: Backend) => Promise<T>,
+  room: Pick<LoadModelOptions, "max_context" | "sequences"> = { max_context: flags.context },
 ): Promise<T> {
   const backend = await openDevice(flags)
   try {
     const model = await withProgress(
       "loading the model",
-      (onProgress) =>
-        loadModel(flags.model, { backend, max_context: flags.context, memory_limit: flags.memoryLimit, onProgress }),
+      (onProgress) => loadModel(flags.model, { backend, ...room, memory_limit: flags.memoryLimit, onProgress }),
       (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
     )
     try {

@@ -5,7 +5,8 @@ import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
 import { openFixture } from "../models/fixtures.test.helper.js"
 import { BatchRunner } from "./batch_runner.js"
-import { ContextLengthError } from "./errors.js"
+import { damagedFrom } from "./damaged_model.test.helper.js"
+import { ContextLengthError, LogitsError } from "./errors.js"
 import type { Draw } from "./model_runner.js"
 import { Runner } from "./runner.js"
 
@@ -75,6 +76,15 @@ describe.each<[string, number, () => Promise<Backend>]>([
     const draw: Draw = { temperature: 1e6, uniform: (i) => (i % 2 === 0 ? 0 : 1 - 2 ** -53) }
     const first = await prefill(batch, [[1, 2], [3]])
     for await (const ids of batch.decode(first, 3, draw)) expect([...ids]).toEqual([0, batch.vocab_size - 1])
+  })
+
+  it("refuses logits nobody can draw from, after a prompt or in one of the rows", async () => {
+    const batch = new BatchRunner(damagedFrom(4, fixture.model), backend, { sequences: 2, max_context: 64 })
+    await expect(batch.prefill(0, Uint32Array.of(1, 2, 3, 4, 5), greedy)).rejects.toThrow(LogitsError)
+    batch.reset()
+    const steps = batch.decode(await prefill(batch, [[1, 2, 3], [9]]), 3, greedy)
+    expect((await steps.next()).value).toHaveLength(2)
+    await expect(steps.next()).rejects.toThrow(LogitsError)
   })
 
   it("refuses what does not fit before anything runs", async () => {

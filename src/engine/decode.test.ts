@@ -5,7 +5,8 @@ import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
 import { openFixture } from "../models/fixtures.test.helper.js"
 import { memoryStats } from "../tensor/storage.js"
-import { ContextLengthError } from "./errors.js"
+import { damagedFrom } from "./damaged_model.test.helper.js"
+import { ContextLengthError, LogitsError } from "./errors.js"
 import { Generation, type GenerationOptions } from "./generation.js"
 import type { Draw } from "./model_runner.js"
 import { Runner, type RunnerOptions } from "./runner.js"
@@ -120,6 +121,26 @@ describe.each<[string, number, () => Promise<Backend>]>([
     expect([...session.tokens]).toEqual(prompt.slice(0, 16))
   })
 
+  it.each([0, 1])(
+    "refuses logits nobody can draw from when their turn comes, as the host does: temperature %i",
+    async (temperature) => {
+      const model = damagedFrom(4, fixture.model)
+      const given: number[][] = []
+      for (const steps_ahead of [1, 4]) {
+        const session = new Session(new Runner(model, backend, { max_context: 64, steps_ahead }))
+        const tokens: number[] = []
+        const run = async () => {
+          const generation = new Generation(session, [1, 2], new Map(), { temperature, seed: 1, max_tokens: 9 })
+          for await (const { token } of generation) tokens.push(token)
+        }
+        await expect(run()).rejects.toThrow(LogitsError)
+        given.push(tokens)
+      }
+      expect(given[0]).toHaveLength(3)
+      expect(given[1]).toEqual(given[0])
+    },
+  )
+
   it("makes room once for max_tokens, and not for a whole context that nobody asked for", async () => {
     const prompt = [1, 2, 3]
     const device = new Session(runner(4, { max_context: 100_000 }))
@@ -153,7 +174,8 @@ describe("when a step fails", () => {
     }
     const session = new Session(device)
     await expect(generateAll(session)).rejects.toThrow("the device is lost")
-    expect([...session.tokens]).toEqual([1, 2, 3])
+    // The two steps before the failed one gave tokens, of which the last is not cached.
+    expect([...session.tokens]).toEqual([1, 2, 3, expect.any(Number)])
     await fixture.checkpoint.close()
   })
 

@@ -2,6 +2,8 @@ import { afterAll, beforeAll, expect, it } from "vitest"
 import { describeWithGpu } from "../backends/webgpu/test_gpu.test.helper.js"
 import { openFixture } from "../models/fixtures.test.helper.js"
 import { BatchRunner } from "./batch_runner.js"
+import { damagedFrom } from "./damaged_model.test.helper.js"
+import { LogitsError } from "./errors.js"
 import { Generation, type GenerationOptions } from "./generation.js"
 import type { Draw } from "./model_runner.js"
 import { Runner } from "./runner.js"
@@ -38,6 +40,18 @@ await describeWithGpu("decoding on the GPU", {}, (_gpu, createBackend) => {
     const next = [...prompt, ...first.tokens, 5]
     const options = { temperature: 0.8, seed: 7 }
     expect(await generate(device, next, 9, options)).toEqual(await generate(host, next, 9, options))
+  })
+
+  it.each([0, 1])("refuses logits nobody can draw from when their turn comes: temperature %i", async (temperature) => {
+    const damaged = new Runner(damagedFrom(4, fixture.model), createBackend(), { max_context: 64 })
+    const draw: Draw = { temperature, uniform: () => 0.5 }
+    const tokens: number[] = []
+    const run = async () => {
+      for await (const id of damaged.decode!(Uint32Array.of(1, 2), { draw, limit: 9 })) tokens.push(id)
+    }
+    await expect(run()).rejects.toThrow(LogitsError)
+    expect(tokens).toHaveLength(3)
+    expect(damaged.length).toBe(4)
   })
 
   it("stops between the chunks of a prompt when told to while they run", async () => {

@@ -31,6 +31,13 @@ export class ContextLengthError extends Error {
 /** The model returned logits nobody can sample from: damaged weights or an overflow in a kernel. */
 export class LogitsError extends Error {
   override readonly name = "LogitsError"
+
+  constructor() {
+    super(
+      "the logits hold NaN, Infinity or only -Infinity: the weights are damaged or a kernel overflowed; " +
+        "check the file and compare with --device reference",
+    )
+  }
 }
 
 function describe(value: unknown): string {

@@ -16,6 +16,8 @@ import type { CausalLM } from "./step.js"
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
   /** Longest conversation in tokens, prompt and answer; the model's own limit by default. */
   readonly max_context?: number
+  /** Sequences, of `max_context` tokens each, of a `BatchRunner` to come over the same network: its caches count too. */
+  readonly sequences?: number
   /** Bytes that weights, KV caches at `max_context` and intermediate values may take together; none by default. */
   readonly memory_limit?: number
   /** One that is open already and stays so when the model closes; by default one is opened as the options say. */
@@ -46,7 +48,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     const model = loadGptOss(checkpoint)
     const language = await loadLanguage(checkpoint.directory)
     const runner = new Runner(model, backend, { max_context: options.max_context })
-    await checkFits(model, backend, runner.max_context, memory_limit)
+    await checkFits(model, backend, runner.max_context, options)
     await runner.prepare({ onProgress: options.onProgress, signal: options.signal })
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
@@ -77,9 +79,16 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
 }
 
 /** Refuses a model that is too large before its weights are read. Only a GPU is asked what it holds: see `checkMemory`. */
-async function checkFits(model: CausalLM, backend: Backend, context: number, limit: number | undefined): Promise<void> {
+async function checkFits(
+  model: CausalLM,
+  backend: Backend,
+  context: number,
+  { memory_limit: limit, sequences }: LoadModelOptions,
+): Promise<void> {
   const maxArray = backend instanceof WebGpuBackend ? backend.gpu.features.maxBuffer : undefined
   if (limit === undefined && maxArray === undefined) return
-  const plan = await planMemory(model, backend, context)
-  checkMemory(plan, { limit, maxArray }, (shorter) => cacheBytesAt(model, backend, shorter))
+  const plan = await planMemory(model, backend, context, sequences)
+  const cacheBytes = (n: number) =>
+    sequences === undefined ? cacheBytesAt(model, backend, n) : cacheBytesAt(model, backend, context, n)
+  checkMemory(plan, { limit, maxArray }, cacheBytes)
 }

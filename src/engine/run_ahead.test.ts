@@ -39,3 +39,16 @@ it("tells a failure in its turn, even if it came while the consumer was busy", a
   expect((await results.next()).value).toBe(1)
   await expect(results.next()).rejects.toThrow("lost")
 })
+
+it("tells a failed submission after what was submitted before it, and submits nothing more", async () => {
+  const submitted: number[] = []
+  const results = runAhead(4, 9, async (i) => {
+    submitted.push(i)
+    if (i === 2) throw new Error("full")
+    return { result: later().then(() => i) }
+  })
+  expect((await results.next()).value).toBe(0)
+  expect((await results.next()).value).toBe(1)
+  await expect(results.next()).rejects.toThrow("full")
+  expect(submitted).toEqual([0, 1, 2])
+})

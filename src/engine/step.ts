@@ -2,8 +2,10 @@ import * as mx from "../array/mx.js"
 import { MxArray } from "../array/mx_array.js"
 import type { CompiledFunction, InputSpecs } from "../array/transforms.js"
 import type { Backend, HostArray, LoadOptions } from "../backends/backend.js"
+import { NO_INDEX } from "../backends/ops.js"
 import type { Appendable, CacheOptions, LayerCache } from "../cache/layer_cache.js"
 import type { Storage } from "../tensor/storage.js"
+import { LogitsError } from "./errors.js"
 import type { Draw } from "./model_runner.js"
 import type { Submitted } from "./run_ahead.js"
 
@@ -115,9 +117,18 @@ export function feedDraw(step: Step, { temperature, uniform }: Draw, first: numb
   for (let row = 0; row < step.uniform.length; row++) step.uniform[row] = Math.min(uniform(first + row), 1 - 2 ** -24)
 }
 
-/** The ids drawn by the replay before, even if others follow before they are here. */
+/**
+ * The ids drawn by the replay before, even if others follow before they are here.
+ *
+ * @throws {LogitsError} (the result) when there was a row to draw from that nobody could
+ */
 export function readDrawn({ program }: Step): Submitted<Uint32Array> {
-  const { storage } = program.outputs[0]
+  return { result: idsIn(program.outputs[0].storage) }
+}
+
+async function idsIn(storage: Storage): Promise<Uint32Array> {
   const ids = new Uint32Array(storage.byteLength / 4)
-  return { result: storage.read(0, new Uint8Array(ids.buffer)).then(() => ids) }
+  await storage.read(0, new Uint8Array(ids.buffer))
+  if (ids.includes(NO_INDEX)) throw new LogitsError()
+  return ids
 }

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest"
 import { parseGptOssConfig } from "./config.js"
-import { cacheBytesPerToken, kvCacheBytes, weightBytesPerToken } from "./gpt_oss_footprint.js"
+import { cacheBytesPerToken, weightBytesPerToken } from "./gpt_oss_footprint.js"
 
 /** gpt-oss-20b's, but for what the parser fills in. */
 const config = parseGptOssConfig({
@@ -18,11 +18,6 @@ it("reads the chosen share of the experts and no input embedding", () => {
     ["lm_head.weight", 1000],
   ] as const
   expect(weightBytesPerToken(config, tensors)).toBe(40 + 7 + 1000)
-})
-
-it("lets only full layers grow with the context", () => {
-  const perToken = 2 * 8 * 64 * 4
-  expect(kvCacheBytes(config, 8192) - kvCacheBytes(config, 4096)).toBe(12 * 4096 * perToken)
 })
 
 it("reads the window of sliding layers, all of full ones", () => {

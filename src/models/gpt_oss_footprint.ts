@@ -22,13 +22,3 @@ export function weightBytesPerToken(config: GptOssConfig, tensors: Iterable<read
 export function cacheBytesPerToken(config: GptOssConfig, context: number, options?: CacheOptions): number {
   return new GptOss(config).makeCaches(context, 1, options).reduce((sum, cache) => sum + cache.bytesRead(context), 0)
 }
-
-/** Bytes of the KV caches once they hold `context` tokens. */
-export function kvCacheBytes(config: GptOssConfig, context: number, prefill_chunk = 256): number {
-  let bytes = 0
-  for (const cache of new GptOss(config).makeCaches(context, prefill_chunk)) {
-    cache.reserve(context)
-    for (const { byteLength } of cache.states) bytes += byteLength
-  }
-  return bytes
-}

@@ -2,7 +2,7 @@ import { apply } from "../../graph/build.js"
 import type { Value } from "../../graph/ir.js"
 import { type Shape, sizeOf } from "../../tensor/shape.js"
 import type { ReduceFn } from "../ops.js"
-import { exactly, floats, integers, masked, type Random, tied, type WeightDType } from "./random.test.helper.js"
+import { exactly, floats, integers, masked, type Random, stored, tied, type WeightDType } from "./random.test.helper.js"
 import type { Case } from "./run.test.helper.js"
 
 const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
@@ -48,6 +48,31 @@ function choices(random: Random, shape: Shape): [string, Value][] {
   ]
 }
 
+/** Lengths that GPU kernels take in one part and in several. */
+const HOPELESS = [33, 5000]
+
+/** Values that leave nobody a choice, by their bits: JavaScript may turn one NaN into another. */
+const HOPELESS_BITS = [0x7fc00000, 0xffc00000, 0x7f800001, 0xff800001, 0x7f800000]
+
+/** Rows nobody can choose from, between rows that somebody can; the last is -Infinity but for its end. */
+export function hopeless(random: Random, n: number): [string, Value][] {
+  const minus = Array<number>(n).fill(Number.NEGATIVE_INFINITY)
+  const plain = () => [...random.floats(n, 5)]
+  const x = (first: number[], second: number[], bits?: number) => {
+    const rows = Float32Array.from([...plain(), ...first, ...plain(), ...second, ...minus.slice(1), 1])
+    const words = new Uint32Array(rows.buffer)
+    if (bits !== undefined) for (const row of [1, 3]) words[row * n + (n >> 1)] = bits
+    return stored("float32", [5, n], new Uint8Array(rows.buffer))
+  }
+  return [
+    ...HOPELESS_BITS.map((bits): [string, Value] => [
+      `rows of ${n} with one ${bits.toString(16)}`,
+      x(plain(), minus, bits),
+    ]),
+    [`rows of ${n} of NaN, of -Infinity`, x(Array<number>(n).fill(Number.NaN), minus)],
+  ]
+}
+
 export function argmaxCases(random: Random): Case[] {
   const shapes: Shape[] = [
     [1, 1],
@@ -55,9 +80,16 @@ export function argmaxCases(random: Random): Case[] {
     [2, 2, 33],
     [2, 1030],
   ]
-  return shapes.flatMap((shape) =>
-    choices(random, shape).map(([name, x]) => ({ name, outputs: [apply({ kind: "argmax" }, [x])] })),
-  )
+  return shapes
+    .flatMap((shape) =>
+      choices(random, shape).map(([name, x]) => ({ name, outputs: [apply({ kind: "argmax" }, [x])] })),
+    )
+    .concat(
+      HOPELESS.flatMap((n) => hopeless(random, n)).map(([name, x]) => ({
+        name,
+        outputs: [apply({ kind: "argmax" }, [x])],
+      })),
+    )
 }
 
 export function topKCases(random: Random): Case[] {
@@ -97,7 +129,7 @@ export function takeAlongAxisCases(random: Random): Case[] {
 export function categoricalCases(random: Random): Case[] {
   const rows = 33
   const draw = (logits: Value, temperature: number, uniforms: Iterable<number>) =>
-    apply({ kind: "categorical" }, [logits, exactly([1], [temperature]), exactly([rows], uniforms)])
+    apply({ kind: "categorical" }, [logits, exactly([1], [temperature]), exactly([logits.shape[0]], uniforms)])
   const uniforms = () => Array.from({ length: rows }, () => Math.fround(random.uniform()) % 1)
   return [
     ...[1, 7, 515].flatMap((n) =>
@@ -110,6 +142,10 @@ export function categoricalCases(random: Random): Case[] {
       name: "masked, uniform at its ends",
       outputs: [0, 1 - 2 ** -24].map((u) => draw(masked(random, [rows, 19], 2), 1, Array(rows).fill(u))),
     },
+    ...HOPELESS.flatMap((n) => hopeless(random, n)).map(([name, x]) => ({
+      name,
+      outputs: [0.5, 2].map((temperature) => draw(x, temperature, [0.1, 0.4, 0.6, 0.9, 0.5])),
+    })),
   ]
 }
 

@@ -130,7 +130,7 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
   },
   argmax: ({ kind }, [x], output) => {
     floats(kind, x)
-    return launch("top_k", x.address, ...rowsAndColumns(x), 1, output.address)
+    return launch("argmax", x.address, ...rowsAndColumns(x), output.address)
   },
   top_k: ({ kind, k }, [x], output) => {
     floats(kind, x)

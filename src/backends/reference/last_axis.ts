@@ -1,5 +1,5 @@
 import { BackendError } from "../backend.js"
-import type { KernelOf, ReduceFn } from "../ops.js"
+import { type KernelOf, NO_INDEX, type ReduceFn } from "../ops.js"
 import type { Operand } from "../program.js"
 import { rowsOf } from "./matmul.js"
 import { loadFloats, loadIntegers, type Memory } from "./operands.js"
@@ -33,7 +33,10 @@ function descending(row: Float32Array): number[] {
 }
 
 export function argmax(memory: Memory, _: KernelOf<"argmax">, [x]: Operand[]): Uint32Array {
-  return Uint32Array.from(lastAxis(memory, x), (row) => row.indexOf(REDUCE.max(row)))
+  return Uint32Array.from(lastAxis(memory, x), (row) => {
+    const largest = REDUCE.max(row)
+    return Number.isFinite(largest) ? row.indexOf(largest) : NO_INDEX
+  })
 }
 
 export function topK(memory: Memory, { k }: KernelOf<"top_k">, [x]: Operand[]): Uint32Array {
@@ -56,6 +59,7 @@ export function categorical(memory: Memory, _: KernelOf<"categorical">, operands
   const [T] = loadFloats(memory, temperature)
   const u = loadFloats(memory, uniform)
   return Uint32Array.from(lastAxis(memory, logits), (row, l) => {
+    if (!Number.isFinite(REDUCE.max(row))) return NO_INDEX
     const probabilities = softmaxOf(row.map((logit) => logit / T))
     let cumulative = 0
     const index = probabilities.findIndex((probability) => {

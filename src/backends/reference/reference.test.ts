@@ -3,6 +3,10 @@ import { apply, input } from "../../graph/build.js"
 import type { Value } from "../../graph/ir.js"
 import { lower } from "../../graph/lower.js"
 import { runConformance } from "../conformance/conformance.test.helper.js"
+import { exactly, Random } from "../conformance/random.test.helper.js"
+import { hopeless } from "../conformance/row_cases.test.helper.js"
+import { run } from "../conformance/run.test.helper.js"
+import { NO_INDEX } from "../ops.js"
 import { ReferenceBackend } from "./backend.js"
 
 // Held to others' results; against itself it shows only that the suite's own programs lower, run and finish.
@@ -22,4 +26,17 @@ it("lets other events through during a long replay", async () => {
   await executable.replay({ x: Float32Array.of(1) })
   done = true
   expect(events).toBeGreaterThan(3)
+})
+
+it("chooses from rows that somebody can choose from, and from no other", async () => {
+  const [temperature, uniform] = [exactly([1], [1]), exactly([5], [0, 0.2, 0.4, 0.6, 0.8])]
+  for (const [name, x] of hopeless(new Random(3), 7)) {
+    const outputs = [apply({ kind: "argmax" }, [x]), apply({ kind: "categorical" }, [x, temperature, uniform])]
+    for (const found of (await run({ name, outputs }, new ReferenceBackend()))[0]) {
+      expect(
+        [...found].map((index) => index === NO_INDEX),
+        name,
+      ).toEqual([false, true, false, true, false])
+    }
+  }
 })

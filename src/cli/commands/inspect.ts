@@ -3,33 +3,41 @@ import { Command } from "commander"
 import { type Checkpoint, openCheckpoint, type TensorInfo } from "../../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../../checkpoint/node_directory.js"
 import { type QuantizationConfig, readQuantizationConfig } from "../../checkpoint/quantization_config.js"
+import { cacheBytesAt } from "../../engine/memory_plan.js"
+import { type OpenedBackend, openBackend } from "../../engine/node_backend.js"
 import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
-import { kvCacheBytes, weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
+import { GptOss } from "../../models/gpt_oss.js"
+import { weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
 import { countParameters } from "../../models/layout.js"
 import { formatBytes } from "../../tensor/bytes.js"
 import { formatShape } from "../../tensor/shape.js"
-import { EMBEDDED_MODEL } from "../options.js"
+import { type DeviceFlags, EMBEDDED_MODEL, withDeviceOptions } from "../options.js"
 import { formatCount, formatFacts, formatTable } from "../ui/format.js"
 import { colors, printJson, printLine } from "../ui/output.js"
 
 const CONTEXTS = [1024, 4096, 16384, 65536, 131072]
 
-interface Flags {
+interface Flags extends DeviceFlags {
   readonly tensors?: boolean
   readonly json?: boolean
 }
 
-export const inspectCommand = new Command("inspect")
-  .description("what is in a checkpoint: config, parameters, tensors, and the memory it needs")
+export const inspectCommand = withDeviceOptions(new Command("inspect"))
+  .description("what is in a checkpoint: config, parameters, tensors, and the memory it needs on the device")
   .argument("[model]", "folder with config.json and safetensors", EMBEDDED_MODEL)
   .option("--tensors", "list every tensor instead of one line per kind")
   .option("--json", "print one JSON document, with every tensor")
   .action(async (path: string, flags: Flags) => {
     const checkpoint = await openCheckpoint(nodeDirectory(path))
     try {
-      const report = inspect(basename(resolve(path)), checkpoint)
-      if (flags.json) printJson(report)
-      else print(report, Boolean(flags.tensors))
+      const opened = await openBackend(flags)
+      try {
+        const report = inspect(basename(resolve(path)), checkpoint, opened)
+        if (flags.json) printJson(report)
+        else print(report, Boolean(flags.tensors))
+      } finally {
+        await opened.backend.close()
+      }
     } finally {
       await checkpoint.close()
     }
@@ -37,10 +45,12 @@ export const inspectCommand = new Command("inspect")
 
 type Report = ReturnType<typeof inspect>
 
-function inspect(model: string, checkpoint: Checkpoint) {
+/** What the command prints. Caches are those that a conversation on the device keeps. */
+export function inspect(model: string, checkpoint: Checkpoint, { backend, reason }: OpenedBackend) {
   const config = parseGptOssConfig(checkpoint.config)
   const quantization = readQuantizationConfig(checkpoint.config)
   const infos = [...checkpoint.tensors.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
+  const network = new GptOss(config)
   const sizes = infos.map(({ name, byteLength }) => [name, byteLength] as const)
   return {
     model,
@@ -50,9 +60,11 @@ function inspect(model: string, checkpoint: Checkpoint) {
     parameters: countParameters(config),
     files: new Set(infos.map(({ file }) => file)).size,
     memory: {
+      device: reason,
       weight_bytes: checkpoint.byteLength,
       weight_bytes_per_token: Math.round(weightBytesPerToken(config, sizes)),
-      kv_cache_bytes: contexts(config).map((context) => ({ context, bytes: kvCacheBytes(config, context) })),
+      kv_cache_dtype: backend.cacheDTypes[0],
+      kv_cache_bytes: contexts(config).map((context) => ({ context, bytes: cacheBytesAt(network, backend, context) })),
     },
     tensors: infos.map((info) => ({
       name: info.name,
@@ -99,10 +111,12 @@ function print(report: Report, everyTensor: boolean): void {
   printLine(`\n${bold("memory")}`)
   printLine(
     formatFacts([
+      ["device", memory.device],
       [`weights, ${report.files} file${report.files === 1 ? "" : "s"}`, formatBytes(memory.weight_bytes)],
       ["weights read per token", formatBytes(memory.weight_bytes_per_token)],
       ...memory.kv_cache_bytes.map(
-        ({ context, bytes }) => [`KV cache at ${context} tokens`, formatBytes(bytes)] as const,
+        ({ context, bytes }) =>
+          [`KV cache at ${context} tokens`, `${formatBytes(bytes)} in ${memory.kv_cache_dtype}`] as const,
       ),
     ]),
   )

@@ -34,6 +34,7 @@ export function rms_norm(
   }
 }
 
+/** NaN if any is. */
 function rowMax(x: usize, n: u32): f32 {
   const whole = n & ~3
   let largest = f32x4.splat(-Infinity)
@@ -96,7 +97,22 @@ export function reduce(x: usize, rows: u32, n: u32, fn: u32, out: usize, thread:
   }
 }
 
-/** The indices of the k largest, descending, ties to the lower index; k = 1 is argmax. */
+/** What stands for no index: NO_INDEX of ops.ts. */
+const NONE: u32 = 0xffffffff
+
+/** The index of the largest, the lowest of equals; NONE with NaN, Infinity, or -Infinity alone. */
+export function argmax(x: usize, rows: u32, n: u32, out: usize, thread: u32, threads: u32): void {
+  for (let row = thread; row < rows; row += threads) {
+    const from = x + (row * n << 2)
+    const top = rowMax(from, n)
+    let best: u32 = 0
+    if (isFinite<f32>(top)) while (load<f32>(from + (best << 2)) != top) best++
+    else best = NONE
+    store<u32>(out + (row << 2), best)
+  }
+}
+
+/** The indices of the k largest, descending, ties to the lower index. */
 export function top_k(x: usize, rows: u32, n: u32, k: u32, out: usize, thread: u32, threads: u32): void {
   for (let row = thread; row < rows; row += threads) {
     const from = x + (row * n << 2)
@@ -137,7 +153,7 @@ export function take_along_axis(
   }
 }
 
-/** The first index whose cumulative probability under softmax(logits / temperature) exceeds the uniform number. */
+/** The first index whose cumulative probability under softmax(logits / temperature) exceeds the uniform number; NONE as argmax. */
 export function categorical(
   logits: usize, rows: u32, n: u32, temperature: usize, uniform: usize, out: usize, thread: u32, threads: u32
 ): void {
@@ -145,6 +161,10 @@ export function categorical(
   for (let row = thread; row < rows; row += threads) {
     const from = logits + (row * n << 2)
     const top = rowMax(from, n)
+    if (!isFinite<f32>(top)) {
+      store<u32>(out + (row << 2), NONE)
+      continue
+    }
     let total: f64 = 0
     for (let i: u32 = 0; i < n; i++) total += probability(from, i, top, inverse)
     const wanted = total * <f64>load<f32>(uniform + (row << 2))

@@ -1,7 +1,17 @@
-import type { KernelOf } from "../../ops.js"
+import { type KernelOf, NO_INDEX } from "../../ops.js"
 import type { Operand } from "../../program.js"
-import { type Dispatch, dispatch, grid, type KernelContext, reads, workgroupIndex, writes } from "../dispatch.js"
-import { LOWEST, reductions } from "../wgsl/reduce.js"
+import {
+  type Accessor,
+  type Dispatch,
+  dispatch,
+  grid,
+  type KernelContext,
+  reads,
+  workgroupIndex,
+  writes,
+} from "../dispatch.js"
+import { RANKED } from "../wgsl/ranked.js"
+import { HIGHEST, LOWEST, reductions } from "../wgsl/reduce.js"
 
 const THREADS = 256
 
@@ -41,7 +51,8 @@ fn find(target_sum: f32, value: f32, lid: u32) -> u32 {
 
 /**
  * Draws by the inverse of the cumulative distribution: every share of a row leaves its largest value and its sum of
- * exponentials; then one workgroup per row finds the share that is hit and scans it.
+ * exponentials; then one workgroup per row finds the share that is hit and scans it. Whether the row can be chosen from
+ * shows in its largest value: see {@link RANKED}.
  */
 export function categorical(
   _: KernelOf<"categorical">,
@@ -54,8 +65,12 @@ export function categorical(
   const shares = Math.ceil(n / share)
   const partial = scratch("float32", [L, shares, 2])
   const reduce = reductions(features, THREADS, ["max", "sum"])
-  const scaled = (v: Record<"logits" | "temperature", { at(i: string): string }>, i: string) =>
-    `max(${v.logits.at(i)} / ${v.temperature.at("0u")}, ${LOWEST})`
+  const functions = /* wgsl */ `${reduce.functions}${RANKED}
+fn weight_of(value: f32, largest: f32, temperature: f32) -> f32 {
+  return exp(max(value - largest, -200.0 * temperature) / temperature);
+}`
+  const weightAt = (v: Record<"logits", Accessor>, i: string) =>
+    `weight_of(ranked(${v.logits.at(i)}), largest, temperature)`
   const entry = (builtins: string) => `@compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32${builtins}) {
   let group = ${workgroupIndex};
@@ -64,20 +79,21 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
   return [
     dispatch({
       label: "categorical shares",
-      views: { logits: reads(logits, "f32"), temperature: reads(temperature, "f32"), partial: writes(partial, "f32") },
+      views: { logits: reads(logits, "u32"), temperature: reads(temperature, "f32"), partial: writes(partial, "f32") },
       params: { groups: L * shares, ...common },
       enable: reduce.enable,
       workgroups: grid(L * shares),
-      code: (v) => /* wgsl */ `${reduce.functions}
+      code: (v) => /* wgsl */ `${functions}
 ${entry(reduce.builtins)}
+  let temperature = ${v.temperature.at("0u")};
   let row = (group / params.shares) * params.n;
   let begin = (group % params.shares) * params.share;
   let end = min(begin + params.share, params.n);
   var own = ${LOWEST};
-  for (var i = begin + lid; i < end; i += ${THREADS}u) { own = max(own, ${scaled(v, "row + i")}); }
+  for (var i = begin + lid; i < end; i += ${THREADS}u) { own = max(own, ranked(${v.logits.at("row + i")})); }
   let largest = ${reduce.max("own")};
   var sum = 0.0;
-  for (var i = begin + lid; i < end; i += ${THREADS}u) { sum += exp(max(${scaled(v, "row + i")} - largest, -200.0)); }
+  for (var i = begin + lid; i < end; i += ${THREADS}u) { sum += ${weightAt(v, "row + i")}; }
   let total = ${reduce.sum("sum")};
   if (lid == 0u) {
     ${v.partial.at("2u * group")} = largest;
@@ -88,7 +104,7 @@ ${entry(reduce.builtins)}
     dispatch({
       label: "categorical draw",
       views: {
-        logits: reads(logits, "f32"),
+        logits: reads(logits, "u32"),
         temperature: reads(temperature, "f32"),
         uniform: reads(uniform, "f32"),
         partial: reads(partial, "f32"),
@@ -97,8 +113,9 @@ ${entry(reduce.builtins)}
       params: { groups: L, ...common },
       enable: reduce.enable,
       workgroups: grid(L),
-      code: (v) => /* wgsl */ `${reduce.functions}${SCAN}
+      code: (v) => /* wgsl */ `${functions}${SCAN}
 ${entry(reduce.builtins)}
+  let temperature = ${v.temperature.at("0u")};
   let row = group * params.n;
   var own = ${LOWEST};
   var weight = 0.0;
@@ -107,7 +124,7 @@ ${entry(reduce.builtins)}
     weight = ${v.partial.at("2u * (group * params.shares + lid) + 1u")};
   }
   let largest = ${reduce.max("own")};
-  weight *= exp(max(own - largest, -200.0));
+  weight *= weight_of(own, largest, temperature);
   scan(weight, lid);
   let goal = ${v.uniform.at("group")} * scanned[${THREADS - 1}u];
   let chosen = find(goal, weight, lid);
@@ -120,7 +137,7 @@ ${entry(reduce.builtins)}
   let begin = min(chosen * params.share + lid * each, end);
   let stop = min(begin + each, end);
   var sum = 0.0;
-  for (var i = begin; i < stop; i++) { sum += exp(max(${scaled(v, "row + i")} - largest, -200.0)); }
+  for (var i = begin; i < stop; i++) { sum += ${weightAt(v, "row + i")}; }
   scan(sum, lid);
   let lane = find(goal - before, sum, lid);
   if (lid == lane) {
@@ -128,12 +145,12 @@ ${entry(reduce.builtins)}
     if (lane > 0u) { reached += scanned[lane - 1u]; }
     var index = begin;
     for (var i = begin; i < stop; i++) {
-      let p = exp(max(${scaled(v, "row + i")} - largest, -200.0));
+      let p = ${weightAt(v, "row + i")};
       if (p > 0.0) { index = i; }
       reached += p;
       if (reached > goal) { break; }
     }
-    ${v.out.at("group")} = index;
+    ${v.out.at("group")} = select(index, ${NO_INDEX}u, largest >= ${HIGHEST} || largest <= ${LOWEST});
   }
 }`,
     }),

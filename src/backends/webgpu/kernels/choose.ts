@@ -1,6 +1,7 @@
-import type { KernelOf } from "../../ops.js"
+import { type KernelOf, NO_INDEX } from "../../ops.js"
 import type { Operand } from "../../program.js"
 import { type Dispatch, dispatch, grid, type KernelContext, reads, workgroupIndex, writes } from "../dispatch.js"
+import { RANKED } from "../wgsl/ranked.js"
 import { LOWEST, type Reductions, reductions } from "../wgsl/reduce.js"
 import { rowsOf } from "./rows.js"
 
@@ -15,7 +16,10 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
   let group = ${workgroupIndex};
   if (group >= params.groups) { return; }`
 
-/** Long rows go to several workgroups, whose winners meet in a second dispatch. */
+/**
+ * Long rows go to several workgroups, whose winners meet in a second dispatch. Whether a row can be chosen from shows
+ * in what wins it: see {@link RANKED}.
+ */
 export function argmax(
   _: KernelOf<"argmax">,
   [x]: readonly Operand[],
@@ -28,13 +32,14 @@ export function argmax(
   const winners = shares === 1 ? output : scratch("uint32", [rows, shares])
   const better = (value: string, index: string) => `let v = ${value};
     if (v > best || (v == best && ${index} < at)) { best = v; at = ${index}; }`
+  const chosen = (bits: string) => `select(${NO_INDEX}u, winner, is_finite(${bits}))`
   const first = dispatch({
     label: "argmax",
-    views: { x: reads(x, "f32"), out: writes(winners, "u32") },
+    views: { x: reads(x, "u32"), out: writes(winners, "u32") },
     params: { groups: rows * shares, n, shares },
     enable: reduce.enable,
     workgroups: grid(rows * shares),
-    code: (v) => /* wgsl */ `${entry(THREADS, reduce)}
+    code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
   let row = (group / params.shares) * params.n;
   let share = (params.n + params.shares - 1u) / params.shares;
   let begin = (group % params.shares) * share;
@@ -42,28 +47,28 @@ export function argmax(
   var best = ${LOWEST};
   var at = 0xffffffffu;
   for (var i = begin + lid; i < end; i += ${THREADS}u) {
-    ${better(`max(${v.x.at("row + i")}, ${LOWEST})`, "i")}
+    ${better(`ranked(${v.x.at("row + i")})`, "i")}
   }
   let winner = ${reduce.argmax("best", "at")};
-  if (lid == 0u) { ${v.out.at("group")} = winner; }
+  if (lid == 0u) { ${v.out.at("group")} = ${shares === 1 ? chosen(v.x.at("row + winner")) : "winner"}; }
 }`,
   })
   if (shares === 1) return [first]
   const second = dispatch({
     label: "argmax of winners",
-    views: { x: reads(x, "f32"), winners: reads(winners, "u32"), out: writes(output, "u32") },
+    views: { x: reads(x, "u32"), winners: reads(winners, "u32"), out: writes(output, "u32") },
     params: { groups: rows, n, shares },
     enable: reduce.enable,
     workgroups: grid(rows),
-    code: (v) => /* wgsl */ `${entry(THREADS, reduce)}
+    code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
   var best = ${LOWEST};
   var at = 0xffffffffu;
   for (var s = lid; s < params.shares; s += ${THREADS}u) {
     let i = ${v.winners.at("group * params.shares + s")};
-    if (i < params.n) { ${better(`max(${v.x.at("group * params.n + i")}, ${LOWEST})`, "i")} }
+    if (i < params.n) { ${better(`ranked(${v.x.at("group * params.n + i")})`, "i")} }
   }
   let winner = ${reduce.argmax("best", "at")};
-  if (lid == 0u) { ${v.out.at("group")} = winner; }
+  if (lid == 0u) { ${v.out.at("group")} = ${chosen(v.x.at("group * params.n + winner"))}; }
 }`,
   })
   return [first, second]

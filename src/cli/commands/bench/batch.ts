@@ -40,31 +40,30 @@ export const batchCommand = withBenchOptions(withModelOptions(new Command("batch
   .option("--sequences <list>", "sequences at once", wholeNumbers(1), [1, 8, 32])
   .option("--prompt-length <n>", "tokens in each cache before decoding starts", wholeNumber(1), 128)
   .option("--tokens <n>", "tokens decoded per sequence and run", wholeNumber(1), 64)
-  .action((flags: BatchFlags) =>
-    withModel(flags, async (model, backend) => {
-      const { sequences, promptLength: prompt_length, tokens, runs } = flags
-      const points = await withProgress(
-        "decoding",
-        (onProgress) =>
-          benchBatch(open(model, backend, prompt_length + tokens + 1), {
-            sequences,
-            prompt_length,
-            tokens,
-            runs,
-            onProgress,
-          }),
-        (done, total) => `run ${done} of ${total}`,
-      )
-      const setting = { bench: "batch", device: deviceInfo(backend, flags), model: model.info.name }
-      await printResult(flags, setting, { prompt_length, tokens, runs, points }, () =>
-        formatTable(
-          ["sequences", "tokens/s together", "tokens/s each"],
-          points.map(({ sequences, tps, tps_range, steps_per_second }) => [
-            sequences,
-            formatRange(tps, tps_range),
-            steps_per_second.toFixed(1),
-          ]),
-        ),
-      )
-    }),
-  )
+  .action((flags: BatchFlags) => {
+    const { sequences, promptLength: prompt_length, tokens, runs } = flags
+    const max_context = prompt_length + tokens + 1
+    return withModel(
+      flags,
+      async (model, backend) => {
+        const options = { sequences, prompt_length, tokens, runs }
+        const points = await withProgress(
+          "decoding",
+          (onProgress) => benchBatch(open(model, backend, max_context), { ...options, onProgress }),
+          (done, total) => `run ${done} of ${total}`,
+        )
+        const setting = { bench: "batch", device: deviceInfo(backend, flags), model: model.info.name }
+        await printResult(flags, setting, { prompt_length, tokens, runs, points }, () =>
+          formatTable(
+            ["sequences", "tokens/s together", "tokens/s each"],
+            points.map(({ sequences, tps, tps_range, steps_per_second }) => [
+              sequences,
+              formatRange(tps, tps_range),
+              steps_per_second.toFixed(1),
+            ]),
+          ),
+        )
+      },
+      { max_context, sequences: Math.max(...sequences) },
+    )
+  })

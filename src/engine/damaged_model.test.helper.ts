@@ -1,0 +1,18 @@
+import * as mx from "../array/mx.js"
+import type { CausalLM } from "./step.js"
+
+/** A model of which one logit is NaN at a position (below 64) and all after it. */
+export function damagedFrom(position: number, model: CausalLM): CausalLM {
+  const { vocab_size } = model.config
+  const damage = new Float32Array(64 * vocab_size)
+  for (let row = position; row < 64; row++) damage[row * vocab_size + 5] = Number.NaN
+  return {
+    config: model.config,
+    makeCaches: (...args) => model.makeCaches(...args),
+    forward(ids, positions, caches, firstRow) {
+      const logits = model.forward(ids, positions, caches, firstRow)
+      const rows = mx.slice(positions, [firstRow], positions.shape)
+      return mx.add(logits, mx.embedding(rows, { weight: mx.array(damage, [64, vocab_size]), quantization: null }))
+    },
+  }
+}
