@@ -2,7 +2,9 @@
 //
 //   node tools/compare-logits.mjs MODEL --device gpu --truth FILE            as tools/reference/full_logits.py writes it
 //   node tools/compare-logits.mjs MODEL --device gpu --against reference     or another device, `reference` the plain one
-//        [--lengths 1,17,300,5000] [--precision exact]
+//        [--lengths 1,17,300,5000] [--precision exact] [--keep FILE]
+//
+// `--keep` writes the other device's logits as a truth for later, as on machines where that device would take long.
 //
 // Every prompt is a prefix of (i * 7919 + 13) % vocab_size. It is read in one go and its last logits compared ("prefill"), then
 // read without its last tokens, which follow one by one ("decode"). A row passes when ||a - b|| / ||b|| is at most 2e-2 and the
@@ -12,7 +14,9 @@
 import { basename, dirname } from "node:path"
 import { parseArgs } from "node:util"
 import { nodeDirectory } from "../dist/checkpoint/node_directory.js"
+import { nodeWritableDirectory } from "../dist/checkpoint/node_writable_directory.js"
 import { readHeader } from "../dist/checkpoint/safetensors.js"
+import { writeSafetensors } from "../dist/checkpoint/safetensors_writer.js"
 import { loadModel } from "../dist/index.js"
 
 const TOLERANCE = 2e-2
@@ -26,6 +30,7 @@ const { values: flags, positionals } = parseArgs({
     precision: { type: "string" },
     truth: { type: "string" },
     against: { type: "string" },
+    keep: { type: "string" },
     lengths: { type: "string", default: "1,17,300,5000" },
   },
 })
@@ -86,11 +91,33 @@ async function truthOf(device) {
   return rows
 }
 
-/** The truth by full_logits.py. */
+/** Writes a truth as {@link readTruth} reads it. */
+async function keep(path, truth) {
+  const positions = Int32Array.from(truth.keys())
+  const rows = [...truth.values()].map(({ logits }) => logits)
+  const tensor = (name, dtype, shape, bytes) => ({
+    name,
+    dtype,
+    shape,
+    read: async (offset, into) => into.set(bytes.subarray(offset, offset + into.length)),
+  })
+  await writeSafetensors(nodeWritableDirectory(dirname(path)), basename(path), [
+    tensor("positions", "int32", [rows.length], new Uint8Array(positions.buffer)),
+    tensor(
+      "logits",
+      "float32",
+      [rows.length, rows[0].length],
+      Buffer.concat(rows.map((row) => new Uint8Array(row.buffer))),
+    ),
+  ])
+}
+
+/** The truth by full_logits.py, which also knows the routers' margins and what halves would do, or by `--keep`. */
 async function readTruth(path) {
   const source = await nodeDirectory(dirname(path)).open(basename(path))
   const { tensors } = await readHeader(source)
   const read = async (name, ArrayType) => {
+    if (!tensors.has(name)) return []
     const { offset, byteLength } = tensors.get(name)
     const bytes = new Uint8Array(byteLength)
     await source.read(offset, bytes)
@@ -133,6 +160,7 @@ function line(name, ...columns) {
 }
 
 const truth = flags.truth ? await readTruth(flags.truth) : await truthOf(flags.against)
+if (flags.keep) await keep(flags.keep, truth)
 const missing = lengths.filter((length) => !truth.has(length - 1))
 if (missing.length > 0)
   throw new Error(`${flags.truth} has no prompt of ${missing} tokens: give both scripts the same --lengths`)

@@ -12,16 +12,20 @@ export interface Tile {
   readonly matrix: { readonly shape: MatrixShape; readonly subgroup: number } | null
 }
 
-/** Columns that a workgroup's subgroups stand side by side in, by tile. Few rows: all of them, to stream weights. */
+/**
+ * Tiles, and how many of their subgroups stand side by side. Few rows: all of them, to stream weights, and the more the
+ * better where workgroup memory allows.
+ */
 const MATRIX_TILES = [
   { bm: 16, bn: 256, bk: 64, across: 16, subgroups: 16 },
+  { bm: 16, bn: 128, bk: 64, across: 8, subgroups: 8 },
   { bm: 32, bn: 128, bk: 64, across: 8, subgroups: 8 },
   { bm: 64, bn: 128, bk: 32, across: 4, subgroups: 8 },
   { bm: 128, bn: 128, bk: 32, across: 4, subgroups: 8 },
 ] as const
 
 /** Subgroups whose results pass through workgroup memory at once. */
-export const PATCHES = 8
+export const PATCHES = 4
 
 const FLOAT_TILES: readonly Tile[] = [
   { bm: 16, bn: 64, bk: 32, threads: 256, rows: 1, columns: 4, matrix: null },
