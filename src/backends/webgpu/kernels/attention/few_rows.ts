@@ -65,7 +65,7 @@ export function fewRows(of: Attention, queries: Queries, context: KernelContext)
   const chunks = shared / chunk
   const threads = Math.min(256, 32 * lanes)
   const groups = threads / lanes
-  const unroll = !features.subgroups ? 1 : lanes >= 8 ? 4 : 2
+  const unroll = features.subgroups ? 2 : 1
   const sums = features.subgroups ? shuffledSums(chunk, lanes) : pooledSums(chunk, lanes, threads)
 
   const filling = Math.ceil(WORKGROUPS / (rows * kvHeads * chunks))
@@ -105,6 +105,8 @@ export function fewRows(of: Attention, queries: Queries, context: KernelContext)
     params: {
       ...rowParams(of),
       splits,
+      // Here, as compilers would unroll loops over a constant, and long kernels take long to fetch.
+      groups,
       row_width: queries.x.shape.slice(1).reduce((a, b) => a * b, 1),
       scale: { f32: of.scale * LOG2E },
       rope_scale: { f32: rotate?.scale ?? 1 },
@@ -296,7 +298,7 @@ ${each(sums.kept, (i) => `let head${i} = ${sums.head(i)}; if (${sums.speaks}) { 
 ${each(
   sums.kept,
   (i) => `
-  for (var g = 0u; g < GROUPS; g++) { m${i} = max(m${i}, maxima[g * ${chunk}u + head${i}]); }
+  for (var g = 0u; g < params.groups; g++) { m${i} = max(m${i}, maxima[g * ${chunk}u + head${i}]); }
   let f${i} = exp2(maxima[group * ${chunk}u + head${i}] - m${i});
   if (${sums.speaks}) { totals[group * ${chunk}u + head${i}] = l${i} * f${i}; }`,
 )}
@@ -317,7 +319,7 @@ ${each(merged, (j) =>
     var sum = 0.0;
     var total = 0.0;
     var top = maxima[h];
-    for (var g = 0u; g < GROUPS; g++) {
+    for (var g = 0u; g < params.groups; g++) {
       sum += pool[g * ${elements}u + o];
       total += totals[g * ${chunk}u + h];
       top = max(top, maxima[g * ${chunk}u + h]);
