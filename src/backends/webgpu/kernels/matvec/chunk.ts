@@ -21,9 +21,9 @@ export interface ChunkFormat {
   /** Element type of the staged activations. */
   readonly staged: "vec4<u32>" | "vec4<f32>"
   /** WGSL that stores unit `u` of activations, given as `v0` and `v1` (vec4<f32>), into `xs`; a row's vectors start at `base`. */
-  stage(xs: string, u: string): string
+  stage(u: string): string
   /** WGSL that loads the activations of a chunk at vector `at` of `xs` into registers with the given prefix. */
-  load(xs: string, prefix: string, at: string): string
+  load(prefix: string, at: string): string
   /** WGSL functions that the expressions below call. */
   readonly functions: string
   /** WGSL statements that decode the chunk `w` (vec4<u32>) into registers with the given prefix. */
@@ -53,9 +53,9 @@ function vectorOf(u: string, v: number, { elements, stride }: { elements: number
   return `((${u}) / ${units}u) * ${stride}u + ((${u}) % ${units}u) * ${UNIT / 4}u + ${v}u`
 }
 
-const stageFloats = (layout: { elements: number; stride: number }) => (xs: string, u: string) =>
+const stageFloats = (layout: { elements: number; stride: number }) => (u: string) =>
   range(UNIT / 4)
-    .map((v) => `${xs}[base + ${vectorOf(u, v, layout)}] = v${v};`)
+    .map((v) => `xs[base + ${vectorOf(u, v, layout)}] = v${v};`)
     .join("\n")
 
 /** E2M1 pairs as f16, times 2^-14: bits 14..12 of each half move to 11..9, the sign stays at the top. */
@@ -84,19 +84,19 @@ const mxfp4Half: ChunkFormat = {
   elements: 32,
   stride: 5,
   staged: "vec4<u32>",
-  stage: (xs, u) => `
+  stage: (u) => `
 let largest = max(abs(v0), abs(v1));
 var own = max(max(largest.x, largest.y), max(largest.z, largest.w));
 ${neighbours(4, "own", "max")}
 let exponent = clamp(bitcast<u32>(own) >> 23u, 14u, 253u);
 let fit = bitcast<f32>((267u - exponent) << 23u);
 let at = base + ((${u}) / 4u) * 5u;
-${xs}[at + (${u}) % 4u] = vec4u(${COMPONENTS.map((c) => `pack2x16float(fit * vec2f(v0.${c}, v1.${c}))`).join(", ")});
-if ((${u}) % 4u == 0u) { ${xs}[at + 4u].x = exponent; }`,
-  load: (xs, p, at) =>
+xs[at + (${u}) % 4u] = vec4u(${COMPONENTS.map((c) => `pack2x16float(fit * vec2f(v0.${c}, v1.${c}))`).join(", ")});
+if ((${u}) % 4u == 0u) { xs[at + 4u].x = exponent; }`,
+  load: (p, at) =>
     `${range(4)
-      .map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`)
-      .join("\n")} let ${p}exponent = ${xs}[${at} + 4u].x;`,
+      .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
+      .join("\n")} let ${p}exponent = xs[${at} + 4u].x;`,
   functions: `
 fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
   return (f32(pair.x) + f32(pair.y)) * bitcast<f32>((clamp(exponent, 126u, 380u) - 126u) << 23u);
@@ -134,9 +134,9 @@ const mxfp4Float: ChunkFormat = {
   stride: 9,
   staged: "vec4<f32>",
   stage: stageFloats({ elements: 32, stride: 9 }),
-  load: (xs, p, at) =>
+  load: (p, at) =>
     range(8)
-      .map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`)
+      .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
       .join("\n"),
   functions: `${E8M0}
 fn e2m1(q: u32) -> vec4f {
@@ -172,18 +172,18 @@ function affine(bits: 4 | 8, groupSize: number, { subgroups }: GpuFeatures): Chu
     elements,
     stride: vectors + 1,
     staged: "vec4<f32>",
-    stage: (xs, u) =>
+    stage: (u) =>
       isSummed
-        ? `${floats(xs, u)}
+        ? `${floats(u)}
 var sum = dot(v0 + v1, vec4f(1.0));
 ${neighbours(2, "sum", "sum")}
-if ((${u}) % 2u == 0u) { ${xs}[base + ((${u}) / 2u) * 5u + 4u] = vec4f(sum); }`
-        : floats(xs, u),
-    load: (xs, p, at) =>
+if ((${u}) % 2u == 0u) { xs[base + ((${u}) / 2u) * 5u + 4u] = vec4f(sum); }`
+        : floats(u),
+    load: (p, at) =>
       [
-        ...range(vectors).map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`),
+        ...range(vectors).map((i) => `let ${p}${i} = xs[${at} + ${i}u];`),
         isSummed
-          ? `let ${p}sum = ${xs}[${at} + ${vectors}u].x;`
+          ? `let ${p}sum = xs[${at} + ${vectors}u].x;`
           : `let ${p}sum = dot(${range(vectors)
               .map((i) => `${p}${i}`)
               .join(" + ")}, vec4f(1.0));`,
@@ -228,7 +228,7 @@ function affine8Half(groupSize: number, features: GpuFeatures): ChunkFormat {
     name: "affine8 f16",
     stride: 3,
     staged: "vec4<u32>",
-    stage: (xs, u) => {
+    stage: (u) => {
       const pairs = (v: number) => `pack2x16float(fit * v${v}.xz), pack2x16float(fit * v${v}.yw)`
       return `
 let largest = max(abs(v0), abs(v1));
@@ -239,13 +239,13 @@ ${neighbours(2, "sum", "sum")}
 let exponent = clamp(bitcast<u32>(own) >> 23u, 14u, 253u);
 let fit = bitcast<f32>((258u - exponent) << 23u);
 let at = base + ((${u}) / 2u) * 3u;
-${xs}[at + (${u}) % 2u] = vec4u(${pairs(0)}, ${pairs(1)});
-if ((${u}) % 2u == 0u) { ${xs}[at + 2u] = vec4u((exponent - 4u) << 23u, bitcast<u32>(sum), 0u, 0u); }`
+xs[at + (${u}) % 2u] = vec4u(${pairs(0)}, ${pairs(1)});
+if ((${u}) % 2u == 0u) { xs[at + 2u] = vec4u((exponent - 4u) << 23u, bitcast<u32>(sum), 0u, 0u); }`
     },
-    load: (xs, p, at) =>
+    load: (p, at) =>
       `${range(2)
-        .map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`)
-        .join("\n")} let ${p}pad = bitcast<vec2f>(${xs}[${at} + 2u].xy);`,
+        .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
+        .join("\n")} let ${p}pad = bitcast<vec2f>(xs[${at} + 2u].xy);`,
     functions: `
 fn quant_pair(q: u32) -> vec2<f16> {
   return bitcast<vec2<f16>>((q & 0x00ff00ffu) | 0x64006400u) - vec2<f16>(1152.0h);
@@ -283,9 +283,9 @@ function dense(dtype: "float32" | "bfloat16" | "float16"): ChunkFormat {
     stride: vectors + (vectors > 1 ? 1 : 0),
     staged: "vec4<f32>",
     stage: stageFloats({ elements, stride: vectors + (vectors > 1 ? 1 : 0) }),
-    load: (xs, p, at) =>
+    load: (p, at) =>
       range(vectors)
-        .map((i) => `let ${p}${i} = ${xs}[${at} + ${i}u];`)
+        .map((i) => `let ${p}${i} = xs[${at} + ${i}u];`)
         .join("\n"),
     functions: "",
     decode: (p, w) =>

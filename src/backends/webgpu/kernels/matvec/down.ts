@@ -29,7 +29,6 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
   const [, N] = output.shape
   const chunk = sameChunk([weights], [format], K, context)
   if (!chunk || !isStageable(x, null) || k > LANES || context.ranges(weights).length > 1) return null
-  const staged = { chunk, xs: "xs" }
   const tuning = tune(N, 1, features, (k * K) / UNIT)
   const threads = tuning.groups * LANES
   const memory = { chunk, K: k * K, slots: 1, totals: 1, groups: tuning.groups, features }
@@ -54,7 +53,7 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
         const score = (j: string) => v.scores.load(`wid.y * ${k}u + ${j}`)
         const row = `min(task, ${N - 1}u)`
         const prologue = stageRows({
-          into: [staged],
+          chunk,
           K: k * K,
           threads,
           slots: 1,
@@ -66,7 +65,7 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
         })
         const [bias] = biases("bias", w.bias, weights, { row, expert: v.ids.at(`wid.y * ${k}u + own`) })
         return `
-${stageMemory(staged, k * K, 1)}
+${stageMemory(chunk, k * K, 1)}
 ${reductionMemory(threads, 1, features)}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
@@ -78,7 +77,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     .map((j) => `let expert${j} = ${v.ids.at(`wid.y * ${k}u + ${j}u`)};`)
     .join(" ")}
   ${streamTasks({
-    staged,
+    chunk,
     K: k * K,
     parts: k,
     rows: [{ weights: w, operands: weights, row, expert: choose(k, "expert", "part"), slots: ["0u"] }],

@@ -42,7 +42,6 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
   const [gate, up] = splitWeights(formats, of.weights)
   const chunk = sameChunk([gate, up], formats, K, context)
   if (!chunk || !isStageable(x, norm) || context.ranges([...gate, ...up]).length > 1) return null
-  const staged = { chunk, xs: "xs" }
   const tuning = tune(k * N, 1, features, K / UNIT)
   const workgroups = Math.ceil((k * N) / (tuning.groups * tuning.tasks))
   const threads = tuning.groups * LANES
@@ -80,7 +79,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
         const choice =
           router && chooseExperts(router, v, tuning.groups, rounds, (names) => reduceLanes(names, features))
         const stage = stageRows({
-          into: [staged],
+          chunk,
           K,
           threads,
           slots: 1,
@@ -92,7 +91,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
         })
         const chosen = choice && [choice.load, stage, choice.choose, `if (wid.x == 0u) {${choice.store}}`].join("\n")
         return `
-${stageMemory(staged, K, 1)}
+${stageMemory(chunk, K, 1)}
 ${router ? choiceMemory(router) : ""}
 ${reductionMemory(threads, totals, features)}
 ${norm ? normMemory(threads, 1, isWide(features)) : ""}
@@ -103,7 +102,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   let group = lid / ${LANES}u;
   ${chosen ?? ""}
   ${streamTasks({
-    staged,
+    chunk,
     K,
     rows: [
       { weights: g, operands: gate, ...at },

@@ -63,7 +63,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
     bytes: segments.reduce((sum, { operands }) => sum + operands.reduce((b, o) => b + operandBytes(o), 0), 0),
     code: (v) => {
       const prologue = stageRows({
-        into: [{ chunk, xs: "xs" }],
+        chunk,
         K,
         threads,
         slots: tile,
@@ -83,7 +83,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
           features,
         })
       return `
-${stageMemory({ chunk, xs: "xs" }, K, tile)}
+${stageMemory(chunk, K, tile)}
 ${reductionMemory(threads, tuning.rows * tile, features)}
 ${router ? contributionMemory(router, tuning.groups) : ""}
 ${norm ? normMemory(threads, tile, isWide(features)) : ""}
@@ -126,7 +126,7 @@ function segmentBody({ plan, segment, weights, firstBlock, prologue, views, feat
   const row = (r: number) => `min(task * ${tuning.rows}u + ${r}u, ${N - 1}u)`
   const slots = range(tile).map((l) => `${l}u`)
   return streamTasks({
-    staged: { chunk, xs: "xs" },
+    chunk,
     K: x.shape[1],
     rows: range(tuning.rows).map((r) => ({ weights, operands, row: row(r), slots })),
     tasks: tuning.tasks,

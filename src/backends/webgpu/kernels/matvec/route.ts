@@ -31,7 +31,6 @@ export function routeFewRows(
   // The choice of experts hangs on small differences.
   const chunk = chunkFormat(format, weights[0], K, features, true)
   if (!chunk || !isStageable(x, norm) || context.ranges(weights).length > 1) return null
-  const staged = { chunk, xs: "xs" }
   const groups = Math.min(E, Math.floor(features.maxInvocations / LANES), 32)
   const threads = groups * LANES
   const memory = workgroupBytes({ chunk, K, slots: 1, totals: 1, groups, features }) + (E + 2 * k) * 4
@@ -55,7 +54,7 @@ export function routeFewRows(
         const { strides } = weights[weights.length - 1]
         const row = `min(task, ${E - 1}u)`
         const prologue = stageRows({
-          into: [staged],
+          chunk,
           K,
           threads,
           slots: 1,
@@ -65,7 +64,7 @@ export function routeFewRows(
           norm: { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
         })
         return `
-${stageMemory(staged, K, 1)}
+${stageMemory(chunk, K, 1)}
 var<workgroup> logits: array<f32, ${E}>;
 var<workgroup> ids: array<u32, ${k}>;
 var<workgroup> odds: array<f32, ${k}>;
@@ -77,7 +76,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
   {${streamTasks({
-    staged,
+    chunk,
     K,
     rows: [{ weights: w, operands: weights, row, slots: ["0u"] }],
     tasks,

@@ -16,18 +16,11 @@ export function rowVectors(chunk: ChunkFormat, K: number): number {
   return chunksPerLane(chunk, K) * LANES * chunk.stride
 }
 
-/** A workgroup array of staged activations, and for which weights. */
-export interface StagedFor {
-  readonly chunk: ChunkFormat
-  /** Its name in WGSL. */
-  readonly xs: string
-}
-
 interface StageRows {
-  readonly into: readonly StagedFor[]
+  readonly chunk: ChunkFormat
   readonly K: number
   readonly threads: number
-  /** Rows to stage: slots of each array. */
+  /** Rows to stage: slots of `xs`. */
   readonly slots: number
   /** WGSL of the row of x that goes to a slot. */
   readonly row: (slot: string) => string
@@ -63,9 +56,9 @@ function parts(threads: number, wide: boolean): number {
   return wide ? threads / LANES : threads
 }
 
-/** WGSL declaration of an array of staged rows. */
-export function stageMemory({ chunk, xs }: StagedFor, K: number, slots: number): string {
-  return `var<workgroup> ${xs}: array<${chunk.staged}, ${slots * rowVectors(chunk, K)}>;`
+/** WGSL declaration of `xs`, the staged rows. */
+export function stageMemory(chunk: ChunkFormat, K: number, slots: number): string {
+  return `var<workgroup> xs: array<${chunk.staged}, ${slots * rowVectors(chunk, K)}>;`
 }
 
 /** WGSL declaration of what {@link stageRows} sums squares in. */
@@ -74,7 +67,7 @@ export function normMemory(threads: number, slots: number, wide: boolean): strin
 }
 
 /**
- * WGSL that loads rows of K activations, times the norm's weights, stores them as formats want them, and waits; all threads take
+ * WGSL that loads rows of K activations, times the norm's weights, stores them into `xs`, and waits; all threads take
  * part. A row's factor 1 / rms is then `inverse<slot>`, for the products to be multiplied with: rows need not wait
  * for it. Workgroup memory starts as zeros, which pads the rows.
  */
@@ -93,7 +86,7 @@ ${range(slots)
 
 /** Units of `slots` rows from slot `first` on, spread over the threads; all loads come first. */
 function stageUnits(of: StageRows, slots: number, first: string): string {
-  const { into, K, threads, x, norm, factor } = of
+  const { chunk, K, threads, x, norm, factor } = of
   const vectors = UNIT / 4
   const units = K / UNIT
   const total = slots * units
@@ -118,7 +111,8 @@ ${norm ? loadNorm(norm, `g${t}_`, unit(t), vectors) : ""}
     return `${guard(t)} {
 ${factor ? `let factor = ${factor(`${unit(t)} * ${UNIT}u`)};` : ""}
 ${each((i) => `let v${i} = ${[`a${t}_${i}`, ...scale.map((f) => f(i))].join(" * ")};`)}
-${into.map(({ chunk, xs }) => `{ let base = ${slot(t)} * ${rowVectors(chunk, K)}u;\n${chunk.stage(xs, unit(t))} }`).join("\n")}
+let base = ${slot(t)} * ${rowVectors(chunk, K)}u;
+${chunk.stage(unit(t))}
 }`
   })
   return `{

@@ -1,8 +1,8 @@
 import { itemSize } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../program.js"
 import type { GpuFeatures } from "../../features.js"
-import { range, type WeightAccessors } from "./chunk.js"
-import { chunksPerLane, LANES, rowVectors, type StagedFor } from "./stage.js"
+import { type ChunkFormat, range, type WeightAccessors } from "./chunk.js"
+import { chunksPerLane, LANES, rowVectors } from "./stage.js"
 
 /** A value by name, as WGSL. */
 export interface Extra {
@@ -23,7 +23,7 @@ export interface StreamedRow {
 }
 
 export interface Stream {
-  readonly staged: StagedFor
+  readonly chunk: ChunkFormat
   /** Elements of a row, of all its parts together. */
   readonly K: number
   /** Rows of several experts that follow each other as one. */
@@ -59,8 +59,7 @@ export function isWide({ subgroups }: GpuFeatures): boolean {
  * instruction takes 8 ns the first time. Needs `wid`, the workgroup's id, with z = 0.
  */
 export function streamTasks(stream: Stream): string {
-  const { staged, K, parts = 1, rows, tasks, features, ahead = 2 } = stream
-  const { chunk, xs } = staged
+  const { chunk, K, parts = 1, rows, tasks, features, ahead = 2 } = stream
   const totals = rows.flatMap(({ slots }, r) => slots.map((_, i) => `acc${r}_${i}`))
   const names = rows.flatMap((_, r) => [`w${r}`, `s${r}`])
   const each = (text: (name: string) => string) => names.map(text).join(" ")
@@ -114,7 +113,7 @@ for (var i = ${turns} * ${tasks}u; i > 0u; i--) {
     .map((d) => each((name) => `${turn(d)}${name} = ${turn(d + 1)}${name};`))
     .join("\n  ")}
   if (i > ${ahead}u) ${load(turn(ahead - 1))}
-  ${allSlots.map((slot, i) => chunk.load(xs, `x${i}_`, at(slot))).join("\n  ")}
+  ${allSlots.map((slot, i) => chunk.load(`x${i}_`, at(slot))).join("\n  ")}
   ${products.join("\n  ")}
   turn += 1u;
   ${tasks > 1 ? next : ""}
