@@ -1,4 +1,5 @@
 import { type DType, itemSize } from "../../tensor/dtype.js"
+import { sizeOf } from "../../tensor/shape.js"
 import type { Operand } from "../program.js"
 import type { GpuFeatures } from "./features.js"
 
@@ -182,6 +183,11 @@ function bind(
     return { name, slot, offset }
   })
   return { slots, placed }
+}
+
+/** Bytes of an operand's elements. */
+export function operandBytes({ shape, dtype }: Operand): number {
+  return sizeOf(shape) * itemSize(dtype)
 }
 
 /** Bytes from an operand's first to past its last, whatever its strides. */

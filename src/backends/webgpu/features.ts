@@ -44,3 +44,8 @@ export function limitedTo(features: GpuFeatures, tier: Tier): GpuFeatures {
     matrix: rung >= 3 ? features.matrix : null,
   }
 }
+
+/** The WGSL extensions of kernels that use all that the features offer, matrices apart. */
+export function enables({ f16, subgroups }: GpuFeatures): ("f16" | "subgroups")[] {
+  return [...(f16 ? (["f16"] as const) : []), ...(subgroups ? (["subgroups"] as const) : [])]
+}

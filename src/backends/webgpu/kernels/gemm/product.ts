@@ -1,7 +1,14 @@
-import { itemSize } from "../../../../tensor/dtype.js"
-import { sizeOf } from "../../../../tensor/shape.js"
 import type { Operand } from "../../../program.js"
-import { type Accessor, type Dispatch, dispatch, type ElementType, reads, type View, writes } from "../../dispatch.js"
+import {
+  type Accessor,
+  type Dispatch,
+  dispatch,
+  type ElementType,
+  operandBytes,
+  reads,
+  type View,
+  writes,
+} from "../../dispatch.js"
 import { type Codec, codec, decoders, elementsPerLoad, operandsOf, type Weight } from "./codec.js"
 import { mathOf } from "./math.js"
 import { type Tile, tileName } from "./tiles.js"
@@ -78,7 +85,7 @@ export function product(of: Product, tile: Tile, code: Codec): Dispatch {
   if (residual) views.residual = reads(residual, "f32")
   const what = [groups && "grouped", weights.length === 2 && "swiglu"].filter(Boolean).map((word) => ` ${word}`)
   const experts = groups ? Math.min(weights[0].weight.shape[0], rows) / weights[0].weight.shape[0] : 1
-  const bytes = weights.flatMap(operandsOf).reduce((sum, { shape, dtype }) => sum + sizeOf(shape) * itemSize(dtype), 0)
+  const bytes = weights.flatMap(operandsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
   return dispatch({
     label: `gemm ${code.name}${what.join("")} ${tileName(tile)}`,
     views,

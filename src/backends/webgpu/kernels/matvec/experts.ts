@@ -1,7 +1,8 @@
 import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import type { Accessor, KernelContext } from "../../dispatch.js"
-import { type ChunkFormat, chunkFormat } from "./chunk.js"
+import type { ChunkFormat } from "./chunk.js"
+import { chunkFormat } from "./formats/choose.js"
 import type { Extra } from "./stream.js"
 
 /** The format that several weights have in common, if there is a fast one. */

@@ -1,10 +1,10 @@
 import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
-import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
+import { enables } from "../../features.js"
 import { splitWeights } from "../composed.js"
 import { UNIT, weightAccessors, weightViews } from "./chunk.js"
 import { biases, sameChunk } from "./experts.js"
-import { enables, type Norm, operandBytes } from "./matvec.js"
 import {
   choiceBytes,
   choiceMemory,
@@ -13,7 +13,7 @@ import {
   chooseExperts,
   type RouteShares,
 } from "./route_shares.js"
-import { isStageable, LANES, normMemory, normView, stageMemory, stageRows, wgslFloat } from "./stage.js"
+import { isStageable, LANES, type Norm, normMemory, normView, stageMemory, stageRows, wgslFloat } from "./stage.js"
 import { isWide, reduceLanes, reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 

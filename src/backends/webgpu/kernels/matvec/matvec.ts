@@ -1,18 +1,21 @@
-import { itemSize } from "../../../../tensor/dtype.js"
 import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
-import { type Accessor, type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
-import type { GpuFeatures } from "../../features.js"
+import {
+  type Accessor,
+  type Dispatch,
+  dispatch,
+  type KernelContext,
+  operandBytes,
+  reads,
+  type View,
+  writes,
+} from "../../dispatch.js"
+import { enables, type GpuFeatures } from "../../features.js"
 import { type ChunkFormat, range, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
 import { columnExtras, contribute, contributionMemory, contributionViews, type RouteShares } from "./route_shares.js"
-import { LANES, normMemory, normView, stageMemory, stageRows } from "./stage.js"
+import { LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
 import type { Tuning } from "./tuning.js"
-
-export interface Norm {
-  readonly weight: Operand
-  readonly eps: number
-}
 
 /** A weight, or part of one, and where its products start in an output row. */
 export interface Segment {
@@ -97,15 +100,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
 }`
     },
   })
-}
-
-export function enables(features: GpuFeatures): ("f16" | "subgroups")[] {
-  return [...(features.f16 ? (["f16"] as const) : []), ...(features.subgroups ? (["subgroups"] as const) : [])]
-}
-
-/** Bytes of an operand's elements. */
-export function operandBytes({ shape, dtype }: Operand): number {
-  return shape.reduce((a, b) => a * b, 1) * itemSize(dtype)
 }
 
 interface SegmentBody {

@@ -1,7 +1,12 @@
 import type { DType } from "../../../../tensor/dtype.js"
+import type { Operand } from "../../../program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
 import { type ChunkFormat, range, UNIT } from "./chunk.js"
-import type { Norm } from "./matvec.js"
+
+export interface Norm {
+  readonly weight: Operand
+  readonly eps: number
+}
 
 /** Lanes that share a weight row. */
 export const LANES = 32
