@@ -3,6 +3,7 @@ import { type Dispatch, dispatch, type KernelContext, reads, type View, writes }
 import { rotation } from "../../wgsl/rotation.js"
 import { combine, type Partials } from "./combine.js"
 import { pooledSums, shuffledSums } from "./lanes.js"
+import { mergeGroups } from "./merge.js"
 import {
   type Attention,
   cacheLayout,
@@ -125,6 +126,21 @@ ${each(chunk, (h) => `var s${u}_${h} = ${Array.from({ length: vectors }, (_, i) 
 ${sums.sum(`s${u}_`)}`
       const maximum = (i: number) =>
         Array.from({ length: unroll }, (_, u) => `s${u}_${i}`).reduce((a, b) => `max(${a}, ${b})`, `m${i}`)
+      const store = (element: string) =>
+        partials
+          ? `let part = (row * ${heads}u + head + h) * params.splits + split;
+    ${v.sums.at(`part * ${D}u + o % ${D}u`)} = sum;
+    if (o % ${D}u == 0u) { ${v.weights.at("part")} = vec2f(top, total); }`
+          : `${
+              sinks
+                ? `let sink = ${sinkLogit(v.sinks, "head + h")};
+    let all = max(top, sink);
+    let scale = exp2(top - all);
+    total = total * scale + exp2(sink - all);
+    sum *= scale;`
+                : ""
+            }
+    ${v.out.at(`(row * ${heads}u + head) * ${D}u + ${element}`)} = sum / total;`
       return /* wgsl */ `
 ${visible(v)}
 ${rotate ? rotation : ""}
@@ -293,56 +309,7 @@ ${each(
     }`,
 )}
   }
-${each(sums.kept, (i) => `let head${i} = ${sums.head(i)}; if (${sums.speaks}) { maxima[group * ${chunk}u + head${i}] = m${i}; }`)}
-  workgroupBarrier();
-${each(
-  sums.kept,
-  (i) => `
-  for (var g = 0u; g < params.groups; g++) { m${i} = max(m${i}, maxima[g * ${chunk}u + head${i}]); }
-  let f${i} = exp2(maxima[group * ${chunk}u + head${i}] - m${i});
-  if (${sums.speaks}) { totals[group * ${chunk}u + head${i}] = l${i} * f${i}; }`,
-)}
-${each(chunk, (h) => `{ let f = ${sums.fetch("f", h)}; ${each(vectors, (i) => `a${h}_${i} *= f;`)} }`)}
-${each(chunk / merged, (round) => {
-  const elements = merged * D
-  return `
-${each(merged, (j) =>
-  each(vectors, (i) => {
-    const at = (e: number) => `pool[group * ${elements}u + mine + ${j * D + i * layout.lanes + e}u]`
-    const a = `a${round * merged + j}_${i}`
-    return layout.lanes === 4 ? [..."xyzw"].map((c, e) => `${at(e)} = ${a}.${c};`).join(" ") : `${at(0)} = ${a};`
-  }),
-)}
-  workgroupBarrier();
-  for (var o = lid; o < ${elements}u; o += ${threads}u) {
-    let h = ${round * merged}u + o / ${D}u;
-    var sum = 0.0;
-    var total = 0.0;
-    var top = maxima[h];
-    for (var g = 0u; g < params.groups; g++) {
-      sum += pool[g * ${elements}u + o];
-      total += totals[g * ${chunk}u + h];
-      top = max(top, maxima[g * ${chunk}u + h]);
-    }
-    ${
-      partials
-        ? `let part = (row * ${heads}u + head + h) * params.splits + split;
-    ${v.sums.at(`part * ${D}u + o % ${D}u`)} = sum;
-    if (o % ${D}u == 0u) { ${v.weights.at("part")} = vec2f(top, total); }`
-        : `${
-            sinks
-              ? `let sink = ${sinkLogit(v.sinks, "head + h")};
-    let all = max(top, sink);
-    let scale = exp2(top - all);
-    total = total * scale + exp2(sink - all);
-    sum *= scale;`
-              : ""
-          }
-    ${v.out.at(`(row * ${heads}u + head) * ${D}u + ${round * elements}u + o`)} = sum / total;`
-    }
-  }
-  ${round + 1 < chunk / merged ? "workgroupBarrier();" : ""}`
-})}
+${mergeGroups({ sums, heads: chunk, atOnce: merged, headDim: D, vectors, lanes: layout.lanes, threads, store })}
 }`
     },
   })
