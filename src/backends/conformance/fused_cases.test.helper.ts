@@ -31,6 +31,7 @@ const affine4: NamedFormat = {
   format: { quantization: { mode: "affine", group_size: 64, bits: 4 }, bias: true },
   dtype: "bfloat16",
 }
+const dense: NamedFormat = { name: "dense", format: { quantization: null, bias: true }, dtype: "bfloat16" }
 const mxfp4: NamedFormat = { name: "mxfp4", format: { quantization: MXFP4, bias: true }, dtype: "bfloat16" }
 
 /** Three groups of a format, so that no power of two divides the row. */
@@ -46,7 +47,6 @@ function normMatmul(random: Random, L: number, K: number, sizes: readonly number
 
 export function normMatmulCases(random: Random): Case[] {
   const all = formats()
-  const dense = all[all.length - 1]
   return [
     ...all.map((named) => ({
       name: `${named.name}, alone and three of a kind`,
@@ -86,7 +86,6 @@ function route(random: Random, L: number, E: number, k: number, { format, dtype 
 }
 
 export function routeCases(random: Random): Case[] {
-  const dense = { name: "dense", format: { quantization: null, bias: true }, dtype: "bfloat16" } as const
   const twins = (L: number) =>
     apply({ kind: "route", eps: EPS, k: 5, format: { quantization: null, bias: false } }, [
       floats(random, [L, 33]),
@@ -170,6 +169,8 @@ export function normGatherSwigluCases(random: Random): Case[] {
         routedSwiglu(random, affine4, affine8, [L, 2, 2, 9, 64]),
         routedSwiglu(random, mxfp4, mxfp4, [L, 33, 1, 5, 64]),
         routedSwiglu(random, affine4, affine8, [L, 5, 5, 6, 192]),
+        routedSwiglu(random, mxfp4, affine8, [L, 40, 3, 6, 64]),
+        routedSwiglu(random, mxfp4, dense, [L, 5, 2, 6, 64]),
       ].flat(),
     })),
     ...formats().flatMap((named) =>
