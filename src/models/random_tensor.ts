@@ -29,6 +29,23 @@ export function randomTensor(tensor: LayoutTensor, seed: number): ByteReader {
   }
 }
 
+/** What a decided router adds to its favourites' logits, whose deviation is about one. */
+const DECIDED = 16
+
+/**
+ * A router's bias that decides: the same `count` experts answer whatever the token, others for each name and seed. Routers of
+ * random weights choose by margins down to nothing, where rounding alone changes which experts answer.
+ */
+export function decidedRouterBias({ name, shape: [experts] }: LayoutTensor, seed: number, count: number): ByteReader {
+  const words = new Uint32Array(experts)
+  fillWords(words, 0, hash(`${seed}:${name}`))
+  const favourites = [...words.keys()].sort((a, b) => words[a] - words[b]).slice(0, count)
+  const values = new Uint16Array(experts)
+  for (const expert of favourites) values[expert] = float32ToBfloat16(DECIDED)
+  const bytes = new Uint8Array(values.buffer)
+  return { read: async (offset, into) => into.set(bytes.subarray(offset, offset + into.byteLength)) }
+}
+
 /** Word `i` is MurmurHash3's finaliser of `i` times an odd constant, keyed. */
 function fillWords(words: Uint32Array, first: number, key: number): void {
   for (let i = 0; i < words.length; i++) {

@@ -11,6 +11,7 @@ import { dequantizeRow, scaleDType } from "../tensor/dequantize.js"
 import { decodeFloats } from "../tensor/floats.js"
 import { parseGptOssConfig } from "./config.js"
 import { gptOssLayout } from "./layout.js"
+import { PRESETS } from "./presets.js"
 import { randomTensor } from "./random_tensor.js"
 import { synthesize } from "./synth.js"
 
@@ -81,6 +82,26 @@ describe("synthesize", () => {
       "model.safetensors",
       "model.safetensors.index.json",
     ])
+  })
+
+  it("decides each layer's router for as many experts as answer a token, and leaves the rest alone", async () => {
+    const options = { config: "tiny", format: "mlx", layers: 4, shards: 1 } as const
+    await synthesize(into("random"), options)
+    await synthesize(into("decided"), { ...options, routers: "decided" })
+    const { num_experts_per_tok, num_local_experts } = PRESETS.tiny
+    const chosen = new Set<string>()
+    for (const layer of [0, 1, 2, 3]) {
+      const bytes = await read("decided", `model.layers.${layer}.mlp.router.bias`)
+      const bias = new Float32Array(num_local_experts as number)
+      decodeFloats("bfloat16", bytes, bias)
+      const raised = [...bias.keys()].filter((expert) => bias[expert] > 10)
+      expect(raised).toHaveLength(num_experts_per_tok as number)
+      chosen.add(String(raised))
+    }
+    expect(chosen.size).toBeGreaterThan(1)
+    for (const tensor of ["model.layers.0.mlp.router.weight", "model.layers.1.self_attn.q_proj.bias"]) {
+      expect(await read("decided", tensor)).toEqual(await read("random", tensor))
+    }
   })
 
   it("keeps a float a float in config.json, for Python's sake", async () => {

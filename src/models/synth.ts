@@ -6,7 +6,7 @@ import { writeSafetensors } from "../checkpoint/safetensors_writer.js"
 import { parseGptOssConfig } from "./config.js"
 import { byteLengthOf, gptOssLayout, type LayoutTensor } from "./layout.js"
 import { type ConfigJson, configText, PRESETS, type PresetName, publishedConfig } from "./presets.js"
-import { randomTensor } from "./random_tensor.js"
+import { decidedRouterBias, randomTensor } from "./random_tensor.js"
 
 /** Shards are filled up to this size: mlx-lm's rule, and Hugging Face's. */
 const SHARD_BYTES: Record<QuantizationFormat, number> = { mlx: 5 * 2 ** 30, hf: 5e9 }
@@ -25,6 +25,8 @@ export interface SynthOptions {
   readonly seed?: number
   /** How many files, at most; by default as many as the published rule makes. */
   readonly shards?: number
+  /** Whether routers choose by random margins (the default) or the same experts for every token: {@link decidedRouterBias}. */
+  readonly routers?: "random" | "decided"
   /** A model folder to copy the tokenizer from. */
   readonly tokenizer?: Directory
   /** Bytes of tensors written so far, and in all. */
@@ -52,14 +54,18 @@ export async function synthesize(directory: WritableDirectory, options: SynthOpt
   const preset = typeof options.config === "string" ? PRESETS[options.config] : options.config
   const config = publishedConfig(preset, format, options.layers)
   const { quantizationOf } = readQuantizationConfig(config)
-  const layout = gptOssLayout(parseGptOssConfig(config), format, quantizationOf)
+  const parsed = parseGptOssConfig(config)
+  const layout = gptOssLayout(parsed, format, quantizationOf)
   const total = layout.reduce((sum, tensor) => sum + byteLengthOf(tensor), 0)
   const shards = count ? splitEvenly(layout, count, total) : splitBySize(layout, SHARD_BYTES[format])
   const files = shards.map((_, i) => shardName(format, i, shards.length))
+  const isDecided = ({ name }: LayoutTensor) => options.routers === "decided" && name.endsWith(".mlp.router.bias")
+  const contentsOf = (tensor: LayoutTensor) =>
+    isDecided(tensor) ? decidedRouterBias(tensor, seed, parsed.num_experts_per_tok) : randomTensor(tensor, seed)
 
   let done = 0
   for (const [i, shard] of shards.entries()) {
-    const tensors = shard.map((tensor) => ({ ...tensor, ...randomTensor(tensor, seed) }))
+    const tensors = shard.map((tensor) => ({ ...tensor, ...contentsOf(tensor) }))
     await writeSafetensors(directory, files[i], tensors, { format: METADATA[format] }, (bytes) => {
       done += bytes
       onProgress?.(done, total)

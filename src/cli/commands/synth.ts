@@ -19,6 +19,7 @@ interface Flags {
   readonly layers?: number
   readonly seed: number
   readonly shards?: number
+  readonly routers: "random" | "decided"
   readonly tokenizer?: string
   readonly out: string
   readonly json?: boolean
@@ -32,12 +33,17 @@ export const synthCommand = new Command("synth")
   .option("--layers <n>", "keep only the first n layers", wholeNumber(1))
   .option("-s, --seed <n>", "the same seed writes the same bytes", wholeNumber(0), 0)
   .option("--shards <n>", "number of files (default: as published)", wholeNumber(1))
+  .addOption(
+    new Option("--routers <kind>", "decided: the same experts for every token, so that rounding cannot choose others")
+      .choices(["random", "decided"])
+      .default("random"),
+  )
   .option("--tokenizer <dir>", "a model folder to copy the tokenizer from")
   .requiredOption("-o, --out <dir>", "folder to write; must be new or empty")
   .option("--json", "print one JSON document")
   .addHelpText("after", "\nExample:\n  minerva synth --preset gpt-oss-20b --layers 6 --out /tmp/gpt-oss-6-layers")
   .action(async (flags: Flags) => {
-    const { out, format, layers, seed, shards } = flags
+    const { out, format, layers, seed, shards, routers } = flags
     const config = flags.preset ?? (flags.config && (await readConfig(flags.config)))
     if (!config) throw new UsageError(`give --preset (${Object.keys(PRESETS).join(", ")}) or --config`)
     const tokenizer = flags.tokenizer === undefined ? undefined : nodeDirectory(flags.tokenizer)
@@ -47,7 +53,16 @@ export const synthCommand = new Command("synth")
       "writing",
       (onProgress) =>
         writeNodeDirectory(out, async (directory) => {
-          summary = await synthesize(directory, { config, format, layers, seed, shards, tokenizer, onProgress })
+          summary = await synthesize(directory, {
+            config,
+            format,
+            layers,
+            seed,
+            shards,
+            routers,
+            tokenizer,
+            onProgress,
+          })
         }),
       (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
     )
