@@ -1,5 +1,6 @@
 import { median } from "./median.js"
-import { tokenIds, warmUp } from "./prompt.js"
+import { tokenIds } from "./prompt.js"
+import { warmUp } from "./warm_up.js"
 
 /** Several sequences of one model that decode together. */
 export interface Batch {

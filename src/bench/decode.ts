@@ -2,7 +2,8 @@ import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { memoryStats } from "../tensor/storage.js"
 import { median } from "./median.js"
-import { decodeGreedily, returnTo, tokenIds, warmUp } from "./prompt.js"
+import { decodeGreedily, returnTo, tokenIds } from "./prompt.js"
+import { warmUp } from "./warm_up.js"
 
 export interface DecodeBenchOptions {
   /** Tokens in the cache before decoding starts, one measurement each. */

@@ -3,7 +3,8 @@ import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { DispatchSpan, ProfileDetail, ReplaySpan } from "../backends/webgpu/profiler.js"
 import type { LanguageModel } from "../engine/model.js"
 import { median } from "./median.js"
-import { decodeGreedily, returnTo, tokenIds, warmUp } from "./prompt.js"
+import { decodeGreedily, returnTo, tokenIds } from "./prompt.js"
+import { warmUp } from "./warm_up.js"
 
 export interface GpuBenchOptions {
   /** Tokens in the cache before the step. */

@@ -1,6 +1,7 @@
 import type { GpuDevice } from "../backends/webgpu/device.js"
 import { BufferUsage } from "../backends/webgpu/gpu_provider.js"
 import { Timestamps } from "../backends/webgpu/timestamps.js"
+import { warmUp } from "./warm_up.js"
 
 /** Vectors of 16 bytes that a thread asks for before it uses the first. */
 const IN_FLIGHT = 8
@@ -57,7 +58,7 @@ export async function measureGpuReadBandwidth(
   }
   try {
     await run(fill, fills)
-    await run(read, reads)
+    await warmUp(() => run(read, reads))
     let best = Number.POSITIVE_INFINITY
     for (let i = 0; i < PASSES; i++) best = Math.min(best, await run(read, reads))
     return (size * buffers.length * 1000) / best

@@ -9,6 +9,7 @@ import { packedRowBytes, type Quantization } from "../tensor/quantization.js"
 import type { Shape } from "../tensor/shape.js"
 import { Storage } from "../tensor/storage.js"
 import { median } from "./median.js"
+import { warmUp } from "./warm_up.js"
 
 export interface KernelBenchOptions {
   /** Activation rows: 1 as in decoding, more as in prefill. */
@@ -43,7 +44,7 @@ const FORMATS: readonly [string, Quantization | null][] = [
   ["bfloat16", null],
 ]
 
-/** Times matmuls with weights of each format that gpt-oss checkpoints come in. One run of each warms up. */
+/** Times matmuls with weights of each format that gpt-oss checkpoints come in, each once warmed up. */
 export async function benchKernels(backend: Backend, options: KernelBenchOptions): Promise<KernelBench[]> {
   const { rows, outputs, runs, onProgress } = options
   const results: KernelBench[] = []
@@ -60,10 +61,16 @@ export async function benchKernels(backend: Backend, options: KernelBenchOptions
       const program = lower([product])
       const executable = await backend.compile(program)
       const x = Float32Array.from({ length: L * K }, (_, i) => Math.sin(i * 1.7))
-      const times = await timeReplays(backend, runs + 1, () => executable.replay({ x }))
+      // To its end: a GPU would pile replays up.
+      const replay = async () => {
+        await executable.replay({ x })
+        await program.results[0].read(0, new Uint8Array(4))
+      }
+      await warmUp(replay)
+      const times = await timeReplays(backend, runs, replay)
       executable.dispose()
       for (const storage of program.results) storage.dispose()
-      const ms = median(times.slice(1))
+      const ms = median(times)
       results.push({
         format: name,
         rows: L,

@@ -1,6 +1,7 @@
 import type { LanguageModel } from "../engine/model.js"
 import { median } from "./median.js"
-import { tokenIds, warmUp } from "./prompt.js"
+import { tokenIds } from "./prompt.js"
+import { warmUp } from "./warm_up.js"
 
 export interface PrefillBenchOptions {
   /** Prompt lengths in tokens. */

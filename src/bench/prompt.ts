@@ -5,15 +5,6 @@ export function tokenIds(count: number, vocab_size: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocab_size)
 }
 
-/** Milliseconds of work after which a GPU that was idle has raised its clocks. */
-const CLOCKS_MS = 1500
-
-/** Does what will be timed, once so that everything is compiled, then until a GPU has raised its clocks. */
-export async function warmUp(work: () => Promise<unknown>): Promise<void> {
-  await work()
-  for (const end = performance.now() + CLOCKS_MS; performance.now() < end; ) await work()
-}
-
 /** Takes the most likely token always. */
 export const GREEDY: Draw = { temperature: 0, uniform: () => 0 }
 
