@@ -11,6 +11,7 @@ import {
 } from "../../dispatch.js"
 import { type Codec, codec, decoders, elementsPerLoad, operandsOf, type Weight } from "./codec.js"
 import { mathOf } from "./math.js"
+import { guarded, loads, stagings, xLoader } from "./staging.js"
 import { type Tile, tileName } from "./tiles.js"
 
 /** Rows sorted by expert in tiles, as `groupRows` makes them. */
@@ -131,14 +132,16 @@ function text(of: Product, tile: Tile, code: Codec, dims: Dims, accessors: Reado
   const perRow = bk / code.unit
   const half = bn / width
   const { groups } = of
-  const load = loads(xs, ws, dims, code, half, ragged)
+  const load = loads(xs, ws, dims.names, code, half, ragged)
+  const bursts = Array.from({ length: tile.burst }, (_, i) => i)
+  const names = [...xs.map(({ u }) => `x${u}`), ...ws.map(({ u }) => `w${u}`)]
   return /* wgsl */ `
 const K = ${K}u;
 const N = ${dims.N}u;
 ${decoders(element)}
 ${code.declarations}
 ${dims.names.map((name, i) => code.loader(name, of.weights[i], accessors)).join("\n")}
-${xLoader(of.x, code, dims, ragged, accessors.x)}
+${xLoader(of.x, code, dims.vectors, ragged, accessors.x)}
 ${math.declarations}
 ${groups ? "// Four words: a single one would misalign the arrays beside it, which matrices are loaded from.\nvar<workgroup> chosen: vec4u;" : ""}
 
@@ -159,7 +162,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       ({ u, job }) => `let x${u}_row = (${job}) / ${bk / 8}u;
   let x${u}_k = (${job}) % ${bk / 8}u * 8u;
   let x${u}_start = ${xRow(of, accessors, `x${u}_row`, bm)} * K;
-  var x${u}: XRaw;`,
+  ${bursts.map((i) => `var x${u}_${i}: XRaw;`).join(" ")}`,
     )
     .join("\n  ")}
   ${ws
@@ -168,15 +171,16 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   let w${u}_k = (${job}) % ${perRow}u * ${code.unit}u;
   let w${u}_n = min(n0 + w${u}_column % ${half}u, N - 1u);
   let w${u}_at = ${math.column(`(w${u}_column / ${half}u)`, `(w${u}_column % ${half}u)`)};
-  var w${u}: Raw;`,
+  ${bursts.map((i) => `var w${u}_${i}: Raw;`).join(" ")}`,
     )
     .join("\n  ")}
-  ${load}
+  let first = step;
+  ${bursts.map((i) => load(i, `min(step + ${i}u, last - 1u)`)).join("\n  ")}
   ${math.start}
   for (; step < last; step++) {
     workgroupBarrier();
     ${xs
-      .map(({ u, guard }) => guarded(guard, `let o = x_octet(x${u}); ${math.putX(`x${u}_row`, `x${u}_k`)}`))
+      .map(({ u, guard }) => guarded(guard, `let o = x_octet(x${u}_0); ${math.putX(`x${u}_row`, `x${u}_k`)}`))
       .join("\n    ")}
     ${ws
       .map(({ u, guard }) =>
@@ -184,15 +188,18 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
           guard,
           Array.from(
             { length: code.unit / 8 },
-            (_, i) => `{ let o = w_octet${i}(w${u}); ${math.putW(`w${u}_at`, `w${u}_k + ${8 * i}u`)} }`,
+            (_, i) => `{ let o = w_octet${i}(w${u}_0); ${math.putW(`w${u}_at`, `w${u}_k + ${8 * i}u`)} }`,
           ).join(" "),
         ),
       )
       .join("\n    ")}
+    ${bursts
+      .slice(1)
+      .flatMap((i) => names.map((name) => `${name}_${i - 1} = ${name}_${i};`))
+      .join(" ")}
     workgroupBarrier();
-    if (step + 1u < last) {
-      let step = step + 1u;
-      ${load}
+    if (step + 1u < last && (step + 1u - first) % ${tile.burst}u == 0u) {
+      ${bursts.map((i) => load(i, `min(step + ${i + 1}u, last - 1u)`)).join("\n      ")}
     }
     ${math.multiply}
   }
@@ -203,73 +210,6 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
         : `select(${NONE}, wid.x * ${bm}u + ${m}, wid.x * ${bm}u + ${m} < params.rows)`,
     store: (row, n, values) => store(of, dims, accessors, row, n, values),
   })}
-}`
-}
-
-/** One of the things that a thread does in turn: number `u`, on `job`, if `guard` holds. */
-interface Staging {
-  readonly u: number
-  readonly job: string
-  readonly guard: string | null
-}
-
-function stagings(jobs: number, threads: number): Staging[] {
-  return Array.from({ length: Math.ceil(jobs / threads) }, (_, u) => ({
-    u,
-    job: u === 0 ? "lid" : `lid + ${u * threads}u`,
-    guard: (u + 1) * threads > jobs ? `lid < ${jobs - u * threads}u` : null,
-  }))
-}
-
-function guarded(guard: string | null, statements: string): string {
-  return guard ? `if (${guard}) { ${statements} }` : `{ ${statements} }`
-}
-
-/** Loads of a step's operands into registers, to be in flight while the step before is multiplied. */
-function loads(
-  xs: readonly Staging[],
-  ws: readonly Staging[],
-  { names }: Dims,
-  { unit, bounded }: Codec,
-  half: number,
-  ragged: boolean,
-): string {
-  const k = (name: string) => `step * BK + ${name}_k`
-  const inside = (at: string) => (ragged && !bounded ? `min(${at}, K - ${unit}u)` : at)
-  const ofX = xs.map(({ u, guard }) => guarded(guard, `x${u} = load_x(x${u}_start, ${k(`x${u}`)});`))
-  const ofW = ws.map(({ u, guard }) => {
-    const load = (name: string) => `w${u} = load_${name}(expert, w${u}_n, ${inside(k(`w${u}`))});`
-    const [first, second] = names
-    const both = `if (w${u}_column < ${half}u) { ${load(first)} } else { ${load(second)} }`
-    return guarded(guard, second ? both : load(first))
-  })
-  return [...ofW, ...ofX].join("\n      ")
-}
-
-/** `load_x`: eight elements of a row, zero beyond K, and `x_octet`, which makes an Octet in the weights' order of them. */
-function xLoader(x: Operand, { paired }: Codec, { vectors }: Dims, ragged: boolean, at: Accessor): string {
-  const element = x.dtype === "float16" ? "f16" : "f32"
-  const values = (from: number) =>
-    vectors
-      ? at.at(`(start + k) / 4u + ${from / 4}u`)
-      : `vec4<f32>(${[0, 1, 2, 3].map((i) => `select(0.0, ${at.at(`start + min(k + ${from + i}u, K - 1u)`)}, k + ${from + i}u < K)`)})`
-  const beyond = ragged && vectors ? "if (k >= K) { return XRaw(); }" : ""
-  const order = paired ? "Octet(vec4(lo.x, hi.x, lo.y, hi.y), vec4(lo.z, hi.z, lo.w, hi.w))" : "Octet(lo, hi)"
-  if (element === "f16") {
-    return `struct XRaw { q: vec4<u32> }
-fn load_x(start: u32, k: u32) -> XRaw { ${beyond} return XRaw(${at.at("(start + k) / 8u")}); }
-fn x_octet(r: XRaw) -> Octet {
-  let lo = bitcast<vec4<f16>>(r.q.xy);
-  let hi = bitcast<vec4<f16>>(r.q.zw);
-  return ${order};
-}`
-  }
-  return `struct XRaw { lo: vec4<f32>, hi: vec4<f32> }
-fn load_x(start: u32, k: u32) -> XRaw { ${beyond} return XRaw(${values(0)}, ${values(4)}); }
-fn x_octet(r: XRaw) -> Octet {
-  let lo = Four(r.lo);
-  let hi = Four(r.hi);
-  return ${order};
 }`
 }
 

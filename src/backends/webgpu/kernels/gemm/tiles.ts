@@ -10,6 +10,8 @@ export interface Tile {
   readonly rows: number
   readonly columns: number
   readonly matrix: { readonly shape: MatrixShape; readonly subgroup: number } | null
+  /** Steps whose operands are loaded at once, so that a kernel waits for memory less often. */
+  readonly burst: number
 }
 
 /**
@@ -17,19 +19,19 @@ export interface Tile {
  * better where workgroup memory allows.
  */
 const MATRIX_TILES = [
-  { bm: 16, bn: 256, bk: 64, across: 16, subgroups: 16 },
-  { bm: 16, bn: 128, bk: 64, across: 8, subgroups: 8 },
-  { bm: 32, bn: 128, bk: 64, across: 8, subgroups: 8 },
-  { bm: 64, bn: 128, bk: 32, across: 4, subgroups: 8 },
-  { bm: 128, bn: 128, bk: 32, across: 4, subgroups: 8 },
+  { bm: 16, bn: 256, bk: 64, across: 16, subgroups: 16, burst: 2 },
+  { bm: 16, bn: 128, bk: 64, across: 8, subgroups: 8, burst: 2 },
+  { bm: 32, bn: 128, bk: 64, across: 8, subgroups: 8, burst: 1 },
+  { bm: 64, bn: 128, bk: 32, across: 4, subgroups: 8, burst: 1 },
+  { bm: 128, bn: 128, bk: 32, across: 4, subgroups: 8, burst: 1 },
 ] as const
 
 /** Subgroups whose results pass through workgroup memory at once. */
 export const PATCHES = 4
 
 const FLOAT_TILES: readonly Tile[] = [
-  { bm: 16, bn: 64, bk: 32, threads: 256, rows: 1, columns: 4, matrix: null },
-  { bm: 64, bn: 64, bk: 16, threads: 128, rows: 8, columns: 4, matrix: null },
+  { bm: 16, bn: 64, bk: 32, threads: 256, rows: 1, columns: 4, matrix: null, burst: 1 },
+  { bm: 64, bn: 64, bk: 16, threads: 128, rows: 8, columns: 4, matrix: null, burst: 1 },
 ]
 
 /** f16 elements after each row of a tile in workgroup memory, so that rows start in different banks. */
@@ -40,7 +42,7 @@ function matrixTiles({ subgroups, f16, matrix, maxWorkgroupStorage, maxInvocatio
   if (!matrix || !f16 || !subgroups || subgroups.min !== subgroups.max) return []
   const { m, n, k } = matrix
   if (m !== n || m !== k || (m !== 8 && m !== 16)) return []
-  return MATRIX_TILES.map(({ bm, bn, bk, across, subgroups: count }) => ({
+  return MATRIX_TILES.map(({ bm, bn, bk, across, subgroups: count, burst }) => ({
     bm,
     bn,
     bk,
@@ -48,6 +50,7 @@ function matrixTiles({ subgroups, f16, matrix, maxWorkgroupStorage, maxInvocatio
     rows: bm / (count / across) / m,
     columns: bn / across / n,
     matrix: { shape: matrix, subgroup: subgroups.min },
+    burst,
   })).filter((tile) => workgroupBytes(tile) <= maxWorkgroupStorage && tile.threads <= maxInvocations)
 }
 
