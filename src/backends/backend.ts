@@ -9,6 +9,8 @@ export type HostArray = Float32Array | Uint32Array | Int32Array | Uint8Array
 export interface LoadOptions {
   /** Called as bytes become resident. */
   onProgress?: (bytesLoaded: number, bytesTotal: number) => void
+  /** Called as kernels are compiled, by backends that do so on the machine: while bytes load, and after. */
+  onCompile?: (kernelsCompiled: number, kernelsTotal: number) => void
   /** Checked between tensors. */
   signal?: AbortSignal
 }

@@ -19,11 +19,7 @@ export async function withModel<T>(
 ): Promise<T> {
   const backend = await openDevice(flags)
   try {
-    const model = await withProgress(
-      "loading the model",
-      (onProgress) => loadModel(flags.model, { backend, ...room, memory_limit: flags.memoryLimit, onProgress }),
-      (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
-    )
+    const model = await load(flags, { backend, ...room, memory_limit: flags.memoryLimit })
     try {
       return await use(model, backend)
     } finally {
@@ -31,6 +27,29 @@ export async function withModel<T>(
     }
   } finally {
     await backend.close()
+  }
+}
+
+/** Shows the bytes that arrive, then the kernels that are still being compiled. */
+async function load(flags: ModelFlags, options: LoadModelOptions): Promise<LanguageModel> {
+  const bytes = new Progress("loading the model", (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`)
+  const kernels = new Progress("compiling kernels")
+  let isLoaded = false
+  try {
+    return await loadModel(flags.model, {
+      ...options,
+      onProgress: (done, total) => {
+        isLoaded = done >= total
+        if (isLoaded) bytes.stop()
+        else bytes.update(done, total)
+      },
+      onCompile: (done, total) => {
+        if (isLoaded) kernels.update(done, total)
+      },
+    })
+  } finally {
+    bytes.stop()
+    kernels.stop()
   }
 }
 

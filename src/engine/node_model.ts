@@ -49,7 +49,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     const language = await loadLanguage(checkpoint.directory)
     const runner = new Runner(model, backend, { max_context: options.max_context })
     await checkFits(model, backend, runner.max_context, options)
-    await runner.prepare({ onProgress: options.onProgress, signal: options.signal })
+    await runner.prepare({ onProgress: options.onProgress, onCompile: options.onCompile, signal: options.signal })
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
       info: {

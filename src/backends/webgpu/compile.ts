@@ -25,11 +25,26 @@ const SCRATCH = -1
 export async function compileProgram(
   backend: WebGpuBackend,
   program: Program,
-  { signal }: LoadOptions,
+  options: LoadOptions,
+): Promise<GpuExecutable> {
+  const owned: GPUBuffer[] = []
+  try {
+    return await compileOwning(owned, backend, program, options)
+  } catch (error) {
+    for (const buffer of owned) buffer.destroy()
+    throw error
+  }
+}
+
+/** Puts every buffer that the executable is going to own into `owned`. */
+async function compileOwning(
+  owned: GPUBuffer[],
+  backend: WebGpuBackend,
+  program: Program,
+  { onCompile, signal }: LoadOptions,
 ): Promise<GpuExecutable> {
   const { gpu, memory } = backend
   const { device, features } = gpu
-  const owned: GPUBuffer[] = []
   const own = (label: string, byteLength: number) => {
     const buffer = memory.allocate(label, byteLength)
     owned.push(buffer)
@@ -73,17 +88,25 @@ export async function compileProgram(
   scratch = { buffer: own("scratch", mostScratch), offset: 0, mutable: true }
   const assembled = dispatches.map((dispatch) => assemble(dispatch, locate, features))
   signal?.throwIfAborted()
-  const pipelines = await Promise.all(assembled.map(({ label, code }) => gpu.pipeline(label, code)))
+  const kernels = new Map(assembled.map(({ label, code }) => [code, gpu.pipeline(label, code)]))
+  let compiled = 0
+  const compile = async ([code, kernel]: [string, Promise<GPUComputePipeline>]) => {
+    const pipeline = await kernel
+    onCompile?.(++compiled, kernels.size)
+    return [code, pipeline] as const
+  }
+  const pipelines = new Map(await Promise.all([...kernels].map(compile)))
   const params = uniformBlock(device, assembled)
   owned.push(params.buffer)
-  const steps = assembled.map(({ label, bindings, workgroups, bytes }, i) => {
+  const steps = assembled.map(({ label, code, bindings, workgroups, bytes }, i) => {
+    const pipeline = pipelines.get(code)!
     const size = assembled[i].params?.byteLength
     const uniform = size ? [{ binding: 0, resource: { buffer: params.buffer, offset: params.offsets[i], size } }] : []
     const bindGroup = device.createBindGroup({
-      layout: pipelines[i].getBindGroupLayout(0),
+      layout: pipeline.getBindGroupLayout(0),
       entries: [...uniform, ...bindings.map((resource, b) => ({ binding: b + 1, resource }))],
     })
-    return { label, pipeline: pipelines[i], bindGroup, workgroups, bytes }
+    return { label, pipeline, bindGroup, workgroups, bytes }
   })
   await gpu.settle()
   return new GpuExecutable(backend, program, places, owned, steps)

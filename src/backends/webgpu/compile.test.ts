@@ -1,0 +1,39 @@
+import { expect, it, vi } from "vitest"
+import { apply, input } from "../../graph/build.js"
+import { lower } from "../../graph/lower.js"
+import { describeWithGpu } from "./test_gpu.test.helper.js"
+
+await describeWithGpu("compiling for the GPU", {}, (_gpu, createBackend) => {
+  it("tells how many kernels are compiled, each counted once", async () => {
+    const x = input("x", [4], "float32")
+    const doubled = apply({ kind: "binary", fn: "add" }, [x, x])
+    const fourfold = apply({ kind: "binary", fn: "add" }, [doubled, doubled])
+    const program = lower([apply({ kind: "unary", fn: "exp" }, [fourfold])])
+    const calls: [number, number][] = []
+    const executable = await createBackend().compile(program, { onCompile: (...call) => calls.push(call) })
+    executable.dispose()
+    const [, total] = calls[0]
+    expect(total).toBeGreaterThan(1)
+    expect(total).toBeLessThan(program.instructions.length + 1)
+    expect(calls).toEqual(Array.from({ length: total }, (_, i) => [i + 1, total]))
+  })
+
+  it("frees its buffers when told to stop", async () => {
+    const backend = createBackend()
+    const { device } = backend.gpu
+    const create = vi.spyOn(device, "createBuffer")
+    const x = input("x", [4], "float32")
+    const program = lower([apply({ kind: "unary", fn: "exp" }, [x])])
+    const compiling = backend.compile(program, { signal: AbortSignal.abort(new Error("stop")) })
+    await expect(compiling).rejects.toThrow("stop")
+    const buffers = create.mock.results.map(({ value }) => value as GPUBuffer)
+    create.mockRestore()
+    for (const result of program.results) result.dispose()
+    expect(buffers.length).toBeGreaterThan(1)
+    for (const buffer of buffers) {
+      device.pushErrorScope("validation")
+      device.queue.writeBuffer(buffer, 0, new Uint8Array(4))
+      expect((await device.popErrorScope())?.message).toMatch(/destroyed/)
+    }
+  })
+})
