@@ -67,7 +67,7 @@ export const synthCommand = new Command("synth")
       (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
     )
     const elapsed_ms = performance.now() - start
-    if (flags.json) printJson({ out, format, seed, ...summary, elapsed_ms })
+    if (flags.json) printJson({ out, format, seed, routers, ...summary, elapsed_ms })
     else if (summary) {
       const { tensors, bytes, files } = summary
       const size = `${tensors} tensors, ${formatBytes(bytes)} in ${files.length} file${files.length === 1 ? "" : "s"}`
