@@ -37,7 +37,7 @@ const { values: flags, positionals } = parseArgs({
 const [folder] = positionals
 if (!folder || !flags.truth === !flags.against) {
   console.error(
-    "usage: compare-logits.mjs MODEL --device NAME (--truth FILE | --against DEVICE) [--lengths 1,17,300,5000]",
+    "usage: compare-logits.mjs MODEL --device NAME (--truth FILE | --against DEVICE) [--lengths 1,17,300,5000] [--precision exact] [--keep FILE]",
   )
   process.exit(2)
 }
@@ -107,7 +107,7 @@ async function keep(path, truth) {
       "logits",
       "float32",
       [rows.length, rows[0].length],
-      Buffer.concat(rows.map((row) => new Uint8Array(row.buffer))),
+      Buffer.concat(rows.map((row) => new Uint8Array(row.buffer, row.byteOffset, row.byteLength))),
     ),
   ])
 }

@@ -100,6 +100,9 @@ export async function compile<I extends InputSpecs>(
   const backend = backendFor(options.device, traced)
   const roots = reuseMemory ? optimise(traced.outputs, traced.effects, backend.fusions) : traced
   const program = lower(roots.outputs, roots.effects, { reuseMemory })
-  const executable = await backend.compile(program, options)
+  const executable = await backend.compile(program, options).catch((error: unknown) => {
+    for (const result of program.results) result.dispose()
+    throw error
+  })
   return new CompiledFunction(executable, program.results.map(MxArray.of))
 }

@@ -25,7 +25,7 @@ export interface KernelBench {
   readonly rows: number
   readonly outputs: number
   readonly weight_bytes: number
-  /** Median over runs. */
+  /** Median over runs, or, on a GPU, over all replays in them. */
   readonly ms: number
   /** Bytes of weights, scales and biases per second. */
   readonly bandwidth: number
@@ -49,41 +49,57 @@ export async function benchKernels(backend: Backend, options: KernelBenchOptions
   const { rows, outputs, runs, onProgress } = options
   const results: KernelBench[] = []
   for (const [name, quantization] of FORMATS) {
-    const format: WeightFormat = { quantization, bias: false }
     const operands = randomWeight(quantization, outputs)
     const weight_bytes = operands.reduce((sum, { storage }) => sum + storage.byteLength, 0)
     const N = operands[0].storage.shape[0]
-    for (const L of rows) {
-      const x = random("float32", [L, K], 0x38, 8)
-      const product = apply({ kind: "matmul", format, residual: false }, [
-        x.value,
-        ...operands.map(({ value }) => value),
-      ])
-      const program = lower([product])
-      const executable = await backend.compile(program)
-      // A GPU that waits for us between replays lowers its clocks; one that never does piles them up.
-      const burst = async () => {
-        for (let i = 0; i < backend.replaysAhead; i++) await executable.replay({})
-        await program.results[0].read(0, new Uint8Array(4))
+    try {
+      for (const L of rows) {
+        const weight = operands.map(({ value }) => value)
+        const ms = await timeProduct(backend, { quantization, bias: false }, weight, L, runs)
+        results.push({
+          format: name,
+          rows: L,
+          outputs: N,
+          weight_bytes,
+          ms,
+          bandwidth: (weight_bytes * 1000) / ms,
+          macs: (L * N * K * 1000) / ms,
+        })
+        onProgress?.(results.length, FORMATS.length * rows.length)
       }
-      await warmUp(burst)
-      const ms = median(await timeReplays(backend, runs, burst))
-      executable.dispose()
-      for (const storage of [x.storage, ...program.results]) storage.dispose()
-      results.push({
-        format: name,
-        rows: L,
-        outputs: N,
-        weight_bytes,
-        ms,
-        bandwidth: (weight_bytes * 1000) / ms,
-        macs: (L * N * K * 1000) / ms,
-      })
-      onProgress?.(results.length, FORMATS.length * rows.length)
+    } finally {
+      for (const { storage } of operands) storage.dispose()
     }
-    for (const { storage } of operands) storage.dispose()
   }
   return results
+}
+
+/** Median milliseconds of a product with `rows` rows. */
+async function timeProduct(
+  backend: Backend,
+  format: WeightFormat,
+  weight: readonly Value[],
+  rows: number,
+  runs: number,
+): Promise<number> {
+  const x = random("float32", [rows, K], 0x38, 8)
+  const program = lower([apply({ kind: "matmul", format, residual: false }, [x.value, ...weight])])
+  try {
+    const executable = await backend.compile(program)
+    // A GPU that waits for us between replays lowers its clocks; one that never does piles them up.
+    const burst = async () => {
+      for (let i = 0; i < backend.replaysAhead; i++) await executable.replay({})
+      await program.results[0].read(0, new Uint8Array(4))
+    }
+    try {
+      await warmUp(burst)
+      return median(await timeReplays(backend, runs, burst))
+    } finally {
+      executable.dispose()
+    }
+  } finally {
+    for (const storage of [x.storage, ...program.results]) storage.dispose()
+  }
 }
 
 /** Milliseconds of each replay of so many bursts: by the GPU's clock where there is one. */

@@ -21,15 +21,26 @@ export interface ModelFlags extends DeviceFlags {
 
 /** Options of every command that runs a model. */
 export function withModelOptions(command: Command): Command {
+  return withLoadOptions(command).option(
+    "--context <tokens>",
+    "longest conversation, prompt and answer (default: the model's)",
+    wholeNumber(2),
+  )
+}
+
+/** Options of commands that load a model and know themselves how long conversations are. */
+export function withLoadOptions(command: Command): Command {
   const withModel = command.addOption(
     new Option("-m, --model <dir>", "folder with config.json, tokenizer.json and safetensors").default(
       EMBEDDED_MODEL,
       "the embedded minerva-tiny",
     ),
   )
-  return withDeviceOptions(withModel)
-    .option("--context <tokens>", "longest conversation, prompt and answer (default: the model's)", wholeNumber(2))
-    .option("--memory-limit <size>", "refuse to load a model that takes more than this: 16GB, 512MiB", byteSize)
+  return withDeviceOptions(withModel).option(
+    "--memory-limit <size>",
+    "refuse to load a model that takes more than this: 16GB, 512MiB",
+    byteSize,
+  )
 }
 
 /** Options of every command that computes. */

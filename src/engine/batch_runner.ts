@@ -9,7 +9,7 @@ import { Steps } from "./steps.js"
 export interface BatchOptions {
   /** Sequences side by side. */
   readonly sequences: number
-  /** Longest sequence, prompt and answer. */
+  /** Longest sequence, prompt and answer; at most what the model knows positions for. */
   readonly max_context: number
   /** Steps submitted before the first one's tokens are read; what suits the backend by default. */
   readonly steps_ahead?: number
@@ -21,18 +21,20 @@ export interface BatchOptions {
  */
 export class BatchRunner {
   readonly vocab_size: number
+  /** The sequences' limit in tokens. */
+  readonly max_context: number
+  private readonly sequences: number
   private readonly caches: readonly LayerCache[]
   private readonly steps: Steps
   private readonly chunk: number
   private readonly ahead: number
   private readonly lengths: number[]
 
-  constructor(
-    model: CausalLM,
-    backend: Backend,
-    private readonly options: BatchOptions,
-  ) {
-    const { sequences, max_context } = options
+  constructor(model: CausalLM, backend: Backend, options: BatchOptions) {
+    const { sequences } = options
+    const max_context = Math.min(options.max_context, model.config.max_position_embeddings)
+    this.sequences = sequences
+    this.max_context = max_context
     this.vocab_size = model.config.vocab_size
     this.chunk = Math.min(backend.prefillChunk, max_context)
     this.ahead = options.steps_ahead ?? backend.replaysAhead
@@ -106,8 +108,7 @@ export class BatchRunner {
   }
 
   private check(length: number): void {
-    const { max_context } = this.options
-    if (length > max_context) throw new ContextLengthError(length, max_context)
+    if (length > this.max_context) throw new ContextLengthError(length, this.max_context)
   }
 
   private async append(sequence: number, ids: Uint32Array, step: Step): Promise<void> {
@@ -120,7 +121,7 @@ export class BatchRunner {
 
   /** One row per sequence; the ids are those drawn by the step before unless given. */
   private async submit(ids: Uint32Array | null, draw: Draw, i: number): Promise<Submitted<Uint32Array>> {
-    const { sequences } = this.options
+    const { sequences } = this
     const step = await this.steps.get({ rows: sequences, wanted: "all", sampling: samplingOf(draw), continues: !ids })
     if (ids) step.ids.set(ids)
     for (let s = 0; s < sequences; s++) {

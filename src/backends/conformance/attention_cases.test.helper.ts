@@ -128,6 +128,7 @@ function halves(values: Float32Array): Float32Array {
 }
 
 export function attentionCases(random: Random, cacheDType: CacheDType = "float32"): Case[] {
+  const given = (values: Float32Array) => (cacheDType === "float16" ? halves(values) : values)
   return ATTENTION.map(({ L, heads, kv, D, capacity, steps, window, sinks, sequences }) => {
     const positions = input("positions", [L], "uint32")
     const ids = sequences ? [input("sequences", [L], "uint32")] : []
@@ -148,9 +149,9 @@ export function attentionCases(random: Random, cacheDType: CacheDType = "float32
       outputs: [apply({ kind: "attention", scale: D ** -0.5, window, ...has }, [...operands, ...ids])],
       replays: feed(L, steps, sequences).map((rows) => ({
         ...rows,
-        q: halves(random.floats(L * heads * D, 4)),
-        k: halves(random.floats(L * kv * D, 4)),
-        v: halves(random.floats(L * kv * D)),
+        q: given(random.floats(L * heads * D, 4)),
+        k: given(random.floats(L * kv * D, 4)),
+        v: given(random.floats(L * kv * D)),
       })),
     }
   })

@@ -157,21 +157,32 @@ function routedSwiglu(random: Random, experts: NamedFormat, router: NamedFormat,
   ]
 }
 
+/** Experts as a router chooses them, for `L` rows, and whether one row takes two launches even where groups are two. */
+export function routedCases(random: Random, L: number): (Case & { readonly isShared: boolean })[] {
+  const routed = (experts: NamedFormat, router: NamedFormat, sizes: readonly number[], isShared: boolean) => ({
+    name: `${experts.name} experts, ${router.name} router, ${[L, ...sizes].join(" ")}`,
+    outputs: routedSwiglu(random, experts, router, [L, ...sizes]),
+    isShared,
+  })
+  return [
+    // Too many shares for two groups.
+    routed(mxfp4, affine8, [32, 4, 30, 576], false),
+    routed(affine8, mxfp4, [9, 3, 7, 192], false),
+    routed(mxfp4, affine8, [2, 1, 30, 576], true),
+    routed(affine8, mxfp4, [2, 2, 7, 192], false),
+    routed(affine4, affine8, [2, 2, 9, 64], true),
+    routed(mxfp4, mxfp4, [33, 1, 5, 64], false),
+    routed(affine4, affine8, [5, 5, 6, 192], true),
+    routed(mxfp4, affine8, [40, 3, 6, 64], true),
+    routed(mxfp4, dense, [5, 2, 6, 64], true),
+  ]
+}
+
 export function normGatherSwigluCases(random: Random): Case[] {
   return [
     ...[1, 3].map((L) => ({
       name: `of chosen experts, ${L} rows`,
-      outputs: [
-        routedSwiglu(random, mxfp4, affine8, [L, 32, 4, 30, 576]),
-        routedSwiglu(random, affine8, mxfp4, [L, 9, 3, 7, 192]),
-        routedSwiglu(random, mxfp4, affine8, [L, 2, 1, 30, 576]),
-        routedSwiglu(random, affine8, mxfp4, [L, 2, 2, 7, 192]),
-        routedSwiglu(random, affine4, affine8, [L, 2, 2, 9, 64]),
-        routedSwiglu(random, mxfp4, mxfp4, [L, 33, 1, 5, 64]),
-        routedSwiglu(random, affine4, affine8, [L, 5, 5, 6, 192]),
-        routedSwiglu(random, mxfp4, affine8, [L, 40, 3, 6, 64]),
-        routedSwiglu(random, mxfp4, dense, [L, 5, 2, 6, 64]),
-      ].flat(),
+      outputs: routedCases(random, L).flatMap(({ outputs }) => outputs),
     })),
     ...formats().flatMap((named) =>
       (["apart", "interleaved"] as const).map((rows) => ({

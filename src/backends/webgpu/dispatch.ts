@@ -42,9 +42,6 @@ export interface Accessor {
   at(i: string): string
   /** Element `i` of the operand's own dtype, as f32 (float dtypes) or u32 (integers), from a view as `u32`. */
   load(i: string): string
-  /** WGSL name of the bound array, and of the parameter with the operand's first byte in it. */
-  readonly array: string
-  readonly byteStart: string
 }
 
 /** A value of the kernel's uniform block. Plain numbers are u32. */
@@ -75,7 +72,7 @@ export function dispatch<V extends string>(of: Dispatch<V>): Dispatch {
 /** What a kernel's planner is given beside the operation. */
 export interface KernelContext {
   readonly features: GpuFeatures
-  /** Memory for use between the dispatches of one instruction; its contents are undefined at first. */
+  /** Memory for use between the dispatches that are planned together; its contents are undefined at first. */
   scratch(dtype: DType, shape: readonly number[]): Operand
   /**
    * Ranges of the outermost axis such that the part of each operand in a range fits one binding: one range, usually.
@@ -261,7 +258,7 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
 function accessor(array: string, byteStart: string, type: ElementType, dtype: DType): Accessor {
   const shift = Math.log2(ELEMENT_BYTES[type])
   const at = (i: string) => (byteStart === "0u" ? `${array}[${i}]` : `${array}[(${byteStart} >> ${shift}u) + (${i})]`)
-  return { array, byteStart, at, load: (i) => loadElement(array, byteStart, dtype, i) }
+  return { at, load: (i) => loadElement(array, byteStart, dtype, i) }
 }
 
 /** WGSL for element `i` of a dtype in an array of u32. */

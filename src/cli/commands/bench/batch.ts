@@ -6,11 +6,11 @@ import { GREEDY } from "../../../bench/prompt.js"
 import { BatchRunner } from "../../../engine/batch_runner.js"
 import type { LanguageModel } from "../../../engine/model.js"
 import { withModel, withProgress } from "../../load.js"
-import { type ModelFlags, wholeNumber, withModelOptions } from "../../options.js"
+import { type ModelFlags, wholeNumber, withLoadOptions } from "../../options.js"
 import { formatTable } from "../../ui/format.js"
 import { type BenchFlags, formatRange, printResult, wholeNumbers, withBenchOptions } from "./setting.js"
 
-interface BatchFlags extends ModelFlags, BenchFlags {
+interface BatchFlags extends Omit<ModelFlags, "context">, BenchFlags {
   readonly sequences: readonly number[]
   readonly promptLength: number
   readonly tokens: number
@@ -35,7 +35,7 @@ function open(model: LanguageModel, backend: Backend, max_context: number) {
   }
 }
 
-export const batchCommand = withBenchOptions(withModelOptions(new Command("batch")), 3)
+export const batchCommand = withBenchOptions(withLoadOptions(new Command("batch")), 3)
   .description("tokens per second of several sequences that decode together")
   .option("--sequences <list>", "sequences at once", wholeNumbers(1), [1, 8, 32])
   .option("--prompt-length <n>", "tokens in each cache before decoding starts", wholeNumber(1), 128)

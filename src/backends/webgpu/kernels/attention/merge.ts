@@ -1,3 +1,4 @@
+import { range } from "../../wgsl/range.js"
 import type { LaneSums } from "./lanes.js"
 
 interface Merge {
@@ -18,8 +19,6 @@ interface Merge {
    */
   store(element: string): string
 }
-
-const range = (n: number) => Array.from({ length: n }, (_, i) => i)
 
 /**
  * WGSL that merges the online softmaxes of a workgroup's `params.groups` groups of lanes, each of which saw keys of its

@@ -55,7 +55,6 @@ fn put_matrix(at: u32, sums: array<f32, ${perLane}>, row: u32) {
     .replace("return bitcast<vec2<f16>>(", "return unpack2x16float(")
     .replace(/bitcast<vec4<f16>>\(r\.q\.(\w)(\w)\)/g, "vec4<f32>(unpack2x16float(r.q.$1), unpack2x16float(r.q.$2))")
     .replace(/vec([24])<f16>/g, "vec$1<f32>")
-    .replaceAll("16384.0h", "16384.0")
     .replaceAll("f16(", "f32(")
     .replace("@compute", helpers)
 }

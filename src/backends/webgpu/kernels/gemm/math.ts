@@ -1,3 +1,4 @@
+import { range } from "../../wgsl/range.js"
 import { PAD, PATCHES, type Tile } from "./tiles.js"
 
 /** How results leave a kernel. */
@@ -26,8 +27,6 @@ export interface TileMath {
 export function mathOf(tile: Tile, width: number): TileMath {
   return tile.matrix ? matrixMath(tile, tile.matrix, width) : floatMath(tile, width)
 }
-
-const range = (n: number) => Array.from({ length: n }, (_, i) => i)
 
 /**
  * Each thread has `rows` x `columns` sums, apart by the number of threads in that direction, so that neighbouring

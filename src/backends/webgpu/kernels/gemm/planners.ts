@@ -5,7 +5,7 @@ import type { Dispatch, KernelContext } from "../../dispatch.js"
 import { type Codec, operandsOf, partOfWeight, takeWeight, type Weight } from "./codec.js"
 import { groupRows } from "./groups.js"
 import { codecFor, columnsPerTile, type Product, product, shapeN } from "./product.js"
-import { chooseExperts, normRows, sumSlices, weightedSum } from "./rows.js"
+import { expertsOfLogits, normRows, sumSlices, weightedSum } from "./rows.js"
 import { type Tile, tilesFor } from "./tiles.js"
 
 type Fused<K extends FusedOp["kind"]> = Extract<FusedOp, { kind: K }>
@@ -64,7 +64,7 @@ export function gemmRoute(
   return [
     normRows(x, norm, eps, normed),
     ...products({ x: normed, weights: [weight], out: logits, columns: E, column: 0, rows, slices }, chosen, context),
-    chooseExperts(logits, slices, output),
+    expertsOfLogits(logits, slices, output),
   ]
 }
 

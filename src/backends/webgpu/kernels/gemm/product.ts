@@ -9,6 +9,7 @@ import {
   type View,
   writes,
 } from "../../dispatch.js"
+import { range } from "../../wgsl/range.js"
 import { type Codec, codec, decoders, elementsPerLoad, operandsOf, type Weight } from "./codec.js"
 import { mathOf } from "./math.js"
 import { guarded, loads, stagings, xLoader } from "./staging.js"
@@ -133,7 +134,7 @@ function text(of: Product, tile: Tile, code: Codec, dims: Dims, accessors: Reado
   const half = bn / width
   const { groups } = of
   const load = loads(xs, ws, dims.names, code, half, ragged)
-  const bursts = Array.from({ length: tile.burst }, (_, i) => i)
+  const bursts = range(tile.burst)
   const names = [...xs.map(({ u }) => `x${u}`), ...ws.map(({ u }) => `w${u}`)]
   return /* wgsl */ `
 const K = ${K}u;
@@ -186,10 +187,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       .map(({ u, guard }) =>
         guarded(
           guard,
-          Array.from(
-            { length: code.unit / 8 },
-            (_, i) => `{ let o = w_octet${i}(w${u}_0); ${math.putW(`w${u}_at`, `w${u}_k + ${8 * i}u`)} }`,
-          ).join(" "),
+          range(code.unit / 8)
+            .map((i) => `{ let o = w_octet${i}(w${u}_0); ${math.putW(`w${u}_at`, `w${u}_k + ${8 * i}u`)} }`)
+            .join(" "),
         ),
       )
       .join("\n    ")}

@@ -93,7 +93,7 @@ fn main(${BUILTINS}) {
  * The k largest of each row of logits, given as slices [slices, L, E] to be added, ties to the lower index: their
  * indices, then the bits of their softmax, into uint32 [2, L, k]. A workgroup per row.
  */
-export function chooseExperts(logits: Operand, slices: number, out: Operand): Dispatch {
+export function expertsOfLogits(logits: Operand, slices: number, out: Operand): Dispatch {
   const [, rows, k] = out.shape
   const E = logits.shape[logits.shape.length - 1]
   return dispatch({

@@ -2,6 +2,7 @@ import type { WeightFormat } from "../../../ops.js"
 import { weightRoles } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
+import { range } from "../../wgsl/range.js"
 
 /** Activations are staged in units of 8 elements. */
 export const UNIT = 8
@@ -66,10 +67,6 @@ export function neighbours(count: number, name: string, combine: "max" | "sum"):
 }
 
 export const COMPONENTS = ["x", "y", "z", "w"]
-
-export function range(n: number): number[] {
-  return Array.from({ length: n }, (_, i) => i)
-}
 
 /** A weight's operands by role. */
 export function weightViews(format: WeightFormat, operands: readonly Operand[], suffix: string): Record<string, View> {

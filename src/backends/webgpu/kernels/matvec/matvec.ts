@@ -11,7 +11,8 @@ import {
   writes,
 } from "../../dispatch.js"
 import { enables, type GpuFeatures } from "../../features.js"
-import { type ChunkFormat, range, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
+import { range } from "../../wgsl/range.js"
+import { type ChunkFormat, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
 import { columnExtras, contribute, contributionMemory, contributionViews, type RouteShares } from "./route_shares.js"
 import { LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { isWide, reductionMemory, streamTasks } from "./stream.js"
@@ -58,12 +59,15 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
   for (const [s, { format, operands }] of segments.entries())
     Object.assign(views, weightViews(format, operands, `${s}`))
   return dispatch({
-    label: plan.label,
+    label: router ? `${plan.label}, router` : plan.label,
     views,
     params: { L },
     enable: enables(features),
     workgroups: [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1],
-    bytes: segments.reduce((sum, { operands }) => sum + operands.reduce((b, o) => b + operandBytes(o), 0), 0),
+    bytes: [...segments.flatMap(({ operands }) => operands), ...(router?.route.weights ?? [])].reduce(
+      (sum, operand) => sum + operandBytes(operand),
+      0,
+    ),
     code: (v) => {
       const prologue = stageRows({
         chunk,

@@ -73,8 +73,10 @@ export function matvecRouted(
     [x, gateUp.inputs[0]],
     [weight, gateUp.inputs[1]],
     [route.output, gateUp.inputs[2]],
-  ].every(([a, b]) => startsAs(a, b))
-  if (!isChain || gateUp.op.eps !== eps) return null
+  ].every(([a, b]) => a.buffer === b.buffer && a.offset === b.offset)
+  const [rows, K] = x.shape
+  const isOneShape = [product.output, gateUp.inputs[0]].every(({ shape }) => shape[0] === rows && shape[1] === K)
+  if (!isChain || !isOneShape || gateUp.op.eps !== eps) return null
   const norm = { weight, eps }
   const chosen = { x, norm, k, format, weights, output: route.output }
   const rest = product.inputs.slice(1)
@@ -96,10 +98,6 @@ export function matvecRouted(
   const experts = { formats: [gate, up] as const, weights: gateUp.inputs.slice(3), alpha, limit }
   const second = gateUpFewRows({ x, norm, ids: first.router, ...experts, output: gateUp.output }, context)
   return second && [...first.dispatches, ...second]
-}
-
-function startsAs(a: Operand, b: Operand): boolean {
-  return a.buffer === b.buffer && a.offset === b.offset
 }
 
 export function matvecGatherMatmulSum(

@@ -1,7 +1,7 @@
 import { itemSize } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../program.js"
 import { type Accessor, type KernelContext, reads, type View, writes } from "../../dispatch.js"
-import { range } from "./chunk.js"
+import { range } from "../../wgsl/range.js"
 import type { Route } from "./route.js"
 import { LANES } from "./stage.js"
 import type { Extra } from "./stream.js"

@@ -1,7 +1,8 @@
 import type { DType } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
-import { type ChunkFormat, range, UNIT } from "./chunk.js"
+import { range } from "../../wgsl/range.js"
+import { type ChunkFormat, UNIT } from "./chunk.js"
 
 export interface Norm {
   readonly weight: Operand

@@ -1,7 +1,8 @@
 import { itemSize } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../program.js"
 import type { GpuFeatures } from "../../features.js"
-import { type ChunkFormat, range, type WeightAccessors } from "./chunk.js"
+import { range } from "../../wgsl/range.js"
+import type { ChunkFormat, WeightAccessors } from "./chunk.js"
 import { chunksPerLane, LANES, rowVectors } from "./stage.js"
 
 /** A value by name, as WGSL. */

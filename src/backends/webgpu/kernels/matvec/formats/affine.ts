@@ -1,5 +1,6 @@
 import type { GpuFeatures } from "../../../features.js"
-import { type ChunkFormat, COMPONENTS, neighbours, range, stageFloats, UNIT } from "../chunk.js"
+import { range } from "../../../wgsl/range.js"
+import { type ChunkFormat, COMPONENTS, neighbours, stageFloats, UNIT } from "../chunk.js"
 
 /**
  * Affine: `scale * (q . x) + bias * sum(x)`. Where the two that stage a chunk can tell each other, its pad holds the sum

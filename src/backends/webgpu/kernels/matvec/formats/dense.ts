@@ -1,5 +1,6 @@
 import { itemSize } from "../../../../../tensor/dtype.js"
-import { type ChunkFormat, COMPONENTS, range, stageFloats } from "../chunk.js"
+import { range } from "../../../wgsl/range.js"
+import { type ChunkFormat, COMPONENTS, stageFloats } from "../chunk.js"
 
 /** Dense rows as stored. */
 export function dense(dtype: "float32" | "bfloat16" | "float16"): ChunkFormat {

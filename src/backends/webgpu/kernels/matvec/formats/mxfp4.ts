@@ -1,4 +1,5 @@
-import { type ChunkFormat, COMPONENTS, neighbours, range, stageFloats } from "../chunk.js"
+import { range } from "../../../wgsl/range.js"
+import { type ChunkFormat, COMPONENTS, neighbours, stageFloats } from "../chunk.js"
 
 /** E2M1 pairs as f16, times 2^-14: bits 14..12 of each half move to 11..9, the sign stays at the top. */
 const E2M1_F16 = [
