@@ -3,6 +3,7 @@ import { packedRowBytes } from "../../../../tensor/quantization.js"
 import type { WeightFormat } from "../../../ops.js"
 import type { Operand } from "../../../program.js"
 import { type Accessor, type ElementType, partOf, type Range, reads, type View } from "../../dispatch.js"
+import { E2M1_PAIRS, MAGNITUDES, SIGNS } from "../../wgsl/e2m1_pairs.js"
 
 /** The operands of one weight, `[N, ...]` or `[E, N, ...]` each. */
 export interface Weight {
@@ -190,7 +191,7 @@ ${E2M1}${element === "f16" ? E2M1_F16 : ""}`
 /** Pairs of nibbles, four apart, as f16 bits: their value times 2^-14. In vec2 throughout: other widths are slow on NVIDIA. */
 const E2M1_F16 = `
 fn pair(magnitudes: u32, signs: u32) -> vec2<f16> {
-  return bitcast<vec2<f16>>((magnitudes & 0x0e000e00u) | (signs & 0x80008000u));
+  return bitcast<vec2<f16>>((magnitudes & ${MAGNITUDES}) | (signs & ${SIGNS}));
 }`
 
 function decode(
@@ -204,10 +205,7 @@ function decode(
   if (mode === "mxfp4" && element === "f16") {
     const q0 = q[0]
     return `let s = vec2<f16>(f16(16384.0 * min(r.scale, 2.0)));
-  var a = pair(${q0} << 9u, ${q0} << 12u) * s;
-  var b = pair(${q0} << 5u, ${q0} << 8u) * s;
-  var c = pair(${q0} << 1u, ${q0} << 4u) * s;
-  var d = pair(${q0} >> 3u, ${q0}) * s;
+  ${E2M1_PAIRS.map(([magnitudes, signs], i) => `var ${"abcd"[i]} = pair(${q0} ${magnitudes}, ${q0} ${signs}) * s;`).join("\n  ")}
   if (r.scale > 2.0) {
     let rest = vec2<f16>(f16(min(0.5 * r.scale, 16384.0)));
     a *= rest; b *= rest; c *= rest; d *= rest;

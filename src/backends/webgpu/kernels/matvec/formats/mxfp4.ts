@@ -1,13 +1,6 @@
+import { E2M1_PAIRS, MAGNITUDES, SIGNS } from "../../../wgsl/e2m1_pairs.js"
 import { range } from "../../../wgsl/range.js"
 import { type ChunkFormat, COMPONENTS, neighbours, stageFloats } from "../chunk.js"
-
-/** E2M1 pairs as f16, times 2^-14: bits 14..12 of each half move to 11..9, the sign stays at the top. */
-const E2M1_F16 = [
-  ["<< 9u", "<< 12u"],
-  ["<< 5u", "<< 8u"],
-  ["<< 1u", "<< 4u"],
-  [">> 3u", ""],
-]
 
 /** An E8M0 scale as two factors: 2^-127 is too small for a float that may flush subnormals. */
 const E8M0 = `
@@ -44,9 +37,9 @@ fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
 }`,
   decode: (p, w) =>
     COMPONENTS.flatMap((c, i) =>
-      E2M1_F16.map(([magnitude, sign], j) => {
+      E2M1_PAIRS.map(([magnitude, sign], j) => {
         const q = `${w}.${c}`
-        return `let ${p}${i}${j} = bitcast<vec2<f16>>(((${q} ${magnitude}) & 0x0E000E00u) | ((${q} ${sign}) & 0x80008000u));`
+        return `let ${p}${i}${j} = bitcast<vec2<f16>>(((${q} ${magnitude}) & ${MAGNITUDES}) | ((${q} ${sign}) & ${SIGNS}));`
       }),
     ).join("\n"),
   dot: (w, x, s) => {
