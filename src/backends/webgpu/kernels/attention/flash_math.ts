@@ -1,5 +1,5 @@
 import type { GpuFeatures } from "../../features.js"
-import type { FlashMath } from "./flash.js"
+import { type FlashMath, ROW_BYTES } from "./flash_tile.js"
 import type { Attention } from "./problem.js"
 
 /** Queries and keys of a tile, best first. */
@@ -9,9 +9,6 @@ const TILES = [
   [32, 16],
   [16, 16],
 ] as const
-
-/** Workgroup memory for what a tile keeps about its rows. */
-export const ROW_BYTES = 64 * (4 + 4 * 4 + 3 * 4 + 16)
 
 /**
  * Float32, in tiles of 4 queries by some keys, then by some elements of the sums, per thread. Values take the keys' place.

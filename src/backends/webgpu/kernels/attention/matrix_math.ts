@@ -1,6 +1,5 @@
 import type { GpuFeatures } from "../../features.js"
-import type { FlashMath } from "./flash.js"
-import { ROW_BYTES } from "./flash_math.js"
+import { type FlashMath, ROW_BYTES } from "./flash_tile.js"
 import type { Attention } from "./problem.js"
 
 /** Queries and keys of a tile, best first. */
