@@ -87,6 +87,15 @@ describe.each<[string, number, () => Promise<Backend>]>([
     await expect(steps.next()).rejects.toThrow(LogitsError)
   })
 
+  it("keeps to the positions that the model knows", async () => {
+    const { max_position_embeddings } = fixture.model.config
+    const batch = batchOf(1, max_position_embeddings + 100)
+    expect(batch.max_context).toBe(max_position_embeddings)
+    const tooLong = new Uint32Array(max_position_embeddings + 1)
+    await expect(batch.prefill(0, tooLong, greedy)).rejects.toThrow(ContextLengthError)
+    batch.dispose()
+  })
+
   it("refuses what does not fit before anything runs", async () => {
     const batch = batchOf(2, 10)
     await expect(batch.prefill(0, new Uint32Array(11), greedy)).rejects.toThrow(new ContextLengthError(11, 10))
