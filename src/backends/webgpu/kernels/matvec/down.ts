@@ -59,9 +59,10 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
           threads,
           slots: 1,
           row: () => "wid.y",
-          x: v.x,
           xStride: k * K,
           norm: null,
+          views: v,
+          features,
           factor: (element) => score(`(${element}) / ${K}u`),
         })
         const [bias] = biases("bias", w.bias, weights, { row, expert: v.ids.at(`wid.y * ${k}u + own`) })

@@ -14,7 +14,7 @@ import {
   type RouteShares,
 } from "./route_shares.js"
 import { isStageable, LANES, type Norm, normMemory, normView, stageMemory, stageRows, wgslFloat } from "./stage.js"
-import { isWide, reduceLanes, reductionMemory, streamTasks } from "./stream.js"
+import { reduceLanes, reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
 interface GateUp {
@@ -84,9 +84,10 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
           threads,
           slots: 1,
           row: () => "wid.y",
-          x: v.x,
           xStride: x.strides[0],
-          norm: norm && { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
+          norm,
+          views: v,
+          features,
           meanwhile: choice?.add,
         })
         const chosen = choice && [choice.load, stage, choice.choose, `if (wid.x == 0u) {${choice.store}}`].join("\n")
@@ -94,7 +95,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
 ${stageMemory(chunk, K, 1)}
 ${router ? choiceMemory(router) : ""}
 ${reductionMemory(threads, totals, features)}
-${norm ? normMemory(threads, 1, isWide(features)) : ""}
+${norm ? normMemory(threads, 1, features) : ""}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {

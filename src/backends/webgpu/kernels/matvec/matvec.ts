@@ -15,7 +15,7 @@ import { range } from "../../wgsl/range.js"
 import { type ChunkFormat, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
 import { columnExtras, contribute, contributionMemory, contributionViews, type RouteShares } from "./route_shares.js"
 import { LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
-import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import { reductionMemory, streamTasks } from "./stream.js"
 import type { Tuning } from "./tuning.js"
 
 /** A weight, or part of one, and where its products start in an output row. */
@@ -75,9 +75,10 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
         threads,
         slots: tile,
         row: (l) => rowOf(l, tile),
-        x: v.x,
         xStride: x.strides[0],
-        norm: norm && { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
+        norm,
+        views: v,
+        features,
       })
       const body = (s: number) =>
         segmentBody({
@@ -93,7 +94,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
 ${stageMemory(chunk, K, tile)}
 ${reductionMemory(threads, tuning.rows * tile, features)}
 ${router ? contributionMemory(router, tuning.groups) : ""}
-${norm ? normMemory(threads, tile, isWide(features)) : ""}
+${norm ? normMemory(threads, tile, features) : ""}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {

@@ -7,8 +7,7 @@ import { chunkFormat } from "./formats/choose.js"
 import { matvec, type Segment } from "./matvec.js"
 import type { Route } from "./route.js"
 import { contributionBytes, type RouteShares, shareRoute } from "./route_shares.js"
-import { isStageable } from "./stage.js"
-import { isWide } from "./stream.js"
+import { isStageable, isWide } from "./stage.js"
 import { type Tuning, tune, workgroupBytes } from "./tuning.js"
 
 interface Product {

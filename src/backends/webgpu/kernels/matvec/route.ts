@@ -5,7 +5,7 @@ import { enables } from "../../features.js"
 import { weightAccessors, weightViews } from "./chunk.js"
 import { chunkFormat } from "./formats/choose.js"
 import { chunksPerLane, isStageable, LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
-import { isWide, reductionMemory, streamTasks } from "./stream.js"
+import { reductionMemory, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
 
 export interface Route {
@@ -60,16 +60,17 @@ export function routeFewRows(
           threads,
           slots: 1,
           row: () => "wid.x",
-          x: v.x,
           xStride: x.strides[0],
-          norm: { weight: v.norm, dtype: norm.weight.dtype, eps: norm.eps, wide: isWide(features) },
+          norm,
+          views: v,
+          features,
         })
         return `
 ${stageMemory(chunk, K, 1)}
 var<workgroup> logits: array<f32, ${E}>;
 var<workgroup> ids: array<u32, ${k}>;
 var<workgroup> odds: array<f32, ${k}>;
-${normMemory(threads, 1, isWide(features))}
+${normMemory(threads, 1, features)}
 ${reductionMemory(threads, 1, features)}
 ${chunk.functions}
 @compute @workgroup_size(${threads})

@@ -1,8 +1,9 @@
-import type { DType } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
+import type { GpuFeatures } from "../../features.js"
 import { range } from "../../wgsl/range.js"
 import { type ChunkFormat, UNIT } from "./chunk.js"
+import { denseFour } from "./formats/dense.js"
 
 export interface Norm {
   readonly weight: Operand
@@ -11,6 +12,11 @@ export interface Norm {
 
 /** Lanes that share a weight row. */
 export const LANES = 32
+
+/** True when a group of lanes lies within one subgroup on every device like this one. */
+export function isWide({ subgroups }: GpuFeatures): boolean {
+  return (subgroups?.min ?? 1) >= LANES
+}
 
 /** Chunks that each lane takes of a row of K elements. */
 export function chunksPerLane(chunk: ChunkFormat, K: number): number {
@@ -30,21 +36,16 @@ interface StageRows {
   readonly slots: number
   /** WGSL of the row of x that goes to a slot. */
   readonly row: (slot: string) => string
-  readonly x: Accessor
   readonly xStride: number
-  readonly norm: StagedNorm | null
+  /** Its weights are the view `norm`: see {@link normView}. */
+  readonly norm: Norm | null
+  /** `x` is what is staged. */
+  readonly views: Readonly<Record<string, Accessor>>
+  readonly features: GpuFeatures
   /** WGSL of a factor on the elements of a unit, given its first element. */
   readonly factor?: (element: string) => string
   /** WGSL of work beside, before the wait. */
   readonly meanwhile?: string
-}
-
-export interface StagedNorm {
-  readonly weight: Accessor
-  readonly dtype: DType
-  readonly eps: number
-  /** See `isWide`. */
-  readonly wide: boolean
 }
 
 /** How staging reads a norm's weights: 16 bytes at a time. Their first byte has to be aligned to that. */
@@ -58,8 +59,13 @@ export function isStageable(x: { readonly offset: number }, norm: Norm | null): 
 }
 
 /** Parts in which a row's squares are summed: by group where shuffles span one, else by thread. */
-function parts(threads: number, wide: boolean): number {
-  return wide ? threads / LANES : threads
+function parts(threads: number, features: GpuFeatures): number {
+  return isWide(features) ? threads / LANES : threads
+}
+
+/** Bytes of {@link normMemory}. */
+export function normBytes(threads: number, slots: number, features: GpuFeatures): number {
+  return slots * parts(threads, features) * 4
 }
 
 /** WGSL declaration of `xs`, the staged rows. */
@@ -68,8 +74,8 @@ export function stageMemory(chunk: ChunkFormat, K: number, slots: number): strin
 }
 
 /** WGSL declaration of what {@link stageRows} sums squares in. */
-export function normMemory(threads: number, slots: number, wide: boolean): string {
-  return `var<workgroup> squares: array<f32, ${slots * parts(threads, wide)}>;`
+export function normMemory(threads: number, slots: number, features: GpuFeatures): string {
+  return `var<workgroup> squares: array<f32, ${normBytes(threads, slots, features) / 4}>;`
 }
 
 /**
@@ -92,7 +98,7 @@ ${range(slots)
 
 /** Units of `slots` rows from slot `first` on, spread over the threads; all loads come first. */
 function stageUnits(of: StageRows, slots: number, first: string): string {
-  const { chunk, K, threads, x, norm, factor } = of
+  const { chunk, K, threads, views, norm, factor } = of
   const vectors = UNIT / 4
   const units = K / UNIT
   const total = slots * units
@@ -107,8 +113,8 @@ function stageUnits(of: StageRows, slots: number, first: string): string {
 ${each((i) => `var a${t}_${i} = vec4f();`)}
 ${norm ? each((i) => `var g${t}_${i} = vec4f();`) : ""}
 ${guard(t)} {
-${each((i) => `a${t}_${i} = ${x.at(`${element} / 4u + ${i}u`)};`)}
-${norm ? loadNorm(norm, `g${t}_`, unit(t), vectors) : ""}
+${each((i) => `a${t}_${i} = ${views.x.at(`${element} / 4u + ${i}u`)};`)}
+${norm ? loadNorm(norm, views.norm, `g${t}_`, unit(t)) : ""}
 }`
   })
   const squares = turns.flatMap((t) => range(vectors).map((i) => `dot(a${t}_${i}, a${t}_${i})`)).join(" + ")
@@ -123,28 +129,24 @@ ${chunk.stage(unit(t))}
   })
   return `{
 ${load.join("\n")}
-${norm ? sumSquares(squares, threads, first, norm) : ""}
+${norm ? sumSquares(of, squares, first) : ""}
 ${store.join("\n")}
 }`
 }
 
 /** WGSL that loads the norm's weights of a unit. */
-function loadNorm({ weight, dtype }: StagedNorm, g: string, unit: string, vectors: number): string {
-  if (dtype === "float32") {
-    return range(vectors)
-      .map((i) => `${g}${i} = bitcast<vec4f>(${weight.at(`${unit} * ${vectors}u + ${i}u`)});`)
+function loadNorm({ weight: { dtype } }: Norm, view: Accessor, g: string, unit: string): string {
+  if (dtype === "float32")
+    return range(2)
+      .map((i) => `${g}${i} = bitcast<vec4f>(${view.at(`${unit} * 2u + ${i}u`)});`)
       .join("\n")
-  }
-  const four = ([a, b]: string) =>
-    dtype === "float16"
-      ? `vec4f(unpack2x16float(w.${a}), unpack2x16float(w.${b}))`
-      : `bitcast<vec4f>(vec4u(w.${a} << 16u, w.${a} & 0xffff0000u, w.${b} << 16u, w.${b} & 0xffff0000u))`
-  return `{ let w = ${weight.at(unit)}; ${g}0 = ${four("xy")}; ${g}1 = ${four("zw")}; }`
+  const halves = dtype === "float16" ? dtype : "bfloat16"
+  return `{ let w = ${view.at(unit)}; ${g}0 = ${denseFour(halves, "w", 0)}; ${g}1 = ${denseFour(halves, "w", 1)}; }`
 }
 
 /** WGSL that leaves the parts of a row's sum of squares in workgroup memory. */
-function sumSquares(squares: string, threads: number, slot: string, { wide }: StagedNorm): string {
-  if (!wide) return `squares[${slot} * ${threads}u + lid] = ${squares};`
+function sumSquares({ threads, features }: StageRows, squares: string, slot: string): string {
+  if (!isWide(features)) return `squares[${slot} * ${threads}u + lid] = ${squares};`
   return `
 var square = ${squares};
 ${shuffleSum("square")}
@@ -152,10 +154,10 @@ if (lane == 0u) { squares[${slot} * ${threads / LANES}u + group] = square; }`
 }
 
 /** WGSL of 1 / rms of a slot's row. */
-function inverseRms({ K, threads }: StageRows, { eps, wide }: StagedNorm, slot: number): string {
+function inverseRms({ K, threads, features }: StageRows, { eps }: Norm, slot: number): string {
   const name = `square${slot}`
-  const count = parts(threads, wide)
-  const sum = wide
+  const count = parts(threads, features)
+  const sum = isWide(features)
     ? `var ${name} = select(0.0, squares[${slot * count}u + min(lane, ${count - 1}u)], lane < ${count}u);
 ${shuffleSum(name)}`
     : `var ${name} = 0.0;

@@ -3,7 +3,7 @@ import type { Operand } from "../../../program.js"
 import type { GpuFeatures } from "../../features.js"
 import { range } from "../../wgsl/range.js"
 import type { ChunkFormat, WeightAccessors } from "./chunk.js"
-import { chunksPerLane, LANES, rowVectors } from "./stage.js"
+import { chunksPerLane, isWide, LANES, rowVectors } from "./stage.js"
 
 /** A value by name, as WGSL. */
 export interface Extra {
@@ -48,16 +48,10 @@ export interface Stream {
   readonly features: GpuFeatures
 }
 
-/** True when a group of lanes lies within one subgroup on every device like this one. */
-export function isWide({ subgroups }: GpuFeatures): boolean {
-  return (subgroups?.min ?? 1) >= LANES
-}
-
 /**
  * WGSL of the main part of a mat-vec kernel: every lane of a group takes every 32nd chunk of the task's rows. One loop
  * runs over the chunks of all tasks, and loads what comes some turns later, be it of the next task, so that memory never
- * waits; rolled, and as short as can be, since kernels that alternate are fetched anew each time: on an H100 an
- * instruction takes 8 ns the first time. Needs `wid`, the workgroup's id, with z = 0.
+ * waits; rolled, and as short as can be, since kernels that alternate are fetched anew each time. Needs `wid`, the workgroup's id, with z = 0.
  */
 export function streamTasks(stream: Stream): string {
   const { chunk, K, parts = 1, rows, tasks, features, ahead = 2 } = stream

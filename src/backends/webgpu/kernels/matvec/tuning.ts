@@ -1,7 +1,7 @@
 import type { GpuFeatures } from "../../features.js"
 import type { ChunkFormat } from "./chunk.js"
-import { LANES, rowVectors } from "./stage.js"
-import { isWide, reductionBytes } from "./stream.js"
+import { LANES, normBytes, rowVectors } from "./stage.js"
+import { reductionBytes } from "./stream.js"
 
 /** Shape of the work of a mat-vec kernel. */
 export interface Tuning {
@@ -42,6 +42,7 @@ export function workgroupBytes(of: {
   readonly features: GpuFeatures
 }): number {
   const threads = of.groups * LANES
-  const squares = (isWide(of.features) ? 1 : of.slots) * threads
-  return of.slots * rowVectors(of.chunk, of.K) * 16 + squares * 4 + reductionBytes(threads, of.totals, of.features)
+  const { chunk, K, slots, totals, features } = of
+  const staged = slots * rowVectors(chunk, K) * 16
+  return staged + normBytes(threads, slots, features) + reductionBytes(threads, totals, features)
 }
