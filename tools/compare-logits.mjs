@@ -1,8 +1,8 @@
 // Holds a model's logits on one device against the truth; exit code 1 where they differ by too much. `npm run build` first.
 //
 //   node tools/compare-logits.mjs MODEL --device gpu --truth FILE            as tools/reference/full_logits.py writes it
-//   node tools/compare-logits.mjs MODEL --device gpu --against reference     or another device, `reference` the plain one
-//        [--lengths 1,17,300,5000] [--precision exact] [--keep FILE]
+//   node tools/compare-logits.mjs MODEL --device gpu --against reference [--keep FILE]     another device, `reference` the plain one
+//        [--lengths 1,17,300,5000] [--precision exact]
 //
 // `--keep` writes the other device's logits as a truth for later, as on machines where that device would take long.
 //
@@ -35,9 +35,9 @@ const { values: flags, positionals } = parseArgs({
   },
 })
 const [folder] = positionals
-if (!folder || !flags.truth === !flags.against) {
+if (!folder || !flags.truth === !flags.against || (flags.truth && flags.keep)) {
   console.error(
-    "usage: compare-logits.mjs MODEL --device NAME (--truth FILE | --against DEVICE) [--lengths 1,17,300,5000] [--precision exact] [--keep FILE]",
+    "usage: compare-logits.mjs MODEL --device NAME (--truth FILE | --against DEVICE [--keep FILE]) [--lengths 1,17,300,5000] [--precision exact]",
   )
   process.exit(2)
 }

@@ -51,8 +51,6 @@ export interface GpuBench {
   readonly roofline_share: number
 }
 
-const WARM_UP = 3
-
 /** Times one step of the model kernel by kernel, by the GPU's own clock. */
 export async function benchGpu(
   model: LanguageModel,
@@ -67,18 +65,18 @@ export async function benchGpu(
   // Of decoding, the second step counts: the first still takes its token from the host.
   const step = () => (rows === 1 ? decodeGreedily(runner, tokens[0], 2) : runner.forward(tokens))
   const measure = async (detail: ProfileDetail): Promise<(readonly ReplaySpan[])[]> => {
-    const steps: (readonly ReplaySpan[])[] = []
-    await warmUp(async () => {
-      await returnTo(runner, prompt)
-      await step()
-    })
-    for (let run = 0; run < WARM_UP + runs; run++) {
+    const run = async () => {
       await returnTo(runner, prompt)
       const profiler = await backend.profile(detail)
       await step()
       const { replays } = await profiler.stop()
-      if (run >= WARM_UP) steps.push(rows === 1 ? replays.slice(1) : replays)
-      onProgress?.(++done, 2 * (WARM_UP + runs))
+      return rows === 1 ? replays.slice(1) : replays
+    }
+    await warmUp(run)
+    const steps: (readonly ReplaySpan[])[] = []
+    while (steps.length < runs) {
+      steps.push(await run())
+      onProgress?.(++done, 2 * runs)
     }
     return steps
   }

@@ -7,6 +7,8 @@ import type { DeviceFlags, ModelFlags } from "./options.js"
 import { printNote } from "./ui/output.js"
 import { Progress } from "./ui/progress.js"
 
+type OnProgress = (done: number, total: number) => void
+
 /**
  * Loads the model that the flags name, runs `use` and frees the model, whatever happens.
  *
@@ -31,26 +33,24 @@ export async function withModel<T>(
 }
 
 /** Shows the bytes that arrive, then the kernels that are still being compiled. */
-async function load(flags: ModelFlags, options: LoadModelOptions): Promise<LanguageModel> {
-  const bytes = new Progress("loading the model", (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`)
-  const kernels = new Progress("compiling kernels")
+function load(flags: ModelFlags, options: LoadModelOptions): Promise<LanguageModel> {
   let isLoaded = false
-  try {
-    return await loadModel(flags.model, {
+  const run = (showBytes: OnProgress, showKernels: OnProgress) =>
+    loadModel(flags.model, {
       ...options,
       onProgress: (done, total) => {
         isLoaded = done >= total
-        if (isLoaded) bytes.stop()
-        else bytes.update(done, total)
+        showBytes(done, total)
       },
       onCompile: (done, total) => {
-        if (isLoaded) kernels.update(done, total)
+        if (isLoaded) showKernels(done, total)
       },
     })
-  } finally {
-    bytes.stop()
-    kernels.stop()
-  }
+  return withProgress(
+    "loading the model",
+    (showBytes) => withProgress("compiling kernels", (showKernels) => run(showBytes, showKernels)),
+    (done, total) => `${formatBytes(done)} of ${formatBytes(total)}`,
+  )
 }
 
 /** Opens the device that the flags name, and says which it is where they leave that open. */
@@ -63,7 +63,7 @@ export async function openDevice(flags: DeviceFlags): Promise<Backend> {
 /** Shows a bar while `run` reports progress, and removes it once all is done. */
 export async function withProgress<T>(
   label: string,
-  run: (onProgress: (done: number, total: number) => void) => Promise<T>,
+  run: (onProgress: OnProgress) => Promise<T>,
   format?: (done: number, total: number) => string,
 ): Promise<T> {
   const progress = new Progress(label, format)

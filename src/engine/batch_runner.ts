@@ -23,7 +23,6 @@ export class BatchRunner {
   readonly vocab_size: number
   /** The sequences' limit in tokens. */
   readonly max_context: number
-  private readonly sequences: number
   private readonly caches: readonly LayerCache[]
   private readonly steps: Steps
   private readonly chunk: number
@@ -33,7 +32,6 @@ export class BatchRunner {
   constructor(model: CausalLM, backend: Backend, options: BatchOptions) {
     const { sequences } = options
     const max_context = Math.min(options.max_context, model.config.max_position_embeddings)
-    this.sequences = sequences
     this.max_context = max_context
     this.vocab_size = model.config.vocab_size
     this.chunk = Math.min(backend.prefillChunk, max_context)
@@ -121,7 +119,7 @@ export class BatchRunner {
 
   /** One row per sequence; the ids are those drawn by the step before unless given. */
   private async submit(ids: Uint32Array | null, draw: Draw, i: number): Promise<Submitted<Uint32Array>> {
-    const { sequences } = this
+    const sequences = this.lengths.length
     const step = await this.steps.get({ rows: sequences, wanted: "all", sampling: samplingOf(draw), continues: !ids })
     if (ids) step.ids.set(ids)
     for (let s = 0; s < sequences; s++) {

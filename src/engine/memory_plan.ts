@@ -95,34 +95,51 @@ async function measureStep(kind: StepKind, model: CausalLM, caches: readonly Lay
  * @throws {MemoryLimitError} with all numbers, and what to change
  */
 export function checkMemory(plan: MemoryPlan, bounds: MemoryBounds, cacheBytes: (n: number) => number): void {
-  const { weights, caches, working, max_context, sequences, largest } = plan
+  const { weights, caches, working, largest } = plan
+  const knob = knobOf(plan)
   const { limit = Number.POSITIVE_INFINITY, maxArray = Number.POSITIVE_INFINITY } = bounds
   if (largest.byteLength > maxArray) {
     throw new MemoryLimitError(
       `${largest.name} takes ${formatBytes(largest.byteLength)}, and the device holds arrays of at most ` +
-        `${formatBytes(maxArray)}: choose another device, or ${sequences === undefined ? "a smaller context" : "fewer sequences"} if it is a cache`,
+        `${formatBytes(maxArray)}: choose another device, or ${knob.less} if it is a cache`,
       plan,
       bounds,
     )
   }
   const total = weights + caches + working
   if (total <= limit) return
-  const fits = (n: number) => weights + cacheBytes(n) + working <= limit
-  const fitting = sequences === undefined ? mostFitting(2, max_context, fits) : mostFitting(1, sequences, fits)
-  const [what, unit, held] =
-    sequences === undefined
-      ? ["context", "tokens", `${max_context} tokens`]
-      : ["number of sequences", "sequences", `${sequences} sequences and a conversation, ${max_context} tokens each,`]
+  const fitting = mostFitting(knob.least, knob.now, (n) => weights + cacheBytes(n) + working <= limit)
   const advice = fitting
-    ? `lower the ${what} (up to ${fitting} ${unit} fit), raise the limit`
-    : `no ${what} fits: raise the limit, choose a smaller model`
+    ? `lower the ${knob.name} (up to ${fitting} ${knob.unit} fit), raise the limit`
+    : `no ${knob.name} fits: raise the limit, choose a smaller model`
   throw new MemoryLimitError(
-    `the model takes ${formatBytes(total)}: weights ${formatBytes(weights)}, caches of ${held} ` +
+    `the model takes ${formatBytes(total)}: weights ${formatBytes(weights)}, caches of ${knob.held} ` +
       `${formatBytes(caches)}, intermediate values ${formatBytes(working)}. The memory limit is ` +
       `${formatBytes(limit)}: ${advice} or choose another device`,
     plan,
     bounds,
   )
+}
+
+/** What a user turns down for smaller caches: the sequences of a batch, or else the context. */
+function knobOf({ max_context, sequences }: MemoryPlan) {
+  return sequences === undefined
+    ? {
+        name: "context",
+        unit: "tokens",
+        less: "a smaller context",
+        held: `${max_context} tokens`,
+        least: 2,
+        now: max_context,
+      }
+    : {
+        name: "number of sequences",
+        unit: "sequences",
+        less: "fewer sequences",
+        held: `${sequences} sequences and a conversation, ${max_context} tokens each,`,
+        least: 1,
+        now: sequences,
+      }
 }
 
 /**

@@ -5,7 +5,8 @@ export interface Submitted<T> {
 
 /**
  * Submits work `count` times and yields the results in order, with up to `depth` submissions under way, so that a device
- * has the next one when it ends the last. After a submission that fails nothing more is submitted. However it ends, nothing is under way afterwards.
+ * has the next one when it ends the last. After a submission that fails nothing more is submitted. However it ends, nothing
+ * is under way afterwards.
  *
  * @param submit called one at a time, with 0, 1, 2, ...
  */
@@ -26,7 +27,8 @@ export async function* runAhead<T>(
           result = Promise.reject(error)
           submitted = count
         }
-        // A failure is told when its turn comes, as one before it may be why; until then the consumer may be busy, and it must not count as unhandled.
+        // A failure is told when its turn comes, as one before it may be why; until then the consumer may be busy, and it
+        // must not count as unhandled.
         result.catch(() => {})
         pending.push(result)
       }

@@ -1,7 +1,7 @@
 import { apply, copy, input, state } from "../../graph/build.js"
 import type { Value } from "../../graph/ir.js"
 import { itemSize } from "../../tensor/dtype.js"
-import { decodeFloats, encodeFloats } from "../../tensor/floats.js"
+import { encodeFloats, float16ToFloat32, float32ToFloat16 } from "../../tensor/floats.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { Storage } from "../../tensor/storage.js"
 import { exactly, floats, integers, type Random, storageOf, type WeightDType } from "./random.test.helper.js"
@@ -119,16 +119,10 @@ const ATTENTION: readonly AttentionCase[] = [
   { L: 70, heads: 2, kv: 2, D: 16, capacity: 64, steps: 4, window: 33, sinks: "bfloat16", sequences: 4 },
 ]
 
-/** Rounded to what float16 holds, so that no cache has to round. */
-function halves(values: Float32Array): Float32Array {
-  const bytes = new Uint8Array(values.length * 2)
-  encodeFloats("float16", values, bytes)
-  decodeFloats("float16", bytes, values)
-  return values
-}
-
 export function attentionCases(random: Random, cacheDType: CacheDType = "float32"): Case[] {
-  const given = (values: Float32Array) => (cacheDType === "float16" ? halves(values) : values)
+  // What float16 holds, so that no cache has to round.
+  const rounded = (value: number) => float16ToFloat32(float32ToFloat16(value))
+  const given = (values: Float32Array) => (cacheDType === "float16" ? values.map(rounded) : values)
   return ATTENTION.map(({ L, heads, kv, D, capacity, steps, window, sinks, sequences }) => {
     const positions = input("positions", [L], "uint32")
     const ids = sequences ? [input("sequences", [L], "uint32")] : []

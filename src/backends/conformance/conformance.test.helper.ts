@@ -62,11 +62,11 @@ const CASES: Record<KernelKind, (random: Random) => Case[]> = {
 const HALF_STEP = 1e-3
 
 /** The kernels that read or write KV caches, over caches in float16, and what rounding may add to a tolerance. */
-const HALF_CACHE_CASES = {
-  kv_append: { casesOf: (random: Random) => kvAppendCases(random, "float16"), rounding: HALF_STEP },
-  attention: { casesOf: (random: Random) => attentionCases(random, "float16"), rounding: 0 },
-  rope_attention: { casesOf: (random: Random) => ropeAttentionCases(random, "float16"), rounding: HALF_STEP },
-} as const
+const HALF_CACHE_CASES = [
+  { kind: "kv_append", casesOf: (random: Random) => kvAppendCases(random, "float16"), rounding: HALF_STEP },
+  { kind: "attention", casesOf: (random: Random) => attentionCases(random, "float16"), rounding: 0 },
+  { kind: "rope_attention", casesOf: (random: Random) => ropeAttentionCases(random, "float16"), rounding: HALF_STEP },
+] as const
 
 const KINDS = Object.keys(CASES) as KernelKind[]
 
@@ -159,13 +159,12 @@ export function runConformance(
     })
 
     describe("with caches in float16", () => {
-      for (const kind of ["kv_append", "attention", "rope_attention"] as const) {
+      for (const { kind, casesOf, rounding } of HALF_CACHE_CASES) {
         it(
           kind,
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
             if (!backend.cacheDTypes.includes("float16")) context.skip(`${backend.name} keeps no float16 caches`)
-            const { casesOf, rounding } = HALF_CACHE_CASES[kind]
             await holdAgainstReference(backend, kind, casesOf, backend.tolerance(kind) + rounding, share)
           }),
         )

@@ -135,7 +135,7 @@ function text(of: Product, tile: Tile, code: Codec, dims: Dims, accessors: Reado
   const { groups } = of
   const load = loads(xs, ws, dims.names, code, half, ragged)
   const bursts = range(tile.burst)
-  const names = [...xs.map(({ u }) => `x${u}`), ...ws.map(({ u }) => `w${u}`)]
+  const registers = [...xs.map(({ u }) => `x${u}`), ...ws.map(({ u }) => `w${u}`)]
   return /* wgsl */ `
 const K = ${K}u;
 const N = ${dims.N}u;
@@ -195,7 +195,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       .join("\n    ")}
     ${bursts
       .slice(1)
-      .flatMap((i) => names.map((name) => `${name}_${i - 1} = ${name}_${i};`))
+      .flatMap((i) => registers.map((name) => `${name}_${i - 1} = ${name}_${i};`))
       .join(" ")}
     workgroupBarrier();
     if (step + 1u < last && (step + 1u - first) % ${tile.burst}u == 0u) {
