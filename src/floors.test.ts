@@ -15,6 +15,7 @@ const FLOORS = [
   ["array"],
   ["graph"],
   ["backends"],
+  ["ir"],
   ["checkpoint"],
   ["tensor"],
 ]

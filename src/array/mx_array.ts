@@ -1,5 +1,6 @@
 import { constant, state } from "../graph/build.js"
-import { GraphError, type Value } from "../graph/ir.js"
+import { GraphError } from "../ir/type.js"
+import type { Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
 import { Storage } from "../tensor/storage.js"
@@ -33,7 +34,7 @@ const HOST_ARRAYS = {
  * until `mx.eval`, or until a function compiled by `mx.compile` is replayed. An array has no home: see `Storage`.
  */
 export class MxArray {
-  /** @param node the graph node that computes this array; after `mx.eval`, the constant it evaluated to */
+  /** @param node the value of the graph that this array is; after `mx.eval`, the constant it evaluated to */
   constructor(public node: Value) {}
 
   /** An array whose bytes are (or will be read) in a storage: weights, for instance. */
@@ -69,7 +70,7 @@ export class MxArray {
 
   /** The storage of an evaluated array or leaf. @throws GraphError before evaluation */
   get storage(): Storage {
-    const { op } = this.node
+    const { op } = this.node.node
     if (op.kind === "constant" || op.kind === "state") return op.storage
     throw new GraphError(`${op.kind} has no value yet: call mx.eval first`)
   }

@@ -1,10 +1,10 @@
 import type { Backend, Executable, HostArray, LoadOptions } from "../backends/backend.js"
 import type { Placement } from "../backends/placement.js"
 import { constant, input } from "../graph/build.js"
-import { GraphError } from "../graph/ir.js"
 import { lower } from "../graph/lower.js"
 import { optimise } from "../graph/optimise.js"
 import type { Roots } from "../graph/rewrite.js"
+import { GraphError } from "../ir/type.js"
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
 import { MxArray } from "./mx_array.js"
@@ -23,7 +23,7 @@ function backendFor(device: Device | undefined, traced: Roots): Backend {
   const chosen = device ?? defaultDevice
   if (!chosen) throw new GraphError("no device: name one, or call mx.setDefaultDevice first")
   if (!("choose" in chosen)) return chosen
-  const { outputs, effects } = optimise(traced.outputs, traced.effects)
+  const { outputs, effects } = optimise(traced)
   return chosen.choose(lower(outputs, effects))
 }
 
@@ -33,11 +33,11 @@ function backendFor(device: Device | undefined, traced: Roots): Backend {
  * @throws {GraphError} when no device is named and there is no default
  */
 export async function evaluate(arrays: readonly MxArray[], device?: Device): Promise<void> {
-  const pending = arrays.filter(({ node }) => node.op.kind !== "constant")
+  const pending = arrays.filter(({ node }) => node.node.op.kind !== "constant")
   if (pending.length === 0) return
   const traced = { outputs: pending.map(({ node }) => node), effects: [] }
   const backend = backendFor(device, traced)
-  const roots = optimise(traced.outputs, traced.effects, backend.fusions)
+  const roots = optimise(traced, { fusions: backend.fusions })
   const program = lower(roots.outputs)
   const executable = await backend.compile(program)
   try {
@@ -98,7 +98,7 @@ export async function compile<I extends InputSpecs>(
   const reuseMemory = options.optimise ?? true
   const traced = { outputs: outputs.map(({ node }) => node), effects: effects.map(({ node }) => node) }
   const backend = backendFor(options.device, traced)
-  const roots = reuseMemory ? optimise(traced.outputs, traced.effects, backend.fusions) : traced
+  const roots = reuseMemory ? optimise(traced, { fusions: backend.fusions }) : traced
   const program = lower(roots.outputs, roots.effects, { reuseMemory })
   const executable = await backend.compile(program, options).catch((error: unknown) => {
     for (const result of program.results) result.dispose()

@@ -1,7 +1,8 @@
 import type { DType } from "../tensor/dtype.js"
 import type { MemorySpace, Storage } from "../tensor/storage.js"
-import type { FusedKind, KernelKind } from "./ops.js"
-import type { Program } from "./program.js"
+import type { Tolerance } from "../ir/op_spec.js"
+import type { FusedKind } from "../ir/operations.js"
+import type { Program } from "../ir/program.js"
 
 /** The values a caller may feed to an input: its dtype must match the array type. */
 export type HostArray = Float32Array | Uint32Array | Int32Array | Uint8Array
@@ -26,8 +27,8 @@ export interface Backend extends MemorySpace {
   readonly prefillChunk: number
   /** Replays worth submitting before the first one's results are read: 1 where `replay` runs to its end. */
   readonly replaysAhead: number
-  /** The relative error ||a - b|| / ||b|| that a kernel's float result may have against exact arithmetic. */
-  tolerance(kind: KernelKind): number
+  /** The relative error ||a - b|| / ||b|| that float results of such operations may have against exact arithmetic. */
+  tolerance(of: Tolerance): number
   /**
    * Copies each storage that is not yet here, straight into its destination.
    * @throws BackendError when the memory does not suffice.

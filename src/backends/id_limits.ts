@@ -1,6 +1,7 @@
+import { picksOf } from "../ir/describe.js"
+import type { Program } from "../ir/program.js"
 import { sizeOf } from "../tensor/shape.js"
 import { BackendError, type HostArray } from "./backend.js"
-import type { Instruction, Operand, Program } from "./program.js"
 
 /** A step input that picks rows: where its ids lie in the input, and what they must stay below. */
 export interface IdLimit {
@@ -11,32 +12,15 @@ export interface IdLimit {
   readonly limit: number
 }
 
-/** The operand with an instruction's ids, what they are, and how many there are to pick from. */
-function idsOf({ op, inputs }: Instruction): [ids: Operand, what: string, limit: number] | null {
-  switch (op.kind) {
-    case "embedding":
-      return [inputs[0], "token id", inputs[1].shape[0]]
-    case "gather_matmul":
-    case "gather_swiglu":
-    case "gather_matmul_sum":
-      return [inputs[1], "expert", inputs[2].shape[0]]
-    case "norm_gather_swiglu":
-      return [inputs[2], "expert", inputs[3].shape[0]]
-    case "take_along_axis":
-      return [inputs[1], "take_along_axis: index", inputs[0].shape[inputs[0].shape.length - 1]]
-    default:
-      return null
-  }
-}
-
 /** For backends whose kernels cannot refuse: the ids that a program takes straight from step inputs. */
 export function idLimits({ buffers, instructions }: Program): IdLimit[] {
   return instructions.flatMap((instruction) => {
-    const found = idsOf(instruction)
-    if (!found) return []
-    const [{ buffer, offset, shape }, what, limit] = found
-    const source = buffers[buffer]
-    return source.kind === "input" ? [{ input: source.name, what, first: offset / 4, count: sizeOf(shape), limit }] : []
+    const picks = picksOf(instruction)
+    if (!picks) return []
+    const { ids, what, limit } = picks
+    const source = buffers[ids.buffer]
+    if (source.kind !== "input") return []
+    return [{ input: source.name, what, first: ids.offset / 4, count: sizeOf(ids.shape), limit }]
   })
 }
 

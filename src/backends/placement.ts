@@ -1,17 +1,7 @@
-import { itemSize } from "../tensor/dtype.js"
-import { sizeOf } from "../tensor/shape.js"
+import { workOf as instructionWork, type Work } from "../ir/describe.js"
+import type { Program } from "../ir/program.js"
 import type { Storage } from "../tensor/storage.js"
 import type { Backend } from "./backend.js"
-import { type KernelKind, operandRoles } from "./ops.js"
-import type { Instruction, Operand, Program } from "./program.js"
-
-/** What running a program once takes, whatever runs it. */
-export interface Work {
-  /** Bytes that its instructions read and write. */
-  readonly bytes: number
-  /** Floating-point operations of products and attention. */
-  readonly flops: number
-}
 
 /** Decides where a program runs, when its caller does not. */
 export interface Placement {
@@ -56,65 +46,15 @@ export function autoDevice({ small, large }: AutoDeviceOptions): Placement {
   }
 }
 
-/** An estimate from shapes alone: of experts and embeddings it counts the chosen rows, of caches every row. */
+/** What running a program once takes: the sum of its instructions. */
 export function workOf({ instructions }: Program): Work {
   let [bytes, flops] = [0, 0]
   for (const instruction of instructions) {
-    bytes += bytesTouched(instruction)
-    flops += flopsOf(instruction)
+    const work = instructionWork(instruction)
+    bytes += work.bytes
+    flops += work.flops
   }
   return { bytes, flops }
-}
-
-function bytesTouched(instruction: Instruction): number {
-  const { op, inputs, output } = instruction
-  // Updates write what they are given, not the whole state.
-  const updates = op.kind === "kv_append" || op.kind === "assign"
-  const read = inputs.map((input, i) => (updates && i === 0 ? 0 : byteLength(input) * shareRead(instruction, i)))
-  return read.reduce((sum, bytes) => sum + bytes, byteLength(updates ? inputs[1] : output))
-}
-
-/** Which operand names the rows or experts of a weight that are read. */
-const IDS: Readonly<Partial<Record<KernelKind, number>>> = {
-  embedding: 0,
-  gather_matmul: 1,
-  gather_matmul_sum: 1,
-  gather_swiglu: 1,
-  norm_gather_swiglu: 2,
-}
-
-/** The share of a weight that is read: what the ids name, each once. */
-function shareRead({ op, inputs }: Instruction, i: number): number {
-  const ids = IDS[op.kind]
-  if (ids === undefined || operandRoles(op, inputs.length)[i] === "value") return 1
-  return Math.min(1, sizeOf(inputs[ids].shape) / inputs[i].shape[0])
-}
-
-function flopsOf({ op, inputs, output }: Instruction): number {
-  const [x] = inputs
-  const K = x.shape[x.shape.length - 1]
-  switch (op.kind) {
-    case "matmul":
-    case "norm_matmul":
-    case "gather_matmul":
-      return 2 * K * sizeOf(output.shape)
-    case "gather_swiglu":
-    case "norm_gather_swiglu":
-      return 4 * K * sizeOf(output.shape)
-    case "gather_matmul_sum":
-      return 2 * K * x.shape[1] * sizeOf(output.shape)
-    case "route":
-      return 2 * sizeOf(x.shape) * inputs[2].shape[0]
-    case "attention":
-    case "rope_attention": {
-      // Keys and values, an operation each for the dot product and the sum: of every slot, or of the window.
-      const keys = inputs[op.kind === "attention" ? 1 : 3]
-      const slots = keys.shape[keys.shape.length - 3]
-      return 4 * sizeOf(output.shape) * Math.min(slots, op.window ?? slots)
-    }
-    default:
-      return 0
-  }
 }
 
 /** The storages that must be copied before the program can run on `backend`. */
@@ -123,10 +63,6 @@ function missing({ buffers }: Program, backend: Backend): Storage[] {
     if (buffer.kind !== "storage" || buffer.storage.isZero || buffer.storage.replicaIn(backend)) return []
     return [buffer.storage]
   })
-}
-
-function byteLength({ shape, dtype }: Operand): number {
-  return sizeOf(shape) * itemSize(dtype)
 }
 
 function bytesOf(storages: readonly Storage[]): number {

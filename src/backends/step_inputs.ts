@@ -1,6 +1,6 @@
 import { itemSize } from "../tensor/dtype.js"
+import type { ProgramBuffer } from "../ir/program.js"
 import { BackendError, type HostArray } from "./backend.js"
-import type { ProgramBuffer } from "./program.js"
 
 const HOST_ARRAYS = { float32: Float32Array, uint32: Uint32Array, int32: Int32Array, uint8: Uint8Array }
 

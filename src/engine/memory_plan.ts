@@ -1,5 +1,5 @@
 import type { Backend, Executable } from "../backends/backend.js"
-import type { Program } from "../backends/program.js"
+import type { Program } from "../ir/program.js"
 import type { LayerCache } from "../cache/layer_cache.js"
 import { formatBytes } from "../tensor/bytes.js"
 import type { DType } from "../tensor/dtype.js"

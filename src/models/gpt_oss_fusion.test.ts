@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest"
 import { MxArray } from "../array/mx_array.js"
-import { FUSED_KINDS } from "../backends/ops.js"
-import type { Program } from "../backends/program.js"
+import { FUSED_KINDS } from "../ir/operations.js"
+import { writesOf } from "../ir/describe.js"
+import { isKind, type Program } from "../ir/program.js"
 import type { KeyValues } from "../cache/layer_cache.js"
 import { input } from "../graph/build.js"
 import { lower } from "../graph/lower.js"
@@ -21,7 +22,7 @@ function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
   }))
   const logits = model.forward(placeholder("ids"), placeholder("positions"), caches, rows - 1)
   const effects = appended.flatMap(({ keys, values }) => [keys.node, values.node])
-  const roots = optimise(wantsLogits ? [logits.node] : [], effects, new Set(FUSED_KINDS))
+  const roots = optimise({ outputs: wantsLogits ? [logits.node] : [], effects }, { fusions: new Set(FUSED_KINDS) })
   return lower(roots.outputs, roots.effects)
 }
 
@@ -34,8 +35,8 @@ describe("a traced step of gpt-oss with every fusion", () => {
     for (const rows of [1, 5]) {
       const { instructions } = program(model, rows, true)
       expect(instructions.map(({ op }) => op.kind)).toEqual(["embedding", ...layers.flat(), "norm_matmul"])
-      const products = instructions.flatMap(({ op }) => (op.kind === "matmul" ? [op.residual] : []))
-      expect(products.every((residual) => residual)).toBe(true)
+      const products = instructions.filter((instruction) => isKind(instruction, "matmul"))
+      expect(products.every(({ operands }) => operands.residual)).toBe(true)
     }
     await checkpoint.close()
   })
@@ -45,10 +46,9 @@ describe("a traced step of gpt-oss with every fusion", () => {
     for (const wantsLogits of [true, false]) {
       const { buffers, instructions } = program(model, 5, wantsLogits)
       const states = buffers.flatMap((buffer, i) => (buffer.kind === "storage" && buffer.access === "write" ? [i] : []))
-      const appends = instructions.flatMap(({ op, inputs }) => {
-        if (op.kind === "kv_append") return [inputs[0].buffer]
-        return op.kind === "rope_attention" ? [inputs[3].buffer, inputs[4].buffer] : []
-      })
+      const appends = instructions.flatMap(({ op, results }) =>
+        Object.keys(writesOf(op)).map((name) => results[name].buffer),
+      )
       const results = wantsLogits ? 1 : 0
       expect(states).toHaveLength(2 * model.config.layer_types.length + results)
       expect([...appends].sort((a, b) => a - b)).toEqual(states.slice(0, states.length - results))

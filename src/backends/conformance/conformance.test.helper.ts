@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import type { Backend } from "../backend.js"
-import { isFused, type KernelKind } from "../ops.js"
+import { toleranceOf } from "../../ir/describe.js"
+import { isFused, type KernelKind } from "../../ir/operations.js"
 import { ReferenceBackend } from "../reference/backend.js"
 import { attentionCases, kvAppendCases, ropeCases } from "./attention_cases.test.helper.js"
 import { itKeepsTheContract } from "./contract.test.helper.js"
@@ -138,7 +139,7 @@ export function runConformance(
             expect(cases, "recorded cases").not.toHaveLength(0)
             await forAll(shareOf(kind, cases, share), async (testCase) => {
               const [[found]] = await run(testCase, backend)
-              const tolerance = backend.tolerance(kind) + testCase.tolerance
+              const tolerance = backend.tolerance(toleranceOf(kind)) + testCase.tolerance
               expectClose(found, testCase.expected, tolerance, `${kind}: ${testCase.name}`)
             })
           }),
@@ -152,7 +153,7 @@ export function runConformance(
           kind,
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
-            await holdAgainstReference(backend, kind, CASES[kind], backend.tolerance(kind), share)
+            await holdAgainstReference(backend, kind, CASES[kind], backend.tolerance(toleranceOf(kind)), share)
           }),
         )
       }
@@ -165,7 +166,7 @@ export function runConformance(
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
             if (!backend.cacheDTypes.includes("float16")) context.skip(`${backend.name} keeps no float16 caches`)
-            await holdAgainstReference(backend, kind, casesOf, backend.tolerance(kind) + rounding, share)
+            await holdAgainstReference(backend, kind, casesOf, backend.tolerance(toleranceOf(kind)) + rounding, share)
           }),
         )
       }

@@ -16,13 +16,16 @@ async function floatsOf(storage: Storage): Promise<number[]> {
 /** `x + x` over an input of two rows of three. */
 function doubling() {
   const x = input("x", [2, 3], "float32")
-  return lower([apply({ kind: "binary", fn: "add" }, [x, x])])
+  return lower([apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y])
 }
 
 /** Appends a row of four to a cache of three slots. */
 function appending(cache: Storage) {
   const row = input("row", [1, 1, 4], "float32")
-  return lower([], [apply({ kind: "kv_append" }, [state(cache), row, input("positions", [1], "uint32")])])
+  return lower(
+    [],
+    [apply({ kind: "kv_append" }, { cache: state(cache), x: row, positions: input("positions", [1], "uint32") }).cache],
+  )
 }
 
 const rowAt = (position: number, value: number) => ({
@@ -69,23 +72,29 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
       "refuses ids out of range, and runs on",
       withBackend(async (backend) => {
         const random = new Random(1)
-        const dense = { quantization: null, bias: false } as const
         const mxfp4 = { quantization: MXFP4, bias: false } as const
         const ids = input("ids", [1, 2], "uint32")
         const x = floats(random, [1, 64])
         const table = input("ids", [2], "uint32")
         const graphs = [
-          apply({ kind: "embedding", format: dense }, [table, floats(random, [3, 8])]),
-          apply({ kind: "embedding", format: mxfp4 }, [table, ...weight(random, mxfp4, [], 3, 64, "float32")]),
-          apply({ kind: "gather_matmul", format: dense }, [x, ids, floats(random, [3, 5, 64])]),
-          apply({ kind: "gather_matmul", format: mxfp4 }, [x, ids, ...weight(random, mxfp4, [3], 5, 64, "float32")]),
-          apply({ kind: "gather_swiglu", gate: mxfp4, up: mxfp4, alpha: 1, limit: 1 }, [
-            x,
-            ids,
-            ...weight(random, mxfp4, [3], 5, 64, "float32"),
-            ...weight(random, mxfp4, [3], 5, 64, "float32"),
-          ]),
-          apply({ kind: "take_along_axis" }, [floats(random, [1, 3]), ids]),
+          apply({ kind: "embedding" }, { ids: table, weight: { quantization: null, weight: floats(random, [3, 8]) } })
+            .y,
+          apply({ kind: "embedding" }, { ids: table, weight: weight(random, mxfp4, [], 3, 64, "float32") }).y,
+          apply(
+            { kind: "gather_matmul" },
+            { x, ids, weight: { quantization: null, weight: floats(random, [3, 5, 64]) } },
+          ).y,
+          apply({ kind: "gather_matmul" }, { x, ids, weight: weight(random, mxfp4, [3], 5, 64, "float32") }).y,
+          apply(
+            { kind: "gather_swiglu", alpha: 1, limit: 1 },
+            {
+              x,
+              ids,
+              gate: weight(random, mxfp4, [3], 5, 64, "float32"),
+              up: weight(random, mxfp4, [3], 5, 64, "float32"),
+            },
+          ).y,
+          apply({ kind: "take_along_axis" }, { x: floats(random, [1, 3]), indices: ids }).y,
         ]
         for (const output of graphs) {
           const executable = await backend.compile(lower([output]))
@@ -176,7 +185,7 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
         expect(seen[2][0]).toBe(total)
         const { copies } = memoryStats()
         await backend.makeResident([...storages, storages[0]])
-        await backend.compile(lower([apply({ kind: "unary", fn: "neg" }, [constant(storages[1])])]))
+        await backend.compile(lower([apply({ kind: "unary", fn: "neg" }, { x: constant(storages[1]) }).y]))
         expect(memoryStats().copies).toBe(copies)
         for (const storage of storages) storage.dispose()
       }),

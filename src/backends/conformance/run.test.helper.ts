@@ -1,12 +1,14 @@
 import { expect, type TestContext } from "vitest"
-import type { Value } from "../../graph/ir.js"
+import type { Value } from "../../ir/value.js"
 import { lower } from "../../graph/lower.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { Storage } from "../../tensor/storage.js"
 import type { Backend, HostArray } from "../backend.js"
-import { isFused, type KernelKind } from "../ops.js"
-import type { Operand, Program } from "../program.js"
+import { specOf } from "../../ir/describe.js"
+import { mapOperands } from "../../ir/operands.js"
+import { isFused, type KernelKind } from "../../ir/operations.js"
+import type { Operand, Program } from "../../ir/program.js"
 
 /** A test that gets a backend of its own. */
 export type WithBackend = (
@@ -74,10 +76,10 @@ function guarded(program: Program): Program {
     buffers: program.buffers.map((buffer) =>
       buffer.kind === "storage" ? { ...buffer, storage: replaced.get(buffer.storage) ?? buffer.storage } : buffer,
     ),
-    instructions: program.instructions.map(({ op, inputs, output }) => ({
+    instructions: program.instructions.map(({ op, operands, results }) => ({
       op,
-      inputs: inputs.map(moved),
-      output: moved(output),
+      operands: mapOperands(specOf(op).operands, operands, moved),
+      results: Object.fromEntries(Object.entries(results).map(([name, result]) => [name, moved(result)])),
     })),
     results: program.results.map((result) => replaced.get(result)!),
   }

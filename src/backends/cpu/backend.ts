@@ -1,7 +1,8 @@
 import type { Replica, Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
-import type { FusedKind, KernelKind } from "../ops.js"
-import type { Program } from "../program.js"
+import type { FusedKind } from "../../ir/operations.js"
+import type { Tolerance } from "../../ir/op_spec.js"
+import type { Program } from "../../ir/program.js"
 import { CpuExecutable } from "./executable.js"
 import { type Block, SegmentedMemory } from "./memory.js"
 import type { ThreadPool } from "./thread_pool.js"
@@ -17,8 +18,6 @@ export interface CpuOptions {
   /** Size of one WebAssembly memory, a multiple of 64 KiB; weights spread over several. Just below 4 GiB by default. */
   readonly segment_bytes?: number
 }
-
-const PRODUCTS: readonly KernelKind[] = ["matmul", "gather_matmul", "gather_swiglu"]
 
 /** Tensors read from their files at the same time. */
 const PARALLEL_READS = 4
@@ -55,8 +54,8 @@ export class CpuBackend implements Backend {
   }
 
   /** Kernels are float32 throughout, except the products of `fast`. */
-  tolerance(kind: KernelKind): number {
-    return this.precision === "fast" && PRODUCTS.includes(kind) ? 2e-4 : 1e-5
+  tolerance(of: Tolerance): number {
+    return this.precision === "fast" && of === "product" ? 2e-4 : 1e-5
   }
 
   async makeResident(storages: Iterable<Storage>, { onProgress, signal }: LoadOptions = {}): Promise<void> {

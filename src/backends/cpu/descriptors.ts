@@ -1,10 +1,9 @@
+import type { Operand } from "../../ir/program.js"
+import type { WeightOf } from "../../ir/type.js"
 import type { DType } from "../../tensor/dtype.js"
 import { itemSize } from "../../tensor/dtype.js"
 import type { Quantization } from "../../tensor/quantization.js"
 import { BackendError } from "../backend.js"
-import type { WeightFormat } from "../ops.js"
-import { weightRoles } from "../ops.js"
-import type { Operand } from "../program.js"
 
 /** An operand in the memory that its kernel runs in. */
 export interface Placed extends Operand {
@@ -39,12 +38,10 @@ const MODE_CODES: Record<Quantization["mode"], number> = { affine: 1, mxfp4: 2, 
 
 export const WEIGHT_WORDS = 19
 
-/** The fields of `Weight` in wasm/weight.ts. `operands` start with the weight's. */
-export function weightDescriptor(format: WeightFormat, operands: readonly Placed[], K: number): Uint32Array {
-  const { quantization } = format
-  const parts = Object.fromEntries(weightRoles(format).map((role, i) => [role, operands[i]]))
-  const { weight, scales, biases, bias } = parts as Record<string, Placed | undefined>
-  const lead = weight!.shape.length - 2
+/** The fields of `Weight` in wasm/weight.ts, for rows of K elements. */
+export function weightDescriptor(of: WeightOf<Placed>, K: number): Uint32Array {
+  const { quantization, weight, scales, biases, bias } = of
+  const lead = weight.shape.length - 2
   const place = (part: Placed | undefined) => {
     if (!part) return [0, 0, 0]
     const size = itemSize(part.dtype)
@@ -57,7 +54,7 @@ export function weightDescriptor(format: WeightFormat, operands: readonly Placed
     quantization?.group_size ?? 0,
     K,
     ...place(weight),
-    floats ?? floatCode("weight", weight!),
+    floats ?? floatCode("weight", weight),
     ...place(scales),
     ...place(biases),
     biases ? floatCode("biases", biases) : 0,

@@ -1,5 +1,5 @@
 import { BackendError, type Executable, type HostArray } from "../backend.js"
-import type { Program, ProgramBuffer } from "../program.js"
+import type { Program, ProgramBuffer } from "../../ir/program.js"
 import { inputBytes } from "../step_inputs.js"
 import type { CpuBackend } from "./backend.js"
 import { Linker } from "./linker.js"

@@ -1,8 +1,9 @@
+import { specOf, writesOf } from "../../ir/describe.js"
+import { type AnyOperands, listOperands, mapOperands } from "../../ir/operands.js"
+import type { Instruction, Operand, Program } from "../../ir/program.js"
 import { itemSize } from "../../tensor/dtype.js"
 import type { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
-import { type KernelOp, writtenOperands } from "../ops.js"
-import type { Instruction, Operand, Program } from "../program.js"
 import type { Placed } from "./descriptors.js"
 import { type CpuKind, LAUNCHES, type Launch, type LaunchContext } from "./kernels.js"
 import type { Block, SegmentedMemory } from "./memory.js"
@@ -65,16 +66,13 @@ export class Linker {
     for (const instruction of this.program.instructions) this.emit(instruction)
   }
 
-  private measure({ op, inputs, output }: Instruction): void {
-    const home = this.homeOf(op, inputs, output)
+  private measure(instruction: Instruction): void {
+    const home = this.homeOf(instruction)
     const needs = this.needs.get(home) ?? { shared: 0, scratch: 0, counters: 0 }
-    const staged = [...inputs, output].filter((operand) => this.isStaged(operand, home))
+    const staged = touched(instruction).filter((operand) => this.isStaged(operand, home))
     let shared = staged.reduce((sum, operand) => sum + aligned(spanOf(operand)), 0)
-    const placed = inputs.map((operand) => ({ ...operand, address: 0 }))
     const launches = lower(
-      op,
-      placed,
-      { ...output, address: 0 },
+      place(instruction, (operand) => ({ ...operand, address: 0 })),
       {
         exact: this.exact,
         describe: () => 0,
@@ -90,11 +88,11 @@ export class Linker {
     this.needs.set(home, needs)
   }
 
-  private emit({ op, inputs, output }: Instruction): void {
-    const home = this.homeOf(op, inputs, output)
+  private emit(instruction: Instruction): void {
+    const home = this.homeOf(instruction)
     let room = this.rooms.get(home)?.offset ?? 0
     const after: Step[] = []
-    const place = (operand: Operand, isOutput: boolean): Placed => {
+    const placed = place(instruction, (operand, isResult): Placed => {
       const block = this.blocks[operand.buffer]
       if (block.segment === home) return { ...operand, address: block.offset + operand.offset }
       if (!this.isStaged(operand, home)) {
@@ -104,12 +102,11 @@ export class Linker {
       const there = { segment: block.segment, offset: block.offset + operand.offset }
       const here = { segment: home, offset: room }
       room += aligned(byteLength)
-      if (isOutput) after.push({ from: here, to: there, byteLength })
+      if (isResult) after.push({ from: here, to: there, byteLength })
       else this.steps.push({ from: there, to: here, byteLength })
       return { ...operand, address: here.offset }
-    }
-    const placed = inputs.map((operand) => place(operand, false))
-    const launches = lower(op, placed, place(output, true), {
+    })
+    const launches = lower(placed, {
       exact: this.exact,
       describe: (words) => {
         const block = this.allocate("a kernel's arguments", words.byteLength, home)
@@ -140,8 +137,9 @@ export class Linker {
     return { kernel, segment, args, scratch: own }
   }
 
-  private homeOf(op: KernelOp, inputs: readonly Operand[], output: Operand): number {
-    const operands = writtenOperands(op).length > 0 ? [output] : [...inputs, output]
+  private homeOf(instruction: Instruction): number {
+    const written = Object.keys(writesOf(instruction.op))
+    const operands = written.length > 0 ? written.map((name) => instruction.results[name]) : touched(instruction)
     const largest = operands.reduce((a, b) => (spanOf(b) > spanOf(a) ? b : a))
     return this.blocks[largest.buffer].segment
   }
@@ -174,12 +172,36 @@ export class Linker {
   }
 }
 
-type Lower = (op: KernelOp, inputs: readonly Placed[], output: Placed, at: LaunchContext) => Launch | Launch[]
+/** Every operand and result of an instruction. */
+function touched({ op, operands, results }: Instruction): Operand[] {
+  const inputs = listOperands(specOf(op).operands, operands).map(({ operand }) => operand)
+  return [...inputs, ...Object.values(results)]
+}
 
-/** The table's entry for `op`: TypeScript cannot see that the key and the argument belong together. */
-function lower(op: KernelOp, ...rest: [readonly Placed[], Placed, LaunchContext]): Launch[] {
-  const entry = LAUNCHES[op.kind as CpuKind] as Lower | undefined
+interface PlacedInstruction {
+  readonly op: Instruction["op"]
+  readonly operands: AnyOperands<Placed>
+  readonly results: Readonly<Record<string, Placed>>
+}
+
+/** The instruction on placed operands. States that it writes are placed once, as operands. */
+function place(
+  { op, operands, results }: Instruction,
+  placeOne: (operand: Operand, isResult: boolean) => Placed,
+): PlacedInstruction {
+  const placed = mapOperands(specOf(op).operands, operands, (operand) => placeOne(operand, false))
+  const writes = writesOf(op)
+  const outcome = Object.entries(results).map(([name, result]) => [
+    name,
+    name in writes ? (placed[writes[name]] as Placed) : placeOne(result, true),
+  ])
+  return { op, operands: placed, results: Object.fromEntries(outcome) }
+}
+
+/** The table's entry for an instruction: TypeScript cannot see that the key and the operands belong together. */
+function lower({ op, operands, results }: PlacedInstruction, at: LaunchContext): Launch[] {
+  const entry = LAUNCHES[op.kind as CpuKind] as ((...of: unknown[]) => Launch | Launch[]) | undefined
   if (!entry) throw new BackendError(`the cpu backend does not run ${op.kind}: leave it out of the passes' fusions`)
-  const launches = entry(op, ...rest)
+  const launches = entry(op, operands, results, at)
   return Array.isArray(launches) ? launches : [launches]
 }

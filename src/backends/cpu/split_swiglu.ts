@@ -1,7 +1,6 @@
+import { type Instruction, isKind, type Operand, type Program, type ProgramBuffer } from "../../ir/program.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
-import { weightRoles } from "../ops.js"
-import type { Instruction, Operand, Program, ProgramBuffer } from "../program.js"
 
 /**
  * Takes apart each `gather_swiglu` whose gate and up weights lie in different segments, for a kernel sees one segment
@@ -16,17 +15,15 @@ export function splitSwiglu(program: Program, segmentOf: (buffer: number) => num
     return { ...like, buffer: program.buffers.length + slot, offset: 0 }
   }
   const instructions = program.instructions.flatMap((instruction): Instruction[] => {
-    const { op, inputs, output } = instruction
-    if (op.kind !== "gather_swiglu") return [instruction]
-    const [x, ids, ...operands] = inputs
-    const gates = operands.slice(0, weightRoles(op.gate).length)
-    const ups = operands.slice(gates.length)
-    if (segmentOf(gates[0].buffer) === segmentOf(ups[0].buffer)) return [instruction]
-    const [gate, up] = [temporary(0, output), temporary(1, output)]
+    if (!isKind(instruction, "gather_swiglu")) return [instruction]
+    const { op, operands, results } = instruction
+    const { x, ids } = operands
+    if (segmentOf(operands.gate.weight.buffer) === segmentOf(operands.up.weight.buffer)) return [instruction]
+    const [gate, up] = [temporary(0, results.y), temporary(1, results.y)]
     return [
-      { op: { kind: "gather_matmul", format: op.gate }, inputs: [x, ids, ...gates], output: gate },
-      { op: { kind: "gather_matmul", format: op.up }, inputs: [x, ids, ...ups], output: up },
-      { op: { kind: "swiglu", alpha: op.alpha, limit: op.limit }, inputs: [gate, up], output },
+      { op: { kind: "gather_matmul" }, operands: { x, ids, weight: operands.gate }, results: { y: gate } },
+      { op: { kind: "gather_matmul" }, operands: { x, ids, weight: operands.up }, results: { y: up } },
+      { op: { kind: "swiglu", alpha: op.alpha, limit: op.limit }, operands: { gate, up }, results },
     ]
   })
   return { ...program, buffers: [...program.buffers, ...extra], instructions }

@@ -1,7 +1,7 @@
+import { FUSED_KINDS } from "../../ir/operations.js"
+import type { Program } from "../../ir/program.js"
 import type { Replica, Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type HostArray, type LoadOptions } from "../backend.js"
-import { FUSED_KINDS } from "../ops.js"
-import type { Program } from "../program.js"
 import { inputBytes } from "../step_inputs.js"
 import { runKernel } from "./kernels.js"
 import type { Memory } from "./operands.js"
@@ -77,10 +77,10 @@ class ReferenceExecutable implements Executable {
         throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
       }
     }
-    for (const [i, { op, inputs, output }] of this.program.instructions.entries()) {
+    for (const [i, instruction] of this.program.instructions.entries()) {
       if (i % KERNELS_PER_TURN === 0) await new Promise((resolve) => setTimeout(resolve))
-      const values = runKernel(this.memory, op, [...inputs], output)
-      if (values) store(this.memory, output, values)
+      const values = runKernel(this.memory, instruction)
+      for (const [name, result] of Object.entries(values)) store(this.memory, instruction.results[name], result)
     }
     for (const buffer of this.program.buffers) {
       if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(this.backend)

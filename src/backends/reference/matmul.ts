@@ -1,9 +1,11 @@
+import type { OperandsOf } from "../../ir/operations.js"
+import type { Operand } from "../../ir/program.js"
+import type { Swiglu } from "../../ir/specs/products.js"
+import type { WeightOf } from "../../ir/type.js"
 import { BackendError } from "../backend.js"
-import type { KernelOf } from "../ops.js"
-import type { Operand } from "../program.js"
 import { swiglu } from "./activation.js"
 import { loadFloats, loadIntegers, type Memory } from "./operands.js"
-import { takeWeight, type Weight } from "./weights.js"
+import { Weight } from "./weights.js"
 
 /** Splits row-major values into rows of `n`. */
 export function rowsOf(values: Float32Array, n: number): Float32Array[] {
@@ -24,21 +26,20 @@ function checkId(what: string, id: number, limit: number): void {
   if (id >= limit) throw new BackendError(`${what} ${id} is outside 0 to ${limit - 1}`)
 }
 
-export function embedding(memory: Memory, op: KernelOf<"embedding">, [ids, ...operands]: Operand[], output: Operand) {
-  const weight = takeWeight(memory, op.format, operands)
+export function embedding(memory: Memory, { ids, weight }: OperandsOf<"embedding", Operand>, n: number) {
+  const table = new Weight(memory, weight)
   const rows = Array.from(loadIntegers(memory, ids), (id) => {
-    checkId("token id", id, weight.length)
-    return weight.row(id, output.shape[1])
+    checkId("token id", id, table.length)
+    return table.row(id, n)
   })
   return concat(rows)
 }
 
-export function matmul(memory: Memory, op: KernelOf<"matmul">, [x, ...operands]: Operand[]) {
-  const weight = takeWeight(memory, op.format, operands)
-  const product = concat(weight.apply(rowsOf(loadFloats(memory, x), x.shape[1])))
-  if (!op.residual) return product
-  const residual = loadFloats(memory, operands[0])
-  return product.map((value, i) => value + residual[i])
+export function matmul(memory: Memory, { x, weight, residual }: OperandsOf<"matmul", Operand>): Float32Array {
+  const product = concat(new Weight(memory, weight).apply(rowsOf(loadFloats(memory, x), x.shape[1])))
+  if (!residual) return product
+  const added = loadFloats(memory, residual)
+  return product.map((value, i) => value + added[i])
 }
 
 /** The rows that go to each expert, applied together so that an expert's rows are decoded once. */
@@ -63,20 +64,22 @@ function rowPerSlot(memory: Memory, x: Operand, ids: Operand): Float32Array[] {
   return x.shape.length === 3 ? rows : Array.from({ length: ids.shape[0] * k }, (_, slot) => rows[Math.floor(slot / k)])
 }
 
-export function gatherMatmul(memory: Memory, op: KernelOf<"gather_matmul">, [x, ids, ...operands]: Operand[]) {
-  const weight = takeWeight(memory, op.format, operands)
-  return concat(throughExperts(rowPerSlot(memory, x, ids), loadIntegers(memory, ids), weight))
+export function gatherMatmul(memory: Memory, { x, ids, weight }: OperandsOf<"gather_matmul", Operand>) {
+  return concat(throughExperts(rowPerSlot(memory, x, ids), loadIntegers(memory, ids), new Weight(memory, weight)))
 }
 
-export function gatherSwiglu(memory: Memory, op: KernelOf<"gather_swiglu">, [x, ids, ...operands]: Operand[]) {
+export function gatherSwiglu(
+  memory: Memory,
+  { alpha, limit }: Swiglu,
+  { x, ids, gate, up }: OperandsOf<"gather_swiglu", Operand>,
+): Float32Array {
   const rows = rowPerSlot(memory, x, ids)
   const experts = loadIntegers(memory, ids)
-  const gate = concat(throughExperts(rows, experts, takeWeight(memory, op.gate, operands)))
-  const up = concat(throughExperts(rows, experts, takeWeight(memory, op.up, operands)))
-  return swiglu(gate, up, op.alpha, op.limit)
+  const through = (weight: WeightOf<Operand>) => concat(throughExperts(rows, experts, new Weight(memory, weight)))
+  return swiglu(through(gate), through(up), alpha, limit)
 }
 
-export function weightedSum(memory: Memory, _: KernelOf<"weighted_sum">, [x, weights]: Operand[]) {
+export function weightedSum(memory: Memory, x: Operand, weights: Operand): Float32Array {
   const [L, k, N] = x.shape
   const values = loadFloats(memory, x)
   const scale = loadFloats(memory, weights)

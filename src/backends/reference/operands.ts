@@ -1,9 +1,9 @@
+import type { Operand } from "../../ir/program.js"
 import type { DType } from "../../tensor/dtype.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { decodeFloats, encodeFloats, isFloatDType } from "../../tensor/floats.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { BackendError } from "../backend.js"
-import type { Operand } from "../program.js"
 
 /** The bytes of each of a program's buffers. */
 export type Memory = readonly Uint8Array[]

@@ -1,8 +1,9 @@
 import type { DType } from "../../tensor/dtype.js"
 import type { Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
-import { FUSED_KINDS, type KernelKind } from "../ops.js"
-import type { Program } from "../program.js"
+import { FUSED_KINDS } from "../../ir/operations.js"
+import type { Tolerance } from "../../ir/op_spec.js"
+import type { Program } from "../../ir/program.js"
 import { compileProgram } from "./compile.js"
 import { type DeviceOptions, GpuDevice } from "./device.js"
 import type { GpuProvider } from "./gpu_provider.js"
@@ -18,16 +19,6 @@ export type GpuPrecision = "fast" | "exact"
 export interface WebGpuOptions extends DeviceOptions {
   readonly precision?: GpuPrecision
 }
-
-/** What takes activations as float16 where the device has it. The router does not. */
-const PRODUCTS: readonly KernelKind[] = [
-  "matmul",
-  "gather_matmul",
-  "gather_swiglu",
-  "norm_matmul",
-  "norm_gather_swiglu",
-  "gather_matmul_sum",
-]
 
 /** WGSL kernels on a GPU. Weights stay as stored; kernels decode them in registers. */
 export class WebGpuBackend implements Backend {
@@ -56,12 +47,12 @@ export class WebGpuBackend implements Backend {
   }
 
   /** Kernels are float32, except products where the device has f16. */
-  tolerance(kind: KernelKind): number {
+  tolerance(of: Tolerance): number {
     const { f16, matrix } = this.gpu.features
     // Subgroup matrices take queries and softmax weights as float16, over caches of float16.
-    if (matrix && (kind === "attention" || kind === "rope_attention")) return 2e-3
+    if (matrix && of === "attention") return 2e-3
     // A sum of 32 float16 products, which is what the shortest rows have, may cancel.
-    return f16 && PRODUCTS.includes(kind) ? 5e-3 : 1e-5
+    return f16 && of === "product" ? 5e-3 : 1e-5
   }
 
   makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void> {

@@ -1,7 +1,7 @@
 import { itemSize } from "../../tensor/dtype.js"
 import { contiguousStrides, sizeOf } from "../../tensor/shape.js"
 import { BackendError, type LoadOptions } from "../backend.js"
-import type { Operand, Program } from "../program.js"
+import type { Operand, Program } from "../../ir/program.js"
 import type { WebGpuBackend } from "./backend.js"
 import {
   type Assembled,

@@ -1,6 +1,8 @@
+import { mapWeight } from "../../ir/operands.js"
+import type { WeightOf } from "../../ir/type.js"
 import { type DType, itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
-import type { Operand } from "../program.js"
+import type { Operand } from "../../ir/program.js"
 import type { GpuFeatures } from "./features.js"
 
 /** Element types that a kernel may see a buffer as, with their bytes. */
@@ -86,6 +88,11 @@ export interface KernelContext {
 export interface Range {
   readonly start: number
   readonly count: number
+}
+
+/** The part of a weight: see {@link partOf}. */
+export function partOfWeight(weight: WeightOf<Operand>, range: Range): WeightOf<Operand> {
+  return mapWeight(weight, (operand) => partOf(operand, range))
 }
 
 /** The part of an operand that lies in a range of its outermost axis. */

@@ -1,13 +1,19 @@
+import { isNode, producer } from "../../ir/value.js"
 import { apply } from "../build.js"
-import type { Value } from "../ir.js"
-import { isPrivate, type Pass, type Readers, rewrite } from "../rewrite.js"
+import { isPrivate, type Pass } from "../rewrite.js"
 
 /** `gather_swiglu(rms_norm(x), ids, ...)` becomes one kernel, unless the norm is written for others anyway. */
-export const fuseNormGatherSwiglu: Pass = (roots) => rewrite(roots, fuse)
-
-function fuse({ op, inputs }: Value, readers: Readers): Value | null {
-  if (op.kind !== "gather_swiglu") return null
-  const [norm, ...operands] = inputs
-  if (norm.op.kind !== "rms_norm" || !isPrivate(norm, readers)) return null
-  return apply({ ...op, kind: "norm_gather_swiglu", eps: norm.op.eps }, [...norm.inputs, ...operands])
+export const fuseNormGatherSwiglu: Pass = {
+  name: "fuse_norm_gather_swiglu",
+  makes: "norm_gather_swiglu",
+  rule: () => (node, readers) => {
+    if (!isNode(node, "gather_swiglu")) return null
+    const { op, operands } = node
+    const norm = producer(operands.x, "rms_norm")
+    if (!norm) return "its rows are not those of a norm"
+    if (!isPrivate(operands.x, readers)) return "the norm is read by others too"
+    const { x, weight } = norm.operands
+    const { y } = apply({ ...op, kind: "norm_gather_swiglu", eps: norm.op.eps }, { ...operands, x, norm: weight })
+    return new Map([[node.results.y, y]])
+  },
 }

@@ -1,20 +1,22 @@
+import { isNode, producer } from "../../ir/value.js"
 import { apply } from "../build.js"
-import type { Value } from "../ir.js"
-import { isPrivate, type Pass, type Readers, rewrite } from "../rewrite.js"
+import { isPrivate, type Pass } from "../rewrite.js"
 
 /** `swiglu(gather_matmul(x, gate), gather_matmul(x, up))` becomes one kernel that reads `x` and the expert ids once. */
-export const fuseSwiglu: Pass = (roots) => rewrite(roots, fuse)
-
-function fuse(value: Value, readers: Readers): Value | null {
-  if (value.op.kind !== "swiglu") return null
-  const [gate, up] = value.inputs
-  if (gate.op.kind !== "gather_matmul" || up.op.kind !== "gather_matmul") return null
-  const sameRows =
-    gate.inputs[0] === up.inputs[0] && gate.inputs[1] === up.inputs[1] && gate.inputs[0].shape.length === 2
-  if (!sameRows || !isPrivate(gate, readers) || !isPrivate(up, readers)) return null
-  const { alpha, limit } = value.op
-  return apply({ kind: "gather_swiglu", gate: gate.op.format, up: up.op.format, alpha, limit }, [
-    ...gate.inputs,
-    ...up.inputs.slice(2),
-  ])
+export const fuseSwiglu: Pass = {
+  name: "fuse_swiglu",
+  makes: null,
+  rule: () => (node, readers) => {
+    if (!isNode(node, "swiglu")) return null
+    const gate = producer(node.operands.gate, "gather_matmul")
+    const up = producer(node.operands.up, "gather_matmul")
+    if (!gate || !up) return "gate and up are no products with experts"
+    const { x, ids } = gate.operands
+    if (x !== up.operands.x || ids !== up.operands.ids || x.shape.length !== 2) return "gate and up are of other rows"
+    if (!isPrivate(node.operands.gate, readers) || !isPrivate(node.operands.up, readers)) {
+      return "gate or up is read by others too"
+    }
+    const weights = { gate: gate.operands.weight, up: up.operands.weight }
+    return new Map([[node.results.y, apply({ ...node.op, kind: "gather_swiglu" }, { x, ids, ...weights }).y]])
+  },
 }

@@ -1,5 +1,6 @@
-import { type KernelOf, NO_INDEX } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { OperandsOf } from "../../../ir/operations.js"
+import { NO_INDEX } from "../../../ir/specs/rows.js"
+import type { Operand } from "../../../ir/program.js"
 import {
   type Accessor,
   type Dispatch,
@@ -55,9 +56,9 @@ fn find(target_sum: f32, value: f32, lid: u32) -> u32 {
  * shows in its largest value: see {@link RANKED}.
  */
 export function categorical(
-  _: KernelOf<"categorical">,
-  [logits, temperature, uniform]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { logits, temperature, uniform }: OperandsOf<"categorical", Operand>,
+  { ids: output }: { ids: Operand },
   { features, scratch }: KernelContext,
 ): Dispatch[] {
   const [L, n] = logits.shape

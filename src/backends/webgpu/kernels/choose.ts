@@ -1,5 +1,6 @@
-import { type KernelOf, NO_INDEX } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { KernelOf } from "../../../ir/operations.js"
+import { NO_INDEX } from "../../../ir/specs/rows.js"
+import type { Operand } from "../../../ir/program.js"
 import { type Dispatch, dispatch, grid, type KernelContext, reads, workgroupIndex, writes } from "../dispatch.js"
 import { RANKED } from "../wgsl/ranked.js"
 import { LOWEST, type Reductions, reductions } from "../wgsl/reduce.js"
@@ -21,9 +22,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
  * in what wins it: see {@link RANKED}.
  */
 export function argmax(
-  _: KernelOf<"argmax">,
-  [x]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { x }: { x: Operand },
+  { ids: output }: { ids: Operand },
   { features, scratch }: KernelContext,
 ): Dispatch[] {
   const { rows, n } = rowsOf(x)
@@ -78,9 +79,9 @@ export function argmax(
 const COUNTED = 1024
 
 export function topK(
-  { k }: KernelOf<"top_k">,
-  [x]: readonly Operand[],
-  output: Operand,
+  { k }: Pick<KernelOf<"top_k">, "k">,
+  { x }: { x: Operand },
+  { ids: output }: { ids: Operand },
   { features }: KernelContext,
 ): Dispatch[] {
   const { rows, n } = rowsOf(x)

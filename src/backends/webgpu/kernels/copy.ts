@@ -1,7 +1,7 @@
 import { itemSize } from "../../../tensor/dtype.js"
 import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
-import type { Operand } from "../../program.js"
+import type { Operand } from "../../../ir/program.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 import { conversion } from "../wgsl/floats.js"
 import { stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
@@ -11,7 +11,7 @@ const SIZE = 256
 const BITS = { 1: "uint8", 2: "uint16", 4: "uint32" } as const
 
 /** Any strides, any dtype to itself, floats and 8 or 32-bit integers to each other. A lane writes one word. */
-export function copy(_: unknown, [x]: readonly Operand[], output: Operand): Dispatch[] {
+export function copy(_: unknown, { x }: { x: Operand }, { y: output }: { y: Operand }): Dispatch[] {
   const convert = conversion(x.dtype, output.dtype)
   if (!convert) throw new BackendError(`webgpu does not convert ${x.dtype} to ${output.dtype}: cast it elsewhere`)
   const loop = stridedLoop(output.shape, [x])

@@ -1,7 +1,8 @@
 import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
-import type { BinaryFn, KernelOf } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
+import type { BinaryFn } from "../../../ir/specs/elementwise.js"
+import type { Operand } from "../../../ir/program.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 import { type StridedLoop, stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
 
@@ -21,7 +22,11 @@ const BINARY: Record<BinaryFn, string> = {
   minimum: "min(a, b)",
 }
 
-export function binary({ fn }: KernelOf<"binary">, [a, b]: readonly Operand[], output: Operand): Dispatch[] {
+export function binary(
+  { fn }: Pick<KernelOf<"binary">, "fn">,
+  { a, b }: OperandsOf<"binary", Operand>,
+  { y: output }: { y: Operand },
+): Dispatch[] {
   if (a.dtype !== "float32") {
     throw new BackendError(`webgpu: ${fn} is computed in float32, found ${a.dtype}: cast the operands`)
   }
@@ -52,9 +57,9 @@ fn swiglu(gate: f32, up: f32, alpha: f32, limit: f32) -> f32 {
 }`
 
 export function swiglu(
-  { alpha, limit }: KernelOf<"swiglu">,
-  [gate, up]: readonly Operand[],
-  output: Operand,
+  { alpha, limit }: Pick<KernelOf<"swiglu">, "alpha" | "limit">,
+  { gate, up }: OperandsOf<"swiglu", Operand>,
+  { y: output }: { y: Operand },
 ): Dispatch[] {
   const n = sizeOf(output.shape)
   return [
@@ -72,9 +77,9 @@ ${ENTRY}
 }
 
 export function weightedSum(
-  _: KernelOf<"weighted_sum">,
-  [x, weights]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { x, weights }: OperandsOf<"weighted_sum", Operand>,
+  { y: output }: { y: Operand },
 ): Dispatch[] {
   const [, k, N] = x.shape
   const n = sizeOf(output.shape)
@@ -99,9 +104,9 @@ ${ENTRY}
 }
 
 export function takeAlongAxis(
-  _: KernelOf<"take_along_axis">,
-  [x, indices]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { x, indices }: OperandsOf<"take_along_axis", Operand>,
+  { y: output }: { y: Operand },
 ): Dispatch[] {
   const n = sizeOf(output.shape)
   const length = x.shape[x.shape.length - 1]

@@ -1,6 +1,6 @@
 import { BackendError } from "../../backend.js"
-import type { KernelKind, KernelOf } from "../../ops.js"
-import type { Instruction, InstructionOf, Operand } from "../../program.js"
+import type { KernelKind, KernelOf, OperandsOf, ResultsOf } from "../../../ir/operations.js"
+import { type Instruction, isKind, type Operand } from "../../../ir/program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
 import { anyGatherMatmul, anyGatherSwiglu, anyMatmul, embedding } from "./any_format.js"
 import { attention, ropeAttention } from "./attention/planners.js"
@@ -19,8 +19,8 @@ import { unary } from "./unary.js"
 /** The dispatches that compute one instruction. */
 export type Planner<K extends KernelKind> = (
   op: KernelOf<K>,
-  inputs: readonly Operand[],
-  output: Operand,
+  operands: OperandsOf<K, Operand>,
+  results: ResultsOf<K, Operand>,
   context: KernelContext,
 ) => Dispatch[]
 
@@ -31,17 +31,28 @@ type Attempt<K extends KernelKind> = (...args: Parameters<Planner<K>>) => Dispat
 const FEW_ROWS = 8
 
 /** The kernel for few rows or for many, or the one that takes every format and few bindings. */
-function byRows<K extends KernelKind>(few: Attempt<K> | null, many: Attempt<K>, any: Planner<K>): Planner<K> {
-  return (op, inputs, output, context) => {
-    const attempt = inputs[0].shape[0] <= FEW_ROWS ? few : many
-    const dispatches = attempt?.(op, inputs, output, context)
-    return dispatches?.every(context.fits) ? dispatches : any(op, inputs, output, context)
+function byRows<K extends KernelKind & RowKind>(few: Attempt<K> | null, many: Attempt<K>, any: Planner<K>): Planner<K> {
+  return (op, operands, results, context) => {
+    const { x } = operands as unknown as { x: Operand }
+    const attempt = x.shape[0] <= FEW_ROWS ? few : many
+    const dispatches = attempt?.(op, operands, results, context)
+    return dispatches?.every(context.fits) ? dispatches : any(op, operands, results, context)
   }
 }
 
+/** What multiplies rows `x`. */
+type RowKind =
+  | "matmul"
+  | "gather_matmul"
+  | "gather_swiglu"
+  | "norm_matmul"
+  | "route"
+  | "norm_gather_swiglu"
+  | "gather_matmul_sum"
+
 const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   copy,
-  assign: (_, [, x], output) => copy(_, [x], output),
+  assign: (_, { x }, { state }) => copy(_, { x }, { y: state }),
   unary,
   binary,
   reduce,
@@ -58,13 +69,11 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   rope_attention: ropeAttention,
   swiglu,
   weighted_sum: weightedSum,
-  matmul: byRows(matvec.matvecMatmul, gemm.gemmMatmul, (op, [x, ...rest], output, context) => {
-    const weights = op.residual ? rest.slice(0, -1) : rest
-    const residual = op.residual ? rest[rest.length - 1] : null
-    return anyMatmul({ x, format: op.format, weights, residual, output }, context)
-  }),
-  gather_matmul: byRows(null, gemm.gemmGatherMatmul, ({ format }, [x, ids, ...weights], output, context) =>
-    anyGatherMatmul({ x, ids, format, weights, output }, context),
+  matmul: byRows(matvec.matvecMatmul, gemm.gemmMatmul, (_, operands, { y }, context) =>
+    anyMatmul(operands, y, context),
+  ),
+  gather_matmul: byRows(null, gemm.gemmGatherMatmul, (_, operands, { y }, context) =>
+    anyGatherMatmul(operands, y, context),
   ),
   gather_swiglu: byRows(matvec.matvecGatherSwiglu, gemm.gemmGatherSwiglu, anyGatherSwiglu),
   norm_matmul: byRows(matvec.matvecNormMatmul, gemm.gemmNormMatmul, anyNormMatmul),
@@ -82,17 +91,14 @@ export interface Planned {
 
 /** @param next the instructions after it */
 export function plan(instruction: Instruction, next: readonly Instruction[], context: KernelContext): Planned {
-  const { op, inputs, output } = instruction
   const [second, third] = next
   if (isKind(instruction, "matmul") && isKind(second, "route") && isKind(third, "norm_gather_swiglu")) {
     const dispatches = matvec.matvecRouted(instruction, second, third, context)
     if (dispatches?.every(context.fits)) return { dispatches, count: 3 }
   }
-  const planner = PLANNERS[op.kind] as Planner<KernelKind> | undefined
+  const { op, operands, results } = instruction
+  // TypeScript cannot see that the key and the operands belong together.
+  const planner = PLANNERS[op.kind] as ((...of: unknown[]) => Dispatch[]) | undefined
   if (!planner) throw new BackendError(`webgpu has no kernel for ${op.kind}`)
-  return { dispatches: planner(op, inputs, output, context), count: 1 }
-}
-
-function isKind<K extends KernelKind>(instruction: Instruction | undefined, kind: K): instruction is InstructionOf<K> {
-  return instruction?.op.kind === kind
+  return { dispatches: planner(op, operands, results, context), count: 1 }
 }

@@ -1,7 +1,8 @@
 import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
-import type { KernelOf, UnaryFn } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { KernelOf } from "../../../ir/operations.js"
+import type { UnaryFn } from "../../../ir/specs/elementwise.js"
+import type { Operand } from "../../../ir/program.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 
 /** Of a float `v` and its bits `b`, the result's bits: signs are bits, which no compiler may drop. */
@@ -36,7 +37,7 @@ fn log_near_1(v: f32) -> f32 {
 
 const SIZE = 256
 
-export function unary({ fn }: KernelOf<"unary">, [x]: readonly Operand[], output: Operand): Dispatch[] {
+export function unary({ fn }: KernelOf<"unary">, { x }: { x: Operand }, { y: output }: { y: Operand }): Dispatch[] {
   if (x.dtype !== "float32") throw new BackendError(`webgpu: ${fn} takes float32, found ${x.dtype}: cast it`)
   const n = sizeOf(output.shape)
   return [

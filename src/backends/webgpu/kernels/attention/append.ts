@@ -1,4 +1,4 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, dispatch, reads, type View } from "../../dispatch.js"
 import { rotation } from "../../wgsl/rotation.js"
 import { type Attention, cacheLayout, describe, rowParams, rowViews, visible } from "./problem.js"

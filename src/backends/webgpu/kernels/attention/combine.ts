@@ -1,4 +1,4 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, dispatch, reads, type View, writes } from "../../dispatch.js"
 import { type Attention, describe, sinkLogit } from "./problem.js"
 

@@ -1,4 +1,4 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { rotation } from "../../wgsl/rotation.js"
 import { combine, type Partials } from "./combine.js"

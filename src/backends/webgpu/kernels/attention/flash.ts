@@ -1,4 +1,4 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { flashMath } from "./flash_math.js"
 import type { FlashMath } from "./flash_tile.js"

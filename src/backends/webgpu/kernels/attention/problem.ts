@@ -1,6 +1,6 @@
 import { BackendError } from "../../../backend.js"
-import type { KernelOf } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
+import type { KernelOf, OperandsOf } from "../../../../ir/operations.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, reads, type View, writes } from "../../dispatch.js"
 
 /** Below every score, and finite, as WGSL may assume that infinities do not occur. */
@@ -29,27 +29,17 @@ export interface Attention {
   readonly output: Operand
 }
 
+/** @param output `[L, heads, headDim]` */
 export function attentionOf(
-  op: KernelOf<"attention" | "rope_attention">,
-  [positions, keys, values, ...tail]: readonly Operand[],
+  { scale, window }: Pick<KernelOf<"attention">, "scale" | "window">,
+  operands: Omit<OperandsOf<"attention", Operand>, "q">,
   output: Operand,
 ): Attention {
+  const { positions, keys, values, sinks, sequences } = operands
+  const [rows, heads] = output.shape
   const [capacity, kvHeads, headDim] = keys.shape.slice(-3)
-  return {
-    rows: output.shape[0],
-    heads: output.shape[1],
-    kvHeads,
-    headDim,
-    capacity,
-    scale: op.scale,
-    window: op.window,
-    positions,
-    keys,
-    values,
-    sinks: op.sinks ? tail[0] : null,
-    sequences: op.sequences ? tail[Number(op.sinks)] : null,
-    output,
-  }
+  const optional = { sinks: sinks ?? null, sequences: sequences ?? null }
+  return { rows, heads, kvHeads, headDim, capacity, scale, window, positions, keys, values, ...optional, output }
 }
 
 /** The most keys that a row can see. */

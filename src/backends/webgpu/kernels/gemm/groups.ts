@@ -1,5 +1,5 @@
 import { sizeOf } from "../../../../tensor/shape.js"
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, dispatch, type KernelContext, reads, writes } from "../../dispatch.js"
 import { type Groups, NONE } from "./product.js"
 

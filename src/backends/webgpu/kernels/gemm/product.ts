@@ -1,4 +1,5 @@
-import type { Operand } from "../../../program.js"
+import { partsOf } from "../../../../ir/operands.js"
+import type { Operand } from "../../../../ir/program.js"
 import {
   type Accessor,
   type Dispatch,
@@ -10,7 +11,7 @@ import {
   writes,
 } from "../../dispatch.js"
 import { range } from "../../wgsl/range.js"
-import { type Codec, codec, decoders, elementsPerLoad, operandsOf, type Weight } from "./codec.js"
+import { type Codec, codec, decoders, elementsPerLoad, type Weight } from "./codec.js"
 import { mathOf } from "./math.js"
 import { guarded, loads, stagings, xLoader } from "./staging.js"
 import { type Tile, tileName } from "./tiles.js"
@@ -87,7 +88,7 @@ export function product(of: Product, tile: Tile, code: Codec): Dispatch {
   if (residual) views.residual = reads(residual, "f32")
   const what = [groups && "grouped", weights.length === 2 && "swiglu"].filter(Boolean).map((word) => ` ${word}`)
   const experts = groups ? Math.min(weights[0].weight.shape[0], rows) / weights[0].weight.shape[0] : 1
-  const bytes = weights.flatMap(operandsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
+  const bytes = [...weights].flatMap(partsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
   return dispatch({
     label: `gemm ${code.name}${what.join("")} ${tileName(tile)}`,
     views,

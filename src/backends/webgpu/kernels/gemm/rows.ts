@@ -1,5 +1,5 @@
 import { sizeOf } from "../../../../tensor/shape.js"
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../../dispatch.js"
 
 const THREADS = 256
@@ -91,17 +91,17 @@ fn main(${BUILTINS}) {
 
 /**
  * The k largest of each row of logits, given as slices [slices, L, E] to be added, ties to the lower index: their
- * indices, then the bits of their softmax, into uint32 [2, L, k]. A workgroup per row.
+ * indices (uint32) and their softmax, [L, k] each. A workgroup per row.
  */
-export function expertsOfLogits(logits: Operand, slices: number, out: Operand): Dispatch {
-  const [, rows, k] = out.shape
+export function expertsOfLogits(logits: Operand, slices: number, ids: Operand, scores: Operand): Dispatch {
+  const [rows, k] = ids.shape
   const E = logits.shape[logits.shape.length - 1]
   return dispatch({
     label: `top ${k} of ${E}`,
-    views: { logits: reads(logits, "f32"), out: writes(out, "u32") },
+    views: { logits: reads(logits, "f32"), ids: writes(ids, "u32"), scores: writes(scores, "f32") },
     params: { rows, slices },
     workgroups: grid(rows),
-    code: ({ logits, out }) => /* wgsl */ `
+    code: ({ logits, ids, scores }) => /* wgsl */ `
 var<workgroup> values: array<f32, ${E}>;
 var<workgroup> chosen: array<u32, ${k}>;
 @compute @workgroup_size(64)
@@ -126,8 +126,8 @@ fn main(${BUILTINS}) {
   if (lid < ${k}u) {
     var sum = 0.0;
     for (var j = 0u; j < ${k}u; j++) { sum += exp(values[chosen[j]] - values[chosen[0]]); }
-    ${out.at(`row * ${k}u + lid`)} = chosen[lid];
-    ${out.at(`(params.rows + row) * ${k}u + lid`)} = bitcast<u32>(exp(values[chosen[lid]] - values[chosen[0]]) / sum);
+    ${ids.at(`row * ${k}u + lid`)} = chosen[lid];
+    ${scores.at(`row * ${k}u + lid`)} = exp(values[chosen[lid]] - values[chosen[0]]) / sum;
   }
 }`,
   })

@@ -1,7 +1,8 @@
 import type { DType } from "../tensor/dtype.js"
-import type { Shape } from "../tensor/shape.js"
 import type { Storage } from "../tensor/storage.js"
-import type { KernelKind, KernelOf, KernelOp } from "./ops.js"
+import type { AnyOperands } from "./operands.js"
+import type { KernelKind, KernelOf, OperandsOf, ResultsOf } from "./operations.js"
+import type { Type } from "./type.js"
 
 /** Memory a program touches. Offsets and lengths in bytes. */
 export type ProgramBuffer =
@@ -10,26 +11,35 @@ export type ProgramBuffer =
   | { readonly kind: "arena"; readonly byteLength: number } // the scratch memory of all intermediate values
 
 /** A strided window of a buffer. `offset` in bytes; `strides` in elements. */
-export interface Operand {
+export interface Operand extends Type {
   readonly buffer: number
   readonly offset: number
-  readonly shape: Shape
   readonly strides: readonly number[]
-  readonly dtype: DType
 }
 
 /**
- * One kernel launch. Only weight operands (weight, scales, biases, bias) may be strided in their outer axes, and the
- * input of `copy`, the operands of `binary` in any axis; every other operand is contiguous. The output of `kv_append`
- * and `assign` is their first input, updated in place; `rope_attention` updates its caches beside giving a result.
+ * One kernel launch. Weights may be strided in their outer axes, and where the operation's description says so other
+ * operands in any axis; the rest is contiguous. Results that the description says are written are the operands themselves.
  */
-export interface Instruction {
-  readonly op: KernelOp
-  readonly inputs: readonly Operand[]
-  readonly output: Operand
+export interface InstructionOf<K extends KernelKind> {
+  readonly op: KernelOf<K>
+  readonly operands: OperandsOf<K, Operand>
+  readonly results: ResultsOf<K, Operand>
 }
 
-export type InstructionOf<K extends KernelKind> = Instruction & { readonly op: KernelOf<K> }
+/** Any of them, without its kind's names. */
+export interface Instruction {
+  readonly op: KernelOf<KernelKind>
+  readonly operands: AnyOperands<Operand>
+  readonly results: Readonly<Record<string, Operand>>
+}
+
+export function isKind<K extends KernelKind>(
+  instruction: Instruction | undefined,
+  kind: K,
+): instruction is Instruction & InstructionOf<K> {
+  return instruction?.op.kind === kind
+}
 
 /** A compiled graph, independent of any device: what to run, in order, on which bytes. */
 export interface Program {

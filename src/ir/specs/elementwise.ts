@@ -1,0 +1,68 @@
+import { formatShape, type Shape, sameShape } from "../../tensor/shape.js"
+import { expectType } from "../expect.js"
+import { spec } from "../op_spec.js"
+import { GraphError, type Type } from "../type.js"
+import type { DType } from "../../tensor/dtype.js"
+
+export type UnaryFn = "neg" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "sigmoid" | "silu"
+export type BinaryFn = "add" | "subtract" | "multiply" | "divide" | "maximum" | "minimum"
+
+export const copy = spec<{ readonly dtype: DType }, { x: Type }, "y">({
+  summary: "x, contiguous and converted to `dtype`",
+  operands: { x: "value" },
+  strided: ["x"],
+  infer: ({ dtype }, { x }) => ({ y: { shape: x.shape, dtype } }),
+  tolerance: "exact",
+})
+
+export const assign = spec<unknown, { state: Type; x: Type }, "state">({
+  summary: "the state, overwritten with x of its shape and dtype",
+  operands: { state: "state", x: "value" },
+  writes: { state: "state" },
+  infer: (_, { state, x }) => {
+    expectType("assign: x", x, state.shape, state.dtype)
+    return { state }
+  },
+  tolerance: "exact",
+})
+
+export const unary = spec<{ readonly fn: UnaryFn }, { x: Type }, "y">({
+  summary: "fn(x), element by element",
+  operands: { x: "value" },
+  infer: (_, { x }) => ({ y: x }),
+  tolerance: "float",
+})
+
+export const binary = spec<{ readonly fn: BinaryFn }, { a: Type; b: Type }, "y">({
+  summary: "fn(a, b), element by element, with NumPy's broadcasting",
+  operands: { a: "value", b: "value" },
+  strided: ["a", "b"],
+  infer: (_, { a, b }) => {
+    if (a.dtype !== b.dtype) throw new GraphError(`binary: dtypes differ, ${a.dtype} and ${b.dtype}`)
+    return { y: { shape: broadcastShapes(a.shape, b.shape), dtype: a.dtype } }
+  },
+  tolerance: "float",
+})
+
+export const swiglu = spec<{ readonly alpha: number; readonly limit: number }, { gate: Type; up: Type }, "y">({
+  summary: "min(gate, limit) * sigmoid(alpha * min(gate, limit)) * (clamp(up, -limit, limit) + 1)",
+  operands: { gate: "value", up: "value" },
+  infer: (_, { gate, up }) => {
+    if (!sameShape(gate.shape, up.shape)) expectType("swiglu: up", up, gate.shape, gate.dtype)
+    return { y: gate }
+  },
+  tolerance: "float",
+})
+
+/** NumPy's broadcasting of two shapes. @throws GraphError */
+export function broadcastShapes(a: Shape, b: Shape): number[] {
+  const rank = Math.max(a.length, b.length)
+  return Array.from({ length: rank }, (_, axis) => {
+    const x = a[axis - rank + a.length] ?? 1
+    const y = b[axis - rank + b.length] ?? 1
+    if (x !== y && x !== 1 && y !== 1) {
+      throw new GraphError(`shapes ${formatShape(a)} and ${formatShape(b)} do not broadcast`)
+    }
+    return Math.max(x, y)
+  })
+}

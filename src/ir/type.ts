@@ -1,0 +1,28 @@
+import type { DType } from "../tensor/dtype.js"
+import type { Quantization } from "../tensor/quantization.js"
+import type { Shape } from "../tensor/shape.js"
+
+/** What is known of a value before it is computed. */
+export interface Type {
+  readonly shape: Shape
+  readonly dtype: DType
+}
+
+/** The parts of a weight as stored, for logical shape `[..., N, K]`: packed words with scales, or a dense float array. */
+export interface WeightOf<T> {
+  /** null for a dense weight. */
+  readonly quantization: Quantization | null
+  /** `[..., N, K]` dense, or packed along K. */
+  readonly weight: T
+  /** `[..., N, K / group_size]`, of quantized weights. */
+  readonly scales?: T
+  /** `[..., N, K / group_size]`, affine only. */
+  readonly biases?: T
+  /** `[..., N]`, added to the product. */
+  readonly bias?: T
+}
+
+/** A graph could not be built or lowered: shapes or dtypes that do not fit, named with the operation. */
+export class GraphError extends Error {
+  override readonly name = "GraphError"
+}
