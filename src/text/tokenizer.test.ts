@@ -10,10 +10,13 @@ function withAdded(token: Record<string, unknown>) {
   return { ...json, added_tokens: [...json.added_tokens, added] }
 }
 
-function withVocab(more: Record<string, number>) {
+function withModel(parts: object) {
   const json = byteTokenizerJson()
-  return { ...json, model: { ...json.model, vocab: { ...json.model.vocab, ...more } } }
+  return { ...json, model: { ...json.model, ...parts } }
 }
+
+const withVocab = (more: Record<string, number>) =>
+  withModel({ vocab: { ...byteTokenizerJson().model.vocab, ...more } })
 
 const shown = (tokenizer: Tokenizer, ids: number[]) => {
   const decoder = tokenizer.decoder()
@@ -107,6 +110,18 @@ describe("Tokenizer", () => {
     ["an added token twice", withAdded({ content: "<|end|>" }), /added_tokens.9.id.*309.*306/],
     ["an added token for another", withAdded({ id: 97 }), /added_tokens.9.id.*97/],
     ["two tokens of one id", withVocab({ th: 97 }), /model.vocab.*"th".*97/],
+    [
+      "a merge into no token",
+      withModel({
+        merges: [
+          ["h", "e"],
+          ["z", "q"],
+        ],
+      }),
+      /model.merges.1.*"zq"/,
+    ],
+    ["such a merge as one string", withModel({ merges: ["h e", "z q"] }), /model.merges.1.*"zq"/],
+    ["an unknown token that is unknown", withModel({ unk_token: "<unk>" }), /model.unk_token.*"<unk>"/],
     ["a huge id in the vocabulary", withVocab({ th: 2 ** 40 }), /model.vocab.th/],
     [
       "ids that are not numbers",

@@ -24,6 +24,7 @@ const schema = z.looseObject({
     type: only("BPE"),
     vocab: z.record(z.string(), tokenId),
     merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+    unk_token: z.string().nullish(),
   }),
 })
 
@@ -73,6 +74,7 @@ export class Tokenizer {
     const added_tokens = parsed.data.added_tokens.filter(({ content }) => content !== "")
     this.added = new Map(added_tokens.map(({ content, id }) => [content, id]))
     this.specialIds = new Set(added_tokens.flatMap(({ special, id }) => (special ? [id] : [])))
+    checkClosed(model, file)
     this.bytes = tokenBytes(model.vocab, added_tokens, file)
     this.vocab_size = [...this.bytes.keys()].reduce((highest, id) => Math.max(highest, id), -1) + 1
     try {
@@ -126,6 +128,17 @@ export class Tokenizer {
       end: () => utf8.decode(),
     }
   }
+}
+
+/** @throws TokenizerError for merges and an unknown token that the vocabulary lacks: text would vanish in silence */
+function checkClosed({ vocab, merges, unk_token }: z.output<typeof schema>["model"], file: string): void {
+  const fault = (field: string, token: string) =>
+    new TokenizerError(`${file}, field "model.${field}": ${JSON.stringify(token)} is not in the vocabulary`)
+  for (const [i, merge] of merges.entries()) {
+    const token = typeof merge === "string" ? merge.replace(" ", "") : merge.join("")
+    if (!Object.hasOwn(vocab, token)) throw fault(`merges.${i}`, token)
+  }
+  if (unk_token != null && !Object.hasOwn(vocab, unk_token)) throw fault("unk_token", unk_token)
 }
 
 /** The bytes each token stands for. @throws TokenizerError for ids and names that stand for two things */
