@@ -59,7 +59,7 @@ const network: CausalLM = {
 it("counts a step's kernels, and steps back to the context each time", async () => {
   const backend = await WebGpuBackend.open(await nodeGpu({ validate: true }))
   const { runner, ran } = await chain(backend)
-  const model = new LanguageModel({ info, runner, network, stopTokens: new Map(), close: async () => {} })
+  const model = new LanguageModel({ info, runner, network, stopTokens: new Set(), close: async () => {} })
   const step = await benchGpu(model, backend, { context: 20, rows: 1, runs: 2, roofline: async () => 1e9 })
   await backend.close()
   const counts = Object.fromEntries(step.kernels.map(({ label, dispatches }) => [label, dispatches]))

@@ -1,5 +1,6 @@
+import type { SamplingDefaults } from "../models/generation_config.js"
 import type { ChatFormat, ChatMessage } from "../text/messages.js"
-import type { TokenDecoder, Tokenizer } from "../text/tokenizer.js"
+import { type TokenDecoder, type Tokenizer, TokenizerError } from "../text/tokenizer.js"
 import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
 import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
 import type { StopTokens } from "./generation.js"
@@ -8,7 +9,7 @@ import { Session } from "./session.js"
 import type { CausalLM } from "./step.js"
 
 /** What the engine needs of a tokenizer. */
-export type TextCodec = Pick<Tokenizer, "encode" | "decoder">
+export type TextCodec = Pick<Tokenizer, "encode" | "decoder" | "idOf">
 
 /** What is known of a loaded model. */
 export interface ModelInfo {
@@ -38,6 +39,8 @@ export interface ModelParts {
   readonly language?: { readonly text: TextCodec; readonly format: ChatFormat }
   /** Token ids that end a turn. */
   readonly stopTokens: StopTokens
+  /** For what a caller leaves open. */
+  readonly sampling?: SamplingDefaults
   close(): Promise<void>
 }
 
@@ -55,15 +58,18 @@ export class LanguageModel {
   readonly runner: ModelRunner
   readonly network: CausalLM
   readonly session: Session
+  /** What generation_config.json says of sampling: the defaults of `generate` and `chat`. */
+  readonly sampling: SamplingDefaults
 
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info
     this.runner = parts.runner
     this.network = parts.network
     this.session = new Session(parts.runner)
+    this.sampling = parts.sampling ?? {}
   }
 
-  /** The tokenizer. @throws {Error} when the model came without one */
+  /** The tokenizer. @throws {TokenizerError} when the model came without one */
   get text(): TextCodec {
     return this.language.text
   }
@@ -79,13 +85,19 @@ export class LanguageModel {
     options?: GenerateOptions,
   ): AsyncGenerator<TokenResult | SummaryResult, void, undefined> {
     const tokens = typeof prompt === "string" ? this.text.encode(prompt) : prompt
-    const decoder = this.parts.language?.text.decoder() ?? NO_TEXT
-    return generate(this.session, tokens, decoder, this.parts.stopTokens, options)
+    const text = this.parts.language?.text
+    // A special token is no part of the text, so that one as a stop string must be found by its id.
+    const named = [options?.stop ?? []].flat().flatMap((stop) => text?.idOf(stop) ?? [])
+    const ends = new Set([...this.parts.stopTokens, ...named])
+    return generate(this.session, tokens, text?.decoder() ?? NO_TEXT, ends, this.withDefaults(options))
   }
 
-  /** Answers a conversation: the pieces of the answer as they come and, last, the summary with the whole. Throws as `generate`. */
+  /**
+   * Answers a conversation: the pieces of the answer as they come and, last, the summary with the whole. Throws as `generate`,
+   * and a {@link TokenizerError} where the tokenizer lacks the tokens that conversations are written with.
+   */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
-    return chat(this.session, messages, this.language.format, this.parts.stopTokens, options)
+    return chat(this.session, messages, this.language.format, this.parts.stopTokens, this.withDefaults(options))
   }
 
   /** Frees memory and threads. */
@@ -95,7 +107,12 @@ export class LanguageModel {
 
   private get language(): { readonly text: TextCodec; readonly format: ChatFormat } {
     if (this.parts.language) return this.parts.language
-    throw new Error(`${this.info.name} has no tokenizer.json: add the model's, or pass token ids`)
+    throw new TokenizerError(`${this.info.name} has no tokenizer.json: add the model's, or pass token ids to generate`)
+  }
+
+  private withDefaults<T extends object>(options?: T): T {
+    const said = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
+    return { ...this.sampling, ...Object.fromEntries(said) } as T
   }
 }
 

@@ -1,6 +1,7 @@
 import { ParameterError } from "./errors.js"
 import type { ForwardOptions, ModelRunner } from "./model_runner.js"
 import { logSumExp } from "./sampling/logprobs.js"
+import { checkTokenIds } from "./token_ids.js"
 
 export interface Perplexity {
   /** Tokens that were predicted. */
@@ -16,6 +17,7 @@ export interface Perplexity {
  * given, the others are predicted (as llama.cpp's perplexity does, without its half-window of context).
  *
  * @param window tokens per window, from 2 to the runner's context
+ * @throws {ParameterError} for a window out of range, too few tokens, and ids beyond the vocabulary
  */
 export async function perplexity(
   runner: ModelRunner,
@@ -27,6 +29,7 @@ export async function perplexity(
     throw new ParameterError("window", `a whole number from 2 to ${runner.max_context}`, window)
   }
   if (tokens.length < 2) throw new ParameterError("text", "at least two tokens", tokens.length)
+  checkTokenIds("tokens", tokens, runner.vocab_size)
   let sum = 0
   let scored_tokens = 0
   for (let start = 0; start + 1 < tokens.length; start += window) {
