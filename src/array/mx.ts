@@ -18,7 +18,7 @@ export type Weight = Omit<WeightOf<MxArray>, "bias">
 const wrap = (value: Value) => new MxArray(value)
 
 function weightNodes(weight: Weight, bias?: MxArray): WeightOf<Value> {
-  return mapWeight<MxArray, Value>({ ...weight, bias }, ({ node }) => node)
+  return mapWeight<MxArray, Value>({ ...weight, bias }, ({ value }) => value)
 }
 
 /** An array with a copy of the host values. */
@@ -28,10 +28,10 @@ export function zeros(shape: Shape, dtype: DType = "float32"): MxArray {
   return MxArray.of(new Storage("zeros", dtype, shape, null))
 }
 
-const unary = (fn: UnaryFn) => (x: MxArray) => wrap(build.apply({ kind: "unary", fn }, { x: x.node }).y)
+const unary = (fn: UnaryFn) => (x: MxArray) => wrap(build.apply({ kind: "unary", fn }, { x: x.value }).y)
 const binary = (fn: BinaryFn) => (a: MxArray, b: MxArray) =>
-  wrap(build.apply({ kind: "binary", fn }, { a: a.node, b: b.node }).y)
-const reduce = (fn: ReduceFn) => (x: MxArray) => wrap(build.apply({ kind: "reduce", fn }, { x: x.node }).y)
+  wrap(build.apply({ kind: "binary", fn }, { a: a.value, b: b.value }).y)
+const reduce = (fn: ReduceFn) => (x: MxArray) => wrap(build.apply({ kind: "reduce", fn }, { x: x.value }).y)
 
 export const negative = unary("neg")
 export const abs = unary("abs")
@@ -56,16 +56,16 @@ export const max = reduce("max")
 
 /** The same elements in row-major order; one dimension may be -1. */
 export function reshape(x: MxArray, shape: Shape): MxArray {
-  return wrap(build.reshape(x.node, shape))
+  return wrap(build.reshape(x.value, shape))
 }
 
 /** Elements from `start` below `stop` by `step`, per axis: a view. */
 export function slice(x: MxArray, start: Shape, stop: Shape, step?: Shape): MxArray {
-  return wrap(build.slice(x.node, start, stop, step))
+  return wrap(build.slice(x.value, start, stop, step))
 }
 
 export function astype(x: MxArray, dtype: DType): MxArray {
-  return x.dtype === dtype ? x : wrap(build.copy(x.node, dtype))
+  return x.dtype === dtype ? x : wrap(build.copy(x.value, dtype))
 }
 
 /**
@@ -73,48 +73,48 @@ export function astype(x: MxArray, dtype: DType): MxArray {
  * itself in the same step (see `MxArray.stateOf`) sees it as it was before.
  */
 export function assign(state: Storage, x: MxArray): MxArray {
-  return wrap(build.apply({ kind: "assign" }, { state: build.state(state), x: x.node }).state)
+  return wrap(build.apply({ kind: "assign" }, { state: build.state(state), x: x.value }).state)
 }
 
 /** Over the last axis, in float32. */
 export function softmax(x: MxArray): MxArray {
-  return wrap(build.apply({ kind: "softmax" }, { x: x.node }).y)
+  return wrap(build.apply({ kind: "softmax" }, { x: x.value }).y)
 }
 
 /** Index of the largest element of the last axis, uint32; the lowest of equals. */
 export function argmax(x: MxArray): MxArray {
-  return wrap(build.apply({ kind: "argmax" }, { x: x.node }).ids)
+  return wrap(build.apply({ kind: "argmax" }, { x: x.value }).ids)
 }
 
 /** Indices of the `k` largest elements of the last axis in descending order, uint32; the lower index first among equals. */
 export function topK(x: MxArray, k: number): MxArray {
-  return wrap(build.apply({ kind: "top_k", k }, { x: x.node }).ids)
+  return wrap(build.apply({ kind: "top_k", k }, { x: x.value }).ids)
 }
 
 /** Elements of the last axis at `indices` (uint32). */
 export function takeAlongAxis(x: MxArray, indices: MxArray): MxArray {
-  return wrap(build.apply({ kind: "take_along_axis" }, { x: x.node, indices: indices.node }).y)
+  return wrap(build.apply({ kind: "take_along_axis" }, { x: x.value, indices: indices.value }).y)
 }
 
 /** Rows of a `[vocab, n]` weight at `ids` `[L]` (uint32), as float32 `[L, n]`. */
 export function embedding(ids: MxArray, weight: Weight): MxArray {
-  return wrap(build.apply({ kind: "embedding" }, { ids: ids.node, weight: weightNodes(weight) }).y)
+  return wrap(build.apply({ kind: "embedding" }, { ids: ids.value, weight: weightNodes(weight) }).y)
 }
 
 /** `x W^T + bias`: x `[L, K]`, weight `[N, K]`, bias `[N]` -> `[L, N]`. */
 export function matmul(x: MxArray, weight: Weight, bias?: MxArray): MxArray {
-  return wrap(build.apply({ kind: "matmul" }, { x: x.node, weight: weightNodes(weight, bias) }).y)
+  return wrap(build.apply({ kind: "matmul" }, { x: x.value, weight: weightNodes(weight, bias) }).y)
 }
 
 /** Each row through its chosen experts: x `[L, K]` or `[L, k, K]`, ids `[L, k]`, weight `[E, N, K]` -> `[L, k, N]`. */
 export function gatherMatmul(x: MxArray, ids: MxArray, weight: Weight, bias?: MxArray): MxArray {
-  const operands = { x: x.node, ids: ids.node, weight: weightNodes(weight, bias) }
+  const operands = { x: x.value, ids: ids.value, weight: weightNodes(weight, bias) }
   return wrap(build.apply({ kind: "gather_matmul" }, operands).y)
 }
 
 /** x `[L, k, N]` summed over k with weights `[L, k]` -> `[L, N]`. */
 export function weightedSum(x: MxArray, weights: MxArray): MxArray {
-  return wrap(build.apply({ kind: "weighted_sum" }, { x: x.node, weights: weights.node }).y)
+  return wrap(build.apply({ kind: "weighted_sum" }, { x: x.value, weights: weights.value }).y)
 }
 
 export const random = {
@@ -123,7 +123,7 @@ export const random = {
    * in [0, 1); `temperature` `[1]`.
    */
   categorical(logits: MxArray, temperature: MxArray, uniform: MxArray): MxArray {
-    const operands = { logits: logits.node, temperature: temperature.node, uniform: uniform.node }
+    const operands = { logits: logits.value, temperature: temperature.value, uniform: uniform.value }
     return wrap(build.apply({ kind: "categorical" }, operands).ids)
   },
 }
@@ -142,12 +142,12 @@ export interface AttentionOptions {
 export const fast = {
   /** `x / sqrt(mean(x^2) + eps) * weight` over the last axis (Zhang and Sennrich, 2019). */
   rmsNorm(x: MxArray, weight: MxArray, eps: number): MxArray {
-    return wrap(build.apply({ kind: "rms_norm", eps }, { x: x.node, weight: weight.node }).y)
+    return wrap(build.apply({ kind: "rms_norm", eps }, { x: x.value, weight: weight.value }).y)
   },
 
   /** Rotary embedding of the two halves of each head: x `[L, heads, head_dim]`, positions `[L]`, invFreq `[head_dim / 2]`. */
   rope(x: MxArray, positions: MxArray, invFreq: MxArray, scale: number): MxArray {
-    const operands = { x: x.node, positions: positions.node, inv_freq: invFreq.node }
+    const operands = { x: x.value, positions: positions.value, inv_freq: invFreq.value }
     return wrap(build.apply({ kind: "rope", scale }, operands).y)
   },
 
@@ -157,7 +157,7 @@ export const fast = {
    * cache is `[S, capacity, heads, head_dim]` and each row goes to its sequence.
    */
   kvAppend(cache: Storage, x: MxArray, positions: MxArray, sequences?: MxArray): MxArray {
-    const operands = { x: x.node, positions: positions.node, sequences: sequences?.node }
+    const operands = { x: x.value, positions: positions.value, sequences: sequences?.value }
     return wrap(build.apply({ kind: "kv_append" }, { cache: build.state(cache), ...operands }).cache)
   },
 
@@ -167,8 +167,8 @@ export const fast = {
    */
   attention(q: MxArray, keys: MxArray, values: MxArray, positions: MxArray, options: AttentionOptions): MxArray {
     const { scale, window, sinks, sequences } = options
-    const cached = { keys: keys.node, values: values.node, positions: positions.node }
-    const operands = { q: q.node, ...cached, sinks: sinks?.node, sequences: sequences?.node }
+    const cached = { keys: keys.value, values: values.value, positions: positions.value }
+    const operands = { q: q.value, ...cached, sinks: sinks?.value, sequences: sequences?.value }
     return wrap(build.apply({ kind: "attention", scale, window }, operands).y)
   },
 
@@ -177,7 +177,7 @@ export const fast = {
    * (openai/gpt-oss, gpt_oss/torch/model.py).
    */
   swiglu(gate: MxArray, up: MxArray, alpha: number, limit: number): MxArray {
-    return wrap(build.apply({ kind: "swiglu", alpha, limit }, { gate: gate.node, up: up.node }).y)
+    return wrap(build.apply({ kind: "swiglu", alpha, limit }, { gate: gate.value, up: up.value }).y)
   },
 }
 

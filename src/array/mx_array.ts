@@ -34,8 +34,8 @@ const HOST_ARRAYS = {
  * until `mx.eval`, or until a function compiled by `mx.compile` is replayed. An array has no home: see `Storage`.
  */
 export class MxArray {
-  /** @param node the value of the graph that this array is; after `mx.eval`, the constant it evaluated to */
-  constructor(public node: Value) {}
+  /** @param value the value of the graph that this array is; after `mx.eval`, the constant it evaluated to */
+  constructor(public value: Value) {}
 
   /** An array whose bytes are (or will be read) in a storage: weights, for instance. */
   static of(storage: Storage): MxArray {
@@ -61,16 +61,16 @@ export class MxArray {
   }
 
   get shape(): Shape {
-    return this.node.shape
+    return this.value.shape
   }
 
   get dtype(): DType {
-    return this.node.dtype
+    return this.value.dtype
   }
 
   /** The storage of an evaluated array or leaf. @throws GraphError before evaluation */
   get storage(): Storage {
-    const { op } = this.node.node
+    const { op } = this.value.node
     if (op.kind === "constant" || op.kind === "state") return op.storage
     throw new GraphError(`${op.kind} has no value yet: call mx.eval first`)
   }

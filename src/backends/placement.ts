@@ -1,11 +1,11 @@
-import { workOf as instructionWork, type Work } from "../ir/describe.js"
-import type { Program } from "../ir/program.js"
+import { workOf as operationWork, type Work } from "../ir/describe.js"
+import { isKernel, type Node, type Roots, topologicalOrder } from "../ir/value.js"
 import type { Storage } from "../tensor/storage.js"
 import type { Backend } from "./backend.js"
 
-/** Decides where a program runs, when its caller does not. */
+/** Decides where a graph runs, when its caller does not. */
 export interface Placement {
-  choose(program: Program): Backend
+  choose(traced: Roots): Backend
 }
 
 export interface AutoDeviceOptions {
@@ -28,41 +28,47 @@ const FLOPS_PER_BYTE = 8
 const LARGE_SPEED = 8
 
 /**
- * Runs each program where it is done sooner: its work at each device's speed, a round trip on the large one, and the copy
+ * Runs each graph where it is done sooner: its work at each device's speed, a round trip on the large one, and the copy
  * of the arrays that are not there yet. So tiny work goes to the small device, unless what it reads is on the large
  * one; and copies are never repeated, as arrays stay where they were copied to.
  */
 export function autoDevice({ small, large }: AutoDeviceOptions): Placement {
   return {
-    choose(program) {
-      const { bytes, flops } = workOf(program)
+    choose(traced) {
+      const { bytes, flops } = workOf(traced)
       const work = bytes + flops / FLOPS_PER_BYTE
-      const fetched = missing(program, small)
+      const fetched = missing(traced, small)
       // Bytes that are on the large device alone come back by a round trip of their own.
       const onSmall = work + bytesOf(fetched) + (fetched.some((storage) => storage.replicaIn(large)) ? ROUND_TRIP : 0)
-      const onLarge = work / LARGE_SPEED + bytesOf(missing(program, large)) + ROUND_TRIP
+      const onLarge = work / LARGE_SPEED + bytesOf(missing(traced, large)) + ROUND_TRIP
       return onSmall <= onLarge ? small : large
     },
   }
 }
 
-/** What running a program once takes: the sum of its instructions. */
-export function workOf({ instructions }: Program): Work {
+/** What computing a graph once takes: the sum over its operations. */
+export function workOf(graph: Roots): Work {
   let [bytes, flops] = [0, 0]
-  for (const instruction of instructions) {
-    const work = instructionWork(instruction)
+  for (const node of nodesOf(graph)) {
+    const { op, operands, results } = node
+    if (!isKernel(op)) continue
+    const work = operationWork({ op, operands, results })
     bytes += work.bytes
     flops += work.flops
   }
   return { bytes, flops }
 }
 
-/** The storages that must be copied before the program can run on `backend`. */
-function missing({ buffers }: Program, backend: Backend): Storage[] {
-  return buffers.flatMap((buffer) => {
-    if (buffer.kind !== "storage" || buffer.storage.isZero || buffer.storage.replicaIn(backend)) return []
-    return [buffer.storage]
+/** The storages that must be copied before the graph can run on `backend`. */
+function missing(graph: Roots, backend: Backend): Storage[] {
+  return nodesOf(graph).flatMap(({ op }) => {
+    if (op.kind !== "constant" && op.kind !== "state") return []
+    return op.storage.isZero || op.storage.replicaIn(backend) ? [] : [op.storage]
   })
+}
+
+function nodesOf({ outputs, effects = [] }: Roots): Node[] {
+  return topologicalOrder([...outputs, ...effects])
 }
 
 function bytesOf(storages: readonly Storage[]): number {

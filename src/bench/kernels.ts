@@ -78,7 +78,7 @@ export async function benchKernels(backend: Backend, options: KernelBenchOptions
 /** Median milliseconds of a product with `rows` rows. */
 async function timeProduct(backend: Backend, weight: WeightOf<Value>, rows: number, runs: number): Promise<number> {
   const x = random("float32", [rows, K], 0x38, 8)
-  const program = lower([apply({ kind: "matmul" }, { x: x.value, weight }).y])
+  const program = lower({ outputs: [apply({ kind: "matmul" }, { x: x.value, weight }).y] })
   try {
     const executable = await backend.compile(program)
     // A GPU that waits for us between replays lowers its clocks; one that never does piles them up.

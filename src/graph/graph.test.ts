@@ -12,8 +12,8 @@ import { optimise } from "./optimise.js"
 const weight = (...shape: number[]) => constant(new Storage("w", "float32", shape, null))
 const matmul = (x: Value, w: Value) => apply({ kind: "matmul" }, { x, weight: { quantization: null, weight: w } }).y
 const add = (a: Value, b: Value) => apply({ kind: "binary", fn: "add" }, { a, b }).y
-const only = (...outputs: Value[]) => optimise({ outputs, effects: [] })
-const kinds = (outputs: readonly Value[]) => lower(outputs).instructions.map(({ op }) => op.kind)
+const only = (...outputs: Value[]) => optimise({ outputs })
+const kinds = (outputs: readonly Value[]) => lower({ outputs }).instructions.map(({ op }) => op.kind)
 
 describe("shape inference", () => {
   const x = input("x", [3, 64], "float32")
@@ -103,7 +103,7 @@ describe("fusions", () => {
   const x = input("x", [3, 64], "float32")
   const norm = (x: Value) => apply({ kind: "rms_norm", eps: 1e-5 }, { x, weight: weight(64) }).y
   const all = new Set(FUSED_KINDS)
-  const fused = (...outputs: Value[]) => kinds(optimise({ outputs, effects: [] }, { fusions: all }).outputs)
+  const fused = (...outputs: Value[]) => kinds(optimise({ outputs }, { fusions: all }).outputs)
 
   it("are made only for those who ask", () => {
     expect(kinds(only(matmul(norm(x), weight(8, 64))).outputs)).toEqual(["rms_norm", "matmul"])
@@ -134,9 +134,9 @@ describe("fusions", () => {
     expect(fused(...choice(first))).toContain("route")
     expect(fused(...choice(second), second)).not.toContain("route")
     const [, weights] = choice(matmul(norm(x), weight(8, 64)))
-    expect(
-      kinds(optimise({ outputs: [weights], effects: [] }, { fusions: all }).outputs).filter((kind) => kind !== "copy"),
-    ).toEqual(["route"])
+    expect(kinds(optimise({ outputs: [weights] }, { fusions: all }).outputs).filter((kind) => kind !== "copy")).toEqual(
+      ["route"],
+    )
     const third = matmul(norm(x), weight(8, 64))
     const others = apply({ kind: "take_along_axis" }, { x: third, indices: input("ids", [3, 2], "uint32") }).y
     const top = apply({ kind: "top_k", k: 2 }, { x: third }).ids
@@ -196,17 +196,14 @@ describe("fusions", () => {
   it("take appends into attention, and their effects with them", () => {
     const { attended, keys, values } = attention()
     const roots = optimise({ outputs: [attended], effects: [keys, values] }, { fusions: all })
-    expect(new Set(roots.effects.map(({ node }) => node))).toEqual(new Set([roots.outputs[0].node]))
-    expect(lower(roots.outputs, roots.effects).instructions.map(({ op }) => op.kind)).toEqual([
-      "norm_matmul",
-      "rope_attention",
-    ])
+    expect(new Set(roots.effects!.map(({ node }) => node))).toEqual(new Set([roots.outputs[0].node]))
+    expect(lower(roots).instructions.map(({ op }) => op.kind)).toEqual(["norm_matmul", "rope_attention"])
   })
 
   it("put q, k and v in order, whichever the graph reaches first", () => {
     const { attended, keys, values } = attention()
     const { effects } = optimise({ outputs: [], effects: [values, keys, attended] }, { fusions: all })
-    const nodes = new Set(effects.map(({ node }) => node))
+    const nodes = new Set(effects!.map(({ node }) => node))
     expect([...nodes].map(({ op }) => op.kind)).toEqual(["rope_attention"])
     const [fusedNode] = nodes as Set<NodeOf<"rope_attention">>
     const { weights } = (fusedNode.operands.qkv.node as NodeOf<"norm_matmul">).operands
@@ -215,9 +212,7 @@ describe("fusions", () => {
 
   it("leave an append alone whose cache is an output, and heads that are not the whole product", () => {
     const { attended, keys } = attention()
-    expect(kinds(optimise({ outputs: [attended, keys], effects: [] }, { fusions: all }).outputs)).not.toContain(
-      "rope_attention",
-    )
+    expect(kinds(optimise({ outputs: [attended, keys] }, { fusions: all }).outputs)).not.toContain("rope_attention")
     const mixed = attention(([q, k, v]) => [q, k, apply({ kind: "unary", fn: "neg" }, { x: v }).y])
     expect(fused(mixed.attended)).not.toContain("rope_attention")
     const elsewhere = attention(undefined, input("slots", [3], "uint32"))
@@ -239,7 +234,12 @@ describe("lowering", () => {
     const positions = new Storage("positions", "float32", [3], null)
     const next = apply({ kind: "assign" }, { state: state(positions), x: add(state(positions), weight(1)) }).state
     const late = reshape(apply({ kind: "unary", fn: "exp" }, { x: reshape(state(positions), [3, 1]) }).y, [3])
-    expect(lower([late], [next]).instructions.map(({ op }) => op.kind)).toEqual(["binary", "unary", "assign", "copy"])
+    expect(lower({ outputs: [late], effects: [next] }).instructions.map(({ op }) => op.kind)).toEqual([
+      "binary",
+      "unary",
+      "assign",
+      "copy",
+    ])
     const before = kinds([next, state(positions)])
     expect(before.indexOf("copy")).toBeLessThan(before.indexOf("assign"))
   })
@@ -247,14 +247,14 @@ describe("lowering", () => {
   it("refuses to read a state as it was together with what it became", () => {
     const total = new Storage("total", "float32", [3], null)
     const after = apply({ kind: "assign" }, { state: state(total), x: weight(3) }).state
-    expect(() => lower([add(state(total), after)])).toThrow(GraphError)
+    expect(() => lower({ outputs: [add(state(total), after)] })).toThrow(GraphError)
     expect(kinds([add(copy(state(total)), after)])).toEqual(["copy", "assign", "binary"])
   })
 
   it("turns slices of weights into strides, without a copy", () => {
     const x = input("x", [1, 64], "float32")
     const gate = slice(weight(2 * 8, 64), [1, 0], [16, 64], [2, 1])
-    const { instructions } = lower([matmul(x, gate)])
+    const { instructions } = lower({ outputs: [matmul(x, gate)] })
     expect(instructions.map(({ op }) => op.kind)).toEqual(["matmul"])
     expect((instructions[0].operands as OperandsOf<"matmul", Operand>).weight.weight).toMatchObject({
       offset: 64 * 4,
@@ -272,7 +272,7 @@ describe("lowering", () => {
     const cache = state(new Storage("keys", "float32", [16, 2, 8], null))
     const rows = input("k", [1, 2, 8], "float32")
     const append = apply({ kind: "kv_append" }, { cache, x: rows, positions: input("positions", [1], "uint32") }).cache
-    const program = lower([], [append])
+    const program = lower({ outputs: [], effects: [append] })
     expect(program.instructions).toHaveLength(1)
     const { operands, results } = program.instructions[0]
     expect(results.cache).toEqual(operands.cache)
@@ -282,7 +282,7 @@ describe("lowering", () => {
   it("writes outputs into their results, and copies views into theirs", () => {
     const x = input("x", [2, 4], "float32")
     const y = apply({ kind: "softmax" }, { x }).y
-    const program = lower([y, reshape(y, [8])])
+    const program = lower({ outputs: [y, reshape(y, [8])] })
     expect(program.instructions.map(({ op }) => op.kind)).toEqual(["softmax", "copy"])
     expect(program.results.map(({ shape }) => shape)).toEqual([[2, 4], [8]])
   })
@@ -290,7 +290,7 @@ describe("lowering", () => {
   it("reuses arena memory only when asked to", () => {
     let x: Value = input("x", [1, 1024], "float32")
     for (let i = 0; i < 8; i++) x = apply({ kind: "unary", fn: "exp" }, { x }).y
-    const arena = (reuseMemory: boolean) => lower([x], [], { reuseMemory }).buffers[0]
+    const arena = (reuseMemory: boolean) => lower({ outputs: [x] }, { reuseMemory }).buffers[0]
     expect(arena(true)).toMatchObject({ byteLength: 2 * 4096 })
     expect(arena(false)).toMatchObject({ byteLength: 7 * 4096 })
   })

@@ -2,7 +2,7 @@ import { type AnyOperands, listOperands, mapOperands, type Place } from "../ir/o
 import type { KernelOp } from "../ir/operations.js"
 import type { Instruction, Operand, Program, ProgramBuffer } from "../ir/program.js"
 import { GraphError, type Type } from "../ir/type.js"
-import { isView, type Node, rolesOf, topologicalOrder, type Value } from "../ir/value.js"
+import { isView, type Node, type Roots, rolesOf, topologicalOrder, type Value } from "../ir/value.js"
 import { isStridedAnywhere, writesOf } from "../ir/describe.js"
 import { itemSize } from "../tensor/dtype.js"
 import { contiguousStrides, sizeOf } from "../tensor/shape.js"
@@ -17,11 +17,10 @@ export interface LowerOptions {
 /**
  * Turns a graph into a Program: views become strides, intermediate values get offsets in one arena, outputs get storages.
  *
- * @param outputs values to be readable afterwards, one result storage each
- * @param effects values to be computed for what they write (`kv_append`, `assign`), without a result
+ * @param roots each output gets a result storage; effects (`kv_append`, `assign`) get none
  * @throws GraphError when a value reads a state as it was before a write, and also what follows from that write
  */
-export function lower(outputs: readonly Value[], effects: readonly Value[] = [], options: LowerOptions = {}): Program {
+export function lower({ outputs, effects = [] }: Roots, options: LowerOptions = {}): Program {
   const lowering = new Lowering(outputs)
   for (const node of executionOrder([...effects, ...outputs])) lowering.place(node)
   return lowering.finish(options.reuseMemory ?? true)

@@ -1,12 +1,15 @@
 import { mapOperands } from "../ir/operands.js"
 import type { FusedKind, KernelKind } from "../ir/operations.js"
-import { type Node, type NodeOf, producer, rolesOf, topologicalOrder, type Value, withOperands } from "../ir/value.js"
-
-/** What a graph is computed for: values to be read, and values that write states. */
-export interface Roots {
-  readonly outputs: readonly Value[]
-  readonly effects: readonly Value[]
-}
+import {
+  type Node,
+  type NodeOf,
+  producer,
+  type Roots,
+  rolesOf,
+  topologicalOrder,
+  type Value,
+  withOperands,
+} from "../ir/value.js"
 
 /**
  * Who reads each value, once per operand, in the order of the graph: the readers as they were before this pass, and the
@@ -50,7 +53,7 @@ export function privateProducer<K extends KernelKind>(value: Value, kind: K, rea
 }
 
 /** Runs a pass over the graph, operands first. Nodes are immutable: the original graph stays as it was, and runnable. */
-export function rewrite({ outputs, effects }: Roots, { name, rule }: Pass): Roots & { readonly notes: Note[] } {
+export function rewrite({ outputs, effects = [] }: Roots, { name, rule }: Pass): Roots & { readonly notes: Note[] } {
   const order = topologicalOrder([...outputs, ...effects])
   const readers = new Map<Value, (Node | "output" | "effect")[]>()
   for (const node of order) {

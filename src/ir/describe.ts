@@ -3,7 +3,6 @@ import { sizeOf } from "../tensor/shape.js"
 import type { OpSpec, Tolerance } from "./op_spec.js"
 import { type AnyOperands, listOperands, type Roles } from "./operands.js"
 import { type KernelKind, type KernelOp, OPERATIONS } from "./operations.js"
-import type { Instruction, Operand } from "./program.js"
 import type { Type, WeightOf } from "./type.js"
 
 /** Questions about operations of any kind, answered from their descriptions. */
@@ -30,27 +29,33 @@ export function isStridedAnywhere(op: KernelOp, name: string): boolean {
   return specOf(op).strided?.includes(name) ?? false
 }
 
-/** Ids that an instruction picks with, what they are, and how many there are to pick from; null if it picks nothing. */
-export interface Picks {
-  readonly ids: Operand
+/** An operation with its operands and results: an instruction, or a node of the graph. */
+export interface Applied<T extends Type> {
+  readonly op: KernelOp
+  readonly operands: AnyOperands<T>
+  readonly results: Readonly<Record<string, T>>
+}
+
+/** Ids that an operation picks with, what they are, and how many there are to pick from. */
+export interface Picks<T> {
+  readonly ids: T
   readonly what: string
   readonly limit: number
   /** The operands that only chosen rows are read of. */
   readonly of: readonly string[]
 }
 
-export function picksOf({ op, operands }: Instruction): Picks | null {
+/** What an operation picks by ids; null if it picks nothing. */
+export function picksOf<T extends Type>({ op, operands }: Applied<T>): Picks<T> | null {
   const { indices, operands: roles } = specOf(op)
   if (!indices) return null
   const [name] = indices.of
   const isWeight = roles[name] === "weight"
-  const limit = isWeight
-    ? (operands[name] as WeightOf<Operand>).weight.shape[0]
-    : (operands[name] as Operand).shape.at(-1)!
-  return { ids: operands[indices.operand] as Operand, what: indices.what, limit, of: indices.of }
+  const limit = isWeight ? (operands[name] as WeightOf<T>).weight.shape[0] : (operands[name] as T).shape.at(-1)!
+  return { ids: operands[indices.operand] as T, what: indices.what, limit, of: indices.of }
 }
 
-/** What running an instruction takes, whatever runs it. */
+/** What running an operation takes, whatever runs it. */
 export interface Work {
   /** Bytes that it reads and writes. */
   readonly bytes: number
@@ -59,26 +64,21 @@ export interface Work {
 }
 
 /** An estimate from shapes alone: of experts and embeddings it counts the chosen rows, of caches every row. */
-export function workOf(instruction: Instruction): Work {
-  const { op, operands, results } = instruction
+export function workOf<T extends Type>(applied: Applied<T>): Work {
+  const { op, operands, results } = applied
   const spec = specOf(op)
-  const picks = picksOf(instruction)
-  const written = Object.values(writesOf(op))
-  const read = listOperands(spec.operands, operands).map(({ name, part, operand }) => {
+  const writes = writesOf(op)
+  const picks = picksOf(applied)
+  const fresh = Object.keys(results).filter((name) => !(name in writes))
+  // An update alone writes what it is given, and reads nothing of the state.
+  const updated = fresh.length === 0 ? Object.values(writes) : []
+  let bytes = fresh.reduce((sum, name) => sum + byteLength(results[name]), 0)
+  for (const { name, part, operand } of listOperands(spec.operands, operands)) {
+    if (updated.includes(name)) continue
     const isChosen = part !== "value" && picks?.of.includes(name)
-    const share = isChosen ? Math.min(1, sizeOf(picks!.ids.shape) / picks!.limit) : 1
-    return byteLength(operand) * share
-  })
-  const fresh = Object.entries(results).filter(([name]) => !(name in writesOf(op)))
-  // Appends write what they are given, not the whole state.
-  const isUpdate = fresh.length === 0
-  const updated = isUpdate ? written.reduce((sum, name) => sum + byteLength(operands[name] as Operand), 0) : 0
-  const given = isUpdate && "x" in operands ? byteLength(operands.x as Operand) : 0
-  const bytes =
-    read.reduce((sum, bytes) => sum + bytes, 0) -
-    updated +
-    given +
-    fresh.reduce((sum, [, result]) => sum + byteLength(result), 0)
+    bytes += byteLength(operand) * (isChosen ? Math.min(1, sizeOf(picks!.ids.shape) / picks!.limit) : 1)
+  }
+  if (updated.length > 0) bytes += byteLength(operands.x as T)
   return { bytes, flops: spec.flops?.(op, operands) ?? 0 }
 }
 

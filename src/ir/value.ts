@@ -44,6 +44,12 @@ export interface Value extends Type {
   readonly port: string
 }
 
+/** What a graph is computed for: values to be read, and values that write states. */
+export interface Roots {
+  readonly outputs: readonly Value[]
+  readonly effects?: readonly Value[]
+}
+
 /** A node of a kind, its operands and results by name. */
 export type NodeOf<K extends KernelKind> = Node & {
   readonly op: KernelOf<K>
@@ -84,6 +90,11 @@ export function producer<K extends KernelKind>(value: Value, kind: K): NodeOf<K>
 
 export function isView({ op }: Node): boolean {
   return op.kind === "reshape" || op.kind === "slice"
+}
+
+/** Not a leaf or a view: one that a backend runs. */
+export function isKernel(op: Op): op is KernelOp {
+  return op.kind in OPERATIONS
 }
 
 /** A leaf: see {@link LeafOp}. */

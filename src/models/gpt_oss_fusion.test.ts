@@ -21,9 +21,9 @@ function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
     },
   }))
   const logits = model.forward(placeholder("ids"), placeholder("positions"), caches, rows - 1)
-  const effects = appended.flatMap(({ keys, values }) => [keys.node, values.node])
-  const roots = optimise({ outputs: wantsLogits ? [logits.node] : [], effects }, { fusions: new Set(FUSED_KINDS) })
-  return lower(roots.outputs, roots.effects)
+  const effects = appended.flatMap(({ keys, values }) => [keys.value, values.value])
+  const roots = optimise({ outputs: wantsLogits ? [logits.value] : [], effects }, { fusions: new Set(FUSED_KINDS) })
+  return lower(roots)
 }
 
 const LAYER = ["norm_matmul", "rope_attention", "matmul", "route", "norm_gather_swiglu", "gather_matmul_sum"]

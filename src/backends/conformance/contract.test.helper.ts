@@ -16,16 +16,18 @@ async function floatsOf(storage: Storage): Promise<number[]> {
 /** `x + x` over an input of two rows of three. */
 function doubling() {
   const x = input("x", [2, 3], "float32")
-  return lower([apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y])
+  return lower({ outputs: [apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y] })
 }
 
 /** Appends a row of four to a cache of three slots. */
 function appending(cache: Storage) {
   const row = input("row", [1, 1, 4], "float32")
-  return lower(
-    [],
-    [apply({ kind: "kv_append" }, { cache: state(cache), x: row, positions: input("positions", [1], "uint32") }).cache],
-  )
+  return lower({
+    outputs: [],
+    effects: [
+      apply({ kind: "kv_append" }, { cache: state(cache), x: row, positions: input("positions", [1], "uint32") }).cache,
+    ],
+  })
 }
 
 const rowAt = (position: number, value: number) => ({
@@ -97,7 +99,7 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
           apply({ kind: "take_along_axis" }, { x: floats(random, [1, 3]), indices: ids }).y,
         ]
         for (const output of graphs) {
-          const executable = await backend.compile(lower([output]))
+          const executable = await backend.compile(lower({ outputs: [output] }))
           for (const id of [3, 2 ** 32 - 1]) {
             await refuses(executable, { ids: Uint32Array.of(0, id) }, { ids: Uint32Array.of(0, 2) })
           }
@@ -185,7 +187,7 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
         expect(seen[2][0]).toBe(total)
         const { copies } = memoryStats()
         await backend.makeResident([...storages, storages[0]])
-        await backend.compile(lower([apply({ kind: "unary", fn: "neg" }, { x: constant(storages[1]) }).y]))
+        await backend.compile(lower({ outputs: [apply({ kind: "unary", fn: "neg" }, { x: constant(storages[1]) }).y] }))
         expect(memoryStats().copies).toBe(copies)
         for (const storage of storages) storage.dispose()
       }),

@@ -100,8 +100,8 @@ export function itFusesFaithfully(withBackend: WithBackend, share: Share): void 
               async (seed, named, L) => {
                 const compose = () => COMPOSITIONS[kind](new Random(seed), named, L)
                 const { outputs: unfused, replays, kinds } = compose()
-                const { outputs } = optimise({ outputs: compose().outputs, effects: [] }, backend)
-                expect(lower(outputs).instructions.map(({ op }) => op.kind)).toContain(kind)
+                const { outputs } = optimise({ outputs: compose().outputs }, backend)
+                expect(lower({ outputs }).instructions.map(({ op }) => op.kind)).toContain(kind)
                 const expected = await run({ name: "unfused", outputs: unfused, replays }, backend)
                 const found = await run({ name: "fused", outputs, replays }, backend)
                 const tolerance =

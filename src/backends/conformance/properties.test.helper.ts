@@ -59,7 +59,7 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
                 ).y,
             )
             const unfused = [whole, apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, { gate, up }).y]
-            const { outputs: fused } = optimise({ outputs: unfused, effects: [] })
+            const { outputs: fused } = optimise({ outputs: unfused })
             expect(fused.map(({ node }) => node.op.kind)).toEqual(["matmul", "gather_swiglu"])
             const replays = [{ x: random.floats(L * K), residual: random.floats(L * 9) }]
             const [expected] = await run({ name: "unfused", outputs: unfused, replays }, backend)
@@ -415,7 +415,7 @@ class Text {
         sinks: sink === null ? undefined : exactly([Text.HEADS], Array(Text.HEADS).fill(sink)),
       },
     ).y
-    const program = lower([output])
+    const program = lower({ outputs: [output] })
     const executable = await backend.compile(program)
     await executable.replay(inputs)
     executable.dispose()

@@ -99,7 +99,7 @@ export type Result = Float32Array | Uint32Array | Uint8Array
  * result or into a constant. The case's states are used up.
  */
 export async function run({ name, outputs, replays = [{}] }: Case, backend: Backend): Promise<Result[][]> {
-  const program = guarded(lower(outputs))
+  const program = guarded(lower({ outputs }))
   const executable = await backend.compile(program)
   const results: Result[][] = []
   for (const inputs of replays) {

@@ -32,9 +32,9 @@ runConformance("cpu, fast, on the calling thread, without relaxed SIMD", async (
 
 describe("cpu", () => {
   const append = (cache: Storage) =>
-    lower(
-      [],
-      [
+    lower({
+      outputs: [],
+      effects: [
         apply(
           { kind: "kv_append" },
           {
@@ -45,7 +45,7 @@ describe("cpu", () => {
           },
         ).cache,
       ],
-    )
+    })
 
   it("refuses caches in float16, and operations that it does not ask for", async () => {
     const backend = await createCpuBackend({ threads: 1 })
@@ -56,7 +56,7 @@ describe("cpu", () => {
     const [norm, weight] = [[4], [2, 4]].map((shape) => constant(new Storage("w", "float32", shape, null)))
     const operands = { x: input("x", [1, 4], "float32"), norm, weights: [{ quantization: null, weight }] }
     const fused = apply({ kind: "norm_matmul", eps: 1e-5 }, operands).y
-    await expect(backend.compile(lower([fused]))).rejects.toThrow(/does not run norm_matmul/)
+    await expect(backend.compile(lower({ outputs: [fused] }))).rejects.toThrow(/does not run norm_matmul/)
     await backend.close()
   })
 
@@ -77,7 +77,7 @@ describe("cpu", () => {
       { kind: "embedding" },
       { ids: input("ids", [2], "uint32"), weight: { quantization: null, weight: rows } },
     ).y
-    const executable = await backend.compile(lower([lookup]))
+    const executable = await backend.compile(lower({ outputs: [lookup] }))
     await expect(executable.replay({})).rejects.toThrow(/input ids: expected uint32 of 2, found nothing/)
     await expect(executable.replay({ ids: Uint32Array.of(0, 10) })).rejects.toThrow(/kernel failed/)
     await executable.replay({ ids: Uint32Array.of(0, 9) })

@@ -15,7 +15,7 @@ runConformance("reference", () => new ReferenceBackend())
 it("lets other events through during a long replay", async () => {
   let x: Value = input("x", [1], "float32")
   for (let i = 0; i < 100; i++) x = apply({ kind: "unary", fn: "neg" }, { x }).y
-  const executable = await new ReferenceBackend().compile(lower([x]))
+  const executable = await new ReferenceBackend().compile(lower({ outputs: [x] }))
   let events = 0
   let done = false
   const count = () => {

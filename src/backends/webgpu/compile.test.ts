@@ -11,7 +11,7 @@ await describeWithGpu("compiling for the GPU", {}, (_gpu, createBackend) => {
     const doubled = apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y
     const twice = (value: Value) => apply({ kind: "binary", fn: "add" }, { a: value, b: value }).y
     // The second and the third double what the GPU computed, and are one kernel.
-    const program = lower([apply({ kind: "unary", fn: "exp" }, { x: twice(twice(doubled)) }).y])
+    const program = lower({ outputs: [apply({ kind: "unary", fn: "exp" }, { x: twice(twice(doubled)) }).y] })
     const calls: [number, number][] = []
     const executable = await createBackend().compile(program, { onCompile: (...call) => calls.push(call) })
     executable.dispose()

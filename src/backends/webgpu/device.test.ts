@@ -9,7 +9,7 @@ import { describeWithGpu } from "./test_gpu.test.helper.js"
 
 const doubling = () => {
   const x = input("x", [4], "float32")
-  return lower([apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y])
+  return lower({ outputs: [apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y] })
 }
 
 await describeWithGpu("GPU errors", {}, () => {
