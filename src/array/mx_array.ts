@@ -1,5 +1,6 @@
 import { constant, state } from "../graph/build.js"
-import { GraphError } from "../ir/type.js"
+import { GraphError } from "../ir/graph_error.js"
+import type { Dims } from "../ir/dim.js"
 import type { Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
@@ -60,7 +61,7 @@ export class MxArray {
     return MxArray.of(storage)
   }
 
-  get shape(): Shape {
+  get shape(): Dims {
     return this.value.shape
   }
 

@@ -8,10 +8,11 @@ import {
 } from "../ir/operations.js"
 import type { OpSpec } from "../ir/op_spec.js"
 import type { AnyOperands } from "../ir/operands.js"
-import { GraphError } from "../ir/type.js"
+import { type Dims, fixed, formatDims } from "../ir/dim.js"
+import { GraphError } from "../ir/graph_error.js"
 import { leaf, makeNode, type Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
-import { formatShape, type Shape, sizeOf } from "../tensor/shape.js"
+import { type Shape, sizeOf } from "../tensor/shape.js"
 import type { Storage } from "../tensor/storage.js"
 
 /** Records an operation: its results, by name. @throws GraphError when the operands do not fit it */
@@ -40,30 +41,37 @@ export function state(storage: Storage): Value {
 }
 
 /** A field of the step buffer, fed at each replay. */
-export function input(name: string, shape: Shape, dtype: DType): Value {
+export function input(name: string, shape: Dims, dtype: DType): Value {
   return leaf({ kind: "input", name }, shape, dtype)
 }
 
-/** The same elements in row-major order under another shape; one dimension may be -1. */
-export function reshape(x: Value, shape: Shape): Value {
-  const known = shape.filter((dim) => dim !== -1)
-  const wildcard = shape.length - known.length
-  const resolved = wildcard === 1 ? shape.map((dim) => (dim === -1 ? sizeOf(x.shape) / sizeOf(known) : dim)) : shape
-  if (wildcard > 1 || resolved.some((dim) => !Number.isInteger(dim)) || sizeOf(resolved) !== sizeOf(x.shape)) {
-    throw new GraphError(`reshape: ${formatShape(x.shape)} does not fold into ${formatShape(shape)}`)
+/** The same elements in row-major order under another shape; one dimension may be -1. A symbol stays in front. */
+export function reshape(x: Value, dims: Dims): Value {
+  const [rows] = x.shape
+  const isSymbolic = x.shape.length > 0 && typeof rows !== "number"
+  const [from, to] = isSymbolic && dims[0] === rows ? [x.shape.slice(1), dims.slice(1)] : [x.shape, dims]
+  const size = sizeOf(from.map((dim) => fixed(dim, "reshape: a dimension")))
+  const known = to.filter((dim) => dim !== -1).map((dim) => fixed(dim, "reshape: a dimension"))
+  const rest = size / sizeOf(known)
+  const resolved = to.map((dim) => (dim === -1 ? rest : dim))
+  if (to.length - known.length > 1 || !Number.isInteger(rest) || (known.length === to.length && rest !== 1)) {
+    throw new GraphError(`reshape: ${formatDims(x.shape)} does not fold into ${formatDims(dims)}`)
   }
-  return makeNode({ kind: "reshape" }, { x }, { y: { shape: resolved, dtype: x.dtype } }).results.y
+  const shape = from === x.shape ? resolved : [rows, ...resolved]
+  return makeNode({ kind: "reshape" }, { x }, { y: { shape, dtype: x.dtype } }).results.y
 }
 
-/** Elements `start[axis] + i * step[axis]` below `stop[axis]`: a view, not a copy. */
-export function slice(x: Value, start: Shape, stop: Shape, step: Shape = x.shape.map(() => 1)): Value {
-  const shape = x.shape.map((_, axis) => Math.ceil((stop[axis] - start[axis]) / step[axis]))
-  const fits = x.shape.every(
-    (dim, axis) => start[axis] >= 0 && step[axis] >= 1 && stop[axis] <= dim && start[axis] < stop[axis],
-  )
+/** Elements `start[axis] + i * step[axis]` below `stop[axis]`: a view, not a copy. Of a symbol's axis it takes all. */
+export function slice(x: Value, start: Shape, stop: Dims, step: Shape = x.shape.map(() => 1)): Value {
+  const fits = x.shape.every((dim, axis) => {
+    const end = stop[axis]
+    if (typeof dim !== "number" || typeof end !== "number") return end === dim && start[axis] === 0 && step[axis] === 1
+    return start[axis] >= 0 && step[axis] >= 1 && end <= dim && start[axis] < end
+  })
   if (!fits || start.length !== x.shape.length) {
-    throw new GraphError(`slice: [${start}] to [${stop}] step [${step}] is outside ${formatShape(x.shape)}`)
+    throw new GraphError(`slice: [${start}] to ${formatDims(stop)} step [${step}] is outside ${formatDims(x.shape)}`)
   }
+  const shape = stop.map((end, axis) => (typeof end === "number" ? Math.ceil((end - start[axis]) / step[axis]) : end))
   return makeNode({ kind: "slice", start, step }, { x }, { y: { shape, dtype: x.dtype } }).results.y
 }
 

@@ -1,11 +1,13 @@
 import { type AnyOperands, listOperands, mapOperands, type Place } from "../ir/operands.js"
 import type { KernelOp } from "../ir/operations.js"
 import type { Instruction, Operand, Program, ProgramBuffer } from "../ir/program.js"
-import { GraphError, type Type } from "../ir/type.js"
+import { largest, type Sym } from "../ir/dim.js"
+import { GraphError } from "../ir/graph_error.js"
+import type { Type } from "../ir/type.js"
 import { isView, type Node, type Roots, rolesOf, topologicalOrder, type Value } from "../ir/value.js"
 import { isStridedAnywhere, writesOf } from "../ir/describe.js"
 import { itemSize } from "../tensor/dtype.js"
-import { contiguousStrides, sizeOf } from "../tensor/shape.js"
+import { contiguousStrides, type Shape, sizeOf } from "../tensor/shape.js"
 import { Storage } from "../tensor/storage.js"
 import { type Lifetime, planArena } from "./arena.js"
 
@@ -80,7 +82,7 @@ class Lowering {
 
   constructor(private readonly outputs: readonly Value[]) {
     for (const value of outputs) {
-      this.results.set(value, new Storage(`output of ${value.node.op.kind}`, value.dtype, value.shape, null))
+      this.results.set(value, new Storage(`output of ${value.node.op.kind}`, value.dtype, largest(value.shape), null))
     }
   }
 
@@ -92,13 +94,13 @@ class Lowering {
       this.see(node, (y) => this.whole(y, this.input(op.name, y)))
     } else if (op.kind === "reshape") {
       const source = this.contiguous(this.operands.get(node.inputs[0])!)
-      this.see(node, ({ shape }) => ({ ...source, shape, strides: contiguousStrides(shape) }))
+      this.see(node, (y) => ({ ...source, ...window(y), strides: contiguousStrides(largest(y.shape)) }))
     } else if (op.kind === "slice") {
       const source = this.operands.get(node.inputs[0])!
       const skipped = source.strides.reduce((sum, stride, axis) => sum + stride * op.start[axis], 0)
       const strides = source.strides.map((stride, axis) => stride * op.step[axis])
       const offset = source.offset + skipped * itemSize(source.dtype)
-      this.see(node, ({ shape }) => ({ ...source, offset, shape, strides }))
+      this.see(node, (y) => ({ ...source, ...window(y), offset, strides }))
     } else {
       this.launch(node, op)
     }
@@ -171,14 +173,15 @@ class Lowering {
     return this.copy(operand, this.allocate(operand))
   }
 
-  private whole(of: Type, buffer: number): Operand {
-    return { buffer, offset: 0, shape: of.shape, strides: contiguousStrides(of.shape), dtype: of.dtype }
+  private whole(of: Type | Operand, buffer: number): Operand {
+    const shape = window(of)
+    return { buffer, offset: 0, ...shape, strides: contiguousStrides(shape.shape), dtype: of.dtype }
   }
 
   /** Scratch values are numbered -1, -2, ... until the arena is planned. */
-  private allocate(of: Type): number {
+  private allocate(of: Type | Operand): number {
     const index = this.instructions.length
-    this.scratch.push({ byteLength: sizeOf(of.shape) * itemSize(of.dtype), first: index, last: index })
+    this.scratch.push({ byteLength: sizeOf(largest(of.shape)) * itemSize(of.dtype), first: index, last: index })
     return -this.scratch.length
   }
 
@@ -187,7 +190,7 @@ class Lowering {
   }
 
   private input(name: string, value: Type): number {
-    const byteLength = sizeOf(value.shape) * itemSize(value.dtype)
+    const byteLength = sizeOf(largest(value.shape)) * itemSize(value.dtype)
     return this.buffer(name, () => ({ kind: "input", name, dtype: value.dtype, byteLength }))
   }
 
@@ -197,6 +200,13 @@ class Lowering {
     this.bufferOf.set(key, this.buffers.length)
     return this.buffers.push(make()) - 1
   }
+}
+
+/** The largest shape, and what tells how many rows of it there are. */
+function window(of: Type | Operand): { shape: Shape; rows?: Sym } {
+  const [rows] = of.shape
+  const known = "rows" in of ? of.rows : undefined
+  return { shape: largest(of.shape), rows: typeof rows === "object" ? rows : known }
 }
 
 function isContiguous(operand: Operand): boolean {

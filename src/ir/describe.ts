@@ -1,5 +1,7 @@
 import { itemSize } from "../tensor/dtype.js"
 import { sizeOf } from "../tensor/shape.js"
+import { largest, upper } from "./dim.js"
+import { last } from "./expect.js"
 import type { OpSpec, Tolerance } from "./op_spec.js"
 import { type AnyOperands, listOperands, type Roles } from "./operands.js"
 import { type KernelKind, type KernelOp, OPERATIONS } from "./operations.js"
@@ -51,7 +53,7 @@ export function picksOf<T extends Type>({ op, operands }: Applied<T>): Picks<T> 
   if (!indices) return null
   const [name] = indices.of
   const isWeight = roles[name] === "weight"
-  const limit = isWeight ? (operands[name] as WeightOf<T>).weight.shape[0] : (operands[name] as T).shape.at(-1)!
+  const limit = isWeight ? upper((operands[name] as WeightOf<T>).weight.shape[0]) : last((operands[name] as T).shape)
   return { ids: operands[indices.operand] as T, what: indices.what, limit, of: indices.of }
 }
 
@@ -76,12 +78,12 @@ export function workOf<T extends Type>(applied: Applied<T>): Work {
   for (const { name, part, operand } of listOperands(spec.operands, operands)) {
     if (updated.includes(name)) continue
     const isChosen = part !== "value" && picks?.of.includes(name)
-    bytes += byteLength(operand) * (isChosen ? Math.min(1, sizeOf(picks!.ids.shape) / picks!.limit) : 1)
+    bytes += byteLength(operand) * (isChosen ? Math.min(1, sizeOf(largest(picks!.ids.shape)) / picks!.limit) : 1)
   }
   if (updated.length > 0) bytes += byteLength(operands.x as T)
   return { bytes, flops: spec.flops?.(op, operands) ?? 0 }
 }
 
 function byteLength({ shape, dtype }: Type): number {
-  return sizeOf(shape) * itemSize(dtype)
+  return sizeOf(largest(shape)) * itemSize(dtype)
 }

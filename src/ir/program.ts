@@ -2,7 +2,8 @@ import type { DType } from "../tensor/dtype.js"
 import type { Storage } from "../tensor/storage.js"
 import type { AnyOperands } from "./operands.js"
 import type { KernelKind, KernelOf, OperandsOf, ResultsOf } from "./operations.js"
-import type { Type } from "./type.js"
+import type { Shape } from "../tensor/shape.js"
+import type { Sym } from "./dim.js"
 
 /** Memory a program touches. Offsets and lengths in bytes. */
 export type ProgramBuffer =
@@ -11,8 +12,13 @@ export type ProgramBuffer =
   | { readonly kind: "arena"; readonly byteLength: number } // the scratch memory of all intermediate values
 
 /** A strided window of a buffer. `offset` in bytes; `strides` in elements. */
-export interface Operand extends Type {
+export interface Operand {
   readonly buffer: number
+  /** Of the largest window. */
+  readonly shape: Shape
+  /** What tells the length of the leading axis at each replay; undefined where the shape does. */
+  readonly rows?: Sym
+  readonly dtype: DType
   readonly offset: number
   readonly strides: readonly number[]
 }

@@ -1,10 +1,10 @@
 import type { DType } from "../tensor/dtype.js"
 import type { Quantization } from "../tensor/quantization.js"
-import type { Shape } from "../tensor/shape.js"
+import type { Dims } from "./dim.js"
 
 /** What is known of a value before it is computed. */
 export interface Type {
-  readonly shape: Shape
+  readonly shape: Dims
   readonly dtype: DType
 }
 
@@ -20,9 +20,4 @@ export interface WeightOf<T> {
   readonly biases?: T
   /** `[..., N]`, added to the product. */
   readonly bias?: T
-}
-
-/** A graph could not be built or lowered: shapes or dtypes that do not fit, named with the operation. */
-export class GraphError extends Error {
-  override readonly name = "GraphError"
 }

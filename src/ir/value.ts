@@ -1,5 +1,7 @@
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
+import { type Dims, formatDims } from "./dim.js"
+import { GraphError } from "./graph_error.js"
 import type { Storage } from "../tensor/storage.js"
 import type { Role } from "./op_spec.js"
 import {
@@ -70,7 +72,12 @@ export function makeNode(op: Op, operands: AnyOperands<Value>, types: Readonly<R
   const results: Record<string, Value> = {}
   const inputs = listOperands(rolesOf(op), operands).map(({ operand }) => operand)
   const node: Node = { op, operands, inputs, results }
-  for (const [port, { shape, dtype }] of Object.entries(types)) results[port] = { node, port, shape, dtype }
+  for (const [port, { shape, dtype }] of Object.entries(types)) {
+    if (shape.some((dim, axis) => axis > 0 && typeof dim !== "number")) {
+      throw new GraphError(`${op.kind}: a symbol stands on the leading axis only, found ${formatDims(shape)}`)
+    }
+    results[port] = { node, port, shape, dtype }
+  }
   return node
 }
 
@@ -98,7 +105,7 @@ export function isKernel(op: Op): op is KernelOp {
 }
 
 /** A leaf: see {@link LeafOp}. */
-export function leaf(op: LeafOp, shape: Shape, dtype: DType): Value {
+export function leaf(op: LeafOp, shape: Dims, dtype: DType): Value {
   return makeNode(op, {}, { y: { shape, dtype } }).results.y
 }
 

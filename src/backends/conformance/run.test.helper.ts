@@ -5,6 +5,7 @@ import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { Storage } from "../../tensor/storage.js"
 import type { Backend, HostArray } from "../backend.js"
+import { largest } from "../../ir/dim.js"
 import { specOf } from "../../ir/describe.js"
 import { mapOperands } from "../../ir/operands.js"
 import { isFused, type KernelKind } from "../../ir/operations.js"
@@ -123,7 +124,7 @@ function same(a: Uint8Array, b: Uint8Array): boolean {
 
 async function resultOf(name: string, { dtype, shape }: Value, storage: Storage): Promise<Result> {
   const bytes = await bytesOf(storage)
-  const inside = bytes.slice(GUARD, GUARD + sizeOf(shape) * itemSize(dtype))
+  const inside = bytes.slice(GUARD, GUARD + sizeOf(largest(shape)) * itemSize(dtype))
   const untouched = new Uint8Array(bytes.length).fill(POISON)
   untouched.set(inside, GUARD)
   if (!same(bytes, untouched)) throw new Error(`${name}: wrote outside its result`)

@@ -1,5 +1,5 @@
 import { isNode, type Value } from "../../ir/value.js"
-import { sameShape } from "../../tensor/shape.js"
+import { sameDims } from "../../ir/dim.js"
 import { apply } from "../build.js"
 import { type Pass, privateProducer, type Readers } from "../rewrite.js"
 
@@ -19,7 +19,7 @@ function match(added: Value, residual: Value, readers: Readers): Value | string 
   if (added.node.op.kind !== "weighted_sum") return null
   const sum = privateProducer(added, "weighted_sum", readers)
   if (!sum) return "the weighted sum is read by others too"
-  if (!sameShape(added.shape, residual.shape)) return "what is added has another shape"
+  if (!sameDims(added.shape, residual.shape)) return "what is added has another shape"
   const product = privateProducer(sum.operands.x, "gather_matmul", readers)
   if (!product) return "what is summed is no product with experts, or read by others too"
   const { x, ids, weight } = product.operands

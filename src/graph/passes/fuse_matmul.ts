@@ -1,5 +1,5 @@
 import { isNode, type Value } from "../../ir/value.js"
-import { sameShape } from "../../tensor/shape.js"
+import { sameDims } from "../../ir/dim.js"
 import { apply } from "../build.js"
 import { type Pass, privateProducer, type Readers } from "../rewrite.js"
 
@@ -28,5 +28,5 @@ function match(added: Value, other: Value, readers: Readers): Value | null {
   if (isBias && !operands.weight.bias) {
     return apply(op, { ...operands, weight: { ...operands.weight, bias: other } }).y
   }
-  return sameShape(other.shape, added.shape) ? apply(op, { ...operands, residual: other }).y : null
+  return sameDims(other.shape, added.shape) ? apply(op, { ...operands, residual: other }).y : null
 }

@@ -1,3 +1,4 @@
+import { last } from "../../ir/expect.js"
 import { partsOf } from "../../ir/operands.js"
 import { isNode, isView, type Node, type NodeOf, producer, type Value } from "../../ir/value.js"
 import { apply, slice } from "../build.js"
@@ -30,8 +31,8 @@ export const fuseNormMatmul: Pass = {
         const parts = partsOf(operands.weight)
         return parts.length === own.length && parts.every((part, i) => part === own[i])
       })
-      const start = matmuls.slice(0, index).reduce((sum, { results }) => sum + results.y.shape[1], 0)
-      return new Map([[y, slice(product, [0, start], [y.shape[0], start + y.shape[1]])]])
+      const start = matmuls.slice(0, index).reduce((sum, { results }) => sum + last(results.y.shape), 0)
+      return new Map([[y, slice(product, [0, start], [y.shape[0], start + last(y.shape)])]])
     }
   },
 }

@@ -1,3 +1,5 @@
+import { fixed, largest } from "../../ir/dim.js"
+import { sizeOf } from "../../tensor/shape.js"
 import type { WeightOf } from "../../ir/type.js"
 import { isNode, type NodeOf, producer, type Value } from "../../ir/value.js"
 import { apply } from "../build.js"
@@ -69,18 +71,23 @@ function sideBySide(parts: readonly Value[], readers: Readers): Value | string {
   const products = productsOf(product)
   const wanted = slices.map(({ start }) => products.find((one) => one.start === start))
   const isAll = products.length === parts.length && new Set(wanted).size === parts.length
-  if (!isAll || wanted.some((one, i) => one?.N !== parts[i].shape[1] * parts[i].shape[2])) {
+  if (!isAll || wanted.some((one, i) => one?.N !== width(parts[i]))) {
     return "q, k and v are parts of the norm's products"
   }
   if (wanted.every((one, i) => one === products[i])) return source
   return apply(product.op, { ...product.operands, weights: wanted.map((one) => one!.weight) }).y
 }
 
+/** Elements of a row of heads `[L, H, D]`. */
+function width({ shape }: Value): number {
+  return sizeOf(largest(shape.slice(1)))
+}
+
 /** The products of a `norm_matmul`: the columns they start at, how many they have, and their weights. */
 function productsOf({ operands }: NodeOf<"norm_matmul">): { weight: WeightOf<Value>; start: number; N: number }[] {
   let start = 0
   return operands.weights.map((weight) => {
-    const [N] = weight.weight.shape
+    const N = fixed(weight.weight.shape[0], "the rows of a weight")
     const product = { weight, start, N }
     start += N
     return product

@@ -1,7 +1,9 @@
+import { type Dim, fixed, largest, upper } from "../dim.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { cacheDims, expectType, last } from "../expect.js"
 import { spec } from "../op_spec.js"
-import { GraphError, type Type } from "../type.js"
+import { GraphError } from "../graph_error.js"
+import type { Type } from "../type.js"
 
 /**
  * Attention and the caches it reads: `[capacity, heads, head_dim]`, float32 or float16, position p in slot
@@ -66,10 +68,10 @@ export const attention = spec<Visible, Cached & { q: Type }, "y">({
   infer: (_, operands) => {
     const { q, keys } = operands
     expectType("attention: q", q, [-1, -1, last(keys.shape)], "float32")
-    checkCaches("attention", operands, q.shape[0], q.shape[1])
+    checkCaches("attention", operands, q.shape[0], fixed(q.shape[1], "attention: heads"))
     return { y: q }
   },
-  flops: (op, operands) => attentionFlops(op, operands, sizeOf(operands.q.shape)),
+  flops: (op, operands) => attentionFlops(op, operands, sizeOf(largest(operands.q.shape))),
   tolerance: "attention",
 })
 
@@ -94,7 +96,8 @@ export const rope_attention = spec<
     const { qkv, inv_freq, keys, values, sequences } = operands
     const [capacity, kvHeads, D] = cacheDims("rope_attention", keys, sequences !== undefined)
     expectType("rope_attention: qkv", qkv, [-1, -1], "float32")
-    const [L, width] = qkv.shape
+    const [L] = qkv.shape
+    const width = last(qkv.shape)
     const heads = width / D - 2 * kvHeads
     if (!Number.isInteger(heads) || heads < 1) {
       throw new GraphError(`rope_attention: rows of ${width} are not heads of ${D} with ${kvHeads} key-value heads`)
@@ -106,13 +109,13 @@ export const rope_attention = spec<
   },
   flops: (op, operands) => {
     const { qkv, keys } = operands
-    const [kvHeads, D] = keys.shape.slice(-2)
-    return attentionFlops(op, operands, qkv.shape[0] * (qkv.shape[1] - 2 * kvHeads * D))
+    const [kvHeads, D] = largest(keys.shape.slice(-2))
+    return attentionFlops(op, operands, upper(qkv.shape[0]) * (last(qkv.shape) - 2 * kvHeads * D))
   },
   tolerance: "attention",
 })
 
-function checkCaches(kind: string, { positions, keys, values, sinks, sequences }: Cached, L: number, heads: number) {
+function checkCaches(kind: string, { positions, keys, values, sinks, sequences }: Cached, L: Dim, heads: number) {
   const [, kvHeads] = cacheDims(kind, keys, sequences !== undefined)
   expectType(`${kind}: values`, values, keys.shape, keys.dtype)
   if (heads % kvHeads !== 0) {
@@ -124,13 +127,13 @@ function checkCaches(kind: string, { positions, keys, values, sinks, sequences }
 }
 
 /** The rows of one sequence must not overwrite each other. */
-function checkRows(kind: string, L: number, capacity: number, sequences: Type | undefined): void {
+function checkRows(kind: string, L: Dim, capacity: number, sequences: Type | undefined): void {
   if (sequences) expectType(`${kind}: sequences`, sequences, [L], "uint32")
-  else if (L > capacity) throw new GraphError(`${kind}: ${L} rows into ${capacity} slots`)
+  else if (upper(L) > capacity) throw new GraphError(`${kind}: ${upper(L)} rows into ${capacity} slots`)
 }
 
 /** Keys and values, an operation each for the dot product and the sum: of every slot, or of the window. */
 function attentionFlops({ window }: Visible, { keys }: Cached, queryElements: number): number {
-  const slots = keys.shape[keys.shape.length - 3]
+  const slots = upper(keys.shape[keys.shape.length - 3])
   return 4 * queryElements * Math.min(slots, window ?? slots)
 }

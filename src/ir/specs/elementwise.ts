@@ -1,7 +1,8 @@
-import { formatShape, type Shape, sameShape } from "../../tensor/shape.js"
+import { type Dim, type Dims, formatDims, sameDims } from "../dim.js"
 import { expectType } from "../expect.js"
 import { spec } from "../op_spec.js"
-import { GraphError, type Type } from "../type.js"
+import { GraphError } from "../graph_error.js"
+import type { Type } from "../type.js"
 import type { DType } from "../../tensor/dtype.js"
 
 export type UnaryFn = "neg" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "sigmoid" | "silu"
@@ -48,21 +49,21 @@ export const swiglu = spec<{ readonly alpha: number; readonly limit: number }, {
   summary: "min(gate, limit) * sigmoid(alpha * min(gate, limit)) * (clamp(up, -limit, limit) + 1)",
   operands: { gate: "value", up: "value" },
   infer: (_, { gate, up }) => {
-    if (!sameShape(gate.shape, up.shape)) expectType("swiglu: up", up, gate.shape, gate.dtype)
+    if (!sameDims(gate.shape, up.shape)) expectType("swiglu: up", up, gate.shape, gate.dtype)
     return { y: gate }
   },
   tolerance: "float",
 })
 
 /** NumPy's broadcasting of two shapes. @throws GraphError */
-export function broadcastShapes(a: Shape, b: Shape): number[] {
+export function broadcastShapes(a: Dims, b: Dims): Dim[] {
   const rank = Math.max(a.length, b.length)
   return Array.from({ length: rank }, (_, axis) => {
     const x = a[axis - rank + a.length] ?? 1
     const y = b[axis - rank + b.length] ?? 1
     if (x !== y && x !== 1 && y !== 1) {
-      throw new GraphError(`shapes ${formatShape(a)} and ${formatShape(b)} do not broadcast`)
+      throw new GraphError(`shapes ${formatDims(a)} and ${formatDims(b)} do not broadcast`)
     }
-    return Math.max(x, y)
+    return x === 1 ? y : x
   })
 }

@@ -1,12 +1,17 @@
 import { itemSize } from "../../tensor/dtype.js"
+import { type Dim, fixed, largest } from "../dim.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { expectType, last, weightRows } from "../expect.js"
 import { spec } from "../op_spec.js"
-import { GraphError, type Type, type WeightOf } from "../type.js"
+import { GraphError } from "../graph_error.js"
+import type { Type, WeightOf } from "../type.js"
 
 /** Look-ups in weights, and products with them. */
 
 type Weight = WeightOf<Type>
+
+const rowsOf = ({ weight }: Weight) => fixed(weight.shape[0], "the rows of a weight")
+const expertRowsOf = ({ weight }: Weight) => fixed(weight.shape[1], "the rows of an expert")
 
 export interface Swiglu {
   readonly alpha: number
@@ -37,7 +42,7 @@ export const matmul = spec<unknown, { x: Type; weight: Weight; residual?: Type }
     if (residual) expectType("matmul: residual", residual, shape, "float32")
     return { y: { shape, dtype: "float32" } }
   },
-  flops: (_, { x, weight }) => 2 * sizeOf(x.shape) * weight.weight.shape[0],
+  flops: (_, { x, weight }) => 2 * sizeOf(largest(x.shape)) * rowsOf(weight),
   tolerance: "product",
 })
 
@@ -49,7 +54,7 @@ export const norm_matmul = spec<{ readonly eps: number }, { x: Type; norm: Type;
     const width = weights.reduce((sum, weight) => sum + weightRows("norm_matmul", weight, [], K), 0)
     return { y: { shape: [L, width], dtype: "float32" } }
   },
-  flops: (_, { x, weights }) => 2 * sizeOf(x.shape) * weights.reduce((sum, { weight }) => sum + weight.shape[0], 0),
+  flops: (_, { x, weights }) => 2 * sizeOf(largest(x.shape)) * weights.reduce((sum, weight) => sum + rowsOf(weight), 0),
   tolerance: "product",
 })
 
@@ -65,7 +70,7 @@ export const gather_matmul = spec<unknown, { x: Type; ids: Type; weight: Weight 
     const N = weightRows("gather_matmul", weight, [weight.weight.shape[0]], last(x.shape))
     return { y: { shape: [...ids.shape, N], dtype: "float32" } }
   },
-  flops: (_, { x, ids, weight }) => 2 * last(x.shape) * sizeOf(ids.shape) * weight.weight.shape[1],
+  flops: (_, { x, ids, weight }) => 2 * last(x.shape) * sizeOf(largest(ids.shape)) * expertRowsOf(weight),
   tolerance: "product",
 })
 
@@ -87,7 +92,7 @@ export const gather_matmul_sum = spec<
     expectType("gather_matmul_sum: residual", residual, [L, N], "float32")
     return { y: { shape: [L, N], dtype: "float32" } }
   },
-  flops: (_, { x, weight }) => 2 * sizeOf(x.shape) * weight.weight.shape[1],
+  flops: (_, { x, weight }) => 2 * sizeOf(largest(x.shape)) * expertRowsOf(weight),
   tolerance: "product",
 })
 
@@ -108,7 +113,7 @@ function gateUp(kind: string, { x, ids, gate, up }: GateUp): { y: Type } {
   return { y: { shape: [...ids.shape, N], dtype: "float32" } }
 }
 
-const gateUpFlops = (_: unknown, { x, ids, gate }: GateUp) => 4 * x.shape[1] * sizeOf(ids.shape) * gate.weight.shape[1]
+const gateUpFlops = (_: unknown, { x, ids, gate }: GateUp) => 4 * last(x.shape) * sizeOf(largest(ids.shape)) * expertRowsOf(gate)
 
 export const gather_swiglu = spec<Swiglu, GateUp, "y">({
   summary: "swiglu of gather_matmul with the weights gate and up, x [L, K], ids [L, k] -> [L, k, N]",
@@ -145,7 +150,7 @@ export const route = spec<
     if (k < 1 || k > E) throw new GraphError(`route: k = ${k} of ${E}`)
     return { ids: { shape: [L, k], dtype: "uint32" }, scores: { shape: [L, k], dtype: "float32" } }
   },
-  flops: (_, { x, weight }) => 2 * sizeOf(x.shape) * weight.weight.shape[0],
+  flops: (_, { x, weight }) => 2 * sizeOf(largest(x.shape)) * rowsOf(weight),
   // Whom it chooses is all or nothing, so no backend computes it in fewer bits.
   tolerance: "float",
 })
@@ -161,9 +166,10 @@ export const weighted_sum = spec<unknown, { x: Type; weights: Type }, "y">({
   tolerance: "float",
 })
 
-function normedRows(kind: string, x: Type, norm: Type): { L: number; K: number } {
+function normedRows(kind: string, x: Type, norm: Type): { L: Dim; K: number } {
   expectType(`${kind}: x`, x, [-1, -1], "float32")
-  const [L, K] = x.shape
+  const [L] = x.shape
+  const K = last(x.shape)
   expectType(`${kind}: norm`, norm, [K])
   return { L, K }
 }

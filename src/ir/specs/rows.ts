@@ -1,6 +1,7 @@
 import { expectType, last } from "../expect.js"
 import { spec } from "../op_spec.js"
-import { GraphError, type Type } from "../type.js"
+import { GraphError } from "../graph_error.js"
+import type { Type } from "../type.js"
 
 /** Operations over the last axis. */
 
