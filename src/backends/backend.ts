@@ -6,13 +6,28 @@ import type { Program } from "./program.js"
 /** The values a caller may feed to an input: its dtype must match the array type. */
 export type HostArray = Float32Array | Uint32Array | Int32Array | Uint8Array
 
+/** What is asked of an `AbortSignal`, written out so that the types need neither the DOM's nor Node's. */
+export interface CancelSignal {
+  readonly aborted: boolean
+  readonly reason: unknown
+  throwIfAborted(): void
+  addEventListener(type: "abort", listener: () => void): void
+  removeEventListener(type: "abort", listener: () => void): void
+}
+
+/**
+ * How activations are kept. `exact`: in float32 throughout, for comparisons. `fast`: narrower where that is faster, see
+ * `CpuOptions` and `WebGpuOptions`.
+ */
+export type Precision = "fast" | "exact"
+
 export interface LoadOptions {
   /** Called as bytes become resident. */
   onProgress?: (bytesLoaded: number, bytesTotal: number) => void
   /** Called as kernels are compiled, by backends that do so on the machine: while bytes load, and after. */
   onCompile?: (kernelsCompiled: number, kernelsTotal: number) => void
   /** Checked between tensors. */
-  signal?: AbortSignal
+  signal?: CancelSignal
 }
 
 /** One way to run Programs: `reference`, `cpu` or `webgpu`. Also the memory its buffers live in. */

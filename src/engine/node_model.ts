@@ -7,10 +7,11 @@ import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footp
 import { loadGptOss } from "../models/load.js"
 import { ParameterError } from "./errors.js"
 import { loadLanguage } from "./language.js"
-import { cacheBytesAt, checkMemory, planMemory } from "./memory_plan.js"
+import { cacheBytesAt, checkMemory, type MemoryPlan, planMemory } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
 import { type BackendOptions, openBackend } from "./node_backend.js"
 import { Runner } from "./runner.js"
+import { checkSessions } from "./session_memory.js"
 import type { CausalLM } from "./step.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
@@ -48,7 +49,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     const model = loadGptOss(checkpoint)
     const language = await loadLanguage(checkpoint.directory)
     const runner = new Runner(model, backend, { max_context: options.max_context })
-    await checkFits(model, backend, runner.max_context, options)
+    const plan = await checkFits(model, backend, runner.max_context, options)
     await runner.prepare({ onProgress: options.onProgress, onCompile: options.onCompile, signal: options.signal })
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
@@ -62,14 +63,23 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
         cache_bytes_per_token: (context) =>
           cacheBytesPerToken(model.config, context, { dtype: backend.cacheDTypes[0] }),
         layers: model.config.num_hidden_layers,
+        max_context: runner.max_context,
       },
       runner,
       network: model,
-      language,
-      stopTokens: new Map([
-        ...model.config.eos_token_ids.map((id) => [id, "stop"] as const),
-        ...(language?.stopTokens ?? []),
-      ]),
+      speech: {
+        name: basename(resolve(path)),
+        language,
+        stopTokens: new Map([
+          ...model.config.eos_token_ids.map((id) => [id, "stop"] as const),
+          ...(language?.stopTokens ?? []),
+        ]),
+      },
+      openRunner: (max_context, open) => {
+        const caches = [...open, max_context].map((context) => cacheBytesAt(model, backend, context))
+        if (plan && memory_limit !== undefined) checkSessions(plan, memory_limit, caches)
+        return new Runner(model, backend, { max_context })
+      },
       close,
     })
   } catch (error) {
@@ -84,11 +94,12 @@ async function checkFits(
   backend: Backend,
   context: number,
   { memory_limit: limit, sequences }: LoadModelOptions,
-): Promise<void> {
+): Promise<MemoryPlan | undefined> {
   const maxArray = backend instanceof WebGpuBackend ? backend.gpu.features.maxBuffer : undefined
-  if (limit === undefined && maxArray === undefined) return
+  if (limit === undefined && maxArray === undefined) return undefined
   const plan = await planMemory(model, backend, context, sequences)
   const cacheBytes = (n: number) =>
     sequences === undefined ? cacheBytesAt(model, backend, n) : cacheBytesAt(model, backend, context, n)
   checkMemory(plan, { limit, maxArray }, cacheBytes)
+  return plan
 }

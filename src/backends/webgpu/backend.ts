@@ -1,6 +1,6 @@
 import type { DType } from "../../tensor/dtype.js"
 import type { Storage } from "../../tensor/storage.js"
-import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
+import { type Backend, BackendError, type Executable, type LoadOptions, type Precision } from "../backend.js"
 import { FUSED_KINDS, type KernelKind } from "../ops.js"
 import type { Program } from "../program.js"
 import { compileProgram } from "./compile.js"
@@ -9,14 +9,9 @@ import type { GpuProvider } from "./gpu_provider.js"
 import { GpuMemory } from "./memory.js"
 import { type ProfileDetail, Profiler } from "./profiler.js"
 
-/**
- * How activations are kept. `fast`: float16 for products and caches where the device has it. `exact`: float32
- * throughout, for comparisons.
- */
-export type GpuPrecision = "fast" | "exact"
-
 export interface WebGpuOptions extends DeviceOptions {
-  readonly precision?: GpuPrecision
+  /** `fast`: float16 for products and caches where the device has it. */
+  readonly precision?: Precision
 }
 
 /** What takes activations as float16 where the device has it. The router does not. */
@@ -41,7 +36,7 @@ export class WebGpuBackend implements Backend {
   /** On a device that is open already; closing the backend closes it. */
   constructor(
     readonly gpu: GpuDevice,
-    precision: GpuPrecision = "fast",
+    precision: Precision = "fast",
   ) {
     this.cacheDTypes = precision === "exact" ? ["float32", "float16"] : ["float16", "float32"]
     this.memory = new GpuMemory(this, gpu)
