@@ -17,7 +17,11 @@ import type { CausalLM } from "./step.js"
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
   /** Longest conversation in tokens, prompt and answer; the model's own limit by default. */
   readonly max_context?: number
-  /** Sequences, of `max_context` tokens each, of a `BatchRunner` to come over the same network: its caches count too. */
+  /**
+   * Sequences, of `max_context` tokens each, of a `BatchRunner` to come over the same network: its caches count too.
+   *
+   * @internal
+   */
   readonly sequences?: number
   /** Bytes that weights, KV caches at `max_context` and intermediate values may take together; none by default. */
   readonly memory_limit?: number
