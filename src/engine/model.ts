@@ -107,8 +107,7 @@ export class LanguageModel {
 
   /** How well the model predicts a text, or token ids. Takes a turn in the model's own session and empties its caches. */
   perplexity(text: string | ArrayLike<number>, options?: PerplexityOptions): Promise<Perplexity> {
-    const tokens = typeof text === "string" ? this.text.encode(text) : text
-    return perplexity(this.session, Uint32Array.from(tokens), options)
+    return perplexity(this.session, typeof text === "string" ? this.text.encode(text) : text, options)
   }
 
   /**

@@ -26,7 +26,7 @@ export interface PerplexityOptions extends ForwardOptions {
  */
 export async function perplexity(
   session: Session,
-  tokens: Uint32Array,
+  tokens: ArrayLike<number>,
   { window = Math.min(2048, session.runner.max_context), ...options }: PerplexityOptions = {},
 ): Promise<Perplexity> {
   const { max_context } = session.runner
@@ -34,9 +34,10 @@ export async function perplexity(
     throw new ParameterError("window", `a whole number from 2 to ${max_context}`, window)
   }
   if (tokens.length < 2) throw new ParameterError("text", "at least two tokens", tokens.length)
+  const work = windows(session.runner, Uint32Array.from(tokens), window, options)
   let sum = 0
   let scored_tokens = 0
-  for await (const losses of session.inTurn(windows(session.runner, tokens, window, options), options.signal)) {
+  for await (const losses of session.inTurn(work, options.signal)) {
     for (const loss of losses) sum += loss
     scored_tokens += losses.length
   }
