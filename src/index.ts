@@ -37,6 +37,7 @@ export type { SamplingOptions } from "./engine/sampling/params.js"
 export type { Sampled } from "./engine/sampling/sampler.js"
 export type { FinishReason } from "./engine/stop.js"
 export { GraphError } from "./graph/ir.js"
+export type { SamplingDefaults } from "./models/sampling_defaults.js"
 export type {
   AssistantMessage,
   ChatDelta,

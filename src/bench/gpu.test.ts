@@ -65,7 +65,7 @@ it("counts a step's kernels, and steps back to the context each time", async () 
     info,
     runner,
     network,
-    speech: { name: info.name, stopTokens: new Map() },
+    speech: { name: info.name, stopTokens: new Set() },
     openRunner: () => runner,
     close: async () => {},
   })

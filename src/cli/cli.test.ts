@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -7,13 +7,31 @@ import { afterAll, describe, expect, it } from "vitest"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { readHeader } from "../checkpoint/safetensors.js"
+import { modelFolder, tinyJson } from "../engine/model_folder.test.helper.js"
 import { openFixture, relativeError } from "../models/fixtures.test.helper.js"
+import { EMBEDDED_MODEL } from "./options.js"
 
 const main = fileURLToPath(new URL("./main.js", import.meta.url))
 const fixture = fileURLToPath(new URL("../../src/models/fixtures/three-of-ten/hf", import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), "minerva-cli-"))
 
-afterAll(() => rmSync(scratch, { recursive: true }))
+const edited = (edit: (added: { id: number; content: string; special: boolean }[]) => unknown) => {
+  const json = tinyJson("tokenizer.json")
+  edit(json.added_tokens)
+  return { "tokenizer.json": json }
+}
+const noHarmony = modelFolder(edited((added) => added.splice(2)))
+const wide = modelFolder(edited((added) => added.push({ ...added[0], id: 5000, content: "[wide]", special: false })))
+const wideText = join(scratch, "wide.txt")
+writeFileSync(wideText, "one [wide] two")
+const sampling = modelFolder({
+  "generation_config.json": { eos_token_id: [3065, 50], do_sample: true, temperature: 1.5, top_k: 40 },
+})
+
+afterAll(() => {
+  rmSync(scratch, { recursive: true })
+  for (const folder of [noHarmony, wide, sampling]) folder.remove()
+})
 
 function minerva(args: string[], { input = "", env = {} }: { input?: string; env?: Record<string, string> } = {}) {
   const result = spawnSync(process.execPath, [main, ...args], {
@@ -73,6 +91,19 @@ describe("errors are one line", () => {
     [2, ["generate", "hi", "--memory-limit", "much"], "Expected a size such as 16GB"],
     [1, ["generate", "hi", "-d", "reference", "--memory-limit", "100kB"], "The memory limit is 100 kB"],
     [1, ["bench", "batch", "--memory-limit", "30MB", "-d", "cpu", "--sequences", "1,64"], "caches of 64 sequences"],
+    [1, ["generate", "hi", "-d", "cpu", "--model", noHarmony.path], "<|start|>, <|message|>"],
+    [1, ["generate", "hi", "-d", "cpu", "--model", noHarmony.path], "--raw"],
+    [
+      1,
+      ["generate", "hi", "-d", "cpu", "--logit-bias", "3072:1"],
+      "logit_bias.3072: expected a token id from 0 to 3071",
+    ],
+    [
+      1,
+      ["synth", "--preset", "tiny", "--tokenizer", EMBEDDED_MODEL, "--out", join(scratch, "none")],
+      "vocab_size is 512",
+    ],
+    [1, ["perplexity", "-d", "cpu", "-m", wide.path, "-f", wideText], "found 5000"],
     [1, ["bench", "gpu", "--model", fixture, "-d", "reference"], "--device gpu"],
     [1, ["logits", "--model", fixture, "-d", "reference", "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
   ])("exit code %i: minerva %j", (expected, args, text) => {
@@ -86,6 +117,34 @@ describe("errors are one line", () => {
   it("has the stack with MINERVA_DEBUG=1", () => {
     const { err } = minerva(["inspect", scratch], { env: { MINERVA_DEBUG: "1" } })
     expect(err).toMatch(/\n {4}at /)
+  })
+})
+
+describe("generation_config.json", () => {
+  const raw = ["generate", "--raw", "Once", "-d", "cpu", "-n", "8", "-m"]
+  const ids = (folder: string, ...more: string[]) => json([...raw, folder, ...more]).token_ids
+
+  it("gives the temperature where the command line does not; without one the answer is greedy", () => {
+    expect(ids(sampling.path, "-s", "1")).not.toEqual(ids(sampling.path, "-s", "2"))
+    expect(ids(sampling.path, "-s", "1", "-t", "0")).toEqual(ids(EMBEDDED_MODEL, "-s", "2"))
+    expect(ids(noHarmony.path, "-s", "1")).toEqual(ids(EMBEDDED_MODEL, "-s", "2"))
+  })
+
+  it("ends answers, and its tokens are never printed", () => {
+    const report = json([...raw, sampling.path, "--logit-bias", "50:100", "--logprobs"])
+    expect(report).toMatchObject({ text: "", token_ids: [50], finish_reason: "stop" })
+    const { out } = minerva([...raw, sampling.path, "--logit-bias", "50:100"])
+    expect(out.trim()).toBe("")
+    const { out: answer } = minerva(["generate", "Hi", "-d", "cpu", "-m", sampling.path, "--logit-bias", "50:100"])
+    expect(answer.trim()).toBe("")
+  })
+
+  it("is shown by inspect", () => {
+    const { generation } = json(["inspect", sampling.path, "-d", "reference"])
+    expect(generation).toEqual({ eos_token_ids: [3065, 50], sampling: { temperature: 1.5, top_k: 40 } })
+    const { out } = minerva(["inspect", sampling.path, "-d", "reference"])
+    expect(out).toMatch(/^end tokens +3065, 50$/m)
+    expect(out).toMatch(/^sampling +temperature 1.5, top_k 40$/m)
   })
 })
 

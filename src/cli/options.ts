@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url"
 import { type Command, InvalidArgumentError, Option } from "commander"
 import type { ChatOptions } from "../engine/chat.js"
 import type { GenerateOptions } from "../engine/generate.js"
+import type { SamplingDefaults } from "../models/sampling_defaults.js"
 
 /** The model that comes with the package. */
 export const EMBEDDED_MODEL = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
@@ -63,7 +64,7 @@ export function withDeviceOptions(command: Command): Command {
 /** As commander hands them over. */
 export interface SamplingFlags {
   maxTokens?: number
-  temperature: number
+  temperature?: number
   topK?: number
   topP?: number
   minP?: number
@@ -86,9 +87,8 @@ export function withSamplingOptions(command: Command): Command {
     )
     .option(
       "-t, --temperature <t>",
-      "0 takes the most likely token always; 1 samples what the model learned",
+      "0 takes the most likely token always, 1 samples what the model learned (default: as generation_config.json says, else 0)",
       number,
-      0,
     )
     .option("--top-k <k>", "sample from the k most likely tokens", wholeNumber(0))
     .option("--top-p <p>", "sample from the most likely tokens that reach probability p together", number)
@@ -101,13 +101,13 @@ export function withSamplingOptions(command: Command): Command {
     .option("--stop <text>", "end the answer before this text (repeatable)", collect)
 }
 
-/** The same under the engine's names. */
-export function samplingOptions(flags: SamplingFlags): GenerateOptions {
+/** The same under the engine's names; what is left open is as the model's `defaults` say, else greedy. */
+export function samplingOptions(flags: SamplingFlags, defaults: SamplingDefaults): GenerateOptions {
   const { logprobs } = flags
   return {
     max_tokens: flags.maxTokens,
     stop: flags.stop,
-    temperature: flags.temperature,
+    temperature: flags.temperature ?? defaults.temperature ?? 0,
     top_k: flags.topK,
     top_p: flags.topP,
     min_p: flags.minP,

@@ -5,6 +5,7 @@ import type { Draw } from "./model_runner.js"
 import { runAhead, type Submitted } from "./run_ahead.js"
 import { type CausalLM, feedDraw, readDrawn, type Step, samplingOf } from "./step.js"
 import { Steps } from "./steps.js"
+import { checkTokenIds } from "./token_ids.js"
 
 export interface BatchOptions {
   /** Sequences side by side. */
@@ -50,11 +51,11 @@ export class BatchRunner {
    * Appends a prompt to one sequence and draws the token after it.
    *
    * @param tokens at least one
-   * @throws ContextLengthError before anything runs
+   * @throws ContextLengthError, ParameterError (for ids beyond the vocabulary) before anything runs
    */
   async prefill(sequence: number, tokens: Uint32Array, draw: Draw): Promise<number> {
     if (tokens.length === 0) throw new RangeError("prefill needs at least one token")
-    this.check(this.lengths[sequence] + tokens.length)
+    this.check(this.lengths[sequence] + tokens.length, tokens)
     const lastStart = Math.floor((tokens.length - 1) / this.chunk) * this.chunk
     for (let start = 0; start < lastStart; start += this.chunk) {
       const ids = tokens.subarray(start, start + this.chunk)
@@ -76,11 +77,11 @@ export class BatchRunner {
    * @param ids `[sequences]`, usually those that the prefills drew
    * @param draw row s of step i takes the uniform number `(i + 1) * sequences + s`
    * @yields the drawn ids `[sequences]`, step by step
-   * @throws ContextLengthError before anything runs
+   * @throws ContextLengthError, ParameterError (for ids beyond the vocabulary) before anything runs
    */
   async *decode(ids: Uint32Array, count: number, draw: Draw): AsyncGenerator<Uint32Array, void> {
     const start = [...this.lengths]
-    this.check(Math.max(...start) + count)
+    this.check(Math.max(...start) + count, ids)
     let yielded = 0
     try {
       for await (const drawn of runAhead(this.ahead, count, (i) => this.submit(i === 0 ? ids : null, draw, i))) {
@@ -105,8 +106,9 @@ export class BatchRunner {
     for (const cache of this.caches) for (const storage of cache.states) storage.dispose()
   }
 
-  private check(length: number): void {
+  private check(length: number, tokens: Uint32Array): void {
     if (length > this.max_context) throw new ContextLengthError(length, this.max_context)
+    checkTokenIds("tokens", tokens, this.vocab_size)
   }
 
   private async append(sequence: number, ids: Uint32Array, step: Step): Promise<void> {

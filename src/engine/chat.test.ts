@@ -3,7 +3,6 @@ import type { ChatDelta, ChatFormat, ChatMessage } from "../text/messages.js"
 import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
 import type { ForwardOptions, ModelRunner } from "./model_runner.js"
 import { Session } from "./session.js"
-import type { FinishReason } from "./stop.js"
 
 /** Says a given script whatever the prompt: token n is the n-th entry. */
 class Script implements ModelRunner {
@@ -43,6 +42,7 @@ const CALL = 61
 /** 0 to 25 are letters of the reasoning, 26 to 51 letters of the content, 55 a whole tool call. */
 const format: ChatFormat = {
   render: (messages) => messages.map((_, i) => i + 1),
+  ends: new Set([END, CALL]),
   parser: () => ({
     *push(token: number): Generator<ChatDelta> {
       if (token < 26) yield { type: "reasoning", text: String.fromCharCode(97 + token) }
@@ -53,10 +53,7 @@ const format: ChatFormat = {
   }),
 }
 
-const stopTokens = new Map<number, FinishReason>([
-  [END, "stop"],
-  [CALL, "tool_calls"],
-])
+const stopTokens = new Set([END, CALL])
 
 async function say(script: number[], options: ChatOptions = {}) {
   const events: ChatEvent[] = []

@@ -42,7 +42,9 @@ export async function* chat(
   const generation = new Generation(session, prompt, stopTokens, options)
   for await (const { finish_reason, ...sampled } of generation) {
     yield { type: "token", ...sampled }
-    yield* answer.take(parser.push(sampled.token))
+    // An end of the model's own may be a word, which is then no part of the answer.
+    const isForeignEnd = stopTokens.has(sampled.token) && !format.ends.has(sampled.token)
+    if (!isForeignEnd) yield* answer.take(parser.push(sampled.token))
     if (finish_reason && !answer.stopped) yield* answer.end(parser.end())
     if (answer.stopped) break
   }

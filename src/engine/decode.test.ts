@@ -11,7 +11,6 @@ import { Generation, type GenerationOptions } from "./generation.js"
 import type { Draw } from "./model_runner.js"
 import { Runner, type RunnerOptions } from "./runner.js"
 import { Session } from "./session.js"
-import type { FinishReason } from "./stop.js"
 
 const greedy: Draw = { temperature: 0, uniform: () => 0 }
 
@@ -39,8 +38,7 @@ describe.each<[string, number, () => Promise<Backend>]>([
     prompt: number[],
     { stops = [], leave, ...options }: GenerationOptions & { stops?: number[]; leave?: number },
   ) {
-    const stopTokens = new Map(stops.map((id): [number, FinishReason] => [id, "tool_calls"]))
-    const generation = new Generation(session, prompt, stopTokens, options)
+    const generation = new Generation(session, prompt, new Set(stops), options)
     const tokens: number[] = []
     for await (const { token } of generation) if (tokens.push(token) === leave) break
     const { finish_reason, cached_tokens, completion_tokens } = generation.summary()
@@ -98,7 +96,7 @@ describe.each<[string, number, () => Promise<Backend>]>([
     const stop = new AbortController()
     const seen: number[] = []
     const run = async () => {
-      const generation = new Generation(session, prompt, new Map(), { temperature: 0, signal: stop.signal })
+      const generation = new Generation(session, prompt, new Set(), { temperature: 0, signal: stop.signal })
       for await (const { token } of generation) if (seen.push(token) === 3) stop.abort()
     }
     await expect(run()).rejects.toMatchObject({ name: "AbortError" })
@@ -130,7 +128,7 @@ describe.each<[string, number, () => Promise<Backend>]>([
         const session = new Session(new Runner(model, backend, { max_context: 64, steps_ahead }))
         const tokens: number[] = []
         const run = async () => {
-          const generation = new Generation(session, [1, 2], new Map(), { temperature, seed: 1, max_tokens: 9 })
+          const generation = new Generation(session, [1, 2], new Set(), { temperature, seed: 1, max_tokens: 9 })
           for await (const { token } of generation) tokens.push(token)
         }
         await expect(run()).rejects.toThrow(LogitsError)
@@ -180,6 +178,6 @@ describe("when a step fails", () => {
   })
 
   async function generateAll(session: Session): Promise<void> {
-    for await (const _ of new Generation(session, [1, 2, 3], new Map(), { temperature: 0 }));
+    for await (const _ of new Generation(session, [1, 2, 3], new Set(), { temperature: 0 }));
   }
 })

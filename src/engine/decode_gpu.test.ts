@@ -24,7 +24,7 @@ await describeWithGpu("decoding on the GPU", {}, (_gpu, createBackend) => {
 
   async function generate(session: Session, prompt: number[], leave: number, options: GenerationOptions) {
     const tokens: number[] = []
-    for await (const { token } of new Generation(session, prompt, new Map(), options)) {
+    for await (const { token } of new Generation(session, prompt, new Set(), options)) {
       if (tokens.push(token) === leave) break
     }
     return { tokens, held: [...session.tokens] }

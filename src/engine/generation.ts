@@ -16,8 +16,8 @@ export interface GenerationOptions extends SamplingOptions {
   readonly onProgress?: (done: number, total: number) => void
 }
 
-/** Token ids that end a generation, with what the end means. They are part of the completion but not of its text. */
-export type StopTokens = ReadonlyMap<number, FinishReason>
+/** Token ids that end a generation. They are part of the completion but not of its text. */
+export type StopTokens = ReadonlySet<number>
 
 /** What a generation did. Rates are tokens per second; the time a consumer takes between tokens does not count. */
 export interface GenerationSummary {
@@ -76,11 +76,16 @@ export class Generation {
     const sampled = this.sampler.draw && this.session.runner.decode ? this.onDevice(this.sampler.draw) : this.onHost()
     for await (const step of this.session.inTurn(sampled, this.options.signal)) {
       this.completion_tokens++
-      const end = this.stopTokens.get(step.token) ?? (this.completion_tokens === this.limit ? "length" : undefined)
+      const end = this.endAt(step.token)
       if (end) this.finish_reason = end
       yield end ? { ...step, finish_reason: end } : step
       if (end) return
     }
+  }
+
+  private endAt(token: number): FinishReason | undefined {
+    if (this.stopTokens.has(token)) return "stop"
+    return this.completion_tokens === this.limit ? "length" : undefined
   }
 
   /** Logits come to the host, which samples. */

@@ -1,8 +1,7 @@
 import { z } from "zod"
-import { type Directory, readJson } from "../checkpoint/byte_source.js"
-import { CheckpointError } from "../checkpoint/errors.js"
+import type { Directory } from "../checkpoint/byte_source.js"
+import { readOptionalJson } from "../models/optional_json.js"
 import { GPT_OSS_SETTINGS, type HarmonySettings, harmonyFormat } from "../text/harmony_chat.js"
-import { harmonyTokens } from "../text/harmony_render.js"
 import type { ChatFormat } from "../text/messages.js"
 import { Tokenizer, TokenizerError } from "../text/tokenizer.js"
 import type { StopTokens } from "./generation.js"
@@ -10,10 +9,13 @@ import type { StopTokens } from "./generation.js"
 /** How a model reads and writes. */
 export interface Language {
   readonly text: Tokenizer
+  /** @throws TokenizerError naming what the tokenizer lacks, where it has no harmony: such a model continues plain text */
   readonly format: ChatFormat
-  /** Harmony's ends of a turn. */
+  /** Harmony's ends of a turn, and the end of a text, as far as the tokenizer has them. */
   readonly stopTokens: StopTokens
 }
+
+const ENDS = ["<|return|>", "<|call|>", "<|endoftext|>"]
 
 const settingsSchema = z.looseObject({ model_identity: z.string(), knowledge_cutoff: z.string().optional() })
 
@@ -25,18 +27,18 @@ const settingsSchema = z.looseObject({ model_identity: z.string(), knowledge_cut
  * @throws TokenizerError for one that cannot be used
  */
 export async function loadLanguage(directory: Directory): Promise<Language | undefined> {
-  const json = await readOptional(directory, "tokenizer.json")
+  const json = await readOptionalJson(directory, "tokenizer.json")
   if (json === undefined) return undefined
   const text = new Tokenizer(json)
-  const tokens = harmonyTokens(text)
-  const settings = readSettings(await readOptional(directory, "tokenizer_config.json"))
+  const settings = readSettings(await readOptionalJson(directory, "tokenizer_config.json"))
+  let format: ChatFormat | undefined
   return {
     text,
-    format: harmonyFormat(text, settings),
-    stopTokens: new Map([
-      [tokens.return, "stop"],
-      [tokens.call, "tool_calls"],
-    ]),
+    get format() {
+      format ??= harmonyFormat(text, settings)
+      return format
+    },
+    stopTokens: new Set(ENDS.flatMap((name) => text.idOf(name) ?? [])),
   }
 }
 
@@ -47,13 +49,4 @@ function readSettings(config: unknown): HarmonySettings {
     return { model_identity: parsed.data.model_identity, knowledge_cutoff: parsed.data.knowledge_cutoff }
   const { path, message } = parsed.error.issues[0]
   throw new TokenizerError(`tokenizer_config.json, field "${path.join(".")}": ${message}`)
-}
-
-async function readOptional(directory: Directory, name: string): Promise<unknown> {
-  try {
-    return await readJson(directory, name)
-  } catch (error) {
-    if (error instanceof CheckpointError && error.code === "file_missing") return undefined
-    throw error
-  }
 }

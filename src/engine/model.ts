@@ -1,3 +1,4 @@
+import type { SamplingDefaults } from "../models/sampling_defaults.js"
 import type { ChatMessage } from "../text/messages.js"
 import type { ChatEvent, ChatOptions } from "./chat.js"
 import { ParameterError } from "./errors.js"
@@ -87,7 +88,12 @@ export class LanguageModel {
     return this.parts.network
   }
 
-  /** The tokenizer. @throws {Error} when the model came without one */
+  /** What generation_config.json says of sampling: the defaults of `generate` and `chat`. */
+  get sampling(): SamplingDefaults {
+    return this.parts.speech.sampling ?? {}
+  }
+
+  /** The tokenizer. @throws {TokenizerError} when the model came without one */
   get text(): TextCodec {
     return languageOf(this.parts.speech).text
   }

@@ -1,12 +1,13 @@
+import type { SamplingDefaults } from "../models/sampling_defaults.js"
 import type { ChatFormat, ChatMessage } from "../text/messages.js"
-import type { TokenDecoder, Tokenizer } from "../text/tokenizer.js"
+import { type TokenDecoder, type Tokenizer, TokenizerError } from "../text/tokenizer.js"
 import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
 import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
 import type { StopTokens } from "./generation.js"
 import type { Session } from "./session.js"
 
 /** What the engine needs of a tokenizer. */
-export type TextCodec = Pick<Tokenizer, "encode" | "decoder">
+export type TextCodec = Pick<Tokenizer, "encode" | "decoder" | "idOf">
 
 /** How a model reads, writes and ends its turn. */
 export interface Speech {
@@ -16,6 +17,8 @@ export interface Speech {
   readonly language?: { readonly text: TextCodec; readonly format: ChatFormat }
   /** Token ids that end a turn. */
   readonly stopTokens: StopTokens
+  /** For what a caller leaves open. */
+  readonly sampling?: SamplingDefaults
 }
 
 /**
@@ -44,13 +47,25 @@ export class ModelSession {
     options?: GenerateOptions,
   ): AsyncGenerator<TokenResult | SummaryResult, void, undefined> {
     const tokens = typeof prompt === "string" ? languageOf(this.speech).text.encode(prompt) : prompt
-    const decoder = this.speech.language?.text.decoder() ?? NO_TEXT
-    return generate(this.session, tokens, decoder, this.speech.stopTokens, options)
+    const text = this.speech.language?.text
+    // A special token is no part of the text, so that one as a stop string must be found by its id.
+    const named = [options?.stop ?? []].flat().flatMap((stop) => text?.idOf(stop) ?? [])
+    const ends = new Set([...this.speech.stopTokens, ...named])
+    return generate(this.session, tokens, text?.decoder() ?? NO_TEXT, ends, this.withDefaults(options))
   }
 
-  /** Answers a conversation: the pieces of the answer as they come and, last, the summary with the whole. Throws as `generate`. */
+  /**
+   * Answers a conversation: the pieces of the answer as they come and, last, the summary with the whole. Throws as `generate`,
+   * and a {@link TokenizerError} where the tokenizer lacks the tokens that conversations are written with.
+   */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
-    return chat(this.session, messages, languageOf(this.speech).format, this.speech.stopTokens, options)
+    return chat(
+      this.session,
+      messages,
+      languageOf(this.speech).format,
+      this.speech.stopTokens,
+      this.withDefaults(options),
+    )
   }
 
   /** Frees the caches. The request that runs and those that wait reject. */
@@ -61,12 +76,17 @@ export class ModelSession {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
+
+  private withDefaults<T extends object>(options?: T): T {
+    const said = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
+    return { ...this.speech.sampling, ...Object.fromEntries(said) } as T
+  }
 }
 
-/** @throws {Error} when the model came without a tokenizer */
+/** @throws {TokenizerError} when the model came without a tokenizer */
 export function languageOf({ name, language }: Speech): NonNullable<Speech["language"]> {
   if (language) return language
-  throw new Error(`${name} has no tokenizer.json: add the model's, or pass token ids`)
+  throw new TokenizerError(`${name} has no tokenizer.json: add the model's, or pass token ids to generate`)
 }
 
 /** For models without a tokenizer. */

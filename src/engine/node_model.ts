@@ -3,6 +3,7 @@ import type { Backend, LoadOptions } from "../backends/backend.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
+import { readGenerationConfig } from "../models/generation_config.js"
 import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footprint.js"
 import { loadGptOss } from "../models/load.js"
 import { ParameterError } from "./errors.js"
@@ -51,6 +52,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   }
   try {
     const model = loadGptOss(checkpoint)
+    const generation = await readGenerationConfig(checkpoint.directory, model.config.vocab_size)
     const language = await loadLanguage(checkpoint.directory)
     const runner = new Runner(model, backend, { max_context: options.max_context })
     const plan = await checkFits(model, backend, runner.max_context, options)
@@ -74,10 +76,12 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
       speech: {
         name: basename(resolve(path)),
         language,
-        stopTokens: new Map([
-          ...model.config.eos_token_ids.map((id) => [id, "stop"] as const),
+        stopTokens: new Set([
+          ...model.config.eos_token_ids,
+          ...generation.eos_token_ids,
           ...(language?.stopTokens ?? []),
         ]),
+        sampling: generation.sampling,
       },
       openRunner: (max_context, open) => {
         const caches = [...open, max_context].map((context) => cacheBytesAt(model, backend, context))

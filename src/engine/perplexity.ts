@@ -2,6 +2,7 @@ import { ParameterError } from "./errors.js"
 import type { ForwardOptions, ModelRunner } from "./model_runner.js"
 import { logSumExp } from "./sampling/logprobs.js"
 import type { Session } from "./session.js"
+import { checkTokenIds } from "./token_ids.js"
 
 export interface Perplexity {
   /** Tokens that were predicted. */
@@ -22,7 +23,7 @@ export interface PerplexityOptions extends ForwardOptions {
  * given, the others are predicted (as llama.cpp's perplexity does, without its half-window of context). The session's caches
  * are empty afterwards.
  *
- * @throws {ParameterError} when `window` is out of range or there are fewer than two tokens
+ * @throws {ParameterError} for a window out of range, too few tokens, and ids beyond the vocabulary
  */
 export async function perplexity(
   session: Session,
@@ -34,6 +35,7 @@ export async function perplexity(
     throw new ParameterError("window", `a whole number from 2 to ${max_context}`, window)
   }
   if (tokens.length < 2) throw new ParameterError("text", "at least two tokens", tokens.length)
+  checkTokenIds("tokens", tokens, session.runner.vocab_size)
   const work = windows(session.runner, Uint32Array.from(tokens), window, options)
   let sum = 0
   let scored_tokens = 0

@@ -6,6 +6,7 @@ import type { DecodeOptions, Draw, ForwardOptions, ModelRunner } from "./model_r
 import { runAhead, type Submitted } from "./run_ahead.js"
 import { type CausalLM, feedDraw, readDrawn, type Step, type StepKind, samplingOf, type Wanted } from "./step.js"
 import { Steps } from "./steps.js"
+import { checkTokenIds } from "./token_ids.js"
 
 export interface RunnerOptions {
   /** Longest sequence, prompt and answer; the model's own limit by default. */
@@ -58,7 +59,7 @@ export class Runner implements ModelRunner {
    * Runs tokens after those in the caches: a prompt in chunks, or one decoded token.
    *
    * @returns the last token's logits, `[vocab_size]`, valid until the next call
-   * @throws ContextLengthError before anything runs; the signal's reason between chunks, with the chunks so far cached
+   * @throws ContextLengthError, ParameterError (for ids beyond the vocabulary) before anything runs; the signal's reason between chunks, with the chunks so far cached
    */
   async forward(tokens: Uint32Array, options: ForwardOptions = {}): Promise<Float32Array> {
     let logits: Float32Array = new Float32Array()
@@ -127,6 +128,7 @@ export class Runner implements ModelRunner {
     const total = this.cached + tokens.length
     if (tokens.length === 0) throw new RangeError("forward needs at least one token")
     if (total > this.max_context) throw new ContextLengthError(total, this.max_context)
+    checkTokenIds("tokens", tokens, this.vocab_size)
   }
 
   /** Runs tokens chunk by chunk; yields the steps that give something, each before the next one runs. */

@@ -9,7 +9,7 @@ import { Session } from "./session.js"
 
 const silent = { push: () => "", end: () => "" }
 const ask = (session: Session, prompt: number[], options: GenerationOptions = {}) =>
-  generate(session, prompt, silent, new Map(), { temperature: 0, max_tokens: 3, ...options })
+  generate(session, prompt, silent, new Set(), { temperature: 0, max_tokens: 3, ...options })
 
 async function tokensOf(answer: ReturnType<typeof ask>): Promise<number[]> {
   const tokens: number[] = []

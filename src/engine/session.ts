@@ -1,6 +1,7 @@
 import type { CancelSignal } from "../backends/backend.js"
 import { ContextLengthError, ParameterError } from "./errors.js"
 import type { DecodeOptions, ForwardOptions, ModelRunner } from "./model_runner.js"
+import { checkTokenIds } from "./token_ids.js"
 import { Turns } from "./turns.js"
 
 /** A token drawn by the device. */
@@ -126,12 +127,7 @@ export class Session {
     if (prompt.length === 0) throw new ParameterError("prompt", "at least one token", "none")
     // One more for the first token of the answer.
     if (prompt.length >= max_context) throw new ContextLengthError(prompt.length + 1, max_context)
-    for (let i = 0; i < prompt.length; i++) {
-      const token = prompt[i]
-      if (!(Number.isInteger(token) && token >= 0 && token < vocab_size)) {
-        throw new ParameterError(`prompt.${i}`, `a token id from 0 to ${vocab_size - 1}`, token)
-      }
-    }
+    checkTokenIds("prompt", prompt, vocab_size)
   }
 }
 

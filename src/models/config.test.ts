@@ -116,10 +116,15 @@ describe("a bad config gets a typed error", () => {
     ["eos_token_id", 999999],
     ["eos_token_id", [-1]],
     ["attention_bias", 1],
+    ["hidden_size", Number.NaN],
+    ["rms_norm_eps", Number.NaN],
+    ["swiglu_limit", Number.POSITIVE_INFINITY],
+    ["swiglu_alpha", Number.NEGATIVE_INFINITY],
   ])("%s %j", (field, value) => {
     const found = fault({ ...GPT_OSS, [field]: value })
     expect(found.code).toBe("bad_config")
     expect(found.field?.startsWith(field)).toBe(true)
+    if (typeof value === "number") expect(found.message).toContain(`found ${value}`)
   })
 
   it.each([null, undefined, 7, "{}", []])("%j instead of an object", (config) => {

@@ -1,6 +1,8 @@
 import { z } from "zod"
 import { CheckpointError, quote } from "../checkpoint/errors.js"
 import type { YarnScaling } from "../nn/rope.js"
+import { badConfig, checked } from "./checked.js"
+import { readRope, ropeSchema } from "./rope_config.js"
 
 export type LayerType = "sliding_attention" | "full_attention"
 
@@ -42,36 +44,15 @@ const count = (max: number) => z.int().min(1).max(max)
 const real = z.number().positive().max(1e12)
 const tokenId = z.int().min(0).max(0xffffffff)
 
+/** One id or several, as a list. */
+export const endTokens = z
+  .union([tokenId, z.array(tokenId).max(1024)], "expected a token id or a list of token ids")
+  .nullish()
+  .transform((ids) => [ids ?? []].flat())
+
 /** Absent and null are taken for the same. */
 function withDefault<T extends z.ZodType>(schema: T, value: z.output<T>) {
   return schema.nullish().transform((given) => given ?? value)
-}
-
-const yarn = z.object({
-  factor: real,
-  original_max_position_embeddings: withDefault(count(2 ** 30), 4096),
-  beta_fast: withDefault(real, 32),
-  beta_slow: withDefault(real, 1),
-  truncate: withDefault(z.boolean(), true),
-  attention_factor: real.nullish(),
-  mscale: real.nullish(),
-  mscale_all_dim: real.nullish(),
-})
-
-const ropeParameters = z.looseObject({
-  rope_type: z.string().nullish(),
-  type: z.string().nullish(),
-  rope_theta: real.nullish(),
-})
-
-/** gpt-oss's own, which Hugging Face's GptOssConfig assumes when a config says nothing. */
-const DEFAULT_YARN = {
-  rope_type: "yarn",
-  factor: 32,
-  beta_fast: 32,
-  beta_slow: 1,
-  truncate: false,
-  original_max_position_embeddings: 4096,
 }
 
 // Bounds are far beyond any real model: they only keep products of dimensions exact and allocations sane.
@@ -91,14 +72,12 @@ const schema = z.looseObject({
   sliding_window: withDefault(count(2 ** 30), 128),
   layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
   rms_norm_eps: withDefault(z.number().positive().max(1), 1e-5),
-  rope_theta: real.nullish(),
-  rope_scaling: ropeParameters.nullable().optional(),
-  rope_parameters: ropeParameters.nullable().optional(),
+  ...ropeSchema,
   swiglu_alpha: withDefault(real, 1.702),
   swiglu_limit: withDefault(real, 7),
   max_position_embeddings: withDefault(count(2 ** 30), 131072),
   tie_word_embeddings: withDefault(z.boolean(), false),
-  eos_token_id: z.union([tokenId, z.array(tokenId).max(1024)]).nullish(),
+  eos_token_id: endTokens,
   bos_token_id: tokenId.nullish(),
   pad_token_id: tokenId.nullish(),
 })
@@ -111,15 +90,11 @@ const schema = z.looseObject({
  * @throws CheckpointError `unsupported_model` (listing what is supported) or `bad_config`, naming the field
  */
 export function parseGptOssConfig(config: unknown, file = "config.json"): GptOssConfig {
-  const object = z.looseObject({}).safeParse(config)
-  if (!object.success) throw bad(file, undefined, "not a JSON object", "an object", quote(config))
-  checkModelType(object.data.model_type, file)
-  const parsed = schema.safeParse(config)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    throw bad(file, issue.path.join("."), issue.message, undefined, quote(valueAt(config, issue.path)))
-  }
-  const raw = parsed.data
+  checkModelType(checked(z.looseObject({}), config, file).model_type, file)
+  const raw = checked(schema, config, file)
+  const layer_types =
+    raw.layer_types ??
+    Array.from({ length: raw.num_hidden_layers }, (_, i) => (i % 2 === 0 ? "sliding_attention" : "full_attention"))
   const result: GptOssConfig = {
     model_type: "gpt_oss",
     num_hidden_layers: raw.num_hidden_layers,
@@ -134,16 +109,14 @@ export function parseGptOssConfig(config: unknown, file = "config.json"): GptOss
     num_key_value_heads: raw.num_key_value_heads ?? ("num_key_value_heads" in raw ? raw.num_attention_heads : 8),
     attention_bias: raw.attention_bias,
     sliding_window: raw.sliding_window,
-    layer_types:
-      raw.layer_types ??
-      Array.from({ length: raw.num_hidden_layers }, (_, i) => (i % 2 === 0 ? "sliding_attention" : "full_attention")),
+    layer_types,
     rms_norm_eps: raw.rms_norm_eps,
-    ...rope(raw, file),
+    ...readRope({ ...raw, layer_types }, file),
     swiglu_alpha: raw.swiglu_alpha,
     swiglu_limit: raw.swiglu_limit,
     max_position_embeddings: raw.max_position_embeddings,
     tie_word_embeddings: raw.tie_word_embeddings,
-    eos_token_ids: [raw.eos_token_id ?? []].flat(),
+    eos_token_ids: raw.eos_token_id,
     bos_token_id: raw.bos_token_id ?? null,
     pad_token_id: raw.pad_token_id ?? null,
   }
@@ -164,66 +137,36 @@ function checkModelType(modelType: unknown, file: string): void {
   })
 }
 
-/** Both spellings: `rope_theta` with `rope_scaling`, and transformers 5's `rope_parameters` that holds both. */
-function rope(
-  raw: z.output<typeof schema>,
-  file: string,
-): { rope_theta: number; rope_scaling: GptOssConfig["rope_scaling"] } {
-  const field = raw.rope_parameters ? "rope_parameters" : "rope_scaling"
-  // An explicit null is plain RoPE (what mlx-lm takes it for); silence is gpt-oss's YaRN.
-  const silent = raw.rope_parameters == null && raw.rope_scaling === undefined
-  const parameters = silent ? DEFAULT_YARN : (raw.rope_parameters ?? raw.rope_scaling)
-  const rope_theta = raw.rope_parameters?.rope_theta ?? raw.rope_theta ?? 150000
-  const type = parameters && ("rope_type" in parameters ? parameters.rope_type : (parameters as { type?: string }).type)
-  if (!parameters || type == null || type === "default") return { rope_theta, rope_scaling: null }
-  if (type !== "yarn") {
-    throw bad(file, `${field}.rope_type`, "this kind of RoPE scaling is not supported", "yarn or default", quote(type))
-  }
-  const parsed = yarn.safeParse(parameters)
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]
-    const path = issue.path.join(".")
-    throw bad(file, `${field}.${path}`, issue.message, undefined, quote(valueAt(parameters, issue.path)))
-  }
-  const { attention_factor, mscale, mscale_all_dim, ...rest } = parsed.data
-  const ratio =
-    mscale && mscale_all_dim ? yarnScale(rest.factor, mscale) / yarnScale(rest.factor, mscale_all_dim) : null
-  return { rope_theta, rope_scaling: { ...rest, attention_factor: attention_factor ?? ratio ?? undefined } }
-}
-
-/** YaRN's attention scale with DeepSeek's multiplier (transformers, modeling_rope_utils.py, `get_mscale`). */
-function yarnScale(factor: number, mscale: number): number {
-  return factor > 1 ? 0.1 * mscale * Math.log(factor) + 1 : 1
-}
-
 function checkConsistent(config: GptOssConfig, file: string): void {
   const { num_attention_heads, num_key_value_heads, num_local_experts, num_experts_per_tok, layer_types } = config
   if (num_attention_heads % num_key_value_heads !== 0) {
     const expected = `a divisor of num_attention_heads (${num_attention_heads})`
-    throw bad(file, "num_key_value_heads", "heads cannot be grouped", expected, String(num_key_value_heads))
+    throw badConfig(file, "num_key_value_heads", "heads cannot be grouped", expected, String(num_key_value_heads))
   }
   if (num_experts_per_tok > num_local_experts) {
     const expected = `at most num_local_experts (${num_local_experts})`
-    throw bad(file, "num_experts_per_tok", "more experts per token than experts", expected, String(num_experts_per_tok))
+    throw badConfig(
+      file,
+      "num_experts_per_tok",
+      "more experts per token than experts",
+      expected,
+      String(num_experts_per_tok),
+    )
   }
   if (layer_types.length !== config.num_hidden_layers) {
     const expected = `one type per layer (num_hidden_layers is ${config.num_hidden_layers})`
-    throw bad(file, "layer_types", "wrong number of layer types", expected, String(layer_types.length))
+    throw badConfig(file, "layer_types", "wrong number of layer types", expected, String(layer_types.length))
   }
   if (config.head_dim % 2 !== 0) {
-    throw bad(file, "head_dim", "rotary embedding turns pairs", "an even number", String(config.head_dim))
+    throw badConfig(file, "head_dim", "rotary embedding turns pairs", "an even number", String(config.head_dim))
   }
-  for (const id of config.eos_token_ids) {
-    if (id < config.vocab_size) continue
-    const expected = `ids below vocab_size (${config.vocab_size})`
-    throw bad(file, "eos_token_id", "not a token of the vocabulary", expected, String(id))
-  }
+  checkEndTokens(config.eos_token_ids, config.vocab_size, file)
 }
 
-function bad(file: string, field: string | undefined, problem: string, expected?: string, found?: string) {
-  return new CheckpointError({ code: "bad_config", file, field, problem, expected, found })
-}
-
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value)
+/** @throws CheckpointError `bad_config` for ids that the model has no logits for */
+export function checkEndTokens(ids: readonly number[], vocab_size: number, file: string): void {
+  const unknown = ids.find((id) => id >= vocab_size)
+  if (unknown === undefined) return
+  const expected = `ids below vocab_size (${vocab_size})`
+  throw badConfig(file, "eos_token_id", "not a token of the vocabulary", expected, String(unknown))
 }

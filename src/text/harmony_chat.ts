@@ -31,6 +31,7 @@ export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = 
   const tokens = harmonyTokens(tokenizer)
   return {
     render: (messages, options) => renderConversation(harmonyMessages(messages, options, settings), tokenizer, tokens),
+    ends: new Set([tokens.return, tokens.call]),
     parser: () => new HarmonyChatParser(new HarmonyParser(tokenizer, tokens)),
   }
 }

@@ -1,6 +1,6 @@
 import { toolsSection } from "./harmony_tools.js"
 import type { ReasoningEffort, Tool } from "./messages.js"
-import type { Tokenizer } from "./tokenizer.js"
+import { type Tokenizer, TokenizerError } from "./tokenizer.js"
 
 /** One message of a harmony conversation. */
 export interface HarmonyMessage {
@@ -25,9 +25,16 @@ export interface HarmonyTokens {
   readonly call: number
 }
 
-/** @throws TokenizerError when the tokenizer lacks one of them */
+/** @throws TokenizerError naming those that the tokenizer lacks */
 export function harmonyTokens(tokenizer: Tokenizer): HarmonyTokens {
   const names = ["start", "message", "channel", "constrain", "end", "return", "call"] as const
+  const missing = names.map((name) => `<|${name}|>`).filter((name) => tokenizer.idOf(name) === undefined)
+  if (missing.length > 0) {
+    throw new TokenizerError(
+      `tokenizer.json, field "added_tokens": no ${missing.join(", ")}; this model does not speak harmony and cannot chat. ` +
+        "Take tokenizer.json from a gpt-oss model, or continue plain text (generate; on the command line, --raw)",
+    )
+  }
   const entries = names.map((name) => [name, tokenizer.specialToken(`<|${name}|>`)])
   return Object.fromEntries(entries) as unknown as HarmonyTokens
 }

@@ -50,6 +50,8 @@ export type ChatDelta =
 export interface ChatFormat {
   /** Token ids of the conversation and of the beginning of the assistant's turn. */
   render(messages: readonly ChatMessage[], options: ConversationOptions): ArrayLike<number>
+  /** Token ids that end a turn in this format; other ends of a generation mean nothing to its parser. */
+  readonly ends: ReadonlySet<number>
   /** A parser for one turn of the assistant. */
   parser(): ChatParser
 }

@@ -3,6 +3,26 @@ import { describe, expect, it } from "vitest"
 import { byteTokenizer, byteTokenizerJson } from "./byte_tokenizer.test.helper.js"
 import { Tokenizer, TokenizerError } from "./tokenizer.js"
 
+/** The byte tokenizer with a tenth added token. */
+function withAdded(token: Record<string, unknown>) {
+  const json = byteTokenizerJson()
+  const added = { ...json.added_tokens[0], id: 309, content: "[note]", special: false, ...token }
+  return { ...json, added_tokens: [...json.added_tokens, added] }
+}
+
+function withModel(parts: object) {
+  const json = byteTokenizerJson()
+  return { ...json, model: { ...json.model, ...parts } }
+}
+
+const withVocab = (more: Record<string, number>) =>
+  withModel({ vocab: { ...byteTokenizerJson().model.vocab, ...more } })
+
+const shown = (tokenizer: Tokenizer, ids: number[]) => {
+  const decoder = tokenizer.decoder()
+  return ids.map((id) => decoder.push(id)).join("") + decoder.end()
+}
+
 describe("Tokenizer", () => {
   const tokenizer = byteTokenizer()
 
@@ -41,10 +61,68 @@ describe("Tokenizer", () => {
     expect(() => tokenizer.specialToken("<|im_start|>")).toThrow(TokenizerError)
   })
 
+  it("shows added tokens unless they are special, as transformers with skip_special_tokens", () => {
+    const ids = [97, 309, 300, 98]
+    for (const special of [true, false, undefined]) {
+      const tokenizer = new Tokenizer(withAdded({ special }))
+      expect(shown(tokenizer, ids)).toBe(special ? "ab" : "a[note]b")
+      expect(tokenizer.isSpecial(309)).toBe(special === true)
+      expect(tokenizer.decode(ids)).toBe("a[note]<|startoftext|>b")
+      expect(tokenizer.encode("a[note]b").includes(309)).toBe(!special)
+    }
+  })
+
+  it("never reads control tokens from text, even where the file does not call them special", () => {
+    const json = byteTokenizerJson()
+    const tokenizer = new Tokenizer({
+      ...json,
+      added_tokens: json.added_tokens.map(({ special: _, ...token }) => token),
+    })
+    for (const { id, content } of json.added_tokens) {
+      expect(tokenizer.idOf(content)).toBe(id)
+      expect(tokenizer.encode(content)).not.toContain(id)
+    }
+  })
+
+  it("passes over added tokens of no characters, and those that the vocabulary has alike", () => {
+    expect(new Tokenizer(withAdded({ content: "" })).vocab_size).toBe(309)
+    expect(new Tokenizer(withAdded({ content: "he", id: 256 })).encode("the")).toEqual([116, 256])
+  })
+
   it.each([
     ["not an object", 5, /tokenizer.json/],
     ["another model", { ...byteTokenizerJson(), model: { type: "Unigram", vocab: [] } }, /model.type/],
-    ["another decoder", { ...byteTokenizerJson(), decoder: { type: "Metaspace" } }, /ByteLevel/],
+    ["a list", [], /tokenizer.json: /],
+    ["WordPiece", { ...byteTokenizerJson(), model: { type: "WordPiece", vocab: {} } }, /expected "BPE".*"WordPiece"/],
+    [
+      "another decoder",
+      { ...byteTokenizerJson(), decoder: { type: "Metaspace" } },
+      /expected "ByteLevel".*"Metaspace"/,
+    ],
+    ["no decoder", { ...byteTokenizerJson(), decoder: null }, /decoder/],
+    ["added tokens null", { ...byteTokenizerJson(), added_tokens: null }, /added_tokens/],
+    ["a negative id", withAdded({ id: -1 }), /added_tokens.9.id/],
+    ["a huge id", withAdded({ id: 2 ** 32 }), /added_tokens.9.id/],
+    ["half an id", withAdded({ id: 1.5 }), /added_tokens.9.id/],
+    ["a number for content", withAdded({ content: 5 }), /added_tokens.9.content/],
+    ["special that is no boolean", withAdded({ special: "yes" }), /added_tokens.9.special/],
+    ["an added token's id twice", withAdded({ id: 302 }), /added_tokens.9.id.*302/],
+    ["an added token twice", withAdded({ content: "<|end|>" }), /added_tokens.9.id.*309.*306/],
+    ["an added token for another", withAdded({ id: 97 }), /added_tokens.9.id.*97/],
+    ["two tokens of one id", withVocab({ th: 97 }), /model.vocab.*"th".*97/],
+    [
+      "a merge into no token",
+      withModel({
+        merges: [
+          ["h", "e"],
+          ["z", "q"],
+        ],
+      }),
+      /model.merges.1.*"zq"/,
+    ],
+    ["such a merge as one string", withModel({ merges: ["h e", "z q"] }), /model.merges.1.*"zq"/],
+    ["an unknown token that is unknown", withModel({ unk_token: "<unk>" }), /model.unk_token.*"<unk>"/],
+    ["a huge id in the vocabulary", withVocab({ th: 2 ** 40 }), /model.vocab.th/],
     [
       "ids that are not numbers",
       { ...byteTokenizerJson(), added_tokens: [{ id: "x", content: "y", special: true }] },

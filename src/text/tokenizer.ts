@@ -9,15 +9,30 @@ export class TokenizerError extends Error {
 const MAX_TOKENS = 2 ** 24
 const tokenId = z.int().min(0).max(MAX_TOKENS)
 
+/** Of the kinds that tokenizers come in, Unigram, WordPiece and others, gpt-oss's alone. */
+function only(kind: string) {
+  const found = (input: unknown) => (typeof input === "string" ? `"${input.slice(0, 80)}"` : typeof input)
+  return z.literal(kind, { error: ({ input }) => `expected "${kind}" as gpt-oss has it, found ${found(input)}` })
+}
+
+const addedToken = z.looseObject({ id: tokenId, content: z.string(), special: z.boolean().default(false) })
+
 const schema = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string().min(1), special: z.boolean() })).default([]),
-  decoder: z.looseObject({ type: z.string() }),
+  added_tokens: z.array(addedToken).default([]),
+  decoder: z.looseObject({ type: only("ByteLevel") }),
   model: z.looseObject({
-    type: z.literal("BPE"),
+    type: only("BPE"),
     vocab: z.record(z.string(), tokenId),
     merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+    unk_token: z.string().nullish(),
   }),
 })
+
+/**
+ * Added tokens that end texts and structure conversations. They are never read from text, not even where the file forgets
+ * to call them special: a user's message could begin another one.
+ */
+const CONTROL = /^<\|(start|end|message|channel|constrain|return|call|startoftext|endoftext)\|>$/
 
 /** Decodes one stream of tokens, never half a character. */
 export interface TokenDecoder {
@@ -29,12 +44,12 @@ export interface TokenDecoder {
 
 /**
  * The byte-level BPE tokenizer of a tokenizer.json. Encoding never yields a special token: text that spells one stays
- * text. Special tokens are asked for by name.
+ * text. Special tokens are asked for by name. Added tokens that are not special are text like any other.
  */
 export class Tokenizer {
   /** One more than the highest token id. */
   readonly vocab_size: number
-  private readonly special: ReadonlyMap<string, number>
+  private readonly added: ReadonlyMap<string, number>
   private readonly specialIds: ReadonlySet<number>
   private readonly bytes: ReadonlyMap<number, Uint8Array>
   private readonly encoder: BytePairEncoder
@@ -51,21 +66,23 @@ export class Tokenizer {
     const parsed = schema.safeParse(json)
     if (!parsed.success) {
       const { path, message } = parsed.error.issues[0]
-      throw new TokenizerError(
-        `${file}, field "${path.join(".")}": ${message}. Take tokenizer.json from the model's repository.`,
-      )
+      const where = path.length > 0 ? `${file}, field "${path.join(".")}"` : file
+      throw new TokenizerError(`${where}: ${message}. Take tokenizer.json from the model's repository.`)
     }
-    const { added_tokens, decoder, model } = parsed.data
-    if (decoder.type !== "ByteLevel") {
-      throw new TokenizerError(`${file}, field "decoder.type": expected "ByteLevel", found "${decoder.type}"`)
-    }
-    this.special = new Map(added_tokens.map(({ content, id }) => [content, id]))
-    this.specialIds = new Set(this.special.values())
+    const { model } = parsed.data
+    // As the tokenizers package, which passes over tokens of no characters.
+    const added_tokens = parsed.data.added_tokens.filter(({ content }) => content !== "")
+    this.added = new Map(added_tokens.map(({ content, id }) => [content, id]))
+    this.specialIds = new Set(added_tokens.flatMap(({ special, id }) => (special ? [id] : [])))
+    checkClosed(model, file)
     this.bytes = tokenBytes(model.vocab, added_tokens, file)
     this.vocab_size = [...this.bytes.keys()].reduce((highest, id) => Math.max(highest, id), -1) + 1
     try {
       this.encoder = new BytePairEncoder(
-        { ...parsed.data, added_tokens: added_tokens.filter(({ special }) => !special) },
+        {
+          ...parsed.data,
+          added_tokens: added_tokens.filter((token) => !token.special && !CONTROL.test(token.content)),
+        },
         {},
       )
     } catch (cause) {
@@ -78,37 +95,53 @@ export class Tokenizer {
     return text === "" ? [] : this.encoder.encode(text, { add_special_tokens: false }).ids
   }
 
-  /** The id of a special token such as `<|start|>`. @throws TokenizerError when the tokenizer has none of that name */
+  /** The id of an added token such as `<|start|>`; undefined when the tokenizer has none of that name. */
+  idOf(content: string): number | undefined {
+    return this.added.get(content)
+  }
+
+  /** As `idOf`. @throws TokenizerError when the tokenizer has none of that name */
   specialToken(content: string): number {
-    const id = this.special.get(content)
-    if (id === undefined)
-      throw new TokenizerError(`${this.file}, field "added_tokens": no ${content}; this model does not speak harmony`)
+    const id = this.idOf(content)
+    if (id === undefined) throw new TokenizerError(`${this.file}, field "added_tokens": no ${content}`)
     return id
   }
 
-  /** True for the ids of added tokens. */
+  /** True for the ids of added tokens that are special: they are no part of the text. */
   isSpecial(id: number): boolean {
     return this.specialIds.has(id)
   }
 
   /** Text of token ids; special tokens as they are spelled. */
   decode(ids: Iterable<number>): string {
-    const decoder = this.decoder()
+    const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
     let text = ""
-    for (const id of ids) text += decoder.push(id)
-    return text + decoder.end()
+    for (const id of ids) text += utf8.decode(this.bytes.get(id), { stream: true })
+    return text + utf8.decode()
   }
 
+  /** For text as it is shown: special tokens give none (transformers' `skip_special_tokens`). */
   decoder(): TokenDecoder {
     const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
     return {
-      push: (token) => utf8.decode(this.bytes.get(token), { stream: true }),
+      push: (token) => (this.isSpecial(token) ? "" : utf8.decode(this.bytes.get(token), { stream: true })),
       end: () => utf8.decode(),
     }
   }
 }
 
-/** The bytes each token stands for. */
+/** @throws TokenizerError for merges and an unknown token that the vocabulary lacks: text would vanish in silence */
+function checkClosed({ vocab, merges, unk_token }: z.output<typeof schema>["model"], file: string): void {
+  const fault = (field: string, token: string) =>
+    new TokenizerError(`${file}, field "model.${field}": ${JSON.stringify(token)} is not in the vocabulary`)
+  for (const [i, merge] of merges.entries()) {
+    const token = typeof merge === "string" ? merge.replace(" ", "") : merge.join("")
+    if (!Object.hasOwn(vocab, token)) throw fault(`merges.${i}`, token)
+  }
+  if (unk_token != null && !Object.hasOwn(vocab, unk_token)) throw fault("unk_token", unk_token)
+}
+
+/** The bytes each token stands for. @throws TokenizerError for ids and names that stand for two things */
 function tokenBytes(
   vocab: Readonly<Record<string, number>>,
   added: readonly { id: number; content: string }[],
@@ -116,16 +149,28 @@ function tokenBytes(
 ) {
   const byteOf = byteAlphabet()
   const bytes = new Map<number, Uint8Array>()
+  const fault = (field: string, problem: string) => new TokenizerError(`${file}, field "${field}": ${problem}`)
   for (const [token, id] of Object.entries(vocab)) {
     const values = Array.from(token, (character) => byteOf.get(character))
     if (values.includes(undefined)) {
-      throw new TokenizerError(
-        `${file}, field "model.vocab": token ${JSON.stringify(token)} is not spelled in the byte-level alphabet`,
-      )
+      throw fault("model.vocab", `token ${JSON.stringify(token)} is not spelled in the byte-level alphabet`)
     }
+    if (bytes.has(id)) throw fault("model.vocab", `token ${JSON.stringify(token)} has the id ${id} of another token`)
     bytes.set(id, Uint8Array.from(values as number[]))
   }
-  for (const { id, content } of added) bytes.set(id, new TextEncoder().encode(content))
+  const ids = new Map<string, number>()
+  for (const [i, { id, content }] of added.entries()) {
+    const own = new TextEncoder().encode(content)
+    const other = bytes.get(id)
+    if (other && !(own.length === other.length && own.every((byte, at) => byte === other[at]))) {
+      throw fault(`added_tokens.${i}.id`, `${JSON.stringify(content)} has the id ${id} of another token`)
+    }
+    const before = ids.get(content) ?? id
+    if (before !== id)
+      throw fault(`added_tokens.${i}.id`, `${JSON.stringify(content)} is ${id} here and ${before} before`)
+    ids.set(content, id)
+    bytes.set(id, own)
+  }
   return bytes
 }
 

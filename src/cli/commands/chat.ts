@@ -95,7 +95,7 @@ class Conversation {
     const messages: ChatMessage[] = [...this.messages, { role: "user", content }]
     let said = ""
     try {
-      const options = { ...samplingOptions(this.flags), ...chatOptions(this.flags), signal }
+      const options = { ...samplingOptions(this.flags, this.model.sampling), ...chatOptions(this.flags), signal }
       for await (const event of this.model.chat(messages, options)) {
         if (event.type === "summary") this.messages = [...messages, event.message]
         else view.show(event)

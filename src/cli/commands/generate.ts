@@ -61,7 +61,7 @@ export async function answer(model: LanguageModel, prompt: string, flags: Answer
   const tokens: Sampled[] = []
   let text = ""
   const summary = await withProgress("reading the prompt", async (onProgress) => {
-    const options = { ...samplingOptions(flags), onProgress }
+    const options = { ...samplingOptions(flags, model.sampling), onProgress }
     const events = flags.raw
       ? model.generate(prompt, options)
       : model.chat([{ role: "user", content: prompt }], { ...options, ...chatOptions(flags) })

@@ -6,6 +6,7 @@ import { type QuantizationConfig, readQuantizationConfig } from "../../checkpoin
 import { cacheBytesAt } from "../../engine/memory_plan.js"
 import { type OpenedBackend, openBackend } from "../../engine/node_backend.js"
 import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
+import { readGenerationConfig } from "../../models/generation_config.js"
 import { GptOss } from "../../models/gpt_oss.js"
 import { weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
 import { countParameters } from "../../models/layout.js"
@@ -32,7 +33,7 @@ export const inspectCommand = withDeviceOptions(new Command("inspect"))
     try {
       const opened = await openBackend(flags)
       try {
-        const report = inspect(basename(resolve(path)), checkpoint, opened)
+        const report = await inspect(basename(resolve(path)), checkpoint, opened)
         if (flags.json) printJson(report)
         else print(report, Boolean(flags.tensors))
       } finally {
@@ -43,12 +44,13 @@ export const inspectCommand = withDeviceOptions(new Command("inspect"))
     }
   })
 
-type Report = ReturnType<typeof inspect>
+type Report = Awaited<ReturnType<typeof inspect>>
 
 /** What the command prints. Caches are those that a conversation on the device keeps. */
-export function inspect(model: string, checkpoint: Checkpoint, { backend, reason }: OpenedBackend) {
+export async function inspect(model: string, checkpoint: Checkpoint, { backend, reason }: OpenedBackend) {
   const config = parseGptOssConfig(checkpoint.config)
   const quantization = readQuantizationConfig(checkpoint.config)
+  const generation = await readGenerationConfig(checkpoint.directory, config.vocab_size)
   const infos = [...checkpoint.tensors.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
   const network = new GptOss(config)
   const sizes = infos.map(({ name, byteLength }) => [name, byteLength] as const)
@@ -57,6 +59,10 @@ export function inspect(model: string, checkpoint: Checkpoint, { backend, reason
     model_type: config.model_type,
     format: quantization.format ?? "unquantized",
     config,
+    generation: {
+      eos_token_ids: [...new Set([...config.eos_token_ids, ...generation.eos_token_ids])],
+      sampling: generation.sampling,
+    },
     parameters: countParameters(config),
     files: new Set(infos.map(({ file }) => file)).size,
     memory: {
@@ -93,7 +99,7 @@ function quantizationLabel({ name }: TensorInfo, { tensors }: Checkpoint, config
 
 function print(report: Report, everyTensor: boolean): void {
   const { bold } = colors(process.stdout)
-  const { config, parameters, memory } = report
+  const { config, generation, parameters, memory } = report
   const sliding = config.layer_types.filter((type) => type === "sliding_attention").length
   const { num_attention_heads, num_key_value_heads, head_dim, rope_scaling } = config
   printLine(bold(`${report.model} (${report.model_type}, ${report.format})`))
@@ -105,6 +111,13 @@ function print(report: Report, everyTensor: boolean): void {
       ["experts", `${config.num_local_experts}, ${config.num_experts_per_tok} per token`],
       ["vocabulary", `${config.vocab_size} tokens`],
       ["context", `${config.max_position_embeddings} tokens${rope_scaling ? ` (YaRN x${rope_scaling.factor})` : ""}`],
+      ["end tokens", generation.eos_token_ids.join(", ") || "those of the chat format"],
+      [
+        "sampling",
+        Object.entries(generation.sampling)
+          .map((pair) => pair.join(" "))
+          .join(", ") || "left to the caller",
+      ],
       ["parameters", `${formatCount(parameters.total)}, active per token ${formatCount(parameters.active)}`],
     ]),
   )

@@ -2,8 +2,8 @@ import { basename, dirname, resolve } from "node:path"
 import { Command, InvalidArgumentError } from "commander"
 import { nodeWritableDirectory } from "../../checkpoint/node_writable_directory.js"
 import { writeSafetensors } from "../../checkpoint/safetensors_writer.js"
-import { ParameterError } from "../../engine/errors.js"
 import { argmax } from "../../engine/sampling/selection.js"
+import { checkTokenIds } from "../../engine/token_ids.js"
 import { withModel, withProgress } from "../load.js"
 import { type ModelFlags, withModelOptions } from "../options.js"
 import { formatDuration } from "../ui/format.js"
@@ -24,8 +24,7 @@ export const logitsCommand = withModelOptions(new Command("logits"))
     withModel(flags, async (model) => {
       const { tokens } = flags
       const { vocab_size } = model.runner
-      const unknown = tokens.find((token) => token >= vocab_size)
-      if (unknown !== undefined) throw new ParameterError("--tokens", `ids from 0 to ${vocab_size - 1}`, unknown)
+      checkTokenIds("--tokens", tokens, vocab_size)
       const start = performance.now()
       const logits = new Float32Array(tokens.length * vocab_size)
       await withProgress(

@@ -1,11 +1,14 @@
 import { readFile } from "node:fs/promises"
 import { Command, Option } from "commander"
+import { type Directory, readJson } from "../../checkpoint/byte_source.js"
 import { nodeDirectory } from "../../checkpoint/node_directory.js"
 import { writeNodeDirectory } from "../../checkpoint/node_writable_directory.js"
 import type { QuantizationFormat } from "../../checkpoint/quantization_config.js"
+import { parseGptOssConfig } from "../../models/config.js"
 import { type ConfigJson, PRESETS, type PresetName } from "../../models/presets.js"
 import { type SynthSummary, synthesize } from "../../models/synth.js"
 import { formatBytes } from "../../tensor/bytes.js"
+import { Tokenizer, TokenizerError } from "../../text/tokenizer.js"
 import { withProgress } from "../load.js"
 import { wholeNumber } from "../options.js"
 import { UsageError } from "../ui/errors.js"
@@ -47,6 +50,7 @@ export const synthCommand = new Command("synth")
     const config = flags.preset ?? (flags.config && (await readConfig(flags.config)))
     if (!config) throw new UsageError(`give --preset (${Object.keys(PRESETS).join(", ")}) or --config`)
     const tokenizer = flags.tokenizer === undefined ? undefined : nodeDirectory(flags.tokenizer)
+    if (tokenizer) await checkTokenizer(tokenizer, config)
     const start = performance.now()
     let summary: SynthSummary | undefined
     await withProgress(
@@ -74,6 +78,17 @@ export const synthCommand = new Command("synth")
       printLine(`${out}: ${size}, in ${formatDuration(elapsed_ms)}`)
     }
   })
+
+/** Refuses, before anything is written, a tokenizer with ids that the model would have no weights for. */
+async function checkTokenizer(directory: Directory, config: PresetName | ConfigJson): Promise<void> {
+  const tokens = new Tokenizer(await readJson(directory, "tokenizer.json")).vocab_size
+  const { vocab_size } = parseGptOssConfig(typeof config === "string" ? PRESETS[config] : config)
+  if (tokens <= vocab_size) return
+  throw new TokenizerError(
+    `${directory.name}/tokenizer.json has ids up to ${tokens - 1}, the model's vocab_size is ${vocab_size}: ` +
+      `give a --config with "vocab_size": ${tokens} or more, or another tokenizer`,
+  )
+}
 
 async function readConfig(path: string): Promise<ConfigJson> {
   const text = await readFile(path, "utf8")

@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { ParameterError } from "../errors.js"
+import { tokenIdBelow } from "../token_ids.js"
 
 /**
  * How the next token is chosen; every field is optional. The steps run in this order, the one of transformers' `generate`:
@@ -91,8 +92,7 @@ export function parseSamplingParams(
     throw new ParameterError("top_logprobs", "logprobs: true beside it", params.top_logprobs)
   }
   for (const id of Object.keys(params.logit_bias)) {
-    if (Number(id) >= vocab_size)
-      throw new ParameterError(`logit_bias.${id}`, `a token id below ${vocab_size}`, Number(id))
+    if (Number(id) >= vocab_size) throw new ParameterError(`logit_bias.${id}`, tokenIdBelow(vocab_size), Number(id))
   }
   return params
 }
