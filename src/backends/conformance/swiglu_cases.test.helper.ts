@@ -1,5 +1,5 @@
 import { apply } from "../../graph/build.js"
-import { MXFP4, exactly, floats, integers, type Random, weight } from "./random.test.helper.js"
+import { exactly, floats, integers, MXFP4, type Random, weight } from "./random.test.helper.js"
 import type { Case } from "./run.test.helper.js"
 
 /** Gate and up: ordinary, far beyond any limit, and such that e^(-alpha * gate) or alpha * gate overflows float32. */

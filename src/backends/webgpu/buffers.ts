@@ -23,7 +23,8 @@ export function bytesTaken(size: number): number {
 
 /** Makes and frees a backend's buffers, one by one, and knows what they take. */
 export class Buffers {
-  private readonly live = new Set<GPUBuffer>()
+  /** What each one takes. */
+  private readonly live = new Map<GPUBuffer, number>()
   private taken = 0
   private most = 0
 
@@ -69,7 +70,7 @@ export class Buffers {
     const buffer = device.createBuffer({ label, size, usage })
     // A device that was lost judges nothing: whoever uses the buffer is told.
     const judged = Promise.all([0, 1].map(() => device.popErrorScope().catch(() => null)))
-    this.live.add(buffer)
+    this.live.set(buffer, bytesTaken(size))
     this.taken += bytesTaken(size)
     this.most = Math.max(this.most, this.taken)
     const granted = judged.then(([short, invalid]) => {
@@ -94,6 +95,7 @@ export class Buffers {
 
   destroy(buffer: GPUBuffer): void {
     buffer.destroy()
-    if (this.live.delete(buffer)) this.taken -= bytesTaken(buffer.size)
+    this.taken -= this.live.get(buffer) ?? 0
+    this.live.delete(buffer)
   }
 }

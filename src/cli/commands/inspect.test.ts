@@ -17,7 +17,7 @@ it.each<[DType, number]>([
   ["float16", 2],
 ])("counts caches in %s where the device prefers that", async (dtype, size) => {
   const checkpoint = await openCheckpoint(nodeDirectory(tiny))
-  const { config, memory } = inspect("tiny", checkpoint, { backend: preferring(dtype), reason: "one for tests" })
+  const { config, memory } = await inspect("tiny", checkpoint, { backend: preferring(dtype), reason: "one for tests" })
   await checkpoint.close()
   expect(memory).toMatchObject({ device: "one for tests", kv_cache_dtype: dtype })
   const [first, second] = memory.kv_cache_bytes
