@@ -50,8 +50,20 @@ export interface Backend extends MemorySpace {
   makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void>
   /** Allocates buffers, makes the program's storages resident and records the command list. */
   compile(program: Program, options?: LoadOptions): Promise<Executable>
+  /** Counts memory as this backend would allocate it, without allocating any. Without it, arrays take their bytes. */
+  memoryCounter?(): MemoryCounter
   /** Frees memory and threads. Executables are invalid afterwards. */
   close(): Promise<void>
+}
+
+/** Adds up, call by call, what memory things would take beside what was counted before. */
+export interface MemoryCounter {
+  /** Bytes of `makeResident`. */
+  storages(storages: Iterable<Storage>): Promise<number>
+  /** Bytes of `compile`, the program's storages apart, which must have been counted. */
+  program(program: Program): Promise<number>
+  /** Bytes of the host's memory that loading all these storages takes until it is done. */
+  readonly staging: number
 }
 
 /** A compiled program: replaying it allocates nothing. */
@@ -66,5 +78,10 @@ export interface Executable {
 
 /** A backend could not do what was asked: out of memory, a lost worker or device, an input of the wrong size. */
 export class BackendError extends Error {
-  override readonly name = "BackendError"
+  override readonly name: string = "BackendError"
+}
+
+/** The memory of a device does not suffice. What was being allocated is freed. */
+export class OutOfMemoryError extends BackendError {
+  override readonly name = "OutOfMemoryError"
 }

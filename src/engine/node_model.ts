@@ -1,5 +1,5 @@
 import { basename, resolve } from "node:path"
-import type { Backend, LoadOptions } from "../backends/backend.js"
+import { type Backend, type LoadOptions, OutOfMemoryError } from "../backends/backend.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
@@ -8,7 +8,8 @@ import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footp
 import { loadGptOss } from "../models/load.js"
 import { ParameterError } from "./errors.js"
 import { loadLanguage } from "./language.js"
-import { cacheBytesAt, checkMemory, type MemoryPlan, planMemory } from "./memory_plan.js"
+import { checkMemory, type MemoryBounds, memoryRanOut } from "./memory_check.js"
+import { cacheBytesAt, cacheMemoryAt, type MemoryPlan, planMemory } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
 import { type BackendOptions, openBackend } from "./node_backend.js"
 import { Runner } from "./runner.js"
@@ -36,7 +37,7 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
  *     const model = await loadModel("models/minerva-tiny")
  *
  * @throws {CheckpointError} for a folder that is incomplete, damaged or not supported; {@link MemoryLimitError} before
- * anything is loaded, when it would not fit; {@link BackendError} when memory is short all the same
+ * anything is loaded, when it would not fit, and when a GPU turns out to have less memory than that
  */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   const start = performance.now()
@@ -56,7 +57,11 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     const language = await loadLanguage(checkpoint.directory)
     const runner = new Runner(model, backend, { max_context: options.max_context })
     const plan = await checkFits(model, backend, runner.max_context, options)
-    await runner.prepare({ onProgress: options.onProgress, onCompile: options.onCompile, signal: options.signal })
+    await runner
+      .prepare({ onProgress: options.onProgress, onCompile: options.onCompile, signal: options.signal })
+      .catch((error: Error) => {
+        throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
+      })
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
       info: {
@@ -96,18 +101,29 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   }
 }
 
-/** Refuses a model that is too large before its weights are read. Only a GPU is asked what it holds: see `checkMemory`. */
+/** What the arrays of a backend may take. Only a GPU is asked; how much memory it has in all, WebGPU does not say. */
+export function boundsOf(backend: Backend): MemoryBounds {
+  if (!(backend instanceof WebGpuBackend)) return {}
+  const { maxBuffer, maxBinding } = backend.gpu.features
+  return { maxArray: maxBuffer, maxCache: maxBinding }
+}
+
+/**
+ * Refuses a model that is too large before its weights are read.
+ *
+ * @returns the plan, where one was made
+ */
 async function checkFits(
   model: CausalLM,
   backend: Backend,
   context: number,
   { memory_limit: limit, sequences }: LoadModelOptions,
 ): Promise<MemoryPlan | undefined> {
-  const maxArray = backend instanceof WebGpuBackend ? backend.gpu.features.maxBuffer : undefined
-  if (limit === undefined && maxArray === undefined) return undefined
+  const bounds = { limit, ...boundsOf(backend) }
+  if (limit === undefined && bounds.maxArray === undefined) return undefined
   const plan = await planMemory(model, backend, context, sequences)
-  const cacheBytes = (n: number) =>
-    sequences === undefined ? cacheBytesAt(model, backend, n) : cacheBytesAt(model, backend, context, n)
-  checkMemory(plan, { limit, maxArray }, cacheBytes)
+  const cachesOf = (n: number) =>
+    sequences === undefined ? cacheMemoryAt(model, backend, n) : cacheMemoryAt(model, backend, context, n)
+  await checkMemory(plan, bounds, cachesOf)
   return plan
 }

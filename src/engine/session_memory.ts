@@ -1,5 +1,6 @@
 import { formatBytes } from "../tensor/bytes.js"
-import { MemoryLimitError, type MemoryPlan } from "./memory_plan.js"
+import { MemoryLimitError } from "./memory_check.js"
+import type { MemoryPlan } from "./memory_plan.js"
 
 /**
  * Holds sessions beside a model's own against the limit that the model was loaded with.
