@@ -30,10 +30,10 @@ const HOST_ARRAYS = {
 
 /**
  * A lazy array: a shape, a dtype and a promise of a value. Operations on it record graph nodes; nothing is computed
- * until `mx.eval`, or until a function compiled by `mx.compile` is replayed. An array has no home: see `Storage`.
+ * until `mx.evaluate`, or until a function compiled by `mx.compile` is replayed. An array has no home: see `Storage`.
  */
 export class MxArray {
-  /** @param node the graph node that computes this array; after `mx.eval`, the constant it evaluated to */
+  /** @param node the graph node that computes this array; after `mx.evaluate`, the constant it evaluated to */
   constructor(public node: Value) {}
 
   /** An array whose bytes are (or will be read) in a storage: weights, for instance. */
@@ -71,7 +71,7 @@ export class MxArray {
   get storage(): Storage {
     const { op } = this.node
     if (op.kind === "constant" || op.kind === "state") return op.storage
-    throw new GraphError(`${op.kind} has no value yet: call mx.eval first`)
+    throw new GraphError(`${op.kind} has no value yet: call mx.evaluate first`)
   }
 
   /**

@@ -9,7 +9,8 @@ import { loadGptOss } from "../models/load.js"
 import { memoryStats } from "../tensor/storage.js"
 import { BatchRunner } from "./batch_runner.js"
 import { ParameterError } from "./errors.js"
-import { checkMemory, MemoryLimitError, type MemoryPlan, planMemory } from "./memory_plan.js"
+import { checkMemory, MemoryLimitError } from "./memory_check.js"
+import { type MemoryPlan, planMemory } from "./memory_plan.js"
 import { loadModel } from "./node_model.js"
 
 const tiny = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
@@ -39,7 +40,7 @@ describe("a plan", () => {
     const logits = config.vocab_size * 4
     const hiddenRows = 256 * config.hidden_size * 4
     expect(plan.working).toBeGreaterThan(logits + hiddenRows)
-    expect(plan.largest.byteLength).toBe(Math.max(...[...checkpoint.tensors.values()].map((t) => t.byteLength)))
+    expect(plan.largestWeight.byteLength).toBe(Math.max(...[...checkpoint.tensors.values()].map((t) => t.byteLength)))
     await checkpoint.close()
   })
 
@@ -54,47 +55,67 @@ describe("a plan", () => {
     // A prompt's step gives the logits of its last token alone, a batch's those of every sequence.
     expect(batch.working).toBeGreaterThan(alone.working)
     expect(batch.working).toBeGreaterThan(300 * config.vocab_size * 4)
-    expect(batch.largest.byteLength).toBe(300 * 100 * (token / 2 / config.num_hidden_layers))
+    expect(batch.largestCache.byteLength).toBe(300 * 100 * (token / 2 / config.num_hidden_layers))
   })
 })
 
 describe("the limit", () => {
-  const plan = { weights: 700, caches: 200, working: 100, max_context: 50, largest: { name: "head", byteLength: 300 } }
-  const cacheBytes = (context: number) => context * 4
+  const plan: MemoryPlan = {
+    weights: 700,
+    caches: 200,
+    working: 90,
+    staging: 10,
+    total: 1000,
+    max_context: 50,
+    largestWeight: { name: "head", byteLength: 300 },
+    largestCache: { name: "keys", byteLength: 100 },
+  }
+  const cachesOf = async (n: number) => ({ bytes: n * 4, largest: { name: "keys", byteLength: n * 2 } })
 
-  it("is inclusive, and none refuses nothing", () => {
-    expect(() => checkMemory(plan, { limit: 1000 }, cacheBytes)).not.toThrow()
-    expect(() => checkMemory(plan, {}, cacheBytes)).not.toThrow()
-    expect(() => checkMemory(plan, { maxArray: 300 }, cacheBytes)).not.toThrow()
+  it.each([{ limit: 1000 }, {}, { maxArray: 300 }, { maxCache: 100 }])("is inclusive: %j", async (bounds) => {
+    await checkMemory(plan, bounds, cachesOf)
   })
 
   it.each([
-    [{ limit: 999 }, "takes 1.00 kB: weights 700 B, caches of 50 tokens 200 B, intermediate values 100 B. The memory"],
-    [{ limit: 999 }, "limit is 999 B: lower the context (up to 49 tokens fit)"],
+    [{ limit: 999 }, "takes 1.00 kB: weights 700 B, caches of 50 tokens 200 B, intermediate values 90 B, buffers for"],
+    [
+      { limit: 999 },
+      "loading 10 B. The memory limit is 999 B: lower the context (up to 49 tokens fit), raise the limit",
+    ],
     [{ limit: 880 }, "up to 20 tokens fit"],
-    [{ limit: 500 }, "limit is 500 B: no context fits"],
+    [
+      { limit: 500 },
+      "limit is 500 B: no context fits: raise the limit, choose a smaller model or choose another device",
+    ],
     [{ maxArray: 299 }, "head takes 300 B, and the device holds arrays of at most 299 B"],
-  ])("%j: %s", (bounds, text) => {
-    const refuse = () => checkMemory(plan, bounds, cacheBytes)
-    expect(refuse).toThrow(MemoryLimitError)
-    expect(refuse).toThrow(text)
+    [
+      { maxCache: 99 },
+      "the keys of a layer for 50 tokens take 100 B, and the device holds caches of at most 99 B: lower",
+    ],
+    [{ maxCache: 70, limit: 999 }, "lower the context (up to 35 tokens fit) or choose another device"],
+    [{ maxCache: 3 }, "at most 3 B: choose another device"],
+  ])("%j: %s", async (bounds, text) => {
+    const refused = checkMemory(plan, bounds, cachesOf)
+    await expect(refused).rejects.toThrow(MemoryLimitError)
+    await expect(refused).rejects.toThrow(text)
   })
 
   it.each([
-    [{ limit: 999 }, "caches of 9 sequences and a conversation, 50 tokens each, 200 B, intermediate values 100 B. The"],
+    [{ limit: 999 }, "caches of 9 sequences and a conversation, 50 tokens each, 200 B, intermediate values 90 B"],
     [{ limit: 999 }, "lower the number of sequences (up to 8 sequences fit), raise the limit"],
     [{ limit: 803 }, "no number of sequences fits: raise the limit"],
     [
-      { maxArray: 299 },
-      "head takes 300 B, and the device holds arrays of at most 299 B: choose another device, or fewer",
+      { maxCache: 17 },
+      "of a layer for 9 sequences and a conversation, 50 tokens each, take 100 B, and the device holds",
     ],
-  ])("of a batch, %j: %s", (bounds, text) => {
-    expect(() => checkMemory({ ...plan, sequences: 9 }, bounds, cacheBytes)).toThrow(text)
+    [{ maxCache: 17 }, "lower the number of sequences (up to 8 sequences fit) or choose another device"],
+  ])("of a batch, %j: %s", async (bounds, text) => {
+    await expect(checkMemory({ ...plan, sequences: 9 }, bounds, cachesOf)).rejects.toThrow(text)
   })
 
   it("stops loadModel before the weights of a batch that would not fit; the number it names then fits", async () => {
-    const { weights, caches, working } = await planOf(40, 6)
-    const options = { backend, max_context: 40, memory_limit: weights + caches + working - 1 }
+    const { total } = await planOf(40, 6)
+    const options = { backend, max_context: 40, memory_limit: total - 1 }
     const resident = memoryStats().resident
     const error = await loadModel(tiny, { ...options, sequences: 6 }).catch((error: Error) => error)
     expect(error).toBeInstanceOf(MemoryLimitError)
@@ -110,8 +131,8 @@ describe("the limit", () => {
   })
 
   it("stops loadModel before anything is resident; the context it names then loads", async () => {
-    const { weights, caches, working } = await planOf(4000)
-    const memory_limit = weights + caches + working - 1
+    const { weights, caches, working, total } = await planOf(4000)
+    const memory_limit = total - 1
     const resident = memoryStats().resident
     const error = await loadModel(tiny, { backend, max_context: 4000, memory_limit }).catch((error: Error) => error)
     expect(error).toBeInstanceOf(MemoryLimitError)

@@ -27,6 +27,7 @@ import {
   weightedSumCases,
 } from "./row_cases.test.helper.js"
 import { type Case, expectClose, needs, run, type Share, shareOf, type WithBackend } from "./run.test.helper.js"
+import { extremeSwigluCases, SWIGLU_KINDS } from "./swiglu_cases.test.helper.js"
 import { trueCases } from "./vectors.test.helper.js"
 
 /** Cases for every kernel there is: a new kernel does not compile without some. */
@@ -153,6 +154,20 @@ export function runConformance(
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
             await holdAgainstReference(backend, kind, CASES[kind], backend.tolerance(kind), share)
+          }),
+        )
+      }
+    })
+
+    describe("at extreme gates", () => {
+      for (const kind of SWIGLU_KINDS) {
+        it(
+          kind,
+          withBackend(async (backend, context) => {
+            needs(kind, backend, context)
+            const casesOf = (random: Random) => extremeSwigluCases(kind, random)
+            // On every device: each has kernels of its own.
+            await holdAgainstReference(backend, kind, casesOf, backend.tolerance(kind), { part: 0, of: 1 })
           }),
         )
       }

@@ -3,7 +3,9 @@ import { BackendError } from "../../backend.js"
 import type { BinaryFn, KernelOf } from "../../ops.js"
 import type { Operand } from "../../program.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
+import { MAX_FLOAT32 } from "../wgsl/float_literal.js"
 import { type StridedLoop, stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
+import { SWIGLU } from "../wgsl/swiglu.js"
 
 const SIZE = 256
 
@@ -44,13 +46,6 @@ ${ENTRY}
   ]
 }
 
-/** The sigmoid's argument is kept where its exponential is finite. */
-export const SWIGLU = /* wgsl */ `
-fn swiglu(gate: f32, up: f32, alpha: f32, limit: f32) -> f32 {
-  let g = min(gate, limit);
-  return g / (1.0 + exp(min(-alpha * g, 80.0))) * (clamp(up, -limit, limit) + 1.0);
-}`
-
 export function swiglu(
   { alpha, limit }: KernelOf<"swiglu">,
   [gate, up]: readonly Operand[],
@@ -61,7 +56,7 @@ export function swiglu(
     dispatch({
       label: "swiglu",
       views: { gate: reads(gate, "f32"), up: reads(up, "f32"), out: writes(output, "f32") },
-      params: { n, alpha: { f32: alpha }, limit: { f32: limit } },
+      params: { n, alpha: { f32: alpha }, limit: { f32: Math.min(limit, MAX_FLOAT32) } },
       workgroups: grid(Math.ceil(n / SIZE)),
       code: (v) => /* wgsl */ `${SWIGLU}
 ${ENTRY}
