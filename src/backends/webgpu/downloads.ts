@@ -29,17 +29,21 @@ export class Downloads {
     const isSmall = size <= POOLED_BYTES
     const pooled = isSmall ? this.pool.pop() : undefined
     // What is read is what lies there now, so nothing is awaited before the copy is submitted.
-    const { buffer: staging, granted } = pooled ? { buffer: pooled } : this.staging(isSmall ? POOLED_BYTES : size)
+    const requested = pooled ? undefined : this.staging(isSmall ? POOLED_BYTES : size)
+    const staging = pooled ?? requested!.buffer
     let isPooled = false
     try {
-      device.pushErrorScope("validation")
+      // Copying into a buffer that is then refused is an error, too, and says nothing more.
+      if (requested) device.pushErrorScope("validation")
       const encoder = device.createCommandEncoder()
       encoder.copyBufferToBuffer(buffer, position - skipped, staging, 0, size)
       device.queue.submit([encoder.finish()])
-      const judged = device.popErrorScope().catch(() => null)
-      await granted
-      const refusal = await judged
-      if (refusal) throw new Error(refusal.message)
+      if (requested) {
+        const judged = device.popErrorScope().catch(() => null)
+        await requested.granted
+        const refusal = await judged
+        if (refusal) throw new Error(refusal.message)
+      }
       await staging.mapAsync(MAP_READ, 0, size)
       into.set(new Uint8Array(staging.getMappedRange(0, size), skipped, into.byteLength))
       staging.unmap()
