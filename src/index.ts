@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /**
  * Minerva as a library for Node.
  *
@@ -12,23 +14,38 @@
  *       if (result.type === "token") process.stdout.write(result.text)
  *     }
  *     await model.close()
+ *
+ * What is reached from here stands in the published types, which need neither the DOM's, Node's nor WebGPU's.
  */
 
-export { BackendError } from "./backends/backend.js"
+export * as mx from "./array/mx.js"
+export { MxArray } from "./array/mx_array.js"
+export { type Backend, BackendError, type CancelSignal, type LoadOptions, type Precision } from "./backends/backend.js"
 export { CheckpointError } from "./checkpoint/errors.js"
 export type { ChatEvent, ChatOptions, ChatSummary } from "./engine/chat.js"
 export { ContextLengthError, LogitsError, ParameterError } from "./engine/errors.js"
 export type { GenerateOptions, SummaryResult, TokenResult } from "./engine/generate.js"
-export type { GenerationSummary } from "./engine/generation.js"
-export { type MemoryBounds, MemoryLimitError, type MemoryPlan } from "./engine/memory_plan.js"
-export type { LanguageModel, ModelInfo } from "./engine/model.js"
-export type { ModelRunner } from "./engine/model_runner.js"
+export type { GenerationOptions, GenerationSummary } from "./engine/generation.js"
+export { type MemoryBounds, MemoryLimitError } from "./engine/memory_check.js"
+export type { MemoryPlan } from "./engine/memory_plan.js"
+export type { LanguageModel, ModelInfo, SessionOptions } from "./engine/model.js"
+export type { ModelSession, TextCodec } from "./engine/model_session.js"
+export { type BackendOptions, type OpenedBackend, openBackend } from "./engine/node_backend.js"
 export { type LoadModelOptions, loadModel } from "./engine/node_model.js"
-export { type Perplexity, perplexity } from "./engine/perplexity.js"
+export type { Perplexity, PerplexityOptions } from "./engine/perplexity.js"
 export type { TokenLogprob } from "./engine/sampling/logprobs.js"
-export type { SamplingOptions, SamplingParams } from "./engine/sampling/params.js"
+export type { SamplingOptions } from "./engine/sampling/params.js"
 export type { Sampled } from "./engine/sampling/sampler.js"
 export type { FinishReason } from "./engine/stop.js"
-export type { SamplingDefaults } from "./models/generation_config.js"
-export type { AssistantMessage, ChatDelta, ChatMessage, ReasoningEffort, Tool, ToolCall } from "./text/messages.js"
-export { TokenizerError } from "./text/tokenizer.js"
+export { GraphError } from "./ir/graph_error.js"
+export type { SamplingDefaults } from "./models/sampling_defaults.js"
+export type {
+  AssistantMessage,
+  ChatDelta,
+  ChatMessage,
+  ConversationOptions,
+  ReasoningEffort,
+  Tool,
+  ToolCall,
+} from "./text/messages.js"
+export { type TokenDecoder, TokenizerError } from "./text/tokenizer.js"

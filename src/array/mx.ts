@@ -1,4 +1,5 @@
 import * as build from "../graph/build.js"
+import type { Dims } from "../ir/dim.js"
 import { mapWeight } from "../ir/operands.js"
 import type { BinaryFn, UnaryFn } from "../ir/specs/elementwise.js"
 import type { ReduceFn } from "../ir/specs/rows.js"
@@ -55,12 +56,12 @@ export const mean = reduce("mean")
 export const max = reduce("max")
 
 /** The same elements in row-major order; one dimension may be -1. */
-export function reshape(x: MxArray, shape: Shape): MxArray {
+export function reshape(x: MxArray, shape: Dims): MxArray {
   return wrap(build.reshape(x.value, shape))
 }
 
 /** Elements from `start` below `stop` by `step`, per axis: a view. */
-export function slice(x: MxArray, start: Shape, stop: Shape, step?: Shape): MxArray {
+export function slice(x: MxArray, start: Shape, stop: Dims, step?: Shape): MxArray {
   return wrap(build.slice(x.value, start, stop, step))
 }
 
@@ -94,6 +95,11 @@ export function topK(x: MxArray, k: number): MxArray {
 /** Elements of the last axis at `indices` (uint32). */
 export function takeAlongAxis(x: MxArray, indices: MxArray): MxArray {
   return wrap(build.apply({ kind: "take_along_axis" }, { x: x.value, indices: indices.value }).y)
+}
+
+/** Rows of x `[L, ...]` at `indices` `[W]` (uint32) -> `[W, ...]`. */
+export function take(x: MxArray, indices: MxArray): MxArray {
+  return wrap(build.apply({ kind: "take" }, { x: x.value, indices: indices.value }).y)
 }
 
 /** Rows of a `[vocab, n]` weight at `ids` `[L]` (uint32), as float32 `[L, n]`. */

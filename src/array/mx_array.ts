@@ -32,7 +32,7 @@ const HOST_ARRAYS = {
 
 /**
  * A lazy array: a shape, a dtype and a promise of a value. Operations on it record graph nodes; nothing is computed
- * until `mx.eval`, or until a function compiled by `mx.compile` is replayed. An array has no home: see `Storage`.
+ * until `mx.evaluate`, or until a function compiled by `mx.compile` is replayed. An array has no home: see `Storage`.
  */
 export class MxArray {
   /** @param value the value of the graph that this array is; after `mx.eval`, the constant it evaluated to */
@@ -73,7 +73,7 @@ export class MxArray {
   get storage(): Storage {
     const { op } = this.value.node
     if (op.kind === "constant" || op.kind === "state") return op.storage
-    throw new GraphError(`${op.kind} has no value yet: call mx.eval first`)
+    throw new GraphError(`${op.kind} has no value yet: call mx.evaluate first`)
   }
 
   /**

@@ -7,13 +7,28 @@ import type { Program } from "../ir/program.js"
 /** The values a caller may feed to an input: its dtype must match the array type. */
 export type HostArray = Float32Array | Uint32Array | Int32Array | Uint8Array
 
+/** What is asked of an `AbortSignal`, written out so that the types need neither the DOM's nor Node's. */
+export interface CancelSignal {
+  readonly aborted: boolean
+  readonly reason: unknown
+  throwIfAborted(): void
+  addEventListener(type: "abort", listener: () => void): void
+  removeEventListener(type: "abort", listener: () => void): void
+}
+
+/**
+ * How activations are kept. `exact`: in float32 throughout, for comparisons. `fast`: narrower where that is faster, see
+ * `CpuOptions` and `WebGpuOptions`.
+ */
+export type Precision = "fast" | "exact"
+
 export interface LoadOptions {
   /** Called as bytes become resident. */
   onProgress?: (bytesLoaded: number, bytesTotal: number) => void
   /** Called as kernels are compiled, by backends that do so on the machine: while bytes load, and after. */
   onCompile?: (kernelsCompiled: number, kernelsTotal: number) => void
   /** Checked between tensors. */
-  signal?: AbortSignal
+  signal?: CancelSignal
 }
 
 /** One way to run Programs: `reference`, `cpu` or `webgpu`. Also the memory its buffers live in. */
@@ -36,8 +51,20 @@ export interface Backend extends MemorySpace {
   makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void>
   /** Allocates buffers, makes the program's storages resident and records the command list. */
   compile(program: Program, options?: LoadOptions): Promise<Executable>
+  /** Counts memory as this backend would allocate it, without allocating any. Without it, arrays take their bytes. */
+  memoryCounter?(): MemoryCounter
   /** Frees memory and threads. Executables are invalid afterwards. */
   close(): Promise<void>
+}
+
+/** Adds up, call by call, what memory things would take beside what was counted before. */
+export interface MemoryCounter {
+  /** Bytes of `makeResident`. */
+  storages(storages: Iterable<Storage>): Promise<number>
+  /** Bytes of `compile`, the program's storages apart, which must have been counted. */
+  program(program: Program): Promise<number>
+  /** Bytes of the host's memory that loading all these storages takes until it is done. */
+  readonly staging: number
 }
 
 /** A compiled program: replaying it allocates nothing. */
@@ -52,5 +79,10 @@ export interface Executable {
 
 /** A backend could not do what was asked: out of memory, a lost worker or device, an input of the wrong size. */
 export class BackendError extends Error {
-  override readonly name = "BackendError"
+  override readonly name: string = "BackendError"
+}
+
+/** The memory of a device does not suffice. What was being allocated is freed. */
+export class OutOfMemoryError extends BackendError {
+  override readonly name = "OutOfMemoryError"
 }

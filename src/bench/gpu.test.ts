@@ -16,6 +16,7 @@ const info: ModelInfo = {
   weight_bytes_per_token: 1000,
   cache_bytes_per_token: (context) => context,
   layers: 2,
+  max_context: 100,
 }
 
 /** Three kernels per step, two of one kind; remembers how many tokens it has seen. */
@@ -45,6 +46,7 @@ async function chain(backend: WebGpuBackend): Promise<{ runner: ModelRunner; ran
     reset() {
       length = 0
     },
+    dispose() {},
   }
   return { runner, ran }
 }
@@ -59,7 +61,14 @@ const network: CausalLM = {
 it("counts a step's kernels, and steps back to the context each time", async () => {
   const backend = await WebGpuBackend.open(await nodeGpu({ validate: true }))
   const { runner, ran } = await chain(backend)
-  const model = new LanguageModel({ info, runner, network, stopTokens: new Set(), close: async () => {} })
+  const model = new LanguageModel({
+    info,
+    runner,
+    network,
+    speech: { name: info.name, stopTokens: new Set() },
+    openRunner: () => runner,
+    close: async () => {},
+  })
   const step = await benchGpu(model, backend, { context: 20, rows: 1, runs: 2, roofline: async () => 1e9 })
   await backend.close()
   const counts = Object.fromEntries(step.kernels.map(({ label, dispatches }) => [label, dispatches]))

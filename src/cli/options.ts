@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url"
 import { type Command, InvalidArgumentError, Option } from "commander"
 import type { ChatOptions } from "../engine/chat.js"
 import type { GenerateOptions } from "../engine/generate.js"
-import type { SamplingDefaults } from "../models/generation_config.js"
+import type { SamplingDefaults } from "../models/sampling_defaults.js"
 
 /** The model that comes with the package. */
 export const EMBEDDED_MODEL = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))

@@ -32,6 +32,8 @@ class Script implements ModelRunner {
   reset(): void {
     this.length = 0
   }
+
+  dispose(): void {}
 }
 
 const END = 60

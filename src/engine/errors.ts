@@ -23,7 +23,8 @@ export class ContextLengthError extends Error {
     readonly max_context: number,
   ) {
     super(
-      `the sequence would be ${wanted} tokens long, the context holds ${max_context}: shorten the prompt or max_tokens`,
+      `the sequence would be ${wanted} tokens long, the context holds ${max_context}: shorten the prompt, or load the ` +
+        "model with a larger max_context if it knows more positions",
     )
   }
 }

@@ -135,15 +135,6 @@ describe("generate", () => {
     expect((await run([1], { max_tokens: 2 }, session)).tokens).toHaveLength(2)
   })
 
-  it("keeps a second generation out of a session", async () => {
-    const session = new Session(new MarkovRunner())
-    const first = generate(session, [1], new LetterDecoder(), new Set())
-    await first.next()
-    await expect(run([2], { max_tokens: 1 }, session)).rejects.toThrow("generating already")
-    await first.return()
-    expect((await run([2], { max_tokens: 1 }, session)).tokens).toHaveLength(1)
-  })
-
   it("reports log-probabilities", async () => {
     const { results } = await run([1], { max_tokens: 2, temperature: 0, logprobs: true, top_logprobs: 3 })
     for (const { token, logprob, top_logprobs } of results) {

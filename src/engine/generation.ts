@@ -1,3 +1,4 @@
+import type { CancelSignal } from "../backends/backend.js"
 import { ParameterError } from "./errors.js"
 import type { Draw } from "./model_runner.js"
 import { parseSamplingParams, type SamplingOptions } from "./sampling/params.js"
@@ -9,8 +10,8 @@ import type { FinishReason } from "./stop.js"
 export interface GenerationOptions extends SamplingOptions {
   /** At most this many tokens. Left out: until the context is full. */
   readonly max_tokens?: number
-  /** Rejects the iteration with the signal's reason. What was computed stays in the caches. */
-  readonly signal?: AbortSignal
+  /** Rejects the iteration, or the wait for its turn, with the signal's reason. What was computed stays in the caches. */
+  readonly signal?: CancelSignal
   /** Prompt tokens run and to run, between chunks. */
   readonly onProgress?: (done: number, total: number) => void
 }
@@ -72,18 +73,13 @@ export class Generation {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Step, void, undefined> {
-    const release = this.session.acquire()
     const sampled = this.sampler.draw && this.session.runner.decode ? this.onDevice(this.sampler.draw) : this.onHost()
-    try {
-      for await (const step of sampled) {
-        this.completion_tokens++
-        const end = this.endAt(step.token)
-        if (end) this.finish_reason = end
-        yield end ? { ...step, finish_reason: end } : step
-        if (end) return
-      }
-    } finally {
-      release()
+    for await (const step of this.session.inTurn(sampled, this.options.signal)) {
+      this.completion_tokens++
+      const end = this.endAt(step.token)
+      if (end) this.finish_reason = end
+      yield end ? { ...step, finish_reason: end } : step
+      if (end) return
     }
   }
 

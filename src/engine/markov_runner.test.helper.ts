@@ -7,6 +7,7 @@ import type { ForwardOptions, ModelRunner } from "./model_runner.js"
 export class MarkovRunner implements ModelRunner {
   readonly ran: number[] = []
   readonly chunk = 4
+  isDisposed = false
   private cache: number[] = []
 
   /** @param window trimming back further than this many tokens keeps nothing, as in a rotating cache */
@@ -51,6 +52,10 @@ export class MarkovRunner implements ModelRunner {
 
   reset(): void {
     this.cache = []
+  }
+
+  dispose(): void {
+    this.isDisposed = true
   }
 
   private predict(logits: Float32Array): void {

@@ -1,48 +1,46 @@
-import type { Backend, Executable } from "../backends/backend.js"
+import type { Backend, Executable, MemoryCounter } from "../backends/backend.js"
 import type { Program } from "../ir/program.js"
 import type { LayerCache } from "../cache/layer_cache.js"
-import { formatBytes } from "../tensor/bytes.js"
 import type { DType } from "../tensor/dtype.js"
 import { Storage } from "../tensor/storage.js"
-import { type CausalLM, compileStep, type StepKind } from "./step.js"
+import { type CausalLM, compileStep, decodingStep, type StepKind } from "./step.js"
 
-/** What running a model takes, in bytes, told before anything is loaded. */
+/** What running a model takes, in bytes, told before anything is loaded: what the backend allocates, not only what it asks for. */
 export interface MemoryPlan {
   readonly weights: number
   /** The KV caches once they hold `max_context` tokens, those of a batch included. */
   readonly caches: number
-  /** Intermediate values, inputs and results of the largest step. An estimate: kernels may want scratch memory beside. */
+  /**
+   * Intermediate values, inputs and results of decoding and of the largest step. Other steps compute in the same memory: on
+   * a GPU, each of the few that are kept adds its parameters, some 10 to 100 kB.
+   */
   readonly working: number
+  /** What loading the weights takes in the host's memory until it is done. */
+  readonly staging: number
+  /** All of these. */
+  readonly total: number
   readonly max_context: number
   /** Sequences of a batch, each of `max_context` tokens, beside the model's own conversation: see `BatchRunner`. */
   readonly sequences?: number
-  /** The largest single array of weights or caches. */
-  readonly largest: { readonly name: string; readonly byteLength: number }
+  /** The largest single array of weights. */
+  readonly largestWeight: NamedBytes
+  readonly largestCache: NamedBytes
 }
 
-export interface MemoryBounds {
-  /** Bytes that the whole may take. */
-  readonly limit?: number
-  /** Bytes that one array may take: a GPU's largest buffer. */
-  readonly maxArray?: number
+interface NamedBytes {
+  readonly name: string
+  readonly byteLength: number
 }
 
-/** The model would take more memory than it may. Nothing was loaded. */
-export class MemoryLimitError extends Error {
-  override readonly name = "MemoryLimitError"
-
-  constructor(
-    message: string,
-    readonly plan: MemoryPlan,
-    readonly bounds: MemoryBounds,
-  ) {
-    super(message)
-  }
+/** What caches take in all, and the largest array of them. */
+export interface CacheMemory {
+  readonly bytes: number
+  readonly largest: NamedBytes
 }
 
 /**
- * Traces the steps that take most, a whole chunk of a prompt and a token of every sequence, and counts what they touch.
- * Reads no weights.
+ * Traces the steps that a runner compiles, decoding and the one that takes most, a whole chunk of a prompt, and those of a
+ * batch, and counts what they touch. Reads no weights.
  *
  * @param sequences of a batch that will run over the same weights; none by default
  */
@@ -52,103 +50,73 @@ export async function planMemory(
   max_context: number,
   sequences?: number,
 ): Promise<MemoryPlan> {
+  const counter = counterOf(backend)
   const rows = Math.min(backend.prefillChunk, max_context)
   const own = cachesAt(model, backend, max_context)
   const batch = sequences === undefined ? [] : batchCaches(model, backend, max_context, sequences)
-  const caches = [...own, ...batch].flatMap((cache) => cache.states)
-  const steps = [await measureStep({ rows, wanted: "last" }, model, own, backend)]
-  if (sequences !== undefined) steps.push(await measureStep({ rows: sequences, wanted: "all" }, model, batch, backend))
-  const [{ weights }] = steps
-  const [largest] = [...weights, ...caches].sort((a, b) => b.byteLength - a.byteLength)
+  const caches = [...own, ...batch].flatMap(({ states }) => states)
+  const drawn = new Storage("drawn ids", "uint32", [1], null)
+  const trace = (kind: StepKind) => traceStep(kind, model, own, drawn, false, backend)
+  const programs = [await trace(decodingStep(backend)), await trace({ rows, wanted: "last" })]
+  if (sequences !== undefined) {
+    const ids = new Storage("drawn ids", "uint32", [sequences], null)
+    programs.push(await traceStep({ rows: sequences, wanted: "all" }, model, batch, ids, true, backend))
+  }
+  const bytes = { weights: 0, caches: await counter.storages(caches), working: 0 }
+  for (const program of programs) {
+    bytes.weights += await counter.storages(storagesOf(program, "read"))
+    bytes.working += await counter.storages(storagesOf(program, "write"))
+    bytes.working += await counter.program(program)
+  }
+  const { staging } = counter
   return {
-    weights: bytesOf(weights),
-    caches: bytesOf(caches),
-    working: Math.max(...steps.map(({ working }) => working)),
+    ...bytes,
+    staging,
+    total: bytes.weights + bytes.caches + bytes.working + staging,
     max_context,
     sequences,
-    largest,
+    largestWeight: largestOf(programs.flatMap((program) => storagesOf(program, "read"))),
+    largestCache: largestOf(caches),
   }
 }
 
-/** The weights that a step reads, and the bytes of what it has beside weights and caches. */
-async function measureStep(kind: StepKind, model: CausalLM, caches: readonly LayerCache[], backend: Backend) {
-  const device = new MeasuringBackend(backend)
-  const drawn = new Storage("drawn ids", "uint32", [1], null)
-  const batched = kind.wanted === "all"
+function storagesOf({ buffers }: Program, access: "read" | "write"): Storage[] {
+  return buffers.flatMap((buffer) => (buffer.kind === "storage" && buffer.access === access ? [buffer.storage] : []))
+}
+
+/** The program of a step, as `backend` would be given it. */
+async function traceStep(
+  kind: StepKind,
+  model: CausalLM,
+  caches: readonly LayerCache[],
+  drawn: Storage,
+  batched: boolean,
+  backend: Backend,
+): Promise<Program> {
+  const device = new TracingBackend(backend)
   await compileStep(kind, model, caches, drawn, batched, { device })
-  const { buffers } = device.program!
-  const storages = buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer] : []))
-  const weights = storages.flatMap(({ storage, access }) => (access === "read" ? [storage] : []))
-  const isCache = new Set(caches.flatMap(({ states }) => states))
-  const results = storages.flatMap(({ storage, access }) =>
-    access === "write" && !isCache.has(storage) ? [storage] : [],
-  )
-  const own = buffers.flatMap((buffer) => (buffer.kind === "storage" ? [] : [buffer]))
-  return { weights, working: bytesOf(results) + bytesOf(own) }
+  return device.program!
 }
 
 /**
- * Holds a plan against what there is.
- *
- * @param cacheBytes bytes of the caches at another context, or with another number of sequences if the plan has some,
- * to say what would fit
- * @throws {MemoryLimitError} with all numbers, and what to change
+ * The KV caches that a runner on `backend` keeps once they hold `context` tokens, and, if `sequences` is given, those of a
+ * batch of so many of that length.
  */
-export function checkMemory(plan: MemoryPlan, bounds: MemoryBounds, cacheBytes: (n: number) => number): void {
-  const { weights, caches, working, largest } = plan
-  const knob = knobOf(plan)
-  const { limit = Number.POSITIVE_INFINITY, maxArray = Number.POSITIVE_INFINITY } = bounds
-  if (largest.byteLength > maxArray) {
-    throw new MemoryLimitError(
-      `${largest.name} takes ${formatBytes(largest.byteLength)}, and the device holds arrays of at most ` +
-        `${formatBytes(maxArray)}: choose another device, or ${knob.less} if it is a cache`,
-      plan,
-      bounds,
-    )
-  }
-  const total = weights + caches + working
-  if (total <= limit) return
-  const fitting = mostFitting(knob.least, knob.now, (n) => weights + cacheBytes(n) + working <= limit)
-  const advice = fitting
-    ? `lower the ${knob.name} (up to ${fitting} ${knob.unit} fit), raise the limit`
-    : `no ${knob.name} fits: raise the limit, choose a smaller model`
-  throw new MemoryLimitError(
-    `the model takes ${formatBytes(total)}: weights ${formatBytes(weights)}, caches of ${knob.held} ` +
-      `${formatBytes(caches)}, intermediate values ${formatBytes(working)}. The memory limit is ` +
-      `${formatBytes(limit)}: ${advice} or choose another device`,
-    plan,
-    bounds,
-  )
-}
-
-/** What a user turns down for smaller caches: the sequences of a batch, or else the context. */
-function knobOf({ max_context, sequences }: MemoryPlan) {
-  return sequences === undefined
-    ? {
-        name: "context",
-        unit: "tokens",
-        less: "a smaller context",
-        held: `${max_context} tokens`,
-        least: 2,
-        now: max_context,
-      }
-    : {
-        name: "number of sequences",
-        unit: "sequences",
-        less: "fewer sequences",
-        held: `${sequences} sequences and a conversation, ${max_context} tokens each,`,
-        least: 1,
-        now: sequences,
-      }
-}
-
-/**
- * Bytes of the KV caches that a runner on `backend` keeps once they hold `context` tokens, and, if `sequences` is given,
- * of those of a batch of so many of that length.
- */
-export function cacheBytesAt(model: CausalLM, backend: Backend, context: number, sequences?: number): number {
+export async function cacheMemoryAt(
+  model: CausalLM,
+  backend: Backend,
+  context: number,
+  sequences?: number,
+): Promise<CacheMemory> {
   const batch = sequences === undefined ? [] : batchCaches(model, backend, context, sequences)
-  return bytesOf([...cachesAt(model, backend, context), ...batch].flatMap(({ states }) => states))
+  const states = [...cachesAt(model, backend, context), ...batch].flatMap(({ states }) => states)
+  return { bytes: await counterOf(backend).storages(states), largest: largestOf(states) }
+}
+
+/** As `cacheMemoryAt` without what the backend may add to each array. */
+export function cacheBytesAt(model: CausalLM, backend: Backend, context: number): number {
+  const states = cachesAt(model, backend, context).flatMap(({ states }) => states)
+  return states.reduce((sum, { byteLength }) => sum + byteLength, 0)
 }
 
 function cachesAt(model: CausalLM, { cacheDTypes, prefillChunk }: Backend, context: number) {
@@ -162,26 +130,45 @@ function batchCaches(model: CausalLM, { cacheDTypes, prefillChunk }: Backend, co
   return model.makeCaches(context, Math.min(prefillChunk, context), { dtype: cacheDTypes[0], sequences })
 }
 
-/** The most, from `min` and below `max`, for which `fits` holds, or null. */
-function mostFitting(min: number, max: number, fits: (n: number) => boolean): number | null {
-  if (max <= min || !fits(min)) return null
-  let [low, high] = [min, max]
-  while (high - low > 1) {
-    const middle = (low + high) >> 1
-    if (fits(middle)) low = middle
-    else high = middle
-  }
-  return low
+function largestOf(storages: readonly Storage[]): NamedBytes {
+  const [{ name, byteLength }] = [...storages].sort((a, b) => b.byteLength - a.byteLength)
+  return { name, byteLength }
 }
 
-function bytesOf(parts: Iterable<{ readonly byteLength: number }>): number {
-  let bytes = 0
-  for (const { byteLength } of parts) bytes += byteLength
-  return bytes
+/** The backend's own way to count, or that each array takes its bytes. */
+function counterOf(backend: Backend): MemoryCounter {
+  return backend.memoryCounter?.() ?? new PlainCounter()
+}
+
+class PlainCounter implements MemoryCounter {
+  readonly staging = 0
+  private readonly counted = new Set<Storage>()
+  private largestArena = 0
+
+  async storages(storages: Iterable<Storage>): Promise<number> {
+    let bytes = 0
+    for (const storage of storages) {
+      if (!this.counted.has(storage)) bytes += storage.byteLength
+      this.counted.add(storage)
+    }
+    return bytes
+  }
+
+  /** Programs share the memory of intermediate values. */
+  async program({ buffers }: Program): Promise<number> {
+    let [inputs, arena] = [0, 0]
+    for (const buffer of buffers) {
+      if (buffer.kind === "input") inputs += buffer.byteLength
+      else if (buffer.kind === "arena") arena += buffer.byteLength
+    }
+    const growth = Math.max(0, arena - this.largestArena)
+    this.largestArena += growth
+    return inputs + growth
+  }
 }
 
 /** Takes programs as another backend would, and keeps the last one instead of compiling it. */
-class MeasuringBackend implements Backend {
+class TracingBackend implements Backend {
   readonly name: string
   readonly fusions: Backend["fusions"]
   readonly cacheDTypes: readonly DType[]

@@ -1,22 +1,20 @@
-import type { SamplingDefaults } from "../models/generation_config.js"
-import type { ChatFormat, ChatMessage } from "../text/messages.js"
-import { type TokenDecoder, type Tokenizer, TokenizerError } from "../text/tokenizer.js"
-import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
-import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
-import type { StopTokens } from "./generation.js"
+import type { SamplingDefaults } from "../models/sampling_defaults.js"
+import type { ChatMessage } from "../text/messages.js"
+import type { ChatEvent, ChatOptions } from "./chat.js"
+import { ParameterError } from "./errors.js"
+import type { GenerateOptions, SummaryResult, TokenResult } from "./generate.js"
 import type { ModelRunner } from "./model_runner.js"
+import { languageOf, ModelSession, type Speech, type TextCodec } from "./model_session.js"
+import { type Perplexity, type PerplexityOptions, perplexity } from "./perplexity.js"
 import { Session } from "./session.js"
 import type { CausalLM } from "./step.js"
-
-/** What the engine needs of a tokenizer. */
-export type TextCodec = Pick<Tokenizer, "encode" | "decoder" | "idOf">
 
 /** What is known of a loaded model. */
 export interface ModelInfo {
   /** The folder's name. */
   readonly name: string
   readonly model_type: string
-  /** Where it runs: "cpu", "reference". */
+  /** Where it runs: "webgpu", "cpu" or "reference". */
   readonly backend: string
   /** From the call to the weights being resident. */
   readonly load_ms: number
@@ -27,25 +25,39 @@ export interface ModelInfo {
   /** Bytes of the KV caches that decoding the last of `context` tokens reads. */
   cache_bytes_per_token(context: number): number
   readonly layers: number
+  /** Tokens that a session holds at most, prompt and answer together. */
+  readonly max_context: number
 }
 
-/** What a model is put together from; `loadModel` does it for a folder on disk. */
+export interface SessionOptions {
+  /** Longest conversation in tokens, prompt and answer; at most the model's `info.max_context`, which is the default. */
+  readonly max_context?: number
+}
+
+/**
+ * What a model is put together from; `loadModel` does it for a folder on disk.
+ *
+ * @internal
+ */
 export interface ModelParts {
   readonly info: ModelInfo
   readonly runner: ModelRunner
   /** The network that the runner runs, for further runners over the same weights. */
   readonly network: CausalLM
-  /** Missing where the folder has no tokenizer: such a model takes token ids alone. */
-  readonly language?: { readonly text: TextCodec; readonly format: ChatFormat }
-  /** Token ids that end a turn. */
-  readonly stopTokens: StopTokens
-  /** For what a caller leaves open. */
-  readonly sampling?: SamplingDefaults
+  readonly speech: Speech
+  /**
+   * A runner with caches of its own.
+   *
+   * @param open the contexts of those that are open already, the model's own left out
+   * @throws {MemoryLimitError} when there is no room for another one
+   */
+  openRunner(max_context: number, open: readonly number[]): ModelRunner
   close(): Promise<void>
 }
 
 /**
- * A loaded model with one conversation in its caches. One generation at a time.
+ * A loaded model with a session of its own, which `chat` and `generate` use: they wait for each other. For conversations side
+ * by side there is `createSession`.
  *
  *     const model = await loadModel("models/minerva-tiny")
  *     for await (const event of model.chat([{ role: "user", content: "What is 17 + 25?" }])) {
@@ -55,66 +67,83 @@ export interface ModelParts {
  */
 export class LanguageModel {
   readonly info: ModelInfo
-  readonly runner: ModelRunner
-  readonly network: CausalLM
-  readonly session: Session
-  /** What generation_config.json says of sampling: the defaults of `generate` and `chat`. */
-  readonly sampling: SamplingDefaults
+  private readonly own: ModelSession
+  private readonly session: Session
+  private readonly others = new Set<Session>()
 
+  /** @internal */
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info
-    this.runner = parts.runner
-    this.network = parts.network
     this.session = new Session(parts.runner)
-    this.sampling = parts.sampling ?? {}
+    this.own = new ModelSession(this.session, parts.speech)
+  }
+
+  /** @internal */
+  get runner(): ModelRunner {
+    return this.parts.runner
+  }
+
+  /** @internal */
+  get network(): CausalLM {
+    return this.parts.network
+  }
+
+  /** What generation_config.json says of sampling: the defaults of `generate` and `chat`. */
+  get sampling(): SamplingDefaults {
+    return this.parts.speech.sampling ?? {}
   }
 
   /** The tokenizer. @throws {TokenizerError} when the model came without one */
   get text(): TextCodec {
-    return this.language.text
+    return languageOf(this.parts.speech).text
   }
 
-  /**
-   * Continues plain text, or token ids, without a chat template.
-   *
-   * @throws {ParameterError} when an option is out of range
-   * @throws {ContextLengthError} when the prompt does not fit
-   */
+  /** As {@link ModelSession.generate}, in the model's own session. */
   generate(
     prompt: string | ArrayLike<number>,
     options?: GenerateOptions,
   ): AsyncGenerator<TokenResult | SummaryResult, void, undefined> {
-    const tokens = typeof prompt === "string" ? this.text.encode(prompt) : prompt
-    const text = this.parts.language?.text
-    // A special token is no part of the text, so that one as a stop string must be found by its id.
-    const named = [options?.stop ?? []].flat().flatMap((stop) => text?.idOf(stop) ?? [])
-    const ends = new Set([...this.parts.stopTokens, ...named])
-    return generate(this.session, tokens, text?.decoder() ?? NO_TEXT, ends, this.withDefaults(options))
+    return this.own.generate(prompt, options)
+  }
+
+  /** As {@link ModelSession.chat}, in the model's own session. */
+  chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
+    return this.own.chat(messages, options)
+  }
+
+  /** How well the model predicts a text, or token ids. Takes a turn in the model's own session and empties its caches. */
+  perplexity(text: string | ArrayLike<number>, options?: PerplexityOptions): Promise<Perplexity> {
+    return perplexity(this.session, typeof text === "string" ? this.text.encode(text) : text, options)
   }
 
   /**
-   * Answers a conversation: the pieces of the answer as they come and, last, the summary with the whole. Throws as `generate`,
-   * and a {@link TokenizerError} where the tokenizer lacks the tokens that conversations are written with.
+   * Opens another session: KV caches and intermediate values of its own over the same weights, on the same device, taken as
+   * they are needed. Sessions do not wait for each other, but share the device's time. Close it when done; closing the model
+   * closes all.
+   *
+   * @throws {ParameterError} when `max_context` is out of range
+   * @throws {MemoryLimitError} when it would not fit the `memory_limit` that the model was loaded with
    */
-  chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
-    return chat(this.session, messages, this.language.format, this.parts.stopTokens, this.withDefaults(options))
+  createSession({ max_context = this.info.max_context }: SessionOptions = {}): ModelSession {
+    if (this.session.isClosed) throw new Error("the model is closed: load it again")
+    const most = this.info.max_context
+    if (!(Number.isInteger(max_context) && max_context >= 2 && max_context <= most)) {
+      throw new ParameterError("max_context", `a whole number from 2 to ${most}`, max_context)
+    }
+    for (const session of this.others) if (session.isClosed) this.others.delete(session)
+    const contexts = [...this.others].map(({ runner }) => runner.max_context)
+    const session = new Session(this.parts.openRunner(max_context, contexts))
+    this.others.add(session)
+    return new ModelSession(session, this.parts.speech)
   }
 
-  /** Frees memory and threads. */
-  close(): Promise<void> {
-    return this.parts.close()
+  /** Frees memory and threads, and closes all sessions. */
+  async close(): Promise<void> {
+    await Promise.all([this.session, ...this.others].map((session) => session.close()))
+    await this.parts.close()
   }
 
-  private get language(): { readonly text: TextCodec; readonly format: ChatFormat } {
-    if (this.parts.language) return this.parts.language
-    throw new TokenizerError(`${this.info.name} has no tokenizer.json: add the model's, or pass token ids to generate`)
-  }
-
-  private withDefaults<T extends object>(options?: T): T {
-    const said = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
-    return { ...this.sampling, ...Object.fromEntries(said) } as T
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 }
-
-/** For models without a tokenizer. */
-const NO_TEXT: TokenDecoder = { push: () => "", end: () => "" }

@@ -7,7 +7,6 @@ import type { GenerateOptions } from "./generate.js"
 import type { LanguageModel } from "./model.js"
 import { modelFolder, tinyJson } from "./model_folder.test.helper.js"
 import { loadModel } from "./node_model.js"
-import { perplexity } from "./perplexity.js"
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {
@@ -147,13 +146,13 @@ describe("a folder without harmony", () => {
     expect(() => model.chat(question)).toThrow(TokenizerError)
     expect(() => model.chat(question)).toThrow(/tokenizer.json.*<\|start\|>, <\|message\|>.*<\|call\|>.*--raw/)
     const tokens = Uint32Array.from(model.text.encode("Once upon a time"))
-    expect((await perplexity(model.runner, tokens, 16)).nll).toBeGreaterThan(0)
+    expect((await model.perplexity(tokens, { window: 16 })).nll).toBeGreaterThan(0)
   })
 
   it("without any tokenizer takes token ids", async () => {
     const model = await load({ "tokenizer.json": null })
     expect(await generated(model, {}, [1, 2, 3])).toMatchObject({ completion_tokens: 3, text: "" })
-    expect((await perplexity(model.runner, Uint32Array.of(1, 2, 3), 16)).nll).toBeGreaterThan(0)
+    expect((await model.perplexity(Uint32Array.of(1, 2, 3), { window: 16 })).nll).toBeGreaterThan(0)
     expect(() => model.chat(question)).toThrow(TokenizerError)
     expect(() => model.chat(question)).toThrow("tokenizer.json")
     expect(() => model.generate("text")).toThrow(TokenizerError)
@@ -198,7 +197,7 @@ describe.each(["cpu", "reference"] as const)("ids beyond the vocabulary on %s", 
       "prompt.": () =>
         chatted({ chat: (_, o) => model.chat([{ role: "user", content: "[wide]" }], o) } as LanguageModel, {}),
       "logit_bias.3072": () => generated(model, { logit_bias: { 3072: 1 } }),
-      "tokens.1": () => perplexity(model.runner, tokens, 8),
+      "tokens.1": () => model.perplexity(tokens, { window: 8 }),
       "tokens.1:": () => model.runner.forward(tokens),
       "tokens.1: ": async () => {
         for await (const _ of model.runner.logits(tokens));

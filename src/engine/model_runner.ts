@@ -1,9 +1,11 @@
+import type { CancelSignal } from "../backends/backend.js"
+
 /** What {@link ModelRunner.forward} takes beside the tokens. */
 export interface ForwardOptions {
   /** Called between chunks of a long prompt, with tokens done, of all given. */
   readonly onProgress?: (done: number, total: number) => void
   /** Stops between chunks: `forward` then rejects with the signal's reason, and the chunks done stay in the cache. */
-  readonly signal?: AbortSignal
+  readonly signal?: CancelSignal
 }
 
 /** How the device chooses tokens by itself. */
@@ -47,4 +49,6 @@ export interface ModelRunner {
   trim(n: number): number
   /** Empties the caches. */
   reset(): void
+  /** Frees the caches and what was compiled for them. The model's weights stay with the backend. */
+  dispose(): void
 }

@@ -1,6 +1,4 @@
-import type { Backend } from "../backends/backend.js"
-import { BackendError } from "../backends/backend.js"
-import type { CpuOptions } from "../backends/cpu/backend.js"
+import { type Backend, BackendError, type Precision } from "../backends/backend.js"
 import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
@@ -8,11 +6,13 @@ import { tierOf } from "../backends/webgpu/features.js"
 import type { GpuProvider } from "../backends/webgpu/gpu_provider.js"
 import { nodeGpu } from "../backends/webgpu/node_gpu.js"
 
-export interface BackendOptions extends CpuOptions {
+export interface BackendOptions {
   /** `auto`, the default: the GPU if there is a real one, else the CPU. `gpu` insists, and takes a software adapter too. */
   readonly device?: "auto" | "gpu" | "cpu" | "reference"
   /** Threads of `cpu`; one per core by default. */
   readonly threads?: number
+  /** `fast`, the default, may round activations: to int16 on the CPU, to float16 on the GPU. `exact` keeps them in float32. */
+  readonly precision?: Precision
 }
 
 export interface OpenedBackend {
@@ -24,9 +24,14 @@ export interface OpenedBackend {
 /**
  * Opens the backend that the options name.
  *
- * @param openGpu where the GPU comes from; asked only when the device may be one
  * @throws {BackendError} when the device cannot run here; never with `auto` for want of a GPU
  */
+export async function openBackend(options?: BackendOptions): Promise<OpenedBackend>
+/**
+ * @param openGpu where the GPU comes from; asked only when the device may be one
+ * @internal
+ */
+export async function openBackend(options: BackendOptions, openGpu: () => Promise<GpuProvider>): Promise<OpenedBackend>
 export async function openBackend(
   { device = "auto", threads, precision }: BackendOptions = {},
   openGpu: () => Promise<GpuProvider> = nodeGpu,

@@ -1,5 +1,5 @@
 import { basename, resolve } from "node:path"
-import type { Backend, LoadOptions } from "../backends/backend.js"
+import { type Backend, type LoadOptions, OutOfMemoryError } from "../backends/backend.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
@@ -8,16 +8,22 @@ import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footp
 import { loadGptOss } from "../models/load.js"
 import { ParameterError } from "./errors.js"
 import { loadLanguage } from "./language.js"
-import { cacheBytesAt, checkMemory, planMemory } from "./memory_plan.js"
+import { checkMemory, type MemoryBounds, memoryRanOut } from "./memory_check.js"
+import { cacheBytesAt, cacheMemoryAt, type MemoryPlan, planMemory } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
 import { type BackendOptions, openBackend } from "./node_backend.js"
 import { Runner } from "./runner.js"
+import { checkSessions } from "./session_memory.js"
 import type { CausalLM } from "./step.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
   /** Longest conversation in tokens, prompt and answer; the model's own limit by default. */
   readonly max_context?: number
-  /** Sequences, of `max_context` tokens each, of a `BatchRunner` to come over the same network: its caches count too. */
+  /**
+   * Sequences, of `max_context` tokens each, of a `BatchRunner` to come over the same network: its caches count too.
+   *
+   * @internal
+   */
   readonly sequences?: number
   /** Bytes that weights, KV caches at `max_context` and intermediate values may take together; none by default. */
   readonly memory_limit?: number
@@ -31,7 +37,7 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
  *     const model = await loadModel("models/minerva-tiny")
  *
  * @throws {CheckpointError} for a folder that is incomplete, damaged or not supported; {@link MemoryLimitError} before
- * anything is loaded, when it would not fit; {@link BackendError} when memory is short all the same
+ * anything is loaded, when it would not fit, and when a GPU turns out to have less memory than that
  */
 export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
   const start = performance.now()
@@ -50,8 +56,12 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     const generation = await readGenerationConfig(checkpoint.directory, model.config.vocab_size)
     const language = await loadLanguage(checkpoint.directory)
     const runner = new Runner(model, backend, { max_context: options.max_context })
-    await checkFits(model, backend, runner.max_context, options)
-    await runner.prepare({ onProgress: options.onProgress, onCompile: options.onCompile, signal: options.signal })
+    const plan = await checkFits(model, backend, runner.max_context, options)
+    await runner
+      .prepare({ onProgress: options.onProgress, onCompile: options.onCompile, signal: options.signal })
+      .catch((error: Error) => {
+        throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
+      })
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
       info: {
@@ -64,16 +74,25 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
         cache_bytes_per_token: (context) =>
           cacheBytesPerToken(model.config, context, { dtype: backend.cacheDTypes[0] }),
         layers: model.config.num_hidden_layers,
+        max_context: runner.max_context,
       },
       runner,
       network: model,
-      language,
-      stopTokens: new Set([
-        ...model.config.eos_token_ids,
-        ...generation.eos_token_ids,
-        ...(language?.stopTokens ?? []),
-      ]),
-      sampling: generation.sampling,
+      speech: {
+        name: basename(resolve(path)),
+        language,
+        stopTokens: new Set([
+          ...model.config.eos_token_ids,
+          ...generation.eos_token_ids,
+          ...(language?.stopTokens ?? []),
+        ]),
+        sampling: generation.sampling,
+      },
+      openRunner: (max_context, open) => {
+        const caches = [...open, max_context].map((context) => cacheBytesAt(model, backend, context))
+        if (plan && memory_limit !== undefined) checkSessions(plan, memory_limit, caches)
+        return new Runner(model, backend, { max_context })
+      },
       close,
     })
   } catch (error) {
@@ -82,17 +101,29 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   }
 }
 
-/** Refuses a model that is too large before its weights are read. Only a GPU is asked what it holds: see `checkMemory`. */
+/** What the arrays of a backend may take. Only a GPU is asked; how much memory it has in all, WebGPU does not say. */
+export function boundsOf(backend: Backend): MemoryBounds {
+  if (!(backend instanceof WebGpuBackend)) return {}
+  const { maxBuffer, maxBinding } = backend.gpu.features
+  return { maxArray: maxBuffer, maxCache: maxBinding }
+}
+
+/**
+ * Refuses a model that is too large before its weights are read.
+ *
+ * @returns the plan, where one was made
+ */
 async function checkFits(
   model: CausalLM,
   backend: Backend,
   context: number,
   { memory_limit: limit, sequences }: LoadModelOptions,
-): Promise<void> {
-  const maxArray = backend instanceof WebGpuBackend ? backend.gpu.features.maxBuffer : undefined
-  if (limit === undefined && maxArray === undefined) return
+): Promise<MemoryPlan | undefined> {
+  const bounds = { limit, ...boundsOf(backend) }
+  if (limit === undefined && bounds.maxArray === undefined) return undefined
   const plan = await planMemory(model, backend, context, sequences)
-  const cacheBytes = (n: number) =>
-    sequences === undefined ? cacheBytesAt(model, backend, n) : cacheBytesAt(model, backend, context, n)
-  checkMemory(plan, { limit, maxArray }, cacheBytes)
+  const cachesOf = (n: number) =>
+    sequences === undefined ? cacheMemoryAt(model, backend, n) : cacheMemoryAt(model, backend, context, n)
+  await checkMemory(plan, bounds, cachesOf)
+  return plan
 }

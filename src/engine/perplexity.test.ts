@@ -1,6 +1,7 @@
 import { expect, it } from "vitest"
 import { MarkovRunner } from "./markov_runner.test.helper.js"
 import { perplexity } from "./perplexity.js"
+import { Session } from "./session.js"
 
 /** By definition: softmax of each prefix's last logits, one token at a time. */
 async function slowly(tokens: number[], window: number): Promise<number> {
@@ -20,12 +21,16 @@ async function slowly(tokens: number[], window: number): Promise<number> {
 
 it.each([2, 3, 7, 20])("windows of %i tokens", async (window) => {
   const tokens = [1, 5, 2, 7, 7, 0, 3, 4, 1, 1, 6, 2, 5]
-  const result = await perplexity(new MarkovRunner(8), Uint32Array.from(tokens), window)
+  const result = await perplexity(new Session(new MarkovRunner(8)), Uint32Array.from(tokens), { window })
   expect(result.nll).toBeCloseTo(await slowly(tokens, window), 5)
   expect(result.perplexity).toBeCloseTo(Math.exp(result.nll), 10)
 })
 
 it("refuses what has nothing to predict", async () => {
-  await expect(perplexity(new MarkovRunner(), Uint32Array.of(1), 8)).rejects.toThrow("text: expected at least two")
-  await expect(perplexity(new MarkovRunner(), Uint32Array.of(1, 2), 1)).rejects.toThrow("window: expected")
+  await expect(perplexity(new Session(new MarkovRunner()), Uint32Array.of(1), { window: 8 })).rejects.toThrow(
+    "text: expected at least two",
+  )
+  await expect(perplexity(new Session(new MarkovRunner()), Uint32Array.of(1, 2), { window: 1 })).rejects.toThrow(
+    "window: expected",
+  )
 })

@@ -4,7 +4,16 @@ import type { LayerCache } from "../cache/layer_cache.js"
 import { ContextLengthError } from "./errors.js"
 import type { DecodeOptions, Draw, ForwardOptions, ModelRunner } from "./model_runner.js"
 import { runAhead, type Submitted } from "./run_ahead.js"
-import { type CausalLM, feedDraw, readDrawn, type Step, type StepKind, samplingOf, type Wanted } from "./step.js"
+import {
+  type CausalLM,
+  decodingStep,
+  feedDraw,
+  readDrawn,
+  type Step,
+  type StepKind,
+  samplingOf,
+  type Wanted,
+} from "./step.js"
 import { Steps } from "./steps.js"
 import { checkTokenIds } from "./token_ids.js"
 
@@ -44,10 +53,7 @@ export class Runner implements ModelRunner {
 
   /** Compiles the decoding step, which makes the weights resident: else the first token does it. */
   async prepare(options: LoadOptions = {}): Promise<void> {
-    const kind: StepKind = this.runsAhead
-      ? { rows: 1, wanted: "last", sampling: "greedy", continues: true }
-      : { rows: 1, wanted: "last" }
-    await this.steps.get(kind, options)
+    await this.steps.get(decodingStep({ replaysAhead: this.ahead }), options)
   }
 
   /** Tokens in the caches. */

@@ -1,6 +1,8 @@
+import type { CancelSignal } from "../backends/backend.js"
 import { ContextLengthError, ParameterError } from "./errors.js"
 import type { DecodeOptions, ForwardOptions, ModelRunner } from "./model_runner.js"
 import { checkTokenIds } from "./token_ids.js"
+import { Turns } from "./turns.js"
 
 /** A token drawn by the device. */
 export interface Decoded {
@@ -15,7 +17,9 @@ export interface Decoded {
  */
 export class Session {
   private cached: Uint32Array
-  private busy = false
+  private readonly turns = new Turns()
+  private current: { readonly work: AsyncGenerator<unknown, void>; readonly end: () => void } | undefined
+  private closing: Promise<void> | undefined
 
   constructor(readonly runner: ModelRunner) {
     this.cached = new Uint32Array(runner.max_context)
@@ -70,17 +74,45 @@ export class Session {
     }
   }
 
-  /** Keeps a second generation out while one runs: their tokens would mix in the caches. Release with the result. */
-  acquire(): () => void {
-    if (this.busy) {
-      throw new Error(
-        "this session is generating already: finish or stop that iteration first, or open a second session",
-      )
+  /**
+   * Yields what `work` yields, which has the caches for itself from the first result asked for until it is over or left:
+   * its like wait, first come, first served, since their tokens would mix.
+   *
+   * @throws the signal's reason when it is aborted before the turn comes; an Error once the session is closed
+   */
+  async *inTurn<T>(work: AsyncGenerator<T, void>, signal?: CancelSignal): AsyncGenerator<T, void> {
+    this.checkOpen()
+    const end = await this.turns.take(signal)
+    try {
+      this.checkOpen()
+      this.current = { work, end }
+      yield* work
+      this.checkOpen()
+    } finally {
+      end()
     }
-    this.busy = true
-    return () => {
-      this.busy = false
-    }
+  }
+
+  /** Also while it is closing. */
+  get isClosed(): boolean {
+    return this.closing !== undefined
+  }
+
+  /** Ends the work that runs, refuses what waits and frees the caches. */
+  close(): Promise<void> {
+    this.closing ??= this.finish()
+    return this.closing
+  }
+
+  private async finish(): Promise<void> {
+    // Once the result that is being computed is there; a consumer that is not asking keeps nobody waiting.
+    await this.current?.work.return()
+    this.current?.end()
+    this.runner.dispose()
+  }
+
+  private checkOpen(): void {
+    if (this.isClosed) throw new Error("this session is closed: open another one with model.createSession()")
   }
 
   /** Cuts the caches back to what they have of a prompt; the last token always runs. Returns how much that is. */

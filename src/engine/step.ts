@@ -36,6 +36,13 @@ export interface StepKind {
   readonly continues?: boolean
 }
 
+/** The step that decodes a token: with the token that the step before drew where steps are submitted ahead. */
+export function decodingStep({ replaysAhead }: Pick<Backend, "replaysAhead">): StepKind {
+  return replaysAhead > 1
+    ? { rows: 1, wanted: "last", sampling: "greedy", continues: true }
+    : { rows: 1, wanted: "last" }
+}
+
 /** A step's inputs, refilled for every replay. */
 interface StepBuffers {
   readonly ids: Uint32Array

@@ -52,8 +52,8 @@ export function picksOf<T extends Type>({ op, operands }: Applied<T>): Picks<T> 
   const { indices, operands: roles } = specOf(op)
   if (!indices) return null
   const [name] = indices.of
-  const isWeight = roles[name] === "weight"
-  const limit = isWeight ? upper((operands[name] as WeightOf<T>).weight.shape[0]) : last((operands[name] as T).shape)
+  const { shape } = roles[name] === "weight" ? (operands[name] as WeightOf<T>).weight : (operands[name] as T)
+  const limit = indices.axis === "last" ? last(shape) : upper(shape[0])
   return { ids: operands[indices.operand] as T, what: indices.what, limit, of: indices.of }
 }
 

@@ -41,6 +41,8 @@ export interface OpSpec<A, O, R extends string> {
     readonly operand: keyof O & string
     readonly what: string
     readonly of: readonly (keyof O & string)[]
+    /** Elements of the last axis; the first axis, rows or experts, unless said. */
+    readonly axis?: "last"
   }
   /** Floating-point operations of products and attention; none by default. */
   readonly flops?: (op: A, operands: O) => number

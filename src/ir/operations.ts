@@ -17,6 +17,7 @@ const PRIMITIVES = {
   argmax: rows.argmax,
   top_k: rows.top_k,
   take_along_axis: rows.take_along_axis,
+  take: rows.take,
   categorical: rows.categorical,
   rms_norm: rows.rms_norm,
   embedding: products.embedding,

@@ -3,13 +3,7 @@ import type { Directory } from "../checkpoint/byte_source.js"
 import { checked } from "./checked.js"
 import { checkEndTokens, endTokens } from "./config.js"
 import { readOptionalJson } from "./optional_json.js"
-
-/** How a model's publisher would have it sampled; what a caller says counts more. */
-export interface SamplingDefaults {
-  readonly temperature?: number
-  readonly top_k?: number
-  readonly top_p?: number
-}
+import type { SamplingDefaults } from "./sampling_defaults.js"
 
 export interface GenerationConfig {
   /** Beside those of config.json. */

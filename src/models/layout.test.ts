@@ -51,11 +51,12 @@ describe("gptOssLayout", () => {
     expect(layout["model.layers.1.mlp.experts.gate_up_proj_bias"]).toEqual(["bfloat16", [6, 256]])
   })
 
-  // Counts and sizes of the published repositories' indices.
+  // Counts and sizes of the published repositories' indices; the last by the same rules.
   it.each([
     ["gpt-oss-20b", "mlx", 775, 12_076_119_168],
     ["gpt-oss-20b", "hf", 459, 13_761_264_768],
     ["gpt-oss-120b", "hf", 687, 65_248_815_744],
+    ["gpt-oss-120b", "mlx", 1159, 63_254_703_744],
   ] as const)("of %s in %s has %i tensors of %i bytes", (preset, format, tensors, bytes) => {
     const layout = layoutOf(publishedConfig(PRESETS[preset], format), format)
     expect(layout.length).toBe(tensors)

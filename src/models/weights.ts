@@ -1,6 +1,7 @@
 import type { Weight } from "../array/mx.js"
 import { MxArray } from "../array/mx_array.js"
 import type { Checkpoint } from "../checkpoint/checkpoint.js"
+import { formatDims } from "../ir/dim.js"
 import { CheckpointError } from "../checkpoint/errors.js"
 import type { QuantizationConfig } from "../checkpoint/quantization_config.js"
 import type { WeightSource } from "../nn/module.js"
@@ -94,7 +95,7 @@ export class CheckpointWeights implements WeightSource {
         file: this.fileOf(name),
         tensor: name,
         expected: `${dtypes.join(" or ")} ${formatShape(shape)}`,
-        found: `${array.dtype} ${formatShape(array.shape)}`,
+        found: `${array.dtype} ${formatDims(array.shape)}`,
         advice: "config.json and the weights must be of the same model",
       })
     }

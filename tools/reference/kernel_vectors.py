@@ -301,6 +301,9 @@ attend("chunk in a full ring", 4, 29, 8, 4, 2, 8, 5, "bfloat16")
 attend("only itself", 3, 8, 3, 2, 2, 4, 1, "float32")
 attend("sinks that take nearly all", 2, 6, 6, 2, 1, 8, None, "float32", sink_scale=60.0)
 
+x, indices = normal(7, 2, 3), integers(7, 5)
+case("[7, 2, 3]", {"kind": "take"}, [x, indices], np.take(x.numpy(), indices.astype(int), 0))
+
 with open(sys.argv[1], "w") as file:
     file.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
 print(f"{len(cases)} cases of {len({c['op']['kind'] for c in cases})} kernels")

@@ -24,10 +24,12 @@ import {
   rmsNormCases,
   softmaxCases,
   takeAlongAxisCases,
+  takeCases,
   topKCases,
   weightedSumCases,
 } from "./row_cases.test.helper.js"
 import { type Case, expectClose, needs, run, type Share, shareOf, type WithBackend } from "./run.test.helper.js"
+import { extremeSwigluCases, SWIGLU_KINDS } from "./swiglu_cases.test.helper.js"
 import { trueCases } from "./vectors.test.helper.js"
 
 /** Cases for every kernel there is: a new kernel does not compile without some. */
@@ -41,6 +43,7 @@ const CASES: Record<KernelKind, (random: Random) => Case[]> = {
   argmax: argmaxCases,
   top_k: topKCases,
   take_along_axis: takeAlongAxisCases,
+  take: takeCases,
   categorical: categoricalCases,
   embedding: embeddingCases,
   matmul: matmulCases,
@@ -154,6 +157,20 @@ export function runConformance(
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
             await holdAgainstReference(backend, kind, CASES[kind], backend.tolerance(toleranceOf(kind)), share)
+          }),
+        )
+      }
+    })
+
+    describe("at extreme gates", () => {
+      for (const kind of SWIGLU_KINDS) {
+        it(
+          kind,
+          withBackend(async (backend, context) => {
+            needs(kind, backend, context)
+            const casesOf = (random: Random) => extremeSwigluCases(kind, random)
+            // On every device: each has kernels of its own.
+            await holdAgainstReference(backend, kind, casesOf, backend.tolerance(toleranceOf(kind)), { part: 0, of: 1 })
           }),
         )
       }

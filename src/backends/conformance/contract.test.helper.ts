@@ -96,6 +96,7 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
               up: weight(random, mxfp4, [3], 5, 64, "float32"),
             },
           ).y,
+          apply({ kind: "take" }, { x: floats(random, [3, 5]), indices: table }).y,
           apply({ kind: "take_along_axis" }, { x: floats(random, [1, 3]), indices: ids }).y,
         ]
         for (const output of graphs) {

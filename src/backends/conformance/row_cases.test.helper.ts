@@ -1,4 +1,5 @@
 import { apply } from "../../graph/build.js"
+import { largest } from "../../ir/dim.js"
 import type { Value } from "../../ir/value.js"
 import { type Shape, sizeOf } from "../../tensor/shape.js"
 import type { ReduceFn } from "../../ir/specs/rows.js"
@@ -126,12 +127,28 @@ export function takeAlongAxisCases(random: Random): Case[] {
   }))
 }
 
+export function takeCases(random: Random): Case[] {
+  const cases: [Shape, number][] = [
+    [[1], 1],
+    [[7], 3],
+    [[5, 33], 9],
+    [[3, 2, 2880], 2],
+  ]
+  return cases.map(([shape, count]) => ({
+    name: `${count} of [${shape}]`,
+    outputs: [
+      apply({ kind: "take" }, { x: floats(random, shape), indices: integers(random, [count], shape[0]) }).y,
+      apply({ kind: "take" }, { x: integers(random, shape, 2 ** 32), indices: integers(random, [count], shape[0]) }).y,
+    ],
+  }))
+}
+
 export function categoricalCases(random: Random): Case[] {
   const rows = 33
   const draw = (logits: Value, temperature: number, uniforms: Iterable<number>) =>
     apply(
       { kind: "categorical" },
-      { logits, temperature: exactly([1], [temperature]), uniform: exactly([logits.shape[0]], uniforms) },
+      { logits, temperature: exactly([1], [temperature]), uniform: exactly([largest(logits.shape)[0]], uniforms) },
     ).ids
   const uniforms = () => Array.from({ length: rows }, () => Math.fround(random.uniform()) % 1)
   return [

@@ -1,19 +1,17 @@
 import type { Replica, Storage } from "../../tensor/storage.js"
-import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
+import { type Backend, BackendError, type Executable, type LoadOptions, type Precision } from "../backend.js"
 import type { FusedKind } from "../../ir/operations.js"
-import type { Tolerance } from "../../ir/op_spec.js"
 import type { Program } from "../../ir/program.js"
+import type { Tolerance } from "../../ir/op_spec.js"
 import { CpuExecutable } from "./executable.js"
 import { type Block, SegmentedMemory } from "./memory.js"
 import type { ThreadPool } from "./thread_pool.js"
 
-/**
- * How products with quantized weights are computed. `fast`: activations as int16 with a scale per 32 or 64 elements,
- * where weights are 4 or 8 bit integers or MXFP4; a product is off by 2e-5 of its norm, up to 1e-4 with large outliers. `exact`: in float32.
- */
-export type Precision = "fast" | "exact"
-
 export interface CpuOptions {
+  /**
+   * How products with quantized weights are computed. `fast`: activations as int16 with a scale per 32 or 64 elements,
+   * where weights are 4 or 8 bit integers or MXFP4; a product is off by 2e-5 of its norm, up to 1e-4 with large outliers.
+   */
   readonly precision?: Precision
   /** Size of one WebAssembly memory, a multiple of 64 KiB; weights spread over several. Just below 4 GiB by default. */
   readonly segment_bytes?: number

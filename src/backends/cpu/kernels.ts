@@ -144,6 +144,10 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const k = indices.shape[indices.shape.length - 1]
     return launch("take_along_axis", x.address, ...rowsAndColumns(x), indices.address, k, y.address)
   },
+  take: (_, { x, indices }, { y }) => {
+    const rowBytes = (sizeOf(x.shape) / x.shape[0]) * itemSize(x.dtype)
+    return launch("take", x.address, x.shape[0], rowBytes, indices.address, indices.shape[0], y.address)
+  },
   categorical: (_, { logits, temperature, uniform }, { ids }) => {
     const drawn = [temperature.address, uniform.address, ids.address]
     return launch("categorical", logits.address, ...rowsAndColumns(logits), ...drawn)

@@ -1,7 +1,10 @@
 import { readFile } from "node:fs/promises"
 import { availableParallelism } from "node:os"
+import { fileURLToPath } from "node:url"
 import { setFlagsFromString } from "node:v8"
+import { BackendError } from "../backend.js"
 import { CpuBackend, type CpuOptions } from "./backend.js"
+import { missingAsset } from "./node_asset.js"
 import { NodeThreadPool } from "./node_thread_pool.js"
 import { InlinePool } from "./thread_pool.js"
 
@@ -15,11 +18,19 @@ export interface NodeCpuOptions extends CpuOptions {
 
 /** The kernels for what this engine has: with relaxed SIMD (fused multiply-add, plain byte shuffles) or without. */
 export async function loadKernels(): Promise<WebAssembly.Module> {
-  const read = (name: string) => readFile(new URL(name, import.meta.url))
-  const relaxed = await read("./kernels_relaxed.wasm")
+  const relaxed = await readKernels(new URL("./kernels_relaxed.wasm", import.meta.url))
   // Node 20 has the instructions, finished, one V8 release before they were on by default. 15 % on MXFP4.
   if (!WebAssembly.validate(relaxed)) setFlagsFromString("--experimental-wasm-relaxed-simd")
-  return WebAssembly.compile(WebAssembly.validate(relaxed) ? relaxed : await read("./kernels.wasm"))
+  if (WebAssembly.validate(relaxed)) return WebAssembly.compile(relaxed)
+  return WebAssembly.compile(await readKernels(new URL("./kernels.wasm", import.meta.url)))
+}
+
+async function readKernels(url: URL): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return await readFile(url)
+  } catch (cause) {
+    throw new BackendError(missingAsset(fileURLToPath(url)), { cause })
+  }
 }
 
 /** The CPU backend under Node, with worker threads. Close it to end them; they do not keep the process alive. */

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads"
 import { BackendError } from "../backend.js"
 import { Barrier } from "./barrier.js"
+import { missingAsset } from "./node_asset.js"
 import type { Step } from "./steps.js"
 import type { ThreadPool } from "./thread_pool.js"
 
@@ -47,7 +48,10 @@ export class NodeThreadPool implements ThreadPool {
       const setup: WorkerSetup = { module, thread, threads, barrier: memory }
       const worker = new Worker(new URL("./node_worker.js", import.meta.url), { workerData: setup, execArgv: [] })
       worker.on("message", (answer: WorkerAnswer) => this.answered(answer))
-      worker.on("error", (error) => this.fail(`cpu thread ${thread} failed: ${error.message}`))
+      worker.on("error", (error: NodeJS.ErrnoException) => {
+        const isMissing = error.code === "MODULE_NOT_FOUND" || error.code === "ERR_MODULE_NOT_FOUND"
+        this.fail(`cpu thread ${thread} failed: ${isMissing ? missingAsset("node_worker.js") : error.message}`)
+      })
       worker.on("exit", (code) => this.fail(`cpu thread ${thread} ended unexpectedly with code ${code}`))
       worker.unref()
       return worker

@@ -4,7 +4,7 @@ import { isFloatDType } from "../../tensor/floats.js"
 import { binary, rmsNorm, rope, swiglu, unary } from "./activation.js"
 import { attention, kvAppend } from "./attention.js"
 import { gatherMatmulSum, normGatherSwiglu, normMatmul, ropeAttention, route } from "./fused.js"
-import { argmax, categorical, reduce, softmax, takeAlongAxis, topK } from "./last_axis.js"
+import { argmax, categorical, reduce, softmax, take, takeAlongAxis, topK } from "./last_axis.js"
 import { embedding, gatherMatmul, gatherSwiglu, matmul, weightedSum } from "./matmul.js"
 import { gatherBytes, loadFloats, loadIntegers, type Memory, type Values } from "./operands.js"
 
@@ -26,6 +26,7 @@ const KERNELS: { readonly [K in KernelKind]: Kernel<K> } = {
   argmax: (memory, _, { x }) => ({ ids: argmax(memory, x) }),
   top_k: (memory, { k }, { x }) => ({ ids: topK(memory, k, x) }),
   take_along_axis: (memory, _, { x, indices }) => ({ y: takeAlongAxis(memory, x, indices) }),
+  take: (memory, _, { x, indices }) => ({ y: take(memory, x, indices) }),
   categorical: (memory, _, operands) => ({ ids: categorical(memory, operands) }),
   embedding: (memory, _, operands, { y }) => ({ y: embedding(memory, operands, y.shape[1]) }),
   matmul: (memory, _, operands) => ({ y: matmul(memory, operands) }),

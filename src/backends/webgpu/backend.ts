@@ -1,23 +1,27 @@
 import type { DType } from "../../tensor/dtype.js"
 import type { Storage } from "../../tensor/storage.js"
-import { type Backend, BackendError, type Executable, type LoadOptions } from "../backend.js"
+import {
+  type Backend,
+  BackendError,
+  type Executable,
+  type LoadOptions,
+  type MemoryCounter,
+  type Precision,
+} from "../backend.js"
 import { FUSED_KINDS } from "../../ir/operations.js"
-import type { Tolerance } from "../../ir/op_spec.js"
 import type { Program } from "../../ir/program.js"
-import { compileProgram } from "./compile.js"
+import { compileLayout } from "./compile.js"
+import { GpuCounter } from "./counter.js"
+import type { Tolerance } from "../../ir/op_spec.js"
 import { type DeviceOptions, GpuDevice } from "./device.js"
 import type { GpuProvider } from "./gpu_provider.js"
+import { type Layout, layOut } from "./layout.js"
 import { GpuMemory } from "./memory.js"
 import { type ProfileDetail, Profiler } from "./profiler.js"
 
-/**
- * How activations are kept. `fast`: float16 for products and caches where the device has it. `exact`: float32
- * throughout, for comparisons.
- */
-export type GpuPrecision = "fast" | "exact"
-
 export interface WebGpuOptions extends DeviceOptions {
-  readonly precision?: GpuPrecision
+  /** `fast`: float16 for products and caches where the device has it. */
+  readonly precision?: Precision
 }
 
 /** WGSL kernels on a GPU. Weights stay as stored; kernels decode them in registers. */
@@ -32,7 +36,7 @@ export class WebGpuBackend implements Backend {
   /** On a device that is open already; closing the backend closes it. */
   constructor(
     readonly gpu: GpuDevice,
-    precision: GpuPrecision = "fast",
+    precision: Precision = "fast",
   ) {
     this.cacheDTypes = precision === "exact" ? ["float32", "float16"] : ["float16", "float32"]
     this.memory = new GpuMemory(this, gpu)
@@ -55,20 +59,37 @@ export class WebGpuBackend implements Backend {
     return f16 && of === "product" ? 5e-3 : 1e-5
   }
 
-  makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void> {
-    return this.memory.makeResident(storages, options)
+  async makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void> {
+    await this.memory.load(await this.memory.place(storages), options)
+  }
+
+  memoryCounter(): MemoryCounter {
+    return new GpuCounter(this.gpu.features, this.gpu.description)
   }
 
   async compile(program: Program, options: LoadOptions = {}): Promise<Executable> {
-    const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
-    const loading = this.makeResident(storages, options)
+    const { memory } = this
+    const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer] : []))
+    const written = new Set(storages.flatMap(({ storage, access }) => (access === "write" ? [storage] : [])))
+    let arrivals = await memory.place(storages.map(({ storage }) => storage))
     // What is about to be written is moved first, so it has to be here.
-    const isMoved = program.buffers.some(
-      (buffer) => buffer.kind === "storage" && buffer.access === "write" && this.memory.isArriving(buffer.storage),
-    )
-    if (isMoved) await loading
-    // Pipelines compile while weights load.
-    const [loaded, compiled] = await Promise.allSettled([loading, compileProgram(this, program, options)])
+    if (arrivals.some(({ storage, isLoaded }) => isLoaded && written.has(storage))) {
+      await memory.load(arrivals, options)
+      arrivals = []
+    }
+    let layout: Layout
+    try {
+      for (const storage of written) await memory.makeWritable(storage)
+      layout = await layOut(program, memory, this.gpu.features)
+    } catch (error) {
+      memory.abandon(arrivals)
+      throw error
+    }
+    // Pipelines compile while weights load, for which there is room now.
+    const [loaded, compiled] = await Promise.allSettled([
+      memory.load(arrivals, options),
+      compileLayout(this, program, layout, options),
+    ])
     if (loaded.status === "fulfilled" && compiled.status === "fulfilled") return compiled.value
     if (compiled.status === "fulfilled") compiled.value.dispose()
     throw loaded.status === "rejected" ? loaded.reason : (compiled as PromiseRejectedResult).reason

@@ -51,7 +51,10 @@ export class GpuDevice {
           : `the GPU was lost: ${message}. Load the model again`,
       ),
     )
-    device.addEventListener("uncapturederror", ({ error }) => {
+    device.addEventListener("uncapturederror", (event) => {
+      // Dawn would print each one into the user's terminal.
+      event.preventDefault()
+      const { error } = event
       // Node has no global of that name.
       const outOfMemory = error.constructor.name === "GPUOutOfMemoryError"
       this.fail(outOfMemory ? `the GPU is out of memory: ${error.message}` : `the GPU refused: ${error.message}`)
@@ -79,6 +82,7 @@ export class GpuDevice {
       maxWorkgroupStorage: limits.maxComputeWorkgroupStorageSize,
       maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
       offsetAlignment: limits.minStorageBufferOffsetAlignment,
+      uniformAlignment: limits.minUniformBufferOffsetAlignment,
     }
     const description = info.description || [info.vendor, info.architecture].filter(Boolean).join(" ") || "GPU"
     return new GpuDevice(

@@ -113,9 +113,14 @@ export function grid(n: number): [number, number, number] {
 /** WGSL for the index of a workgroup in a {@link grid}, given `@builtin(workgroup_id) wid` and `@builtin(num_workgroups) nwg`. May exceed n. */
 export const workgroupIndex = "(wid.x + wid.y * nwg.x)"
 
+/** Stands for the memory of intermediate values, which moves when it grows: see `Workspace`. */
+export class WorkspaceRef {
+  constructor(readonly size: number) {}
+}
+
 /** Where an operand lies on the device. */
 export interface Location {
-  readonly buffer: GPUBuffer
+  readonly buffer: GPUBuffer | WorkspaceRef
   readonly offset: number
   /** Written by some kernel of the program: then every binding of it must be read_write (WebGPU's usage scopes). */
   readonly mutable: boolean
@@ -123,7 +128,7 @@ export interface Location {
 
 /** A range of a buffer bound to a kernel. */
 export interface Binding {
-  readonly buffer: GPUBuffer
+  readonly buffer: GPUBuffer | WorkspaceRef
   readonly offset: number
   readonly size: number
 }
@@ -141,7 +146,7 @@ export interface Assembled {
 
 interface Slot {
   type: ElementType
-  buffer: GPUBuffer
+  buffer: GPUBuffer | WorkspaceRef
   start: number
   end: number
   mutable: boolean

@@ -1,7 +1,7 @@
 import { BackendError } from "../backend.js"
+import type { Block, Buffers } from "./buffers.js"
 import type { GpuDevice } from "./device.js"
 import { BufferUsage, MAP_READ } from "./gpu_provider.js"
-import type { Block } from "./memory.js"
 
 /** Reads up to so many bytes use pooled staging buffers: a drawn token is read after every step. */
 const POOLED_BYTES = 256
@@ -10,7 +10,10 @@ const POOLED_BYTES = 256
 export class Downloads {
   private readonly pool: GPUBuffer[] = []
 
-  constructor(private readonly gpu: GpuDevice) {}
+  constructor(
+    private readonly gpu: GpuDevice,
+    private readonly buffers: Buffers,
+  ) {}
 
   /**
    * Bytes as they are after all work submitted so far, and before any submitted later.
@@ -20,31 +23,44 @@ export class Downloads {
   async read({ buffer, offset: first }: Block, offset: number, into: Uint8Array): Promise<void> {
     const { device, profiler } = this.gpu
     const done = profiler?.span("read")
-    const start = (first + offset) & ~3
-    const skipped = first + offset - start
+    const position = first + offset
+    const skipped = position % 4
     const size = Math.ceil((skipped + into.byteLength) / 4) * 4
     const isSmall = size <= POOLED_BYTES
-    const staging = (isSmall && this.pool.pop()) || this.staging(isSmall ? POOLED_BYTES : size)
+    const pooled = isSmall ? this.pool.pop() : undefined
+    // What is read is what lies there now, so nothing is awaited before the copy is submitted.
+    const requested = pooled ? undefined : this.staging(isSmall ? POOLED_BYTES : size)
+    const staging = pooled ?? requested!.buffer
+    let isPooled = false
     try {
+      // Copying into a buffer that is then refused is an error, too, and says nothing more.
+      if (requested) device.pushErrorScope("validation")
       const encoder = device.createCommandEncoder()
-      encoder.copyBufferToBuffer(buffer, start, staging, 0, size)
+      encoder.copyBufferToBuffer(buffer, position - skipped, staging, 0, size)
       device.queue.submit([encoder.finish()])
+      if (requested) {
+        const judged = device.popErrorScope().catch(() => null)
+        await requested.granted
+        const refusal = await judged
+        if (refusal) throw new Error(refusal.message)
+      }
       await staging.mapAsync(MAP_READ, 0, size)
       into.set(new Uint8Array(staging.getMappedRange(0, size), skipped, into.byteLength))
       staging.unmap()
-      if (isSmall) this.pool.push(staging)
-      else staging.destroy()
+      isPooled = isSmall
     } catch (error) {
-      staging.destroy()
       this.gpu.check()
+      if (error instanceof BackendError) throw error
       throw new BackendError(`could not read from the GPU: ${(error as Error).message}`)
     } finally {
+      if (isPooled) this.pool.push(staging)
+      else this.buffers.destroy(staging)
       done?.()
     }
     this.gpu.check()
   }
 
-  private staging(size: number): GPUBuffer {
-    return this.gpu.device.createBuffer({ label: "read", size, usage: BufferUsage.MAP_READ | BufferUsage.COPY_DST })
+  private staging(size: number) {
+    return this.buffers.request("reading", size, BufferUsage.MAP_READ | BufferUsage.COPY_DST)
   }
 }

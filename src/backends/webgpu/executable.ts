@@ -5,7 +5,8 @@ import { checkIds, type IdLimit, idLimits } from "../id_limits.js"
 import type { Program } from "../../ir/program.js"
 import { inputBytes } from "../step_inputs.js"
 import type { WebGpuBackend } from "./backend.js"
-import type { Block } from "./memory.js"
+import { WorkspaceRef } from "./dispatch.js"
+import type { Layout } from "./layout.js"
 
 /** A dispatch ready to be encoded. */
 export interface Step {
@@ -30,17 +31,20 @@ export function encodeSteps(pass: GPUComputePassEncoder, steps: readonly Step[])
 /** A command list: replaying encodes the same dispatches into one pass and submits it. */
 export class GpuExecutable implements Executable {
   private readonly idLimits: readonly IdLimit[]
+  /** Where the intermediate values were when the steps were bound. */
+  private workspace: GPUBuffer | null
+  private steps: readonly Step[]
 
   constructor(
     private readonly backend: WebGpuBackend,
     private readonly program: Program,
-    /** One per program buffer. */
-    private readonly places: readonly Block[],
-    /** Memory of this executable alone. */
-    private readonly owned: readonly GPUBuffer[],
-    readonly steps: readonly Step[],
+    private readonly layout: Layout,
+    /** By the kernels' texts. */
+    private readonly pipelines: ReadonlyMap<string, GPUComputePipeline>,
   ) {
     this.idLimits = idLimits(program)
+    this.workspace = backend.memory.workspace.buffer
+    this.steps = this.bind()
   }
 
   /**
@@ -54,13 +58,17 @@ export class GpuExecutable implements Executable {
     for (const [i, buffer] of this.program.buffers.entries()) {
       if (buffer.kind === "input") {
         gpu.device.queue.writeBuffer(
-          this.places[i].buffer,
+          this.layout.places[i]!.buffer,
           0,
           inputBytes(buffer, inputs[buffer.name]) as Uint8Array<ArrayBuffer>,
         )
       } else if (buffer.kind === "storage" && !this.isInPlace(buffer.storage, i)) {
         throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
       }
+    }
+    if (this.workspace !== this.backend.memory.workspace.buffer) {
+      this.workspace = this.backend.memory.workspace.buffer
+      this.steps = this.bind()
     }
     if (gpu.profiler) {
       gpu.profiler.submit(this.steps)
@@ -78,10 +86,30 @@ export class GpuExecutable implements Executable {
 
   private isInPlace(storage: Storage, i: number): boolean {
     const { buffer, offset } = this.backend.memory.blockOf(storage)
-    return buffer === this.places[i].buffer && offset === this.places[i].offset
+    const place = this.layout.places[i]!
+    return buffer === place.buffer && offset === place.offset
+  }
+
+  private bind(): Step[] {
+    const { dispatches, params } = this.layout
+    return dispatches.map(({ label, code, bindings, params: words, workgroups, bytes }, i) => {
+      const pipeline = this.pipelines.get(code)!
+      const uniform = { buffer: params.buffer, offset: params.offsets[i], size: words?.byteLength }
+      const bindGroup = this.backend.gpu.device.createBindGroup({
+        layout: pipeline.getBindGroupLayout(0),
+        entries: [
+          ...(words ? [{ binding: 0, resource: uniform }] : []),
+          ...bindings.map(({ buffer, offset, size }, b) => ({
+            binding: b + 1,
+            resource: { buffer: buffer instanceof WorkspaceRef ? this.workspace! : buffer, offset, size },
+          })),
+        ],
+      })
+      return { label, pipeline, bindGroup, workgroups, bytes }
+    })
   }
 
   dispose(): void {
-    for (const buffer of this.owned) buffer.destroy()
+    this.layout.free()
   }
 }

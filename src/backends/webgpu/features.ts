@@ -21,6 +21,7 @@ export interface GpuFeatures {
   readonly maxInvocations: number
   /** Bytes. */
   readonly offsetAlignment: number
+  readonly uniformAlignment: number
 }
 
 /** Named rungs of {@link GpuFeatures}, each including those before it. */

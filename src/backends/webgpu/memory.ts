@@ -1,38 +1,28 @@
 import type { MemorySpace, Replica, Storage } from "../../tensor/storage.js"
 import { BackendError, type LoadOptions } from "../backend.js"
+import { allocateBlocks, type Newcomer } from "./blocks.js"
+import { type Block, Buffers } from "./buffers.js"
 import type { GpuDevice } from "./device.js"
 import { Downloads } from "./downloads.js"
-import { BufferUsage } from "./gpu_provider.js"
 import { upload } from "./uploads.js"
-
-/** A range of a GPU buffer. */
-export interface Block {
-  readonly buffer: GPUBuffer
-  readonly offset: number
-}
+import { Workspace } from "./workspace.js"
 
 export interface GpuReplica extends Replica {
   readonly block: Block
 }
 
-/** A large buffer that many storages share, so that kernels which read several of them need few bindings. */
-interface Slab {
-  readonly buffer: GPUBuffer
-  readonly size: number
-  used: number
-  tenants: number
+/** A storage with the block that waits for its bytes. */
+export interface Arrival extends Newcomer {
+  readonly block: Block
 }
 
-/** Most bytes of a slab, and of a storage that goes into one. */
-const SLAB_BYTES = 1 << 30
-
-const USAGE = BufferUsage.STORAGE | BufferUsage.COPY_SRC | BufferUsage.COPY_DST
-
-/** The GPU's memory: slabs for what is read from elsewhere, a buffer each for what starts as zeros, or grows, and is written. */
+/** The GPU's memory: where storages lie, and what programs use while they run. */
 export class GpuMemory {
+  readonly buffers: Buffers
+  readonly workspace: Workspace
   private readonly downloads: Downloads
-  private readonly slabs = new Map<GPUBuffer, Slab>()
-  private open: Slab | undefined
+  /** How many storages lie in a buffer, where it is more than one. */
+  private readonly tenants = new Map<GPUBuffer, number>()
   /** Where storages will lie that are being loaded. */
   private readonly arriving = new Map<Storage, Block>()
 
@@ -40,56 +30,62 @@ export class GpuMemory {
     private readonly space: MemorySpace,
     private readonly gpu: GpuDevice,
   ) {
-    this.downloads = new Downloads(gpu)
+    this.buffers = new Buffers(gpu.device, gpu.description, gpu.features.maxBuffer)
+    this.workspace = new Workspace(this.buffers)
+    this.downloads = new Downloads(gpu, this.buffers)
   }
 
-  /** A zeroed buffer that kernels may bind. @throws BackendError when it is larger than any buffer can be */
-  allocate(label: string, byteLength: number): GPUBuffer {
-    const { maxBuffer } = this.gpu.features
-    if (byteLength > maxBuffer) {
-      throw new BackendError(`${label} takes ${byteLength} bytes, and the largest buffer of the GPU is ${maxBuffer}`)
-    }
-    return this.gpu.device.createBuffer({ label, size: Math.max(16, Math.ceil(byteLength / 16) * 16), usage: USAGE })
-  }
-
-  /** Loads storages that are not here. Their blocks are known from the start: see {@link blockOf}. */
-  async makeResident(storages: Iterable<Storage>, options: LoadOptions = {}): Promise<void> {
+  /**
+   * Allocates the blocks of storages that are not here: `load` or `abandon` them.
+   *
+   * @throws OutOfMemoryError, BackendError as `Buffers.create`: then nothing is left allocated
+   */
+  async place(storages: Iterable<Storage>): Promise<Arrival[]> {
     const missing = [...new Set(storages)].filter((storage) => !storage.replicaIn(this.space))
-    const bytes = missing.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    const targets = missing.map((storage) => {
-      const { isZero, extended } = storage
-      const source = extended?.replicaIn(this.space) as GpuReplica | undefined
-      const isLoaded = !isZero && !source
-      const block = isLoaded
-        ? this.inSlab(storage, bytes)
-        : { buffer: this.allocate(storage.name, storage.byteLength), offset: 0 }
-      if (source && extended) this.copy(source.block, block, extended.byteLength)
-      return { storage, block, isLoaded }
+    const newcomers = missing.map((storage) => {
+      const source = storage.extended?.replicaIn(this.space) as GpuReplica | undefined
+      return { storage, source, isLoaded: !storage.isZero && !source }
     })
-    for (const { storage, block } of targets) this.arriving.set(storage, block)
+    const blocks = await allocateBlocks(newcomers, this.buffers, this.gpu.features)
+    return newcomers.map(({ storage, source, isLoaded }, i) => {
+      const block = blocks[i]
+      this.arriving.set(storage, block)
+      if (isLoaded) this.tenants.set(block.buffer, (this.tenants.get(block.buffer) ?? 0) + 1)
+      if (source && storage.extended) this.copy(source.block, block, storage.extended.byteLength)
+      return { storage, isLoaded, block }
+    })
+  }
+
+  /** Fills the blocks. On any error they are freed. */
+  async load(arrivals: readonly Arrival[], options: LoadOptions = {}): Promise<void> {
     try {
       await upload(
-        this.gpu,
-        targets.filter(({ isLoaded }) => isLoaded),
+        this.gpu.device,
+        this.buffers,
+        arrivals.filter(({ isLoaded }) => isLoaded),
         options,
       )
       await this.gpu.settle()
       this.gpu.check()
     } catch (error) {
-      for (const { block } of targets) this.free(block)
+      this.abandon(arrivals)
       throw error
-    } finally {
-      for (const { storage } of targets) this.arriving.delete(storage)
     }
-    for (const { storage, block } of targets) storage.addReplica(this.space, this.replica(block))
+    for (const { storage, block } of arrivals) {
+      this.arriving.delete(storage)
+      storage.addReplica(this.space, this.replica(block))
+    }
   }
 
-  /** Being loaded from somewhere: its block is known, its bytes are not there yet. */
-  isArriving(storage: Storage): boolean {
-    return this.arriving.has(storage) && !storage.isZero
+  /** Frees the blocks instead. */
+  abandon(arrivals: readonly Arrival[]): void {
+    for (const { storage, block } of arrivals) {
+      this.arriving.delete(storage)
+      this.free(block)
+    }
   }
 
-  /** Where a storage lies. @throws BackendError when it is not here */
+  /** Where a storage lies, or will once it is loaded. @throws BackendError when it is not here */
   blockOf(storage: Storage): Block {
     const replica = storage.replicaIn(this.space) as GpuReplica | undefined
     const block = replica?.block ?? this.arriving.get(storage)
@@ -98,10 +94,10 @@ export class GpuMemory {
   }
 
   /** Gives a storage that kernels are going to write a buffer of its own: a dispatch may not write one that it reads. */
-  makeWritable(storage: Storage): void {
+  async makeWritable(storage: Storage): Promise<void> {
     const block = this.blockOf(storage)
-    if (!this.slabs.has(block.buffer)) return
-    const buffer = this.allocate(storage.name, storage.byteLength)
+    if ((this.tenants.get(block.buffer) ?? 1) === 1) return
+    const buffer = await this.buffers.storage(storage.name, storage.byteLength)
     this.copy(block, { buffer, offset: 0 }, storage.byteLength)
     storage.addReplica(this.space, this.replica({ buffer, offset: 0 }))
   }
@@ -113,31 +109,13 @@ export class GpuMemory {
     this.gpu.device.queue.submit([encoder.finish()])
   }
 
-  /** Room in a slab. @param bytes all that is about to be loaded: no slab is larger than that */
-  private inSlab(storage: Storage, bytes: number): Block {
-    const alignment = this.gpu.features.offsetAlignment
-    const { maxBinding, maxBuffer } = this.gpu.features
-    const largest = Math.min(SLAB_BYTES, maxBinding, maxBuffer)
-    const size = Math.ceil(storage.byteLength / alignment) * alignment
-    if (size > largest) return { buffer: this.allocate(storage.name, storage.byteLength), offset: 0 }
-    if (!this.open || this.open.used + size > this.open.size) {
-      // Alignment may add to what the storages take; a slab that turns out too small is followed by another.
-      const room = Math.max(size, Math.min(largest, Math.ceil(bytes / alignment) * alignment))
-      this.open = { buffer: this.allocate("weights", room), size: room, used: 0, tenants: 0 }
-      this.slabs.set(this.open.buffer, this.open)
-    }
-    const offset = this.open.used
-    this.open.used += size
-    this.open.tenants++
-    return { buffer: this.open.buffer, offset }
-  }
-
   private free({ buffer }: Block): void {
-    const slab = this.slabs.get(buffer)
-    if (slab && --slab.tenants > 0) return
-    if (slab === this.open) this.open = undefined
-    this.slabs.delete(buffer)
-    buffer.destroy()
+    const others = (this.tenants.get(buffer) ?? 1) - 1
+    if (others > 0) this.tenants.set(buffer, others)
+    else {
+      this.tenants.delete(buffer)
+      this.buffers.destroy(buffer)
+    }
   }
 
   private replica(block: Block): GpuReplica {

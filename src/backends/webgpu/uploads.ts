@@ -1,12 +1,17 @@
 import type { Storage } from "../../tensor/storage.js"
 import type { LoadOptions } from "../backend.js"
-import type { GpuDevice } from "./device.js"
+import type { Block, Buffers } from "./buffers.js"
 import { BufferUsage, MAP_WRITE } from "./gpu_provider.js"
-import type { Block } from "./memory.js"
 
 /** Bytes of one staging buffer, and how many are filled and copied at the same time: what host memory loading takes. */
 const STAGING_BYTES = 32 << 20
 const STAGING_BUFFERS = 8
+
+/** A storage and where its bytes go. */
+interface Target {
+  readonly storage: Storage
+  readonly block: Block
+}
 
 /** Part of a storage on its way. */
 interface Piece {
@@ -18,27 +23,39 @@ interface Piece {
   readonly at: number
 }
 
+/** Bytes of each staging buffer that loading takes. Only a load that fits one buffer gets a smaller one. */
+function stagingSizes(batches: readonly Piece[][]): number[] {
+  if (batches.length === 1) return [bytesOf(batches[0])]
+  return new Array(Math.min(STAGING_BUFFERS, batches.length)).fill(STAGING_BYTES)
+}
+
+/** The same of a load to come. */
+export function stagingSizesOf(targets: readonly Target[]): number[] {
+  return stagingSizes(packed(targets))
+}
+
 /**
  * Reads storages straight into mapped staging buffers, several at a time, which the GPU then copies into place. Small
  * storages share a staging buffer and a submit.
  *
- * @throws the first reader's error, or the signal's reason, once nothing is under way any more
+ * @throws the first reader's error, OutOfMemoryError, or the signal's reason, once nothing is under way any more
  */
 export async function upload(
-  { device }: GpuDevice,
-  targets: readonly { readonly storage: Storage; readonly block: Block }[],
+  device: GPUDevice,
+  buffers: Buffers,
+  targets: readonly Target[],
   { onProgress, signal }: LoadOptions,
 ): Promise<void> {
   const batches = packed(targets)
   const total = targets.reduce((sum, { storage }) => sum + storage.byteLength, 0)
   let loaded = 0
   let failed = false
-  const work = async (): Promise<void> => {
+  const work = async (stagingBytes: number): Promise<void> => {
     let staging: GPUBuffer | undefined
     try {
       for (let batch = batches.shift(); batch && !failed; batch = batches.shift()) {
-        if (staging) await staging.mapAsync(MAP_WRITE)
-        else staging = stagingBuffer(device, Math.min(STAGING_BYTES, bytesOf(batch)), batches.length === 0)
+        staging ??= await buffers.create("staging", stagingBytes, BufferUsage.MAP_WRITE | BufferUsage.COPY_SRC)
+        await staging.mapAsync(MAP_WRITE)
         const bytes = new Uint8Array(staging.getMappedRange())
         for (const { storage, offset, size, at } of batch) {
           signal?.throwIfAborted()
@@ -57,23 +74,16 @@ export async function upload(
       failed = true
       throw error
     } finally {
-      staging?.destroy()
+      if (staging) buffers.destroy(staging)
     }
   }
-  const workers = await Promise.allSettled(Array.from({ length: Math.min(STAGING_BUFFERS, batches.length) }, work))
+  const workers = await Promise.allSettled(stagingSizes(batches).map(work))
   const rejected = workers.find((worker) => worker.status === "rejected")
   if (rejected) throw rejected.reason
 }
 
-/** Mapped already. Only a load that fits one buffer gets a smaller one. */
-function stagingBuffer(device: GPUDevice, byteLength: number, isOnly: boolean): GPUBuffer {
-  const size = isOnly ? Math.ceil(byteLength / 4) * 4 : STAGING_BYTES
-  const usage = BufferUsage.MAP_WRITE | BufferUsage.COPY_SRC
-  return device.createBuffer({ label: "staging", size, usage, mappedAtCreation: true })
-}
-
 /** All pieces in order, as many in each batch as a staging buffer holds. */
-function packed(targets: readonly { readonly storage: Storage; readonly block: Block }[]): Piece[][] {
+function packed(targets: readonly Target[]): Piece[][] {
   const batches: Piece[][] = []
   let batch: Piece[] = []
   let at = 0

@@ -1,18 +1,23 @@
 import { basename, resolve } from "node:path"
 import { Command } from "commander"
+import type { Backend } from "../../backends/backend.js"
 import { type Checkpoint, openCheckpoint, type TensorInfo } from "../../checkpoint/checkpoint.js"
+import { CheckpointError } from "../../checkpoint/errors.js"
 import { nodeDirectory } from "../../checkpoint/node_directory.js"
 import { type QuantizationConfig, readQuantizationConfig } from "../../checkpoint/quantization_config.js"
-import { cacheBytesAt } from "../../engine/memory_plan.js"
+import { checkMemory, MemoryLimitError } from "../../engine/memory_check.js"
+import { cacheMemoryAt, planMemory } from "../../engine/memory_plan.js"
 import { type OpenedBackend, openBackend } from "../../engine/node_backend.js"
+import { boundsOf } from "../../engine/node_model.js"
 import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
 import { readGenerationConfig } from "../../models/generation_config.js"
 import { GptOss } from "../../models/gpt_oss.js"
 import { weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
 import { countParameters } from "../../models/layout.js"
+import { loadGptOss } from "../../models/load.js"
 import { formatBytes } from "../../tensor/bytes.js"
 import { formatShape } from "../../tensor/shape.js"
-import { type DeviceFlags, EMBEDDED_MODEL, withDeviceOptions } from "../options.js"
+import { byteSize, type DeviceFlags, EMBEDDED_MODEL, wholeNumber, withDeviceOptions } from "../options.js"
 import { formatCount, formatFacts, formatTable } from "../ui/format.js"
 import { colors, printJson, printLine } from "../ui/output.js"
 
@@ -21,19 +26,23 @@ const CONTEXTS = [1024, 4096, 16384, 65536, 131072]
 interface Flags extends DeviceFlags {
   readonly tensors?: boolean
   readonly json?: boolean
+  readonly context?: number
+  readonly memoryLimit?: number
 }
 
 export const inspectCommand = withDeviceOptions(new Command("inspect"))
   .description("what is in a checkpoint: config, parameters, tensors, and the memory it needs on the device")
   .argument("[model]", "folder with config.json and safetensors", EMBEDDED_MODEL)
   .option("--tensors", "list every tensor instead of one line per kind")
+  .option("--context <tokens>", "plan memory for conversations of this length (default: the model's)", wholeNumber(2))
+  .option("--memory-limit <size>", "say whether the model fits into this: 16GB, 512MiB", byteSize)
   .option("--json", "print one JSON document, with every tensor")
   .action(async (path: string, flags: Flags) => {
     const checkpoint = await openCheckpoint(nodeDirectory(path))
     try {
       const opened = await openBackend(flags)
       try {
-        const report = await inspect(basename(resolve(path)), checkpoint, opened)
+        const report = await inspect(basename(resolve(path)), checkpoint, opened, flags)
         if (flags.json) printJson(report)
         else print(report, Boolean(flags.tensors))
       } finally {
@@ -47,12 +56,22 @@ export const inspectCommand = withDeviceOptions(new Command("inspect"))
 type Report = Awaited<ReturnType<typeof inspect>>
 
 /** What the command prints. Caches are those that a conversation on the device keeps. */
-export async function inspect(model: string, checkpoint: Checkpoint, { backend, reason }: OpenedBackend) {
+export async function inspect(
+  model: string,
+  checkpoint: Checkpoint,
+  { backend, reason }: OpenedBackend,
+  { context, memoryLimit }: Pick<Flags, "context" | "memoryLimit"> = {},
+) {
   const config = parseGptOssConfig(checkpoint.config)
   const quantization = readQuantizationConfig(checkpoint.config)
   const generation = await readGenerationConfig(checkpoint.directory, config.vocab_size)
   const infos = [...checkpoint.tensors.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
   const network = new GptOss(config)
+  const max_context = Math.min(context ?? config.max_position_embeddings, config.max_position_embeddings)
+  const kv_cache_bytes = []
+  for (const length of contexts(config)) {
+    kv_cache_bytes.push({ context: length, bytes: (await cacheMemoryAt(network, backend, length)).bytes })
+  }
   const sizes = infos.map(({ name, byteLength }) => [name, byteLength] as const)
   return {
     model,
@@ -70,7 +89,8 @@ export async function inspect(model: string, checkpoint: Checkpoint, { backend, 
       weight_bytes: checkpoint.byteLength,
       weight_bytes_per_token: Math.round(weightBytesPerToken(config, sizes)),
       kv_cache_dtype: backend.cacheDTypes[0],
-      kv_cache_bytes: contexts(config).map((context) => ({ context, bytes: cacheBytesAt(network, backend, context) })),
+      kv_cache_bytes,
+      ...(await planOf(checkpoint, backend, max_context, memoryLimit)),
     },
     tensors: infos.map((info) => ({
       name: info.name,
@@ -80,6 +100,25 @@ export async function inspect(model: string, checkpoint: Checkpoint, { backend, 
       quantization: quantizationLabel(info, checkpoint, quantization),
       file: info.file,
     })),
+  }
+}
+
+/** What running the model takes, and why it cannot run if it cannot. */
+async function planOf(checkpoint: Checkpoint, backend: Backend, context: number, limit?: number) {
+  try {
+    const network = loadGptOss(checkpoint)
+    const plan = await planMemory(network, backend, context)
+    const refusal = await checkMemory(plan, { limit, ...boundsOf(backend) }, (n) => cacheMemoryAt(network, backend, n))
+      .then(() => null)
+      .catch((error: Error) => {
+        if (error instanceof MemoryLimitError) return error.message
+        throw error
+      })
+    return { plan, refusal }
+  } catch (error) {
+    // What is there can be told of a checkpoint that is incomplete, too.
+    if (error instanceof CheckpointError) return { plan: null, refusal: error.message }
+    throw error
   }
 }
 
@@ -131,6 +170,7 @@ function print(report: Report, everyTensor: boolean): void {
         ({ context, bytes }) =>
           [`KV cache at ${context} tokens`, `${formatBytes(bytes)} in ${memory.kv_cache_dtype}`] as const,
       ),
+      ...planFacts(memory),
     ]),
   )
   printLine(`\n${bold(`${report.tensors.length} tensors`)}`)
@@ -139,6 +179,18 @@ function print(report: Report, everyTensor: boolean): void {
     : kinds(report.tensors)
   const header = [everyTensor ? "tensor" : "tensor, * for each layer", "dtype", "shape", "bytes", "quantization"]
   printLine(formatTable(header, rows))
+}
+
+function planFacts({ plan, refusal }: Report["memory"]): [string, string][] {
+  const verdict: [string, string][] = refusal === null ? [] : [["does not fit", refusal]]
+  if (!plan) return [["cannot be loaded", refusal]]
+  return [
+    ["weights on the device", formatBytes(plan.weights)],
+    ["intermediate values", formatBytes(plan.working)],
+    ...(plan.staging > 0 ? [["buffers for loading", formatBytes(plan.staging)] as [string, string]] : []),
+    [`in all, ${plan.max_context} tokens`, formatBytes(plan.total)],
+    ...verdict,
+  ]
 }
 
 /** One row for the tensors that differ only in their layer. */

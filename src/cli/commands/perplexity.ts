@@ -1,6 +1,5 @@
 import { readFile } from "node:fs/promises"
 import { Command } from "commander"
-import { perplexity } from "../../engine/perplexity.js"
 import { withModel, withProgress } from "../load.js"
 import { type ModelFlags, wholeNumber, withModelOptions } from "../options.js"
 import { formatDuration, formatFacts } from "../ui/format.js"
@@ -26,11 +25,11 @@ export const perplexityCommand = withModelOptions(new Command("perplexity"))
     const bytes = await readFile(flags.file)
     await withModel(flags, async (model) => {
       const tokens = Uint32Array.from(model.text.encode(bytes.toString("utf8")))
-      const window = Math.min(flags.window, model.runner.max_context)
+      const window = Math.min(flags.window, model.info.max_context)
       const start = performance.now()
       const result = await withProgress(
         "reading",
-        (onProgress) => perplexity(model.runner, tokens, window, { onProgress }),
+        (onProgress) => model.perplexity(tokens, { window, onProgress }),
         (done, total) => `${done} of ${total} tokens`,
       )
       const elapsed_ms = performance.now() - start

@@ -2,48 +2,63 @@ import { z } from "zod"
 import { ParameterError } from "../errors.js"
 import { tokenIdBelow } from "../token_ids.js"
 
+/**
+ * How the next token is chosen; every field is optional. The steps run in this order, the one of transformers' `generate`:
+ * `logit_bias`, `repetition_penalty`, `frequency_penalty` and `presence_penalty`, `temperature`, `top_k`, `top_p`, `min_p`.
+ */
+export interface SamplingOptions {
+  /** Divides the logits. 0 takes the most likely token always (the lower id wins a tie). Range [0, 2], 1 by default. */
+  readonly temperature?: number
+  /** Keeps the k most likely tokens. 0, the default, keeps all. */
+  readonly top_k?: number
+  /** Keeps the fewest most likely tokens whose probabilities reach `top_p` together (Holtzman et al. 2019). 1, the default, keeps all. */
+  readonly top_p?: number
+  /** Drops tokens less likely than `min_p` times the most likely one (Nguyen et al. 2024). 0, the default, drops none. */
+  readonly min_p?: number
+  /**
+   * Divides positive and multiplies negative logits of tokens already in the context (Keskar et al. 2019, CTRL;
+   * transformers' `RepetitionPenaltyLogitsProcessor`). 1, the default, is off. Range (0, 10].
+   */
+  readonly repetition_penalty?: number
+  /** How many of the last tokens, prompt included, `repetition_penalty` looks at. Left out: all of them. */
+  readonly repetition_context_size?: number
+  /** Subtracted from a token's logit once per time it was generated (OpenAI's formula; the prompt does not count). Range [-2, 2]. */
+  readonly frequency_penalty?: number
+  /** Subtracted from the logit of every token generated so far (OpenAI's formula; the prompt does not count). Range [-2, 2]. */
+  readonly presence_penalty?: number
+  /** Added to the logits of these token ids, each in [-100, 100]. */
+  readonly logit_bias?: Readonly<Record<string, number>>
+  /** The same seed on the same logits gives the same tokens. Left out: drawn at random and reported in the summary. */
+  readonly seed?: number
+  /** Reports the log-probability of each sampled token. */
+  readonly logprobs?: boolean
+  /** Also reports this many most likely tokens, at most 20. Needs `logprobs`. */
+  readonly top_logprobs?: number
+}
+
+type WithoutDefault = "repetition_context_size" | "seed"
+
+/** Checked and completed. */
+export type SamplingParams = Required<Omit<SamplingOptions, WithoutDefault>> & Pick<SamplingOptions, WithoutDefault>
+
 const probability = z.number().min(0).max(1)
 const openAIPenalty = z.number().min(-2).max(2)
 
-/**
- * How the next token is chosen. The steps run in this order, the one of transformers' `generate`:
- * `logit_bias`, `repetition_penalty`, `frequency_penalty` and `presence_penalty`, `temperature`, `top_k`, `top_p`, `min_p`.
- */
-export const SamplingParamsSchema = z.strictObject({
-  /** Divides the logits. 0 takes the most likely token always (the lower id wins a tie). Range [0, 2]. */
+/** Not exported: who imports the types of this package shall not need those of zod. */
+const schema: z.ZodType<SamplingParams, SamplingOptions> = z.strictObject({
   temperature: z.number().min(0).max(2).default(1),
-  /** Keeps the k most likely tokens. 0 keeps all. */
   top_k: z.int().min(0).default(0),
-  /** Keeps the fewest most likely tokens whose probabilities reach `top_p` together (Holtzman et al. 2019). 1 keeps all. */
   top_p: probability.default(1),
-  /** Drops tokens less likely than `min_p` times the most likely one (Nguyen et al. 2024). 0 drops none. */
   min_p: probability.default(0),
-  /**
-   * Divides positive and multiplies negative logits of tokens already in the context (Keskar et al. 2019, CTRL;
-   * transformers' `RepetitionPenaltyLogitsProcessor`). 1 is off. Range (0, 10].
-   */
   repetition_penalty: z.number().positive().max(10).default(1),
-  /** How many of the last tokens, prompt included, `repetition_penalty` looks at. Left out: all of them. */
   repetition_context_size: z.int().min(1).optional(),
-  /** Subtracted from a token's logit once per time it was generated (OpenAI's formula; the prompt does not count). */
   frequency_penalty: openAIPenalty.default(0),
-  /** Subtracted from the logit of every token generated so far (OpenAI's formula; the prompt does not count). */
   presence_penalty: openAIPenalty.default(0),
-  /** Added to the logits of these token ids, each in [-100, 100]. */
   logit_bias: z.record(z.string().regex(/^(0|[1-9]\d*)$/), z.number().min(-100).max(100)).default({}),
-  /** The same seed on the same logits gives the same tokens. Left out: drawn at random and reported in the summary. */
   seed: z.int().optional(),
-  /** Reports the log-probability of each sampled token. */
   logprobs: z.boolean().default(false),
-  /** Also reports this many most likely tokens, at most 20. Needs `logprobs`. */
   top_logprobs: z.int().min(0).max(20).default(0),
 })
-
-/** What a caller may pass: every field optional. */
-export type SamplingOptions = z.input<typeof SamplingParamsSchema>
-
-/** Checked and completed. */
-export type SamplingParams = z.output<typeof SamplingParamsSchema>
 
 const EXPECTED: Record<keyof SamplingParams, string> = {
   temperature: "a number from 0 to 2",
@@ -70,7 +85,7 @@ export function parseSamplingParams(
   options: SamplingOptions = {},
   vocab_size = Number.POSITIVE_INFINITY,
 ): SamplingParams {
-  const result = SamplingParamsSchema.safeParse(options)
+  const result = schema.safeParse(options)
   if (!result.success) throw parameterError(result.error.issues[0], options)
   const params = result.data
   if (params.top_logprobs > 0 && !params.logprobs) {

@@ -47,10 +47,21 @@ export const top_k = spec<{ readonly k: number }, { x: Type }, "ids">({
 export const take_along_axis = spec<unknown, { x: Type; indices: Type }, "y">({
   summary: "x [..., n] at indices (uint32) [..., k] of the last axis -> [..., k]",
   operands: { x: "value", indices: "value" },
-  indices: { operand: "indices", what: "take_along_axis: index", of: ["x"] },
+  indices: { operand: "indices", what: "take_along_axis: index", of: ["x"], axis: "last" },
   infer: (_, { x, indices }) => {
     expectType("take_along_axis: indices", indices, [...rowsOf(x), -1], "uint32")
     return { y: { shape: indices.shape, dtype: x.dtype } }
+  },
+  tolerance: "exact",
+})
+
+export const take = spec<unknown, { x: Type; indices: Type }, "y">({
+  summary: "rows of x [L, ...] at indices (uint32) [W] -> [W, ...]",
+  operands: { x: "value", indices: "value" },
+  indices: { operand: "indices", what: "row", of: ["x"] },
+  infer: (_, { x, indices }) => {
+    expectType("take: indices", indices, [-1], "uint32")
+    return { y: { shape: [indices.shape[0], ...x.shape.slice(1)], dtype: x.dtype } }
   },
   tolerance: "exact",
 })

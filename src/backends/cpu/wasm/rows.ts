@@ -153,6 +153,17 @@ export function take_along_axis(
   }
 }
 
+/** Rows of `rowBytes` at `count` indices. */
+export function take(
+  x: usize, rows: u32, rowBytes: u32, indices: usize, count: u32, out: usize, thread: u32, threads: u32
+): void {
+  for (let i = thread; i < count; i += threads) {
+    const index = load<u32>(indices + (i << 2))
+    if (index >= rows) unreachable()
+    memory.copy(out + i * rowBytes, x + index * rowBytes, rowBytes)
+  }
+}
+
 /** The first index whose cumulative probability under softmax(logits / temperature) exceeds the uniform number; NONE as argmax. */
 export function categorical(
   logits: usize, rows: u32, n: u32, temperature: usize, uniform: usize, out: usize, thread: u32, threads: u32

@@ -1,10 +1,13 @@
+import { itemSize } from "../../../tensor/dtype.js"
 import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { BinaryFn } from "../../../ir/specs/elementwise.js"
 import type { Operand } from "../../../ir/program.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
+import { MAX_FLOAT32 } from "../wgsl/float_literal.js"
 import { type StridedLoop, stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
+import { SWIGLU } from "../wgsl/swiglu.js"
 
 const SIZE = 256
 
@@ -49,13 +52,6 @@ ${ENTRY}
   ]
 }
 
-/** The sigmoid's argument is kept where its exponential is finite. */
-export const SWIGLU = /* wgsl */ `
-fn swiglu(gate: f32, up: f32, alpha: f32, limit: f32) -> f32 {
-  let g = min(gate, limit);
-  return g / (1.0 + exp(min(-alpha * g, 80.0))) * (clamp(up, -limit, limit) + 1.0);
-}`
-
 export function swiglu(
   { alpha, limit }: Pick<KernelOf<"swiglu">, "alpha" | "limit">,
   { gate, up }: OperandsOf<"swiglu", Operand>,
@@ -66,7 +62,7 @@ export function swiglu(
     dispatch({
       label: "swiglu",
       views: { gate: reads(gate, "f32"), up: reads(up, "f32"), out: writes(output, "f32") },
-      params: { n, alpha: { f32: alpha }, limit: { f32: limit } },
+      params: { n, alpha: { f32: alpha }, limit: { f32: Math.min(limit, MAX_FLOAT32) } },
       workgroups: grid(Math.ceil(n / SIZE)),
       code: (v) => /* wgsl */ `${SWIGLU}
 ${ENTRY}
@@ -98,6 +94,26 @@ ${ENTRY}
     sum += ${v.weights.at("slot")} * ${v.x.at("slot * params.N + i % params.N")};
   }
   ${v.out.at("i")} = sum;
+}`,
+    }),
+  ]
+}
+
+/** Whole rows, as the 32-bit words that they are. */
+export function take(_: unknown, { x, indices }: OperandsOf<"take", Operand>, { y }: { y: Operand }): Dispatch[] {
+  if (itemSize(x.dtype) !== 4) throw new BackendError(`webgpu: take moves 4-byte types, found ${x.dtype}: cast it first`)
+  const length = sizeOf(x.shape) / x.shape[0]
+  const n = indices.shape[0] * length
+  return [
+    dispatch({
+      label: "take",
+      views: { x: reads(x, "u32"), indices: reads(indices, "u32"), out: writes(y, "u32") },
+      params: { n, length, rows: x.shape[0] },
+      workgroups: grid(Math.ceil(n / SIZE)),
+      code: (v) => /* wgsl */ `
+${ENTRY}
+  let row = min(${v.indices.at("i / params.length")}, params.rows - 1u);
+  ${v.out.at("i")} = ${v.x.at("row * params.length + i % params.length")};
 }`,
     }),
   ]

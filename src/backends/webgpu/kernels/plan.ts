@@ -8,7 +8,7 @@ import { categorical } from "./categorical.js"
 import { argmax, topK } from "./choose.js"
 import { anyGatherMatmulSum, anyNormGatherSwiglu, anyNormMatmul, anyRoute } from "./composed.js"
 import { copy } from "./copy.js"
-import { binary, swiglu, takeAlongAxis, weightedSum } from "./elementwise.js"
+import { binary, swiglu, take, takeAlongAxis, weightedSum } from "./elementwise.js"
 import * as gemm from "./gemm/planners.js"
 import { kvAppend } from "./kv_append.js"
 import * as matvec from "./matvec/planners.js"
@@ -60,6 +60,7 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   argmax,
   top_k: topK,
   take_along_axis: takeAlongAxis,
+  take,
   categorical,
   embedding,
   rms_norm: rmsNorm,

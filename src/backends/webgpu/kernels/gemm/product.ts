@@ -10,7 +10,9 @@ import {
   type View,
   writes,
 } from "../../dispatch.js"
+import { wgslFloat } from "../../wgsl/float_literal.js"
 import { range } from "../../wgsl/range.js"
+import { SWIGLU } from "../../wgsl/swiglu.js"
 import { type Codec, codec, decoders, elementsPerLoad, type Weight } from "./codec.js"
 import { mathOf } from "./math.js"
 import { guarded, loads, stagings, xLoader } from "./staging.js"
@@ -145,6 +147,7 @@ ${code.declarations}
 ${dims.names.map((name, i) => code.loader(name, of.weights[i], accessors)).join("\n")}
 ${xLoader(of.x, code, dims.vectors, ragged, accessors.x)}
 ${math.declarations}
+${of.swiglu ? SWIGLU : ""}
 ${groups ? "// Four words: a single one would misalign the arrays beside it, which matrices are loaded from.\nvar<workgroup> chosen: vec4u;" : ""}
 
 @compute @workgroup_size(${threads})
@@ -239,16 +242,10 @@ function store(
   const to = (r: string) => accessors.out.at(`${r} * ${of.columns}u + params.column + ${n}`)
   if (of.swiglu) {
     const { alpha, limit } = of.swiglu
-    return `let g = min(${biased[0]}, ${float(limit)});
-    let u = clamp(${biased[1]}, ${float(-limit)}, ${float(limit)});
-    ${to(row)} = g / (1.0 + exp(min(-${float(alpha)} * g, 80.0))) * (u + 1.0);`
+    return `${to(row)} = swiglu(${biased.join(", ")}, ${wgslFloat(alpha)}, ${wgslFloat(limit)});`
   }
   const residual = of.residual
     ? ` + select(0.0, ${accessors.residual.at(`${row} * ${of.columns}u + params.column + ${n}`)}, wid.z == 0u)`
     : ""
   return `${to(`(wid.z * params.rows + ${row})`)} = ${biased[0]}${residual};`
-}
-
-function float(value: number): string {
-  return Number.isInteger(value) ? `${value}.0` : `${value}`
 }

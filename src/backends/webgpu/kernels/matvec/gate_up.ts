@@ -3,6 +3,8 @@ import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables } from "../../features.js"
+import { wgslFloat } from "../../wgsl/float_literal.js"
+import { SWIGLU } from "../../wgsl/swiglu.js"
 import { UNIT, weightAccessors, weightViews } from "./chunk.js"
 import { biases, sameChunk } from "./experts.js"
 import {
@@ -13,7 +15,7 @@ import {
   chooseExperts,
   type RouteShares,
 } from "./route_shares.js"
-import { isStageable, LANES, type Norm, normMemory, normView, stageMemory, stageRows, wgslFloat } from "./stage.js"
+import { isStageable, LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { reduceLanes, reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
@@ -97,6 +99,7 @@ ${router ? choiceMemory(router) : ""}
 ${reductionMemory(threads, totals, features)}
 ${norm ? normMemory(threads, 1, features) : ""}
 ${chunk.functions}
+${SWIGLU}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
@@ -116,9 +119,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     extras: [...biases("gate_bias", g.bias, gate, at), ...biases("up_bias", u.bias, up, at)],
     epilogue: ([gateTotal, upTotal]) => `
 if (lane == 0u && task < ${k * N}u) {
-  let gate = min(${gateTotal}${inverse}${gate.bias ? " + gate_bias" : ""}, ${wgslFloat(of.limit)});
-  let up = clamp(${upTotal}${inverse}${up.bias ? " + up_bias" : ""}, -${wgslFloat(of.limit)}, ${wgslFloat(of.limit)});
-  ${v.out.at(`wid.y * ${k * N}u + task`)} = (up + 1.0) * gate / (1.0 + exp(-${wgslFloat(of.alpha)} * gate));
+  let gate = ${gateTotal}${inverse}${gate.bias ? " + gate_bias" : ""};
+  let up = ${upTotal}${inverse}${up.bias ? " + up_bias" : ""};
+  ${v.out.at(`wid.y * ${k * N}u + task`)} = swiglu(gate, up, ${wgslFloat(of.alpha)}, ${wgslFloat(of.limit)});
 }`,
   })}
 }`

@@ -1,6 +1,7 @@
 import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
+import { wgslFloat } from "../../wgsl/float_literal.js"
 import { range } from "../../wgsl/range.js"
 import { type ChunkFormat, UNIT } from "./chunk.js"
 import { denseFour } from "./formats/dense.js"
@@ -171,10 +172,4 @@ function shuffleSum(name: string): string {
   return range(Math.log2(LANES))
     .map((bit) => `${name} += subgroupShuffleXor(${name}, ${2 ** bit}u);`)
     .join("\n")
-}
-
-/** A WGSL literal of a number. */
-export function wgslFloat(value: number): string {
-  const text = String(value)
-  return /[.e]/.test(text) ? `${text}f` : `${text}.0f`
 }

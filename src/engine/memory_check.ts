@@ -1,0 +1,117 @@
+import type { OutOfMemoryError } from "../backends/backend.js"
+import { formatBytes } from "../tensor/bytes.js"
+import type { CacheMemory, MemoryPlan } from "./memory_plan.js"
+
+export interface MemoryBounds {
+  /** Bytes that the whole may take. */
+  readonly limit?: number
+  /** Bytes that one array may take: a GPU's largest buffer. */
+  readonly maxArray?: number
+  /** Bytes that one cache may take, keys or values of a layer: what a GPU's kernels can bind at once. */
+  readonly maxCache?: number
+}
+
+/** The model would take more memory than it may, or than there is. Nothing is loaded. */
+export class MemoryLimitError extends Error {
+  override readonly name = "MemoryLimitError"
+
+  constructor(
+    message: string,
+    readonly plan: MemoryPlan,
+    readonly bounds: MemoryBounds,
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+  }
+}
+
+/**
+ * Holds a plan against what there is.
+ *
+ * @param cachesOf the caches at another context, or with another number of sequences if the plan has some, to say what
+ * would fit
+ * @throws {MemoryLimitError} with all numbers, and what to change
+ */
+export async function checkMemory(
+  plan: MemoryPlan,
+  bounds: MemoryBounds,
+  cachesOf: (n: number) => Promise<CacheMemory>,
+): Promise<void> {
+  const { total, caches, largestWeight, largestCache } = plan
+  const none = Number.POSITIVE_INFINITY
+  const { limit = none, maxArray = none, maxCache = none } = bounds
+  const most = Math.min(maxArray, maxCache)
+  const knob = knobOf(plan)
+  const refuse = (message: string) => new MemoryLimitError(message, plan, bounds)
+  const lower = async (fits: (caches: CacheMemory) => boolean) => {
+    const fitting = await mostFitting(knob.least, knob.now, async (n) => fits(await cachesOf(n)))
+    return fitting && `lower the ${knob.name} (up to ${fitting} ${knob.unit} fit)`
+  }
+  if (largestWeight.byteLength > maxArray) {
+    throw refuse(
+      `${largestWeight.name} takes ${formatBytes(largestWeight.byteLength)}, and the device holds arrays of at most ` +
+        `${formatBytes(maxArray)}: choose another device`,
+    )
+  }
+  if (largestCache.byteLength > most) {
+    const advice = await lower(({ largest }) => largest.byteLength <= most)
+    throw refuse(
+      `the ${largestCache.name} of a layer for ${knob.held} take ${formatBytes(largestCache.byteLength)}, and the ` +
+        `device holds caches of at most ${formatBytes(most)}: ${advice ? `${advice} or ` : ""}choose another device`,
+    )
+  }
+  if (total <= limit) return
+  const advice = await lower(({ bytes, largest }) => total - caches + bytes <= limit && largest.byteLength <= most)
+  throw refuse(
+    `${describe(plan)}. The memory limit is ${formatBytes(limit)}: ` +
+      `${advice ? `${advice}, raise the limit` : `no ${knob.name} fits: raise the limit, choose a smaller model`} ` +
+      "or choose another device",
+  )
+}
+
+/** The same error for a device that turned out to have less memory than the plan needs, which nobody could know before. */
+export function memoryRanOut(plan: MemoryPlan, cause: OutOfMemoryError): MemoryLimitError {
+  const advice = `lower the ${knobOf(plan).name} or choose a smaller model or another device`
+  const message = `${cause.message}. In all ${describe(plan)}: ${advice}`
+  return new MemoryLimitError(message, plan, {}, { cause })
+}
+
+function describe(plan: MemoryPlan): string {
+  const { total, weights, caches, working, staging } = plan
+  const loading = staging > 0 ? `, buffers for loading ${formatBytes(staging)}` : ""
+  return (
+    `the model takes ${formatBytes(total)}: weights ${formatBytes(weights)}, caches of ${knobOf(plan).held} ` +
+    `${formatBytes(caches)}, intermediate values ${formatBytes(working)}${loading}`
+  )
+}
+
+/** What a user turns down for smaller caches: the sequences of a batch, or else the context. */
+function knobOf({ max_context, sequences }: MemoryPlan) {
+  return sequences === undefined
+    ? {
+        name: "context",
+        unit: "tokens",
+        held: `${max_context} tokens`,
+        least: 2,
+        now: max_context,
+      }
+    : {
+        name: "number of sequences",
+        unit: "sequences",
+        held: `${sequences} sequences and a conversation, ${max_context} tokens each,`,
+        least: 1,
+        now: sequences,
+      }
+}
+
+/** The most, from `min` and below `max`, for which `fits` holds, or null. */
+async function mostFitting(min: number, max: number, fits: (n: number) => Promise<boolean>): Promise<number | null> {
+  if (max <= min || !(await fits(min))) return null
+  let [low, high] = [min, max]
+  while (high - low > 1) {
+    const middle = (low + high) >> 1
+    if (await fits(middle)) low = middle
+    else high = middle
+  }
+  return low
+}

@@ -1,0 +1,102 @@
+import { fileURLToPath } from "node:url"
+import { expect, it } from "vitest"
+import type { WebGpuBackend } from "../backends/webgpu/backend.js"
+import { limitDevice } from "../backends/webgpu/limited_device.test.helper.js"
+import { describeWithGpu } from "../backends/webgpu/test_gpu.test.helper.js"
+import { openCheckpoint } from "../checkpoint/checkpoint.js"
+import { nodeDirectory } from "../checkpoint/node_directory.js"
+import { openFixture } from "../models/fixtures.test.helper.js"
+import { loadGptOss } from "../models/load.js"
+import { memoryStats } from "../tensor/storage.js"
+import { MemoryLimitError } from "./memory_check.js"
+import { planMemory } from "./memory_plan.js"
+import { loadModel } from "./node_model.js"
+import { Runner } from "./runner.js"
+
+const tiny = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
+
+await describeWithGpu("the memory plan of a GPU", {}, (_gpu, createBackend) => {
+  it("is what the backend allocates, to the byte", async () => {
+    const { checkpoint, model } = await openFixture("clamped", "mlx-q8")
+    const backend = createBackend()
+    const { buffers } = backend.memory
+    const max_context = 20
+    const plan = await planMemory(model, backend, max_context)
+    expect(buffers.peak).toBe(0)
+    const runner = new Runner(model, backend, { max_context })
+    await runner.prepare()
+    expect(buffers.peak - buffers.bytes).toBe(plan.staging)
+    await runner.forward(new Uint32Array(max_context).fill(5))
+    const { weights, caches, working, total } = plan
+    expect(buffers.bytes).toBe(weights + caches + working)
+    expect(buffers.peak).toBeLessThanOrEqual(total)
+    runner.dispose()
+    await checkpoint.close()
+  })
+
+  it("knows what the caches have grown to", async () => {
+    const { checkpoint, model } = await openFixture("clamped", "mlx-q8")
+    const backend = Object.assign(createBackend(), { prefillChunk: 1 })
+    const { buffers } = backend.memory
+    const runner = new Runner(model, backend)
+    const { max_context } = runner
+    expect(max_context).toBeGreaterThan(300)
+    const { weights, caches, working } = await planMemory(model, backend, max_context)
+    const draw = { temperature: 0, uniform: () => 0 }
+    for await (const _ of runner.decode!(Uint32Array.of(1), { draw, limit: max_context })) break
+    // Small reads leave something for the next ones.
+    expect(Math.abs(buffers.bytes - (weights + caches + working))).toBeLessThan(16_000)
+    runner.dispose()
+    await checkpoint.close()
+  })
+
+  it("counts a batch, whose steps take no more", async () => {
+    const checkpoint = await openCheckpoint(nodeDirectory(tiny))
+    const backend = createBackend()
+    const model = loadGptOss(checkpoint)
+    const [alone, batch] = [await planMemory(model, backend, 100), await planMemory(model, backend, 100, 3)]
+    expect(batch).toMatchObject({ weights: alone.weights, staging: alone.staging, sequences: 3 })
+    expect(batch.caches).toBeGreaterThanOrEqual(3 * alone.caches)
+    await checkpoint.close()
+  })
+
+  it("refuses caches that no binding holds, and says how much fits", async () => {
+    const backend = createBackend()
+    const maxBinding = 2 ** 20
+    const limited = Object.assign(Object.create(backend) as WebGpuBackend, {
+      gpu: Object.assign(Object.create(backend.gpu), { features: { ...backend.gpu.features, maxBinding } }),
+    })
+    const refused = loadModel(tiny, { backend: limited, max_context: 5000 })
+    await expect(refused).rejects.toThrow(MemoryLimitError)
+    // Two heads of 64 elements in two bytes.
+    await expect(refused).rejects.toThrow(
+      "the keys of a layer for 5000 tokens take 1.28 MB, and the device holds caches of at most 1.05 MB: " +
+        "lower the context (up to 4096 tokens fit) or choose another device",
+    )
+  })
+
+  it("is in the one error of a device with less memory, and all is freed", async () => {
+    const backend = createBackend()
+    const resident = memoryStats().resident
+    const device = limitDevice(backend.gpu.device, 4)
+    const error = await loadModel(tiny, { backend, max_context: 1000 }).catch((error: Error) => error)
+    device.restore()
+    expect(error).toBeInstanceOf(MemoryLimitError)
+    const { message, plan } = error as MemoryLimitError
+    expect(message).toMatch(
+      new RegExp(
+        `^${backend.gpu.description} is out of memory: there is no room for (keys|values), 65.5 kB, beside .+ in 4 buffers\\. ` +
+          "In all the model takes .+: weights .+, caches of 1000 tokens .+, intermediate values .+, buffers for loading .+: " +
+          "lower the context or choose a smaller model or another device$",
+      ),
+    )
+    expect(plan.max_context).toBe(1000)
+    expect({ asked: device.asked, uncaptured: device.uncaptured, left: backend.memory.buffers.bytes }).toEqual({
+      asked: 5,
+      uncaptured: 0,
+      left: 0,
+    })
+    expect(memoryStats().resident).toEqual(resident)
+    await backend.gpu.settle()
+  })
+})
