@@ -1,3 +1,4 @@
+import type { Sym } from "../../ir/dim.js"
 import { mapWeight } from "../../ir/operands.js"
 import type { WeightOf } from "../../ir/type.js"
 import { type DType, itemSize } from "../../tensor/dtype.js"
@@ -46,14 +47,55 @@ export interface Accessor {
   load(i: string): string
 }
 
+/** What follows from a number of rows that is told at each replay: see `Sym`. */
+export interface PerReplay<T> {
+  readonly rows: Sym
+  readonly of: (rows: number) => T
+}
+
+/** Known when a program is compiled, or at each replay. */
+export type Bindable<T> = T | PerReplay<T>
+
+/** What follows from the rows of an operand. */
+export function ofRows<T>({ rows, shape }: Operand, of: (rows: number) => T): Bindable<T> {
+  return rows ? { rows, of } : of(shape[0])
+}
+
+/** What follows from the number of an operand's elements. */
+export function ofElements<T>(operand: Operand, of: (elements: number) => T): Bindable<T> {
+  const perRow = sizeOf(operand.shape.slice(1))
+  return operand.shape.length === 0 ? of(1) : ofRows(operand, (rows) => of(rows * perRow))
+}
+
+/** What follows from a number. */
+export function derive<T>(value: Bindable<number>, of: (value: number) => T): Bindable<T> {
+  return typeof value === "number" ? of(value) : { rows: value.rows, of: (rows) => of(value.of(rows)) }
+}
+
+export function isPerReplay<T extends object | number>(value: Bindable<T>): value is PerReplay<T> {
+  return typeof value === "object" && "of" in value
+}
+
+/** The value with so many rows; what they are where the program knows. */
+export function bound<T extends object | number>(value: Bindable<T>, rowsOf: (rows: Sym) => number): T {
+  return isPerReplay(value) ? value.of(rowsOf(value.rows)) : value
+}
+
+/** The value with as many rows as there may be. */
+export function most<T extends object | number>(value: Bindable<T>): T {
+  return bound(value, ({ max }) => max)
+}
+
 /** A value of the kernel's uniform block. Plain numbers are u32. */
-export type Param = number | { readonly f32: number }
+export type Param = Bindable<number> | { readonly f32: number }
 
 /**
  * One compute dispatch: what runs, on what. `code` returns WGSL with an entry point `main`; the bindings and
  * `params.<name>` are declared for it. Dispatches whose text is equal share a pipeline, so sizes that vary
  * from call to call (rows) belong into `params`.
  */
+export type Workgroups = readonly [number, number, number]
+
 export interface Dispatch<V extends string = string> {
   /** For traces and benchmarks: "attention f16 window". */
   readonly label: string
@@ -61,7 +103,7 @@ export interface Dispatch<V extends string = string> {
   readonly params?: Readonly<Record<string, Param>>
   readonly enable?: readonly ("f16" | "subgroups" | "chromium_experimental_subgroup_matrix")[]
   readonly code: (views: Readonly<Record<V, Accessor>>) => string
-  readonly workgroups: readonly [number, number, number]
+  readonly workgroups: Bindable<Workgroups>
   /** Bytes of weights and caches that it must at least read. */
   readonly bytes?: number
 }
@@ -75,7 +117,7 @@ export function dispatch<V extends string>(of: Dispatch<V>): Dispatch {
 export interface KernelContext {
   readonly features: GpuFeatures
   /** Memory for use between the dispatches that are planned together; its contents are undefined at first. */
-  scratch(dtype: DType, shape: readonly number[]): Operand
+  scratch(dtype: DType, shape: readonly number[], rows?: Sym): Operand
   /**
    * Ranges of the outermost axis such that the part of each operand in a range fits one binding: one range, usually.
    * Planners launch once per range, on `partOf(operand, range)`.
@@ -140,6 +182,8 @@ export interface Assembled {
   readonly bindings: readonly Binding[]
   /** Of the uniform block; null for kernels that need none. */
   readonly params: Uint32Array<ArrayBuffer> | null
+  /** The parameters that are told at each replay. */
+  readonly perReplay: readonly { readonly word: number; readonly value: PerReplay<number> }[]
   readonly workgroups: readonly [number, number, number]
   readonly bytes: number
 }
@@ -227,9 +271,11 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
   const fields = Object.entries(params)
   const words = new Uint32Array(Math.max(4, fields.length))
   const floats = new Float32Array(words.buffer)
-  fields.forEach(([, value], i) => {
-    if (typeof value === "number") words[i] = value
-    else floats[i] = value.f32
+  const perReplay: { word: number; value: PerReplay<number> }[] = []
+  fields.forEach(([, value], word) => {
+    if (isFloat(value)) floats[word] = value.f32
+    else words[word] = most(value)
+    if (!isFloat(value) && isPerReplay(value)) perReplay.push({ word, value })
   })
   const body = of.code(accessors)
   // Layouts made from a text know no bindings that it leaves out.
@@ -245,7 +291,7 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
     ...(usesParams
       ? [
           "struct Params {",
-          ...fields.map(([name, value]) => `  ${name}: ${typeof value === "number" ? "u32" : "f32"},`),
+          ...fields.map(([name, value]) => `  ${name}: ${isFloat(value) ? "f32" : "u32"},`),
           "}",
           "@group(0) @binding(0) var<uniform> params: Params;",
         ]
@@ -262,9 +308,14 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
     code,
     bindings,
     params: usesParams ? words : null,
+    perReplay: usesParams ? perReplay : [],
     workgroups: of.workgroups,
     bytes: of.bytes ?? 0,
   }
+}
+
+function isFloat(value: Param): value is { readonly f32: number } {
+  return typeof value === "object" && "f32" in value
 }
 
 function accessor(array: string, byteStart: string, type: ElementType, dtype: DType): Accessor {

@@ -124,11 +124,11 @@ function planDispatches(program: Program, places: readonly (Block | undefined)[]
     let scratchBytes = 0
     const context: KernelContext = {
       features,
-      scratch: (dtype, shape) => {
+      scratch: (dtype, shape, rows) => {
         const offset = scratchBytes
         scratchBytes +=
           Math.ceil((sizeOf(shape) * itemSize(dtype)) / features.offsetAlignment) * features.offsetAlignment
-        return { buffer: SCRATCH, offset, shape, strides: contiguousStrides(shape), dtype }
+        return { buffer: SCRATCH, offset, shape, rows, strides: contiguousStrides(shape), dtype }
       },
       ranges: (operands) => rangesOf(operands, features),
       fits: ({ views }) => placeViews(views, locate, features).slots.length <= features.maxBindings,

@@ -1,18 +1,7 @@
 import { partsOf } from "../../../ir/operands.js"
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
-import {
-  type Dispatch,
-  dispatch,
-  extentBytes,
-  grid,
-  type KernelContext,
-  partOfWeight,
-  reads,
-  type View,
-  workgroupIndex,
-  writes,
-} from "../dispatch.js"
+import { type Dispatch, dispatch, extentBytes, grid, type KernelContext, ofRows, partOfWeight, reads, type View, workgroupIndex, writes } from "../dispatch.js"
 import { reductions } from "../wgsl/reduce.js"
 import { EIGHT, weightReader } from "../wgsl/weights.js"
 import { swiglu } from "./elementwise.js"
@@ -35,8 +24,8 @@ export function anyMatmul(
   output: Operand,
   context: KernelContext,
 ): Dispatch[] {
-  const [L, K] = x.shape
-  const tiles = Math.ceil(L / TILE)
+  const [, K] = x.shape
+  const tiles = (L: number) => Math.ceil(L / TILE)
   const reduce = reductions(context.features, THREADS, ["sum"])
   return context.ranges(partsOf(weight)).map((range) => {
     const part = partOfWeight(weight, range)
@@ -51,15 +40,15 @@ export function anyMatmul(
       label: `matmul ${reader.name}, any size`,
       views,
       params: {
-        L,
+        L: ofRows(x, (L) => L),
         N: output.strides[0],
         first: range.start,
         count: range.count,
-        groups: range.count * tiles,
+        groups: ofRows(x, (L) => range.count * tiles(L)),
         ...reader.params,
       },
       enable: reduce.enable,
-      workgroups: grid(range.count * tiles),
+      workgroups: ofRows(x, (L) => grid(range.count * tiles(L))),
       bytes: partsOf(part).reduce((sum, operand) => sum + extentBytes(operand), 0),
       code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}${reduce.functions}
 fn x_eight(l: u32, k: u32) -> Eight {
@@ -99,10 +88,9 @@ export function anyGatherMatmul(
   output: Operand,
   context: KernelContext,
 ): Dispatch[] {
-  const [L, k] = ids.shape
+  const [, k] = ids.shape
   const [E, N] = weight.weight.shape
   const K = x.shape[x.shape.length - 1]
-  const slots = L * k
   const reduce = reductions(context.features, THREADS, ["sum"])
   return context.ranges(partsOf(weight)).map((range) => {
     const part = partOfWeight(weight, range)
@@ -122,11 +110,11 @@ export function anyGatherMatmul(
         first: range.start,
         count: range.count,
         per_row: x.shape.length === 3 ? 1 : k,
-        groups: slots * N,
+        groups: ofRows(ids, (L) => L * k * N),
         ...reader.params,
       },
       enable: reduce.enable,
-      workgroups: grid(slots * N),
+      workgroups: ofRows(ids, (L) => grid(L * k * N)),
       code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}${reduce.functions}
 ${ENTRY(THREADS, reduce.builtins)}
   let group = ${workgroupIndex};
@@ -162,7 +150,7 @@ export function anyGatherSwiglu(
   { y }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const [gate, up] = [context.scratch("float32", y.shape), context.scratch("float32", y.shape)]
+  const [gate, up] = [0, 1].map(() => context.scratch("float32", y.shape, y.rows))
   return [
     ...anyGatherMatmul({ x, ids, weight: weights.gate }, gate, context),
     ...anyGatherMatmul({ x, ids, weight: weights.up }, up, context),
@@ -177,7 +165,7 @@ export function embedding(
   { y: output }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const [L, n] = output.shape
+  const [, n] = output.shape
   const size = 256
   const eights = Math.ceil(n / 8)
   return context.ranges(partsOf(weight)).map((range) => {
@@ -186,8 +174,8 @@ export function embedding(
     return dispatch({
       label: `embedding ${reader.name}`,
       views,
-      params: { L, eights, rows: weight.weight.shape[0], first: range.start, count: range.count, ...reader.params },
-      workgroups: grid(Math.ceil((L * eights) / size)),
+      params: { L: ofRows(ids, (L) => L), eights, rows: weight.weight.shape[0], first: range.start, count: range.count, ...reader.params },
+      workgroups: ofRows(ids, (L) => grid(Math.ceil((L * eights) / size))),
       code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}
 ${ENTRY(size)}
   let i = ${workgroupIndex} * ${size}u + lid;

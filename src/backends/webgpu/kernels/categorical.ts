@@ -1,16 +1,7 @@
 import type { OperandsOf } from "../../../ir/operations.js"
 import { NO_INDEX } from "../../../ir/specs/rows.js"
 import type { Operand } from "../../../ir/program.js"
-import {
-  type Accessor,
-  type Dispatch,
-  dispatch,
-  grid,
-  type KernelContext,
-  reads,
-  workgroupIndex,
-  writes,
-} from "../dispatch.js"
+import { type Accessor, type Dispatch, dispatch, grid, type KernelContext, ofRows, reads, workgroupIndex, writes } from "../dispatch.js"
 import { RANKED } from "../wgsl/ranked.js"
 import { HIGHEST, LOWEST, reductions } from "../wgsl/reduce.js"
 
@@ -81,9 +72,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
     dispatch({
       label: "categorical shares",
       views: { logits: reads(logits, "u32"), temperature: reads(temperature, "f32"), partial: writes(partial, "f32") },
-      params: { groups: L * shares, ...common },
+      params: { groups: ofRows(logits, (L) => L * shares), ...common },
       enable: reduce.enable,
-      workgroups: grid(L * shares),
+      workgroups: ofRows(logits, (L) => grid(L * shares)),
       code: (v) => /* wgsl */ `${functions}
 ${entry(reduce.builtins)}
   let temperature = ${v.temperature.at("0u")};
@@ -111,9 +102,9 @@ ${entry(reduce.builtins)}
         partial: reads(partial, "f32"),
         out: writes(output, "u32"),
       },
-      params: { groups: L, ...common },
+      params: { groups: ofRows(logits, (L) => L), ...common },
       enable: reduce.enable,
-      workgroups: grid(L),
+      workgroups: ofRows(logits, grid),
       code: (v) => /* wgsl */ `${functions}${SCAN}
 ${entry(reduce.builtins)}
   let temperature = ${v.temperature.at("0u")};

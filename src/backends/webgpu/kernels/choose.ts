@@ -1,7 +1,7 @@
 import type { KernelOf } from "../../../ir/operations.js"
 import { NO_INDEX } from "../../../ir/specs/rows.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, grid, type KernelContext, reads, workgroupIndex, writes } from "../dispatch.js"
+import { derive, type Dispatch, dispatch, grid, type KernelContext, most, reads, workgroupIndex, writes } from "../dispatch.js"
 import { RANKED } from "../wgsl/ranked.js"
 import { LOWEST, type Reductions, reductions } from "../wgsl/reduce.js"
 import { rowsOf } from "./rows.js"
@@ -30,16 +30,17 @@ export function argmax(
   const { rows, n } = rowsOf(x)
   const shares = n <= 2 * SHARE ? 1 : Math.ceil(n / SHARE)
   const reduce = reductions(features, THREADS, ["argmax"])
-  const winners = shares === 1 ? output : scratch("uint32", [rows, shares])
+  const groups = derive(rows, (rows) => rows * shares)
+  const winners = shares === 1 ? output : scratch("uint32", [most(rows), shares])
   const better = (value: string, index: string) => `let v = ${value};
     if (v > best || (v == best && ${index} < at)) { best = v; at = ${index}; }`
   const chosen = (bits: string) => `select(${NO_INDEX}u, winner, is_finite(${bits}))`
   const first = dispatch({
     label: "argmax",
     views: { x: reads(x, "u32"), out: writes(winners, "u32") },
-    params: { groups: rows * shares, n, shares },
+    params: { groups, n, shares },
     enable: reduce.enable,
-    workgroups: grid(rows * shares),
+    workgroups: derive(groups, grid),
     code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
   let row = (group / params.shares) * params.n;
   let share = (params.n + params.shares - 1u) / params.shares;
@@ -60,7 +61,7 @@ export function argmax(
     views: { x: reads(x, "u32"), winners: reads(winners, "u32"), out: writes(output, "u32") },
     params: { groups: rows, n, shares },
     enable: reduce.enable,
-    workgroups: grid(rows),
+    workgroups: derive(rows, grid),
     code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
   var best = ${LOWEST};
   var at = 0xffffffffu;
@@ -95,7 +96,7 @@ export function topK(
       views: { x: reads(x, "f32"), out: writes(output, "u32") },
       params: { groups: rows, n, k },
       enable: reduce.enable,
-      workgroups: grid(rows),
+      workgroups: derive(rows, grid),
       code: counted
         ? (v) => /* wgsl */ `${entry(threads, reduce)}
   let row = group * params.n;

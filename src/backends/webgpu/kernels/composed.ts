@@ -10,7 +10,7 @@ import { rmsNorm, softmax } from "./rows.js"
 /** Fused operations from primitive kernels, for weights that no fast kernel takes. */
 
 function normed(eps: number, x: Operand, weight: Operand, context: KernelContext) {
-  const y = context.scratch("float32", x.shape)
+  const y = context.scratch("float32", x.shape, x.rows)
   return { rows: y, dispatches: rmsNorm({ eps }, { x, weight }, { y }, context) }
 }
 
@@ -38,8 +38,8 @@ export function anyRoute(
   context: KernelContext,
 ): Dispatch[] {
   const { rows, dispatches } = normed(eps, x, norm, context)
-  const logits = context.scratch("float32", [x.shape[0], weight.weight.shape[0]])
-  const largest = context.scratch("float32", ids.shape)
+  const logits = context.scratch("float32", [x.shape[0], weight.weight.shape[0]], x.rows)
+  const largest = context.scratch("float32", ids.shape, ids.rows)
   return [
     ...dispatches,
     ...anyMatmul({ x: rows, weight }, logits, context),
@@ -65,8 +65,8 @@ export function anyGatherMatmulSum(
   { y }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const products = context.scratch("float32", [...product.ids.shape, y.shape[1]])
-  const sum = context.scratch("float32", y.shape)
+  const products = context.scratch("float32", [...product.ids.shape, y.shape[1]], y.rows)
+  const sum = context.scratch("float32", y.shape, y.rows)
   return [
     ...anyGatherMatmul(product, products, context),
     ...weightedSum(null, { x: products, weights: scores }, { y: sum }),

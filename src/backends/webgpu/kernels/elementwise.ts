@@ -4,7 +4,7 @@ import { BackendError } from "../../backend.js"
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { BinaryFn } from "../../../ir/specs/elementwise.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
+import { type Dispatch, dispatch, grid, ofElements, ofRows, reads, workgroupIndex, writes } from "../dispatch.js"
 import { MAX_FLOAT32 } from "../wgsl/float_literal.js"
 import { type StridedLoop, stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
 import { SWIGLU } from "../wgsl/swiglu.js"
@@ -33,14 +33,13 @@ export function binary(
   if (a.dtype !== "float32") {
     throw new BackendError(`webgpu: ${fn} is computed in float32, found ${a.dtype}: cast the operands`)
   }
-  const n = sizeOf(output.shape)
   const loop: StridedLoop = stridedLoop(output.shape, [a, b])
   return [
     dispatch({
       label: `binary ${fn}`,
       views: { a: reads(a, "f32"), b: reads(b, "f32"), out: writes(output, "f32") },
-      params: { n, ...strideParams(loop) },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofElements(output, (n) => n), ...strideParams(loop) },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: (v) => /* wgsl */ `
 ${ENTRY}
   ${stridedIndices(loop, "i", ["ia", "ib"])}
@@ -57,13 +56,12 @@ export function swiglu(
   { gate, up }: OperandsOf<"swiglu", Operand>,
   { y: output }: { y: Operand },
 ): Dispatch[] {
-  const n = sizeOf(output.shape)
   return [
     dispatch({
       label: "swiglu",
       views: { gate: reads(gate, "f32"), up: reads(up, "f32"), out: writes(output, "f32") },
-      params: { n, alpha: { f32: alpha }, limit: { f32: Math.min(limit, MAX_FLOAT32) } },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofElements(output, (n) => n), alpha: { f32: alpha }, limit: { f32: Math.min(limit, MAX_FLOAT32) } },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: (v) => /* wgsl */ `${SWIGLU}
 ${ENTRY}
   ${v.out.at("i")} = swiglu(${v.gate.at("i")}, ${v.up.at("i")}, params.alpha, params.limit);
@@ -78,13 +76,12 @@ export function weightedSum(
   { y: output }: { y: Operand },
 ): Dispatch[] {
   const [, k, N] = x.shape
-  const n = sizeOf(output.shape)
   return [
     dispatch({
       label: "weighted_sum",
       views: { x: reads(x, "f32"), weights: reads(weights, "f32"), out: writes(output, "f32") },
-      params: { n, k, N },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofElements(output, (n) => n), k, N },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: (v) => /* wgsl */ `
 ${ENTRY}
   let row = i / params.N;
@@ -100,16 +97,15 @@ ${ENTRY}
 }
 
 /** Whole rows, as the 32-bit words that they are. */
-export function take(_: unknown, { x, indices }: OperandsOf<"take", Operand>, { y }: { y: Operand }): Dispatch[] {
+export function take(_: unknown, { x, indices }: OperandsOf<"take", Operand>, { y: output }: { y: Operand }): Dispatch[] {
   if (itemSize(x.dtype) !== 4) throw new BackendError(`webgpu: take moves 4-byte types, found ${x.dtype}: cast it first`)
   const length = sizeOf(x.shape) / x.shape[0]
-  const n = indices.shape[0] * length
   return [
     dispatch({
       label: "take",
-      views: { x: reads(x, "u32"), indices: reads(indices, "u32"), out: writes(y, "u32") },
-      params: { n, length, rows: x.shape[0] },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      views: { x: reads(x, "u32"), indices: reads(indices, "u32"), out: writes(output, "u32") },
+      params: { n: ofElements(output, (n) => n), length, rows: ofRows(x, (rows) => rows) },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: (v) => /* wgsl */ `
 ${ENTRY}
   let row = min(${v.indices.at("i / params.length")}, params.rows - 1u);
@@ -124,14 +120,13 @@ export function takeAlongAxis(
   { x, indices }: OperandsOf<"take_along_axis", Operand>,
   { y: output }: { y: Operand },
 ): Dispatch[] {
-  const n = sizeOf(output.shape)
   const length = x.shape[x.shape.length - 1]
   return [
     dispatch({
       label: "take_along_axis",
       views: { x: reads(x, "u32"), indices: reads(indices, "u32"), out: writes(output, "u32") },
-      params: { n, length, k: indices.shape[indices.shape.length - 1] },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofElements(output, (n) => n), length, k: indices.shape[indices.shape.length - 1] },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: (v) => /* wgsl */ `
 ${ENTRY}
   let index = min(${v.indices.at("i")}, params.length - 1u);

@@ -1,6 +1,6 @@
 import type { OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, grid, reads, type View, workgroupIndex, writes } from "../dispatch.js"
+import { type Dispatch, dispatch, grid, ofRows, reads, type View, workgroupIndex, writes } from "../dispatch.js"
 
 const SIZE = 256
 
@@ -15,7 +15,6 @@ export function kvAppend(_: unknown, { cache, x, positions, sequences }: Operand
   const half = cache.dtype === "float16"
   const shared = half && row % 2 === 1
   const words = half && !shared ? row / 2 : row
-  const n = L * words
   // Of rows of one sequence that take one slot, the last stays.
   const overtaken = sequences !== undefined && L > capacity
   return [
@@ -27,8 +26,8 @@ export function kvAppend(_: unknown, { cache, x, positions, sequences }: Operand
         positions: reads(positions, "u32"),
         ...(sequences ? { sequences: reads(sequences, "u32") } : {}),
       },
-      params: { n, capacity, rows: L },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofRows(x, (L) => L * words), capacity, rows: ofRows(x, (L) => L) },
+      workgroups: ofRows(x, (L) => grid(Math.ceil((L * words) / SIZE))),
       code: ({ cache, x, positions, sequences }) => {
         const sequence = (l: string) => (sequences ? sequences.at(l) : "0u")
         return /* wgsl */ `

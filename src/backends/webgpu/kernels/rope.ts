@@ -1,6 +1,6 @@
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
+import { type Dispatch, dispatch, grid, ofRows, reads, workgroupIndex, writes } from "../dispatch.js"
 import { rotation } from "../wgsl/rotation.js"
 
 const SIZE = 256
@@ -11,9 +11,9 @@ export function rope(
   { x, positions, inv_freq }: OperandsOf<"rope", Operand>,
   { y: output }: { y: Operand },
 ): Dispatch[] {
-  const [L, heads, headDim] = x.shape
+  const [, heads, headDim] = x.shape
   const half = headDim / 2
-  const n = L * heads * half
+  const pairs = (L: number) => L * heads * half
   return [
     dispatch({
       label: "rope",
@@ -23,8 +23,8 @@ export function rope(
         frequencies: reads(inv_freq, "f32"),
         out: writes(output, "f32"),
       },
-      params: { n, scale: { f32: scale } },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofRows(x, pairs), scale: { f32: scale } },
+      workgroups: ofRows(x, (L) => grid(Math.ceil(pairs(L) / SIZE))),
       code: ({ x, positions, frequencies, out }) => /* wgsl */ `
 ${rotation}
 @compute @workgroup_size(${SIZE})

@@ -2,25 +2,15 @@ import { sizeOf } from "../../../tensor/shape.js"
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { ReduceFn } from "../../../ir/specs/rows.js"
 import type { Operand } from "../../../ir/program.js"
-import {
-  type Dispatch,
-  dispatch,
-  grid,
-  type KernelContext,
-  type Param,
-  reads,
-  type View,
-  workgroupIndex,
-  writes,
-} from "../dispatch.js"
+import { type Bindable, derive, type Dispatch, dispatch, grid, type KernelContext, ofElements, type Param, reads, type View, workgroupIndex, writes } from "../dispatch.js"
 import { LOWEST, type ReductionFn, type Reductions, reductions } from "../wgsl/reduce.js"
 
 const THREADS = 256
 
 /** Rows of the last axis: how many, and how long. */
-export function rowsOf({ shape }: Operand): { rows: number; n: number } {
-  const n = shape[shape.length - 1]
-  return { rows: sizeOf(shape) / n, n }
+export function rowsOf(x: Operand): { rows: Bindable<number>; n: number } {
+  const n = x.shape[x.shape.length - 1]
+  return { rows: ofElements(x, (elements) => elements / n), n }
 }
 
 interface RowKernel<V extends string> {
@@ -46,7 +36,7 @@ function perRow<V extends string>(
       views,
       params: { rows, n, ...params },
       enable: reduce.enable,
-      workgroups: grid(rows),
+      workgroups: derive(rows, grid),
       code: (v) => /* wgsl */ `${reduce.functions}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32${reduce.builtins}) {

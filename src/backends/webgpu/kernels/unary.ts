@@ -3,7 +3,7 @@ import { BackendError } from "../../backend.js"
 import type { KernelOf } from "../../../ir/operations.js"
 import type { UnaryFn } from "../../../ir/specs/elementwise.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
+import { type Dispatch, dispatch, grid, ofElements, reads, workgroupIndex, writes } from "../dispatch.js"
 
 /** Of a float `v` and its bits `b`, the result's bits: signs are bits, which no compiler may drop. */
 const EXPRESSIONS: Record<UnaryFn, string> = {
@@ -39,13 +39,12 @@ const SIZE = 256
 
 export function unary({ fn }: KernelOf<"unary">, { x }: { x: Operand }, { y: output }: { y: Operand }): Dispatch[] {
   if (x.dtype !== "float32") throw new BackendError(`webgpu: ${fn} takes float32, found ${x.dtype}: cast it`)
-  const n = sizeOf(output.shape)
   return [
     dispatch({
       label: `unary ${fn}`,
       views: { x: reads(x, "u32"), out: writes(output, "u32") },
-      params: { n },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofElements(output, (n) => n) },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: ({ x, out }) => /* wgsl */ `${HELPERS}
 @compute @workgroup_size(${SIZE})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {

@@ -1,5 +1,5 @@
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { type Dispatch, dispatch, type KernelContext, ofRows, reads, type View, writes } from "../../dispatch.js"
 import { flashMath } from "./flash_math.js"
 import type { FlashMath } from "./flash_tile.js"
 import { matrixMath } from "./matrix_math.js"
@@ -57,7 +57,7 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
     views,
     params: { ...rowParams(of), scale: { f32: of.scale * LOG2E } },
     enable: math.enable,
-    workgroups: [Math.ceil(rows / height), kvHeads * chunks, 1],
+    workgroups: ofRows(output, (rows) => [Math.ceil(rows / height), kvHeads * chunks, 1]),
     code: (v) => {
       const stage = (what: "key" | "value") => /* wgsl */ `
     for (var e = lid; e < ${(C * D) / cached.unit}u; e += ${threads}u) {

@@ -1,7 +1,7 @@
 import { BackendError } from "../../../backend.js"
 import type { KernelOf, OperandsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Accessor, reads, type View, writes } from "../../dispatch.js"
+import { type Accessor, ofRows, type Param, reads, type View, writes } from "../../dispatch.js"
 
 /** Below every score, and finite, as WGSL may assume that infinities do not occur. */
 export const MASKED = "-3e38"
@@ -14,6 +14,7 @@ export const LOG2E = Math.LOG2E
 
 /** One attention, as the kernels see it. */
 export interface Attention {
+  /** At most. */
   readonly rows: number
   readonly heads: number
   readonly kvHeads: number
@@ -58,8 +59,8 @@ export function rowViews({ positions, sequences }: Attention): Record<string, Vi
 }
 
 /** The parameters that {@link visible} needs. */
-export function rowParams({ rows, capacity, window }: Attention): Record<string, number> {
-  return { rows, capacity, window: window ?? 0xffffffff }
+export function rowParams({ output, capacity, window }: Attention): Record<string, Param> {
+  return { rows: ofRows(output, (rows) => rows), capacity, window: window ?? 0xffffffff }
 }
 
 /**

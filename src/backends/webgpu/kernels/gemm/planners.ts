@@ -2,7 +2,7 @@ import { sizeOf } from "../../../../tensor/shape.js"
 import { partsOf } from "../../../../ir/operands.js"
 import type { KernelOf, OperandsOf, ResultsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, type KernelContext, partOfWeight } from "../../dispatch.js"
+import { type Dispatch, type KernelContext, ofElements, ofRows, partOfWeight } from "../../dispatch.js"
 import type { Codec, Weight } from "./codec.js"
 import { groupRows } from "./groups.js"
 import { codecFor, columnsPerTile, type Product, product, shapeN } from "./product.js"
@@ -34,7 +34,7 @@ export function gemmNormMatmul(
   const each = weights.map((weight) => [weight])
   const chosen = choose(each, x, x.shape[0], false, context)
   if (!chosen) return null
-  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape)
+  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape, x.rows)
   return [normRows(x, norm, eps, normed), ...dense(normed, weights, chosen, undefined, y, context)]
 }
 
@@ -45,13 +45,13 @@ export function gemmRoute(
   { ids, scores }: ResultsOf<"route", Operand>,
   context: KernelContext,
 ): Dispatch[] | null {
-  const rows = x.shape[0]
-  const chosen = choose([[weight]], x, rows, true, context)
+  const chosen = choose([[weight]], x, x.shape[0], true, context)
   if (!chosen) return null
-  const normed = context.scratch("float32", x.shape)
+  const normed = context.scratch("float32", x.shape, x.rows)
   const E = shapeN(weight)
-  const slices = slicesFor(chosen.tile, rows, E, x.shape[1])
-  const logits = context.scratch("float32", [slices, rows, E])
+  const rows = ofRows(x, (rows) => rows)
+  const slices = slicesFor(chosen.tile, x.shape[0], E, x.shape[1])
+  const logits = context.scratch("float32", [slices, x.shape[0], E])
   return [
     normRows(x, norm, eps, normed),
     ...products({ x: normed, weights: [weight], out: logits, columns: E, column: 0, rows, slices }, chosen, context),
@@ -96,7 +96,7 @@ export function gemmNormGatherSwiglu(
 ): Dispatch[] | null {
   const chosen = choose([[gate, up]], x, rowsPerExpert(ids, gate), false, context)
   if (!chosen) return null
-  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape)
+  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape, x.rows)
   const dispatches = grouped(normed, ids, [gate, up], op, y, context)
   return dispatches && [normRows(x, norm, op.eps, normed), ...dispatches]
 }
@@ -139,9 +139,10 @@ function dense(
   output: Operand,
   context: KernelContext,
 ): Dispatch[] {
-  const [rows, columns] = output.shape
-  const slices = slicesFor(chosen.tile, rows, columns, x.shape[1])
-  const out = slices === 1 ? output : context.scratch("float32", [slices, rows, columns])
+  const [mostRows, columns] = output.shape
+  const rows = ofRows(output, (rows) => rows)
+  const slices = slicesFor(chosen.tile, mostRows, columns, x.shape[1])
+  const out = slices === 1 ? output : context.scratch("float32", [slices, mostRows, columns])
   let column = 0
   const launched = weights.flatMap((weight) => {
     const of = { x, weights: [weight] as const, residual, out, columns, column, rows, slices }
@@ -165,7 +166,7 @@ function grouped(
   if (!chosen) return null
   const slotsPerRow = x.shape.length === 2 ? ids.shape[1] : 1
   const { groups, dispatch } = groupRows(ids, experts, chosen.tile.bm, slotsPerRow, context)
-  const rows = sizeOf(ids.shape)
+  const rows = ofElements(ids, (slots) => slots)
   const of = { x, weights, swiglu, groups, out: output, columns: shapeN(weights[0]), column: 0, rows, slices: 1 }
   return [dispatch, ...products(of, chosen, context)]
 }

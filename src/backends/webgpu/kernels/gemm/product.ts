@@ -1,15 +1,6 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { Operand } from "../../../../ir/program.js"
-import {
-  type Accessor,
-  type Dispatch,
-  dispatch,
-  type ElementType,
-  operandBytes,
-  reads,
-  type View,
-  writes,
-} from "../../dispatch.js"
+import { type Accessor, type Bindable, derive, type Dispatch, dispatch, type ElementType, most, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { wgslFloat } from "../../wgsl/float_literal.js"
 import { range } from "../../wgsl/range.js"
 import { SWIGLU } from "../../wgsl/swiglu.js"
@@ -22,7 +13,7 @@ import { type Tile, tileName } from "./tiles.js"
 export interface Groups {
   /** uint32: the expert of each tile, then the slots (token * k + choice) in each tile's rows; NONE where there is none. */
   readonly operand: Operand
-  readonly tiles: number
+  readonly tiles: Bindable<number>
   readonly experts: number
   /** Slots that share a row of x: k, or 1 where each has its own. */
   readonly slotsPerRow: number
@@ -48,7 +39,7 @@ export interface Product {
   readonly columns: number
   readonly column: number
   /** Rows of the product: of x, or slots. */
-  readonly rows: number
+  readonly rows: Bindable<number>
   /** Parts that K is cut into, so that products of few tiles still fill the device. */
   readonly slices: number
 }
@@ -89,7 +80,7 @@ export function product(of: Product, tile: Tile, code: Codec): Dispatch {
   if (groups) views.groups = reads(groups.operand, "u32")
   if (residual) views.residual = reads(residual, "f32")
   const what = [groups && "grouped", weights.length === 2 && "swiglu"].filter(Boolean).map((word) => ` ${word}`)
-  const experts = groups ? Math.min(weights[0].weight.shape[0], rows) / weights[0].weight.shape[0] : 1
+  const experts = groups ? Math.min(weights[0].weight.shape[0], most(rows)) / weights[0].weight.shape[0] : 1
   const bytes = [...weights].flatMap(partsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
   return dispatch({
     label: `gemm ${code.name}${what.join("")} ${tileName(tile)}`,
@@ -101,11 +92,11 @@ export function product(of: Product, tile: Tile, code: Codec): Dispatch {
       ...(groups && { tiles: groups.tiles, first_expert: of.firstExpert ?? 0 }),
     },
     enable: tile.matrix ? ["f16", "subgroups", "chromium_experimental_subgroup_matrix"] : [],
-    workgroups: [
-      groups ? groups.tiles : Math.ceil(rows / tile.bm),
+    workgroups: derive(groups ? groups.tiles : derive(rows, (rows) => Math.ceil(rows / tile.bm)), (tiles) => [
+      tiles,
       Math.ceil(N / columnsPerTile(tile, weights.length)),
       of.slices,
-    ],
+    ]),
     bytes: Math.floor(bytes * experts),
     code: (accessors) => text(of, tile, code, { K, N, steps, names, vectors }, accessors),
   })

@@ -1,7 +1,7 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { OperandsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
+import { type Dispatch, dispatch, type KernelContext, ofRows, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables } from "../../features.js"
 import { range } from "../../wgsl/range.js"
 import { UNIT, weightAccessors, weightViews } from "./chunk.js"
@@ -41,7 +41,7 @@ export function downFewRows(
         out: writes(output, "f32"),
       } as Record<string, View>,
       enable: enables(features),
-      workgroups: [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1],
+      workgroups: ofRows(x, (L) => [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1]),
       bytes: (L * k * parts.reduce((sum, o) => sum + operandBytes(o), 0)) / weight.weight.shape[0],
       code: (v) => {
         const w = weightAccessors(v, "0")

@@ -1,7 +1,7 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
+import { type Dispatch, dispatch, type KernelContext, ofRows, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables } from "../../features.js"
 import { wgslFloat } from "../../wgsl/float_literal.js"
 import { SWIGLU } from "../../wgsl/swiglu.js"
@@ -66,7 +66,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
       label: `${router ? `top ${k}, ` : ""}experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
       enable: enables(features),
-      workgroups: [workgroups, L, 1],
+      workgroups: ofRows(x, (L) => [workgroups, L, 1]),
       bytes: (L * k * parts.reduce((sum, o) => sum + operandBytes(o), 0)) / gate.weight.shape[0],
       code: (v) => {
         const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]

@@ -1,16 +1,7 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
-import {
-  type Accessor,
-  type Dispatch,
-  dispatch,
-  type KernelContext,
-  operandBytes,
-  reads,
-  type View,
-  writes,
-} from "../../dispatch.js"
+import { type Accessor, type Dispatch, dispatch, type KernelContext, ofRows, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables, type GpuFeatures } from "../../features.js"
 import { range } from "../../wgsl/range.js"
 import { type ChunkFormat, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
@@ -47,7 +38,7 @@ export interface MatvecPlan {
  */
 export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch {
   const { x, norm, chunk, segments, residual, router, output, tuning, tile } = plan
-  const [L, K] = x.shape
+  const [, K] = x.shape
   const threads = tuning.groups * LANES
   const blockRows = tuning.rows * tuning.tasks * tuning.groups
   const blocks = segments.map(({ weight }) => Math.ceil(weight.weight.shape[0] / blockRows))
@@ -60,9 +51,9 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
   return dispatch({
     label: router ? `${plan.label}, router` : plan.label,
     views,
-    params: { L },
+    params: { L: ofRows(x, (L) => L) },
     enable: enables(features),
-    workgroups: [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1],
+    workgroups: ofRows(x, (L) => [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1]),
     bytes: [...segments.map(({ weight }) => weight), ...(router ? [router.route.weight] : [])]
       .flatMap(partsOf)
       .reduce((sum, operand) => sum + operandBytes(operand), 0),

@@ -1,7 +1,7 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
+import { type Dispatch, dispatch, type KernelContext, ofRows, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables } from "../../features.js"
 import { weightAccessors, weightViews } from "./chunk.js"
 import { chunkFormat } from "./formats/choose.js"
@@ -26,7 +26,7 @@ export interface Route {
  */
 export function routeFewRows({ x, norm, k, weight, ids, scores }: Route, context: KernelContext): Dispatch[] | null {
   const { features } = context
-  const [L, K] = x.shape
+  const [, K] = x.shape
   const [E] = weight.weight.shape
   const parts = partsOf(weight)
   // The choice of experts hangs on small differences.
@@ -49,7 +49,7 @@ export function routeFewRows({ x, norm, k, weight, ids, scores }: Route, context
       label: `route ${chunk.name} ${E}x${K}, norm, top ${k}`,
       views,
       enable: enables(features),
-      workgroups: [L, 1, 1],
+      workgroups: ofRows(x, (L) => [L, 1, 1]),
       bytes: parts.reduce((sum, o) => sum + operandBytes(o), 0),
       code: (v) => {
         const w = weightAccessors(v, "0")
