@@ -1,12 +1,13 @@
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
-import { type ByteSource, checkRange, type Directory, forEachLimited, pathParts, readJson } from "./byte_source.js"
+import { type ByteSource, checkRange, type Directory, forEachLimited, isMissing } from "./byte_source.js"
 import { CheckpointError, nearestNames, quote } from "./errors.js"
+import { explainFolder, refuseAdapter, refuseOriginal } from "./foreign_folders.js"
+import { readJson } from "./json_file.js"
 import { readHeader, type TensorEntry } from "./safetensors.js"
+import { chooseFiles, type FileSet, INDEX, readIndex, SINGLE, setOf, some } from "./weight_files.js"
 
 const CONFIG = "config.json"
-const INDEX = "model.safetensors.index.json"
-const SINGLE = "model.safetensors"
 
 /** Files opened at once. */
 const OPEN_AT_ONCE = 16
@@ -27,6 +28,12 @@ interface Shard {
   readonly metadata: ReadonlyMap<string, string>
 }
 
+/** What is known of the weights' files besides the files themselves: for messages. */
+interface Origin {
+  readonly index: ReadonlyMap<string, string> | null
+  readonly doubtful?: string
+}
+
 /** An opened model folder: config and tensor table in memory, tensor bytes still where they are. */
 export class Checkpoint {
   constructor(
@@ -38,6 +45,7 @@ export class Checkpoint {
     /** `__metadata__` by file. */
     readonly metadata: ReadonlyMap<string, ReadonlyMap<string, string>>,
     private readonly shards: ReadonlyMap<string, Shard>,
+    private readonly origin: Origin,
   ) {}
 
   /** Bytes of all tensors. */
@@ -67,14 +75,23 @@ export class Checkpoint {
 
   /** The error for a tensor that is not there. @param among the names to compare with, if not the stored ones */
   missingTensor(name: string, among: Iterable<string> = this.tensors.keys()): CheckpointError {
+    const { index, doubtful } = this.origin
     const nearest = nearestNames(name, among)
+    const found = nearest.length ? `the nearest names ${nearest.map(quote).join(", ")}` : "no tensors"
+    const fault = { code: "tensor_missing", tensor: quote(name), found } as const
+    const indexed = index?.get(name)
+    if (indexed !== undefined) {
+      const problem = `${INDEX} says the tensor is in this file, but it is not`
+      const advice = `take ${INDEX} and the weights from the same revision`
+      return new CheckpointError({ ...fault, file: indexed, problem, advice })
+    }
     return new CheckpointError({
-      code: "tensor_missing",
+      ...fault,
       file: this.directory.name,
-      tensor: quote(name),
       problem: "the checkpoint does not hold this tensor",
-      found: nearest.length ? `the nearest names ${nearest.map(quote).join(", ")}` : "no tensors",
-      advice: "check that config.json and the weights are of the same model",
+      advice: doubtful
+        ? `see whether ${doubtful} belongs to the model, for it is not in the folder, and no index tells`
+        : "check that config.json and the weights are of the same model",
     })
   }
 
@@ -83,43 +100,171 @@ export class Checkpoint {
   }
 }
 
+export interface OpenOptions {
+  /** Called as headers arrive: files done, files in all. */
+  readonly onProgress?: (done: number, total: number) => void
+  /** A file of the weights that are meant, where a folder holds several; by default index and names tell. */
+  readonly weights?: string
+}
+
 /**
- * Opens a model folder: `config.json` and either the shards of `model.safetensors.index.json` or `model.safetensors`.
- * Headers are read in parallel and checked; no tensor bytes are read.
+ * Opens a model folder: `config.json` and the weights, which are the files of `model.safetensors.index.json` or those that
+ * {@link chooseFiles} finds. Headers are read in parallel and checked; no tensor bytes are read. Which file holds a tensor
+ * the headers say: the index decides only where several do.
  *
- * @param onProgress called as headers arrive: files done, files in all
- * @throws CheckpointError for whatever is missing, broken or points outside the folder
+ * @throws CheckpointError for whatever is missing, broken, of another format or points outside the folder
  */
-export async function openCheckpoint(
-  directory: Directory,
-  onProgress?: (done: number, total: number) => void,
-): Promise<Checkpoint> {
-  const [config, index] = await Promise.all([readJson(directory, CONFIG), readIndex(directory)])
-  const files = index ? [...new Set(index.values())] : [SINGLE]
+export async function openCheckpoint(directory: Directory, options: OpenOptions = {}): Promise<Checkpoint> {
+  const [config, index] = await Promise.all([readConfig(directory), readIndex(directory)])
   const shards = new Map<string, Shard>()
   try {
-    await forEachLimited(files, OPEN_AT_ONCE, async (file) => {
-      shards.set(file, await openShard(directory, file, index !== null))
-      onProgress?.(shards.size, files.length)
-    })
-    const tensors = tensorTable(files, shards, index)
-    const metadata = new Map(files.map((file) => [file, shards.get(file)!.metadata]))
-    return new Checkpoint(directory, config, tensors, metadata, shards)
+    const origin = await openWeights(directory, index, options, shards)
+    const tensors = tensorTable(shards, origin.index)
+    const [first] = shards.keys()
+    refuseOriginal(tensors.keys(), first)
+    const metadata = new Map([...shards].map(([file, shard]) => [file, shard.metadata]))
+    return new Checkpoint(directory, config, tensors, metadata, shards, origin)
   } catch (error) {
     await Promise.all([...shards.values()].map(({ source }) => source.close()))
     throw error
   }
 }
 
-async function openShard(directory: Directory, file: string, listed: boolean): Promise<Shard> {
-  const source = await directory.open(file).catch((error: unknown) => {
-    if (!(error instanceof CheckpointError) || error.code !== "file_missing") throw error
-    const problem = listed
-      ? `${INDEX} lists this file, but it is not in ${directory.name}`
-      : `${directory.name} holds neither ${INDEX} nor this file`
-    const advice = listed ? "download the missing file" : "give the folder of a model in safetensors format"
-    throw new CheckpointError({ code: "file_missing", file, problem, advice, cause: error })
+async function readConfig(directory: Directory): Promise<unknown> {
+  try {
+    return await readJson(directory, CONFIG)
+  } catch (error) {
+    throw error instanceof CheckpointError && isMissing(error) ? await explainFolder(directory, error) : error
+  }
+}
+
+/** Opens the files that hold the weights into `shards`. */
+async function openWeights(
+  directory: Directory,
+  index: ReadonlyMap<string, string> | null,
+  { onProgress, weights }: OpenOptions,
+  shards: Map<string, Shard>,
+): Promise<Origin> {
+  const open = (files: readonly string[]) => openShards(directory, files, shards, onProgress)
+  const openSet = async ({ files, doubtful }: FileSet): Promise<Origin> => {
+    const absent = await open(files)
+    if (absent.length > 0) throw notThere(directory, absent)
+    return { index: null, doubtful }
+  }
+  const indexed = [...new Set(index?.values())]
+  if (weights !== undefined && !indexed.includes(weights)) {
+    refuseAdapter(weights)
+    return openSet(setOf(weights, (await directory.list?.()) ?? [], directory))
+  }
+  const absent = await open(indexed)
+  if (index && absent.length === 0) return { index }
+  const set = await withoutIndex(directory, index)
+  if (set) {
+    await Promise.all([...shards.values()].map(({ source }) => source.close()))
+    shards.clear()
+    return openSet(set)
+  }
+  if (!index) throw await noWeights(directory)
+  if (shards.size > 0 && isWhole(index, shards)) return { index }
+  throw notThere(directory, absent, `${INDEX} lists this file, but `)
+}
+
+/** The files that hold the weights when there is no index, or when files that it names are not there. */
+async function withoutIndex(
+  directory: Directory,
+  index: ReadonlyMap<string, string> | null,
+): Promise<FileSet | undefined> {
+  const names = await directory.list?.()
+  if (!names) return (await exists(directory, SINGLE)) ? chooseFiles([SINGLE], directory) : undefined
+  if (!index) return chooseFiles(names, directory)
+  try {
+    const set = chooseFiles(names, directory)
+    // The index is of other weights only where these are whole by their own names.
+    return set?.isNumbered || set?.files.includes(SINGLE) ? set : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether the files that are there hold every tensor of the index, whatever it says of others. */
+function isWhole(index: ReadonlyMap<string, string>, shards: ReadonlyMap<string, Shard>): boolean {
+  const stored = [...shards.values()]
+  return [...index].every(([name, file]) => shards.has(file) || stored.some(({ tensors }) => tensors.has(name)))
+}
+
+async function exists(directory: Directory, file: string): Promise<boolean> {
+  try {
+    await (await directory.open(file)).close()
+    return true
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
+  }
+}
+
+/** @param absent what the directory said of each file, at least one */
+function notThere({ advice }: Directory, absent: readonly CheckpointError[], why = ""): CheckpointError {
+  const { file, problem } = absent[0].fault
+  const others = absent.slice(1).map((error) => error.fault.file ?? "")
+  return new CheckpointError({
+    code: "file_missing",
+    file,
+    problem: why + problem + (others.length > 0 ? `, and neither are ${some(others)}` : ""),
+    advice: advice ?? "download the missing file",
+    cause: absent[0],
   })
+}
+
+function noWeights(directory: Directory): Promise<CheckpointError> {
+  const { name, advice } = directory
+  const problem = `${name} holds neither ${INDEX} nor this file`
+  const canList = directory.list !== undefined
+  return explainFolder(
+    directory,
+    new CheckpointError({
+      code: "file_missing",
+      file: SINGLE,
+      problem: canList
+        ? `${problem}, nor other safetensors`
+        : `${problem}, and an address does not tell what else is there`,
+      advice: canList
+        ? (advice ?? "give the folder of a model in safetensors format")
+        : `put ${INDEX} beside the shards`,
+    }),
+  )
+}
+
+/** Opens files into `shards`, in the order of `files`. @returns what the directory says of those that are not there */
+async function openShards(
+  directory: Directory,
+  files: readonly string[],
+  shards: Map<string, Shard>,
+  onProgress?: OpenOptions["onProgress"],
+): Promise<CheckpointError[]> {
+  const opened = new Map<string, Shard | CheckpointError>()
+  try {
+    await forEachLimited(files, OPEN_AT_ONCE, async (file) => {
+      opened.set(file, await openShard(directory, file))
+      onProgress?.(opened.size, files.length)
+    })
+  } finally {
+    for (const file of files) {
+      const shard = opened.get(file)
+      if (shard && !(shard instanceof CheckpointError)) shards.set(file, shard)
+    }
+  }
+  return files.map((file) => opened.get(file)).filter((shard) => shard instanceof CheckpointError)
+}
+
+/** @returns the directory's error when the file is not there; throws all others */
+async function openShard(directory: Directory, file: string): Promise<Shard | CheckpointError> {
+  let source: ByteSource
+  try {
+    source = await directory.open(file)
+  } catch (error) {
+    if (error instanceof CheckpointError && isMissing(error)) return error
+    throw error
+  }
   try {
     return { source, ...(await readHeader(source)) }
   } catch (error) {
@@ -128,61 +273,31 @@ async function openShard(directory: Directory, file: string, listed: boolean): P
   }
 }
 
-/** Tensor name -> file; null where there is no index. */
-async function readIndex(directory: Directory): Promise<Map<string, string> | null> {
-  let index: unknown
-  try {
-    index = await readJson(directory, INDEX)
-  } catch (error) {
-    if (error instanceof CheckpointError && error.code === "file_missing") return null
-    throw error
-  }
-  const map = (index as { weight_map?: unknown } | null)?.weight_map
-  const bad = (field: string, expected: string, value: unknown) =>
-    new CheckpointError({ code: "bad_index", file: INDEX, field, expected, found: quote(value) })
-  if (typeof map !== "object" || map === null || Array.isArray(map)) {
-    throw bad("weight_map", "an object of tensor names and files", map)
-  }
-  const files = new Map<string, string>()
-  for (const [name, file] of Object.entries(map)) {
-    if (typeof file !== "string") throw bad(`weight_map.${quote(name)}`, "a file name", file)
-    pathParts(file)
-    files.set(name, file)
-  }
-  if (files.size === 0) throw bad("weight_map", "at least one tensor", map)
-  return files
-}
-
 /** Joins the shards' tables; where a name stands in several shards the index decides. */
 function tensorTable(
-  files: readonly string[],
   shards: ReadonlyMap<string, Shard>,
   index: ReadonlyMap<string, string> | null,
 ): Map<string, TensorInfo> {
   const table = new Map<string, TensorInfo>()
-  for (const file of files) {
-    for (const { name, dtype, shape, byteLength } of shards.get(file)!.tensors.values()) {
-      const other = table.get(name)?.file
+  for (const [file, { tensors }] of shards) {
+    for (const { name, dtype, shape, byteLength } of tensors.values()) {
       const decided = index?.get(name)
-      if (decided !== undefined && decided !== file) continue
-      if (other !== undefined) {
-        const problem = `the tensor is in ${quote(other)} too, and ${INDEX} does not say which one counts`
-        throw new CheckpointError({ code: "duplicate_name", file, tensor: quote(name), problem })
-      }
+      const isDecided = decided !== undefined && shards.get(decided)?.tensors.has(name)
+      if (isDecided && decided !== file) continue
+      const other = table.get(name)?.file
+      if (other !== undefined) throw inTwoFiles(name, file, other)
       table.set(name, { name, dtype, shape, byteLength, file })
     }
   }
-  for (const [name, file] of index ?? []) {
-    if (table.has(name)) continue
-    const nearest = nearestNames(name, shards.get(file)!.tensors.keys())
-    throw new CheckpointError({
-      code: "tensor_missing",
-      file,
-      tensor: quote(name),
-      problem: `${INDEX} says the tensor is in this file, but it is not`,
-      found: nearest.length ? `the nearest names ${nearest.map(quote).join(", ")}` : "no tensors",
-      advice: `take ${INDEX} and the weights from the same revision`,
-    })
-  }
   return table
+}
+
+function inTwoFiles(name: string, file: string, other: string): CheckpointError {
+  return new CheckpointError({
+    code: "duplicate_name",
+    file,
+    tensor: quote(name),
+    problem: `the tensor is in ${quote(other)} too, and no ${INDEX} says which one counts`,
+    advice: "keep the files of one set of weights in the folder",
+  })
 }

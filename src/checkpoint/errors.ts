@@ -18,6 +18,7 @@ export type CheckpointErrorCode =
   | "unsupported_model"
   | "bad_config"
   | "unexpected_tensor"
+  | "wrong_format"
   | "wrong_shape"
 
 /** What is wrong, where, and how to mend it: clauses without a full stop. */

@@ -1,5 +1,6 @@
 import { z } from "zod"
-import { type Directory, readJson } from "../checkpoint/byte_source.js"
+import type { Directory } from "../checkpoint/byte_source.js"
+import { readJson } from "../checkpoint/json_file.js"
 import { CheckpointError } from "../checkpoint/errors.js"
 import { GPT_OSS_SETTINGS, type HarmonySettings, harmonyFormat } from "../text/harmony_chat.js"
 import { harmonyTokens } from "../text/harmony_render.js"
