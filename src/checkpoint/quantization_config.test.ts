@@ -50,6 +50,8 @@ describe("MLX's quantization", () => {
     [{ mode: "nvfp4", group_size: 32 }, "group_size 16"],
     [{ mode: "gguf" }, "affine, mxfp4, mxfp8 or nvfp4"],
     [{ bits: "8" }, "quantization.bits"],
+    [{ bits: Number.POSITIVE_INFINITY }, "quantization.bits"],
+    [{ group_size: Number.NaN }, 'found {"group_size":"NaN"}'],
     [{ "model.x": { bits: 7 } }, "model.x"],
     ["mxfp4", "quantization"],
   ])("refuses %j", (quantization, clue) => {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises"
 import { Command, Option } from "commander"
 import { nodeDirectory } from "../../checkpoint/node_directory.js"
+import { findModel } from "../../checkpoint/node_find_model.js"
 import { writeNodeDirectory } from "../../checkpoint/node_writable_directory.js"
 import type { QuantizationFormat } from "../../checkpoint/quantization_config.js"
 import { type ConfigJson, PRESETS, type PresetName } from "../../models/presets.js"
@@ -38,7 +39,7 @@ export const synthCommand = new Command("synth")
       .choices(["random", "decided"])
       .default("random"),
   )
-  .option("--tokenizer <dir>", "a model folder to copy the tokenizer from")
+  .option("--tokenizer <model>", "a model to copy the tokenizer from")
   .requiredOption("-o, --out <dir>", "folder to write; must be new or empty")
   .option("--json", "print one JSON document")
   .addHelpText("after", "\nExample:\n  minerva synth --preset gpt-oss-20b --layers 6 --out /tmp/gpt-oss-6-layers")
@@ -46,7 +47,8 @@ export const synthCommand = new Command("synth")
     const { out, format, layers, seed, shards, routers } = flags
     const config = flags.preset ?? (flags.config && (await readConfig(flags.config)))
     if (!config) throw new UsageError(`give --preset (${Object.keys(PRESETS).join(", ")}) or --config`)
-    const tokenizer = flags.tokenizer === undefined ? undefined : nodeDirectory(flags.tokenizer)
+    const tokenizer =
+      flags.tokenizer === undefined ? undefined : nodeDirectory((await findModel(flags.tokenizer)).folder)
     const start = performance.now()
     let summary: SynthSummary | undefined
     await withProgress(
