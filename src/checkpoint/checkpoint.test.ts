@@ -97,6 +97,23 @@ describe("openCheckpoint", () => {
     expect(message).toContain(`${INDEX} says the tensor is in this file, but it is not`)
   })
 
+  it("finds what the index puts into the wrong shard, or has forgotten with its shard", async () => {
+    const files = {
+      "model-00001-of-00002.safetensors": await shard(["a", 4]),
+      "model-00002-of-00002.safetensors": await shard(["b", 4]),
+    }
+    const [first, second] = Object.keys(files)
+    for (const map of [{ a: first, b: first }, { a: first }, { a: second, b: first }, { c: second }]) {
+      const checkpoint = await openCheckpoint(folder({ ...index(map), ...files }))
+      expect([...checkpoint.tensors.values()].map(({ name, file }) => [name, file])).toEqual(
+        expect.arrayContaining([
+          ["a", first],
+          ["b", second],
+        ]),
+      )
+    }
+  })
+
   it("lets the index decide among three files, whichever comes first", async () => {
     const files = Object.fromEntries(
       await Promise.all(["a", "b", "c"].map(async (name) => [`${name}.safetensors`, await shard(["x", 1], [name, 1])])),

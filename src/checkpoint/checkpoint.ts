@@ -5,7 +5,7 @@ import { CheckpointError, nearestNames, quote } from "./errors.js"
 import { explainFolder, refuseAdapter, refuseOriginal } from "./foreign_folders.js"
 import { readJson } from "./json_file.js"
 import { readHeader, type TensorEntry } from "./safetensors.js"
-import { chooseFiles, type FileSet, INDEX, readIndex, SINGLE, setOf, some } from "./weight_files.js"
+import { chooseFiles, type FileSet, INDEX, readIndex, SINGLE, setOf, some, withWholeSets } from "./weight_files.js"
 
 const CONFIG = "config.json"
 
@@ -156,7 +156,9 @@ async function openWeights(
     refuseAdapter(weights)
     return openSet(setOf(weights, (await directory.list?.()) ?? [], directory))
   }
-  const absent = await open(indexed)
+  // A folder that cannot be listed may still have files that can be opened.
+  const names = index && (await directory.list?.().catch(() => []))
+  const absent = await open(withWholeSets(indexed, names ?? []))
   if (index && absent.length === 0) return { index }
   const set = await withoutIndex(directory, index)
   if (set) {

@@ -70,6 +70,13 @@ describe("a repository's name", () => {
     expect((await find(id)).folder).toBe(at(`${SNAPSHOT}/young`))
   })
 
+  it("is not misled by what else lies among the snapshots", async () => {
+    await write(`${SNAPSHOT}/.DS_Store`, "x")
+    await symlink("nothing", at(`${SNAPSHOT}/zzz`))
+    await mkdir(at(`${SNAPSHOT}/aaa`))
+    expect((await find(id)).folder).toBe(at(`${SNAPSHOT}/aaa`))
+  })
+
   it("gives way to a folder of that name", async () => {
     await write(`${SNAPSHOT}/aaa/config.json`)
     await write(`${id}/config.json`)

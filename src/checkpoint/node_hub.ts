@@ -51,13 +51,21 @@ export async function snapshotOf(root: string): Promise<string | undefined> {
     names.map(async (name) => {
       const folder = join(root, "snapshots", name)
       const config = await stat(join(folder, "config.json")).catch(() => undefined)
-      const { mtimeMs: changed } = await stat(folder)
+      const itself = await stat(folder).catch(() => undefined)
       // Compared with what is there: a ref's text never becomes part of a path.
-      return { folder, hasConfig: config !== undefined, isMain: name === main.trim(), changed }
+      const isMain = name === main.trim()
+      return {
+        folder,
+        hasConfig: config !== undefined,
+        isMain,
+        isFolder: itself?.isDirectory(),
+        changed: itself?.mtimeMs ?? 0,
+      }
     }),
   )
-  snapshots.sort((a, b) => Number(b.isMain) - Number(a.isMain) || b.changed - a.changed)
-  return (snapshots.find(({ hasConfig }) => hasConfig) ?? snapshots[0])?.folder
+  const folders = snapshots.filter(({ isFolder }) => isFolder)
+  folders.sort((a, b) => Number(b.isMain) - Number(a.isMain) || b.changed - a.changed)
+  return (folders.find(({ hasConfig }) => hasConfig) ?? folders[0])?.folder
 }
 
 /** Repositories in a cache. */

@@ -70,6 +70,12 @@ export function chooseFiles(names: readonly string[], directory: Directory): Fil
   throw severalSets(sets, directory)
 }
 
+/** `files`, and those of the folder whose names count with theirs: an index may have forgotten some. */
+export function withWholeSets(files: readonly string[], names: readonly string[]): string[] {
+  const sets = groupFiles(names).filter((set) => set.isNumbered && set.files.some((file) => files.includes(file)))
+  return [...new Set([...files, ...sets.flatMap((set) => set.files)])]
+}
+
 /** The set that `file` belongs to. @throws CheckpointError `file_missing` for a set with gaps */
 export function setOf(file: string, names: readonly string[], directory: Directory): FileSet {
   const weights = names.filter((name) => name.endsWith(".safetensors"))
