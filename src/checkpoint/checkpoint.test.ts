@@ -295,6 +295,11 @@ describe("a bad folder gets a typed error", () => {
     expect(code).toBe("file_missing")
     expect(message).toContain("two.safetensors")
     expect(message).toContain(INDEX)
+    const extra = index({ a: "model.safetensors", b: "extra.safetensors" })
+    expect(await fault({ ...extra, "model.safetensors": await shard(["a", 4]) })).toMatchObject({
+      code: "file_missing",
+      file: "extra.safetensors",
+    })
     const three = index({ a: "one.safetensors", b: "two.safetensors", c: "three.safetensors" })
     const both = (await fault({ ...files, ...three })).message
     expect(both).toMatch(/^two\.safetensors: .*neither are three\.safetensors/)
