@@ -31,17 +31,19 @@ export function withModelOptions(command: Command): Command {
 
 /** Options of commands that load a model and know themselves how long conversations are. */
 export function withLoadOptions(command: Command): Command {
-  const withModel = command.addOption(
-    new Option("-m, --model <dir>", "folder with config.json, tokenizer.json and safetensors").default(
-      EMBEDDED_MODEL,
-      "the embedded minerva-tiny",
-    ),
-  )
-  return withDeviceOptions(withModel).option(
+  return withDeviceOptions(command.addOption(modelOption())).option(
     "--memory-limit <size>",
     "refuse to load a model that takes more than this: 16GB, 512MiB",
     byteSize,
   )
+}
+
+/** `--model`: what `findModel` understands. */
+export function modelOption(): Option {
+  return new Option(
+    "-m, --model <model>",
+    "folder with config.json, tokenizer.json and safetensors, or a name in the Hugging Face cache: openai/gpt-oss-20b",
+  ).default(EMBEDDED_MODEL, "the embedded minerva-tiny")
 }
 
 /** Options of every command that computes. */

@@ -73,7 +73,7 @@ export const fifty: readonly Prompt[] = [
 export async function* greedyTokens(backend: Backend, prompts: readonly Prompt[]): AsyncGenerator<number[]> {
   const checkpoint = await openCheckpoint(nodeDirectory(path("models/minerva-tiny")))
   const language = (await loadLanguage(checkpoint.directory))!
-  const session = new Session(new Runner(loadGptOss(checkpoint), backend))
+  const session = new Session(new Runner(await loadGptOss(checkpoint), backend))
   for (const { messages, ...options } of prompts) {
     const tokens: number[] = []
     const greedy = { temperature: 0, max_tokens: 12, ...options }

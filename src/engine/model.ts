@@ -11,7 +11,7 @@ import type { CausalLM } from "./step.js"
 
 /** What is known of a loaded model. */
 export interface ModelInfo {
-  /** The folder's name. */
+  /** The folder's name; for a model of the Hugging Face cache the repository's, such as `openai/gpt-oss-20b`. */
   readonly name: string
   readonly model_type: string
   /** Where it runs: "webgpu", "cpu" or "reference". */
