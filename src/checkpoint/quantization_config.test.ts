@@ -43,7 +43,7 @@ describe("MLX's quantization", () => {
   })
 
   it.each([
-    [{ bits: 5 }, "bits 2, 3, 4, 6 or 8"],
+    [{ bits: 7 }, "bits 2, 3, 4, 5, 6 or 8"],
     [{ group_size: 16 }, "group_size 32, 64 or 128"],
     [{ mode: "mxfp4", bits: 8 }, "mxfp4 with bits 4 and group_size 32"],
     [{ mode: "nvfp4", group_size: 32 }, "group_size 16"],

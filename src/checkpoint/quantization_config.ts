@@ -89,12 +89,12 @@ function parseParameters(value: unknown, field: string, file: string): Quantizat
   const bits = parsed.data.bits ?? MODES[mode].bits
   const valid =
     mode === "affine"
-      ? [2, 3, 4, 6, 8].includes(bits) && [32, 64, 128].includes(group_size)
+      ? [2, 3, 4, 5, 6, 8].includes(bits) && [32, 64, 128].includes(group_size)
       : bits === MODES[mode].bits && group_size === MODES[mode].group_size
   if (valid) return { mode, bits, group_size } as Quantization
   const expected =
     mode === "affine"
-      ? "affine with bits 2, 3, 4, 6 or 8 and group_size 32, 64 or 128"
+      ? "affine with bits 2, 3, 4, 5, 6 or 8 and group_size 32, 64 or 128"
       : `${mode} with bits ${MODES[mode].bits} and group_size ${MODES[mode].group_size}`
   throw bad(file, field, "this quantization is not supported", expected, { mode, bits, group_size })
 }
