@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises"
-import { availableParallelism } from "node:os"
 import { setFlagsFromString } from "node:v8"
 import { CpuBackend, type CpuOptions } from "./backend.js"
+import { coresAvailable } from "./node_cores.js"
 import { NodeThreadPool } from "./node_thread_pool.js"
 import { InlinePool } from "./thread_pool.js"
 
@@ -25,6 +25,6 @@ export async function loadKernels(): Promise<WebAssembly.Module> {
 /** The CPU backend under Node, with worker threads. Close it to end them; they do not keep the process alive. */
 export async function createCpuBackend({ threads, ...options }: NodeCpuOptions = {}): Promise<CpuBackend> {
   const module = await loadKernels()
-  const count = threads ?? availableParallelism()
+  const count = threads ?? coresAvailable()
   return new CpuBackend(count === 0 ? new InlinePool(module) : new NodeThreadPool(module, count), options)
 }

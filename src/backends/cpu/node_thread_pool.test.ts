@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest"
 import { BackendError } from "../backend.js"
 import { loadKernels } from "./node_cpu.js"
 import { NodeThreadPool } from "./node_thread_pool.js"
+import type { Section } from "./sections.js"
 import type { KernelStep } from "./steps.js"
 
 const PAGE = 65536
@@ -21,10 +22,14 @@ const negate = (n: number): KernelStep => ({
   segment: 0,
   args: [PAGE, n, 0, PAGE],
   scratch: null,
+  work: 0,
 })
 
 /** Looks up an id beyond the table, which traps. */
-const trap: KernelStep = { kernel: "take_along_axis", segment: 0, args: [PAGE, 1, 0, PAGE, 1, PAGE], scratch: null }
+const trap: KernelStep = { ...negate(8), kernel: "take_along_axis", args: [PAGE, 1, 0, PAGE, 1, PAGE] }
+
+/** A section for each step, in so many parts. */
+const inParts = (parts: number, ...steps: KernelStep[]): Section[] => steps.map((step) => ({ parts, steps: [step] }))
 
 describe("node thread pool", () => {
   it("keeps threads in step through many more instructions than they have processors", async () => {
@@ -32,7 +37,7 @@ describe("node thread pool", () => {
     floats.fill(1)
     pool.load(
       0,
-      Array.from({ length: 2001 }, () => negate(1024)),
+      inParts(5, ...Array.from({ length: 2001 }, () => negate(1024))),
     )
     for (let run = 1; run <= 5; run++) {
       await pool.run(0)
@@ -44,8 +49,8 @@ describe("node thread pool", () => {
   it("reports a kernel's trap and goes on working", async () => {
     const { pool, floats } = await poolWithMemory(3)
     floats.fill(1)
-    pool.load(0, [negate(8), trap, negate(8)])
-    pool.load(1, [negate(8)])
+    pool.load(0, inParts(3, negate(8), trap, negate(8)))
+    pool.load(1, inParts(3, negate(8)))
     for (let run = 0; run < 3; run++) {
       await expect(pool.run(0)).rejects.toThrow(BackendError)
       await pool.run(1)
@@ -56,10 +61,10 @@ describe("node thread pool", () => {
 
   it("rejects when a thread dies, then and later", async () => {
     const { pool } = await poolWithMemory(3)
-    pool.load(0, [{ ...negate(8), kernel: "no such kernel" }])
+    pool.load(0, inParts(3, { ...negate(8), kernel: "no such kernel" }))
     await expect(pool.run(0)).rejects.toThrow(BackendError)
     // A segment that never was: the threads end as they try to load this.
-    pool.load(1, [{ ...negate(8), segment: 7 }])
+    pool.load(1, inParts(3, { ...negate(8), segment: 7 }))
     await expect(pool.run(1)).rejects.toThrow(/cpu thread \d failed/)
     await expect(pool.run(0)).rejects.toThrow(/cpu thread \d failed/)
     await pool.close()
@@ -69,7 +74,7 @@ describe("node thread pool", () => {
     const { pool } = await poolWithMemory(2)
     pool.load(
       0,
-      Array.from({ length: 1000 }, () => negate(1024)),
+      inParts(2, ...Array.from({ length: 1000 }, () => negate(1024))),
     )
     const running = pool.run(0)
     const closed = pool.close()
@@ -81,7 +86,7 @@ describe("node thread pool", () => {
     const script = `
       const { createCpuBackend } = await import(${JSON.stringify(new URL("./node_cpu.js", import.meta.url).href)})
       const { pool } = await createCpuBackend({ threads: 2 })
-      pool.load(0, [])
+      pool.load(0, [{ parts: 1, steps: [] }])
       await pool.run(0)
       console.log("ran")`
     const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
