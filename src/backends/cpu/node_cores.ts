@@ -78,7 +78,7 @@ function foldersUpTo({ root, point }: Mount, path: string): string[] {
   const base = root === "/" ? "" : root
   const within = path === base || path.startsWith(`${base}/`) ? path.slice(base.length) : ""
   const names = within.split("/").filter((name) => name !== "")
-  return names.includes("..") ? [point] : [point, ...names.map((_, i) => `${point}/${names.slice(0, i + 1).join("/")}`)]
+  return [point, ...names.map((_, i) => `${point}/${names.slice(0, i + 1).join("/")}`)]
 }
 
 /** Version 2: "max 100000" or "250000 100000", microseconds in each period of so many. */

@@ -7,8 +7,8 @@ import { InlinePool } from "./thread_pool.js"
 
 export interface NodeCpuOptions extends CpuOptions {
   /**
-   * Threads that compute, each processor's one by default. 0 computes on the calling thread, which then does nothing
-   * else meanwhile.
+   * Threads that compute, at most: what is small is computed by fewer. By default one for each processor that affinity
+   * and CPU quotas leave. 0 computes on the calling thread, which then does nothing else meanwhile.
    */
   readonly threads?: number
 }
