@@ -45,8 +45,7 @@ const LARGE_SPEED = 8
 export function autoDevice({ small, large }: AutoDeviceOptions): Placement {
   return {
     choose(program) {
-      const { bytes, flops } = workOf(program)
-      const work = bytes + flops / FLOPS_PER_BYTE
+      const work = costOf(workOf(program))
       const fetched = missing(program, small)
       // Bytes that are on the large device alone come back by a round trip of their own.
       const onSmall = work + bytesOf(fetched) + (fetched.some((storage) => storage.replicaIn(large)) ? ROUND_TRIP : 0)
@@ -56,8 +55,13 @@ export function autoDevice({ small, large }: AutoDeviceOptions): Placement {
   }
 }
 
+/** What work costs on a CPU, in bytes that it streams in the same time. */
+export function costOf({ bytes, flops }: Work): number {
+  return bytes + flops / FLOPS_PER_BYTE
+}
+
 /** An estimate from shapes alone: of experts and embeddings it counts the chosen rows, of caches every row. */
-export function workOf({ instructions }: Program): Work {
+export function workOf({ instructions }: Pick<Program, "instructions">): Work {
   let [bytes, flops] = [0, 0]
   for (const instruction of instructions) {
     bytes += bytesTouched(instruction)

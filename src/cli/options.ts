@@ -54,7 +54,11 @@ export function withDeviceOptions(command: Command): Command {
         .choices(["auto", "gpu", "cpu", "reference"])
         .default("auto"),
     )
-    .option("--threads <n>", "threads of the cpu device (default: one per core)", wholeNumber(1, 1024))
+    .option(
+      "--threads <n>",
+      "at most so many threads of the cpu device (default: one per core that affinity and CPU quotas leave)",
+      wholeNumber(1, 1024),
+    )
     .addOption(
       new Option(
         "--precision <mode>",

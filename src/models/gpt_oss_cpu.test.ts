@@ -39,10 +39,16 @@ describe("gpt-oss on the cpu backend", () => {
     ["on the calling thread", { threads: 0 }, {}],
     ["with 1 thread", { threads: 1 }, {}],
     ["with 3 threads", { threads: 3 }, {}],
+    ["with 2 threads at every step", { threads: 2, part_bytes: 1 }, {}],
+    ["with 5 threads at every step", { threads: 5, part_bytes: 1 }, {}],
     ["token by token", { threads: 2 }, { prefill_chunk: 1 }],
     ["in chunks of 7", { threads: 2 }, { prefill_chunk: 7 }],
     ["without the passes", { threads: 2 }, { optimise: false }],
-    ["with weights spread over memories of 2 MiB", { threads: 2, segment_bytes: 2 << 20 }, { prefill_chunk: 16 }],
+    [
+      "with weights spread over memories of 2 MiB",
+      { threads: 2, part_bytes: 1, segment_bytes: 2 << 20 },
+      { prefill_chunk: 16 },
+    ],
   ]
 
   it.each(["clamped", "three-of-ten"])("%s: computes the same bits in every way", async (shape) => {

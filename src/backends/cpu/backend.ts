@@ -14,7 +14,12 @@ export interface CpuOptions {
   readonly precision?: Precision
   /** Size of one WebAssembly memory, a multiple of 64 KiB; weights spread over several. Just below 4 GiB by default. */
   readonly segment_bytes?: number
+  /** The least work, in bytes streamed, that one more thread is called for. {@link PART_BYTES} by default. */
+  readonly part_bytes?: number
 }
+
+/** What a thread streams in about 10 us, which is what it costs to call another one. */
+export const PART_BYTES = 128 << 10
 
 const PRODUCTS: readonly KernelKind[] = ["matmul", "gather_matmul", "gather_swiglu"]
 
@@ -40,15 +45,17 @@ export class CpuBackend implements Backend {
   readonly replaysAhead = 1
   readonly memory: SegmentedMemory
   readonly precision: Precision
+  readonly part_bytes: number
   private readonly loans: Loan[] = []
   private lastReplay: Promise<void> = Promise.resolve()
   private programs = 0
 
   constructor(
     readonly pool: ThreadPool,
-    { precision = "fast", segment_bytes }: CpuOptions = {},
+    { precision = "fast", segment_bytes, part_bytes = PART_BYTES }: CpuOptions = {},
   ) {
     this.precision = precision
+    this.part_bytes = part_bytes
     this.memory = new SegmentedMemory((memory) => pool.addSegment(memory), segment_bytes)
   }
 

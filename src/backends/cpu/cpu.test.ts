@@ -11,7 +11,7 @@ import { CpuBackend } from "./backend.js"
 import { createCpuBackend } from "./node_cpu.js"
 import { InlinePool } from "./thread_pool.js"
 
-runConformance("cpu, fast, two threads", () => createCpuBackend({ threads: 2 }))
+runConformance("cpu, fast, two threads", () => createCpuBackend({ threads: 2, part_bytes: 1 }))
 runConformance("cpu, exact, one thread", () => createCpuBackend({ threads: 1, precision: "exact" }))
 
 it("keeps the process until it is closed", async () => {

@@ -4,6 +4,7 @@ import { inputBytes } from "../step_inputs.js"
 import type { CpuBackend } from "./backend.js"
 import { Linker } from "./linker.js"
 import type { Block } from "./memory.js"
+import { sectionsOf } from "./sections.js"
 import { splitSwiglu } from "./split_swiglu.js"
 
 /** A program linked to addresses and handed to the threads. */
@@ -29,7 +30,7 @@ export class CpuExecutable implements Executable {
       const linker = new Linker(memory, pool.threads, exact, this.program, this.blocks, this.owned)
       linker.link((byteLength, segment) => this.borrow(byteLength, segment))
       this.counters = linker.counters
-      pool.load(id, linker.steps)
+      pool.load(id, sectionsOf(linker.steps, pool.threads, backend.part_bytes))
     } catch (error) {
       this.release()
       throw error

@@ -2,6 +2,7 @@ import { itemSize } from "../../tensor/dtype.js"
 import type { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
 import { type KernelOp, writtenOperands } from "../ops.js"
+import { costOf, workOf } from "../placement.js"
 import type { Instruction, Operand, Program } from "../program.js"
 import type { Placed } from "./descriptors.js"
 import { type CpuKind, LAUNCHES, type Launch, type LaunchContext } from "./kernels.js"
@@ -90,7 +91,8 @@ export class Linker {
     this.needs.set(home, needs)
   }
 
-  private emit({ op, inputs, output }: Instruction): void {
+  private emit(instruction: Instruction): void {
+    const { op, inputs, output } = instruction
     const home = this.homeOf(op, inputs, output)
     let room = this.rooms.get(home)?.offset ?? 0
     const after: Step[] = []
@@ -104,8 +106,8 @@ export class Linker {
       const there = { segment: block.segment, offset: block.offset + operand.offset }
       const here = { segment: home, offset: room }
       room += aligned(byteLength)
-      if (isOutput) after.push({ from: here, to: there, byteLength })
-      else this.steps.push({ from: there, to: here, byteLength })
+      if (isOutput) after.push({ from: here, to: there, byteLength, work: 2 * byteLength })
+      else this.steps.push({ from: there, to: here, byteLength, work: 2 * byteLength })
       return { ...operand, address: here.offset }
     }
     const placed = inputs.map((operand) => place(operand, false))
@@ -123,7 +125,11 @@ export class Linker {
         return at
       },
     })
-    this.steps.push(...launches.map((launch) => this.kernelStep(launch, home)), ...after)
+    // Steps before the last prepare the first operand.
+    const works = launches.map((_, i) =>
+      i === launches.length - 1 ? costOf(workOf({ instructions: [instruction] })) : spanOf(inputs[0]),
+    )
+    this.steps.push(...launches.map((launch, i) => this.kernelStep(launch, home, works[i])), ...after)
   }
 
   /** The next word of the segment's counters. */
@@ -133,11 +139,11 @@ export class Linker {
     return this.counters.find((block) => block.segment === segment)!.offset + used * 4
   }
 
-  private kernelStep({ kernel, args, scratch }: Launch, segment: number): KernelStep {
+  private kernelStep({ kernel, args, scratch }: Launch, segment: number, work: number): KernelStep {
     const room = this.rooms.get(segment)
     const needs = this.needs.get(segment)!
     const own = scratch === null || !room ? null : { offset: room.offset + needs.shared, stride: needs.scratch }
-    return { kernel, segment, args, scratch: own }
+    return { kernel, segment, args, scratch: own, work }
   }
 
   private homeOf(op: KernelOp, inputs: readonly Operand[], output: Operand): number {
