@@ -119,7 +119,8 @@ describe("a repository's name", () => {
       await write(`${SNAPSHOT}/aaa/config.json`)
       await expect(openModel(id)).rejects.toMatchObject({ code: "file_missing", message: expect.stringMatching(again) })
       await symlink("../../blobs/none", at(`${SNAPSHOT}/aaa/model-00001-of-00001.safetensors`))
-      const link = /model-00001-of-00001.safetensors: (.* lists this file, but )?the file is a link to one that is not there.*hf download/
+      const link =
+        /model-00001-of-00001.safetensors: (.* lists this file, but )?the file is a link to one that is not there.*hf download/
       await expect(openModel(id)).rejects.toMatchObject({ code: "file_missing", message: expect.stringMatching(link) })
       await write(
         `${SNAPSHOT}/aaa/model.safetensors.index.json`,
