@@ -16,7 +16,15 @@
 
 export { BackendError } from "./backends/backend.js"
 export { CheckpointError } from "./checkpoint/errors.js"
-export type { ChatEvent, ChatOptions, ChatSummary } from "./engine/chat.js"
+export type {
+  AnswerMessage,
+  ChatEvent,
+  ChatOptions,
+  ChatSummary,
+  IdentifiedToolCall,
+} from "./engine/chat.js"
+export type { ChatMessage, ContentPart, ToolCallParam } from "./engine/chat_messages.js"
+export type { ToolParam } from "./engine/chat_request.js"
 export { ContextLengthError, LogitsError, ParameterError } from "./engine/errors.js"
 export type { GenerateOptions, SummaryResult, TokenResult } from "./engine/generate.js"
 export type { GenerationSummary } from "./engine/generation.js"
@@ -29,5 +37,5 @@ export type { TokenLogprob } from "./engine/sampling/logprobs.js"
 export type { SamplingOptions, SamplingParams } from "./engine/sampling/params.js"
 export type { Sampled } from "./engine/sampling/sampler.js"
 export type { FinishReason } from "./engine/stop.js"
-export type { AssistantMessage, ChatDelta, ChatMessage, ReasoningEffort, Tool, ToolCall } from "./text/messages.js"
+export type { AssistantMessage, ChatDelta, ReasoningEffort, Tool, ToolCall } from "./text/messages.js"
 export { TokenizerError } from "./text/tokenizer.js"

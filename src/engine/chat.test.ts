@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
-import type { ChatDelta, ChatFormat, ChatMessage } from "../text/messages.js"
+import type { ChatDelta, ChatFormat } from "../text/messages.js"
+import type { ChatMessage } from "./chat_messages.js"
 import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
 import type { ForwardOptions, ModelRunner } from "./model_runner.js"
 import { Session } from "./session.js"
@@ -106,7 +107,9 @@ describe("chat", () => {
   ])("reports tool calls ended by %s", async (_, end) => {
     const { summary } = await say([0, 55, end])
     expect(summary.finish_reason).toBe("tool_calls")
-    expect(summary.message.tool_calls).toEqual([{ name: "get_weather", arguments: "{}" }])
+    expect(summary.message.tool_calls).toEqual([
+      { id: expect.stringMatching(/^call_[0-9a-f]{24}$/), name: "get_weather", arguments: "{}" },
+    ])
   })
 
   it("says length when cut off", async () => {

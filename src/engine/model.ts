@@ -1,6 +1,7 @@
-import type { ChatFormat, ChatMessage } from "../text/messages.js"
+import type { ChatFormat } from "../text/messages.js"
 import type { TokenDecoder, Tokenizer } from "../text/tokenizer.js"
 import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
+import type { ChatMessage } from "./chat_messages.js"
 import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
 import type { StopTokens } from "./generation.js"
 import type { ModelRunner } from "./model_runner.js"
