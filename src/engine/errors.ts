@@ -51,7 +51,7 @@ export class LogitsError extends Error {
 function describe(value: unknown): string {
   if (value === undefined) return "nothing"
   if (typeof value === "number" || typeof value === "bigint") return String(value)
-  const text = asJson(value) ?? String(value)
+  const text = asJson(value) ?? `a ${typeof value}`
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }
 
