@@ -206,6 +206,18 @@ describe("messages", () => {
 })
 
 describe("tools", () => {
+  it("and messages compile as callers of OpenAI's SDK write them", () => {
+    const messages: ChatMessage[] = [
+      USER,
+      CALLED,
+      { role: "tool", tool_call_id: "c1", content: [{ type: "text", text: "x" }] },
+    ]
+    const tools: ToolParam[] = [
+      { type: "function", function: { name: "f", parameters: { type: "object" }, strict: true } },
+    ]
+    expect(parseConversation(messages, { tools }).options.tools).toHaveLength(1)
+  })
+
   const parameters = { type: "object", properties: { a: { type: "string" } } }
 
   it("come in OpenAI's shape and in ours", () => {
@@ -307,9 +319,3 @@ describe("whatever callers send", () => {
     )
   })
 })
-
-/** Compiles as callers of OpenAI's SDK write it. */
-export const typed: readonly [readonly ChatMessage[], readonly ToolParam[]] = [
-  [USER, CALLED, { role: "tool", tool_call_id: "c1", content: [{ type: "text", text: "x" }] }],
-  [{ type: "function", function: { name: "f", parameters: { type: "object" }, strict: true } }],
-]

@@ -170,6 +170,11 @@ describe("headers of reasoning and answers as models write them", () => {
     }
   })
 
+  it("<|endoftext|> ends the turn", () => {
+    expect(turn("<|channel|>final<|message|>a<|endoftext|>b<|return|>")).toEqual([content("a")])
+    expect(turn("<|channel|>final<|endoftext|><|channel|>final<|message|>b")).toEqual([])
+  })
+
   it("content types before JSON are no text", () => {
     expect(turn('<|channel|>final json{"a":1}<|return|>')).toEqual([content('{"a":1}')])
     expect(turn('<|channel|>final<|constrain|>response{"a":1}<|return|>')).toEqual([content('{"a":1}')])

@@ -191,7 +191,7 @@ class HeaderReader {
   /** A recipient behind words that mean nothing. Without a `<|message|>` it must look like a tool, and not in an answer. */
   private takeLateRecipient(): void {
     const isHeader = this.end === "message"
-    if (!isHeader && (this.channel === null || this.channel === "final")) return
+    if (!isHeader && (!this.hasMarkers || this.channel === null || this.channel === "final")) return
     const match = (isHeader ? /(?<!\w)to\s*=/i : /(?<!\w)to\s*=\s*["'`]?functions?\./i).exec(this.rest)
     const before = this.rest.slice(0, match?.index)
     if (!match || (!isHeader && !isStray(before))) return
