@@ -94,7 +94,7 @@ describe("what was offered, called and replayed is the same", () => {
         messages = [...messages, { role: "tool", name: called, content: "43" }]
         expect(text(format.render(messages, options))).toContain(`<|start|>functions.${called} to=assistant`)
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     )
   })
 

@@ -259,7 +259,7 @@ describe("whatever models write", () => {
           expect(joined(found), text).toEqual(joined(messages.map(([, delta]) => delta)))
         },
       ),
-      { numRuns: 1500 },
+      { numRuns: 500 },
     )
   })
 
@@ -287,7 +287,7 @@ describe("whatever models write", () => {
         const { tokenizer, tokens } = cutTokens(text, cuts)
         expect(joined(turn(text)), text).toEqual(joined(turnOf(tokens, tokenizer)))
       }),
-      { numRuns: 1000 },
+      { numRuns: 400 },
     )
   })
 
@@ -324,7 +324,7 @@ describe("whatever models write", () => {
           for (const word of words.split(" ")) expect(said.join(" "), text).toContain(word)
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: 400 },
     )
   })
 })

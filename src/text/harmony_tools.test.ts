@@ -67,7 +67,7 @@ describe("tools, against the official code", () => {
       fc.property(fc.array(tool, { minLength: 1, maxLength: 2 }), (tools) => {
         expect(toolsSection(tools)).toBe(officialSection(tools))
       }),
-      { numRuns: 400 },
+      { numRuns: 200 },
     )
   })
 
@@ -107,11 +107,7 @@ describe("what the official form has no words for", () => {
     ["typed constants in anyOf", { anyOf: [{ type: "string", const: "a" }, { type: "null" }] }, 'p: "a" | null,'],
     ["const null", { const: null }, "p: null,"],
     ["enum without a type", { enum: ["a", 1, true, null], default: "a" }, 'p: "a" | 1 | true | null, // default: a'],
-    [
-      "no type but properties",
-      { properties: { q: { type: "number" } } },
-      "p: {\nq?: number,\n    },".replace("\nq", "\n    q"),
-    ],
+    ["no type but properties", { properties: { q: { type: "number" } } }, "p: {\n    q?: number,\n    },"],
     ["no type but items", { items: { type: "number" } }, "p: number[],"],
     [
       "arrays of unions",
@@ -154,7 +150,7 @@ describe("what the official form has no words for", () => {
     ["a reference to nowhere", { $ref: "#/$defs/none" }, "p: any,"],
     ["a reference elsewhere", { $ref: "https://example.com/x" }, "p: any,"],
   ])("%s", (_, schema, expected) => {
-    expect(property(schema)).toBe(`${expected}\n`.slice(0, -1))
+    expect(property(schema)).toBe(expected)
   })
 
   it("references are followed, with what stands beside them", () => {
