@@ -1,6 +1,6 @@
 import type { SamplingDefaults } from "../models/sampling_defaults.js"
-import type { ChatMessage } from "../text/messages.js"
 import type { ChatEvent, ChatOptions } from "./chat.js"
+import type { ChatMessage } from "./chat_messages.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions, SummaryResult, TokenResult } from "./generate.js"
 import type { ModelRunner } from "./model_runner.js"
