@@ -154,7 +154,10 @@ const message = chosen<Parsed>((value) => {
     : unfit("role", `one of ${known.join(", ")}`)
 })
 
-/** Messages in any shape that `ChatMessage` admits, each in the form that chat formats take. */
+/**
+ * Messages in any shape that `ChatMessage` admits, each in the form that chat formats take.
+ * @internal who imports the types of this package shall not need those of zod
+ */
 export const messagesSchema = z
   .array(message, { error: "a list of messages" })
   .min(1, { error: "at least one message" })
