@@ -1,6 +1,7 @@
 /**
- * Looks that a thread takes before it goes to sleep: some 55 us, as a look takes 5.5 ns. That is as long as what one thread
- * does alone between two products of gpt-oss-20b, and as long as it takes to be woken.
+ * Looks that a thread takes before it goes to sleep: some 55 us, for what one thread does alone between two products. With
+ * 3,000 minerva-tiny decodes no faster on two threads than on one, with none layers of gpt-oss-20b lose a tenth; more than
+ * these gain nothing.
  */
 const SPINS = 10_000
 
