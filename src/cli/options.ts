@@ -56,7 +56,7 @@ export function withDeviceOptions(command: Command): Command {
     )
     .option(
       "--threads <n>",
-      "at most so many threads of the cpu device (default: one per core that affinity and CPU quotas leave)",
+      "the most threads of the cpu device (default, and limit: one per core that affinity and CPU quotas leave)",
       wholeNumber(1, 1024),
     )
     .addOption(

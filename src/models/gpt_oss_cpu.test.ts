@@ -1,10 +1,18 @@
 import { describe, expect, it } from "vitest"
-import { createCpuBackend, type NodeCpuOptions } from "../backends/cpu/node_cpu.js"
+import { CpuBackend } from "../backends/cpu/backend.js"
+import { createCpuBackend, loadKernels, type NodeCpuOptions } from "../backends/cpu/node_cpu.js"
+import { NodeThreadPool } from "../backends/cpu/node_thread_pool.js"
 import { Runner, type RunnerOptions } from "../engine/runner.js"
 import { argmaxDisagreements, fixtures, openFixture, relativeError } from "./fixtures.test.helper.js"
 
+/** With as many threads as asked for, whatever processors there are. */
+async function cpuBackend({ threads, ...options }: NodeCpuOptions): Promise<CpuBackend> {
+  if (!threads) return createCpuBackend({ threads, ...options })
+  return new CpuBackend(new NodeThreadPool(await loadKernels(), threads), options)
+}
+
 async function logitsOf(shape: string, layout: string, cpu: NodeCpuOptions, options?: RunnerOptions) {
-  const backend = await createCpuBackend(cpu)
+  const backend = await cpuBackend(cpu)
   const { checkpoint, model, expected } = await openFixture(shape, layout)
   const runner = new Runner(model, backend, options)
   const rows: Float32Array[] = []

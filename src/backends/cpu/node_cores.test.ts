@@ -4,6 +4,7 @@ import { promisify } from "node:util"
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { coresAvailable, cpuQuota } from "./node_cores.js"
+import { createCpuBackend, threadsFor } from "./node_cpu.js"
 
 /** The quota of a process with such files. */
 function quotaOf(cgroup: string, mountinfo: string, files: Readonly<Record<string, string>> = {}): number {
@@ -104,6 +105,13 @@ describe("the quota of control groups", () => {
 })
 
 describe("cores available", () => {
+  it("are as many threads as there will be, fewer if fewer are wanted", async () => {
+    expect([threadsFor(), threadsFor(1000), threadsFor(1)]).toEqual([coresAvailable(), coresAvailable(), 1])
+    const backend = await createCpuBackend({ threads: 1000 })
+    expect(backend.pool.threads).toBe(coresAvailable())
+    await backend.close()
+  })
+
   it("are whole ones, at least one, and no more than Node knows of", () => {
     expect(Number.isInteger(coresAvailable())).toBe(true)
     expect(coresAvailable()).toBeGreaterThan(0)

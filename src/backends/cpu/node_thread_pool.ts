@@ -1,8 +1,7 @@
 import { Worker } from "node:worker_threads"
 import { BackendError } from "../backend.js"
-import { Claims, SPINS } from "./claims.js"
+import { Claims } from "./claims.js"
 import { missingAsset } from "./node_asset.js"
-import { coresAvailable } from "./node_cores.js"
 import { type Section, widest } from "./sections.js"
 import type { ThreadPool } from "./thread_pool.js"
 
@@ -12,7 +11,6 @@ export interface WorkerSetup {
   readonly thread: number
   /** What {@link Claims} are made of. */
   readonly state: SharedArrayBuffer
-  readonly spins: number
 }
 
 /** What a worker is told, in order. */
@@ -51,10 +49,9 @@ export class NodeThreadPool implements ThreadPool {
     readonly threads: number,
   ) {
     const state = new SharedArrayBuffer(Claims.BYTES)
-    const spins = threads > coresAvailable() ? 0 : SPINS
-    this.claims = new Claims(new Int32Array(state), spins)
+    this.claims = new Claims(new Int32Array(state))
     this.workers = Array.from({ length: threads }, (_, thread) => {
-      const setup: WorkerSetup = { module, thread, state, spins }
+      const setup: WorkerSetup = { module, thread, state }
       const worker = new Worker(new URL("./node_worker.js", import.meta.url), { workerData: setup, execArgv: [] })
       worker.on("message", (answer: WorkerAnswer) => this.answered(answer))
       worker.on("error", (error: NodeJS.ErrnoException) => {

@@ -4,8 +4,8 @@ import type { WorkerAnswer, WorkerOrder, WorkerSetup } from "./node_thread_pool.
 import { StepRunner } from "./steps.js"
 
 // The entry of a worker thread: carries out the pool's orders one after the other.
-const { module, thread, state, spins } = workerData as WorkerSetup
-const runner = new StepRunner(module, thread, new Claims(new Int32Array(state), spins))
+const { module, thread, state } = workerData as WorkerSetup
+const runner = new StepRunner(module, thread, new Claims(new Int32Array(state)))
 
 const answer = (message: WorkerAnswer) => parentPort!.postMessage(message)
 

@@ -60,10 +60,10 @@ describe("the threads a program calls for", () => {
   }
 
   it("are one for a small product, all for a large one, and those in between that find enough to do", async () => {
-    expect(await partsOf(1, 64, 64)).toEqual([1])
-    // 1 MiB of weights is 8 times what a thread is called for; the step after it is small.
+    expect(await partsOf(1, 64, 128)).toEqual([1])
+    // 1 MiB of weights is more than 8 times what a thread is called for; the step after it is small.
     expect(await partsOf(1, 512, 512)).toEqual([8, 1])
-    expect(await partsOf(1, 256, 384)).toEqual([3, 1])
+    expect(await partsOf(1, 128, 384)).toEqual([3, 1])
     // The same small weight for many rows is work too.
     expect(await partsOf(4096, 64, 64)).toEqual([8, 8])
   })

@@ -24,7 +24,7 @@ export interface ThreadPool {
 export class InlinePool implements ThreadPool {
   readonly threads = 1
   private readonly runner: StepRunner
-  private readonly claims = new Claims(new Int32Array(Claims.BYTES / 4), 0)
+  private readonly claims = new Claims(new Int32Array(Claims.BYTES / 4))
 
   constructor(module: WebAssembly.Module) {
     this.runner = new StepRunner(module, 0, this.claims)
