@@ -22,7 +22,15 @@ export * as mx from "./array/mx.js"
 export { MxArray } from "./array/mx_array.js"
 export { type Backend, BackendError, type CancelSignal, type LoadOptions, type Precision } from "./backends/backend.js"
 export { CheckpointError } from "./checkpoint/errors.js"
-export type { ChatEvent, ChatOptions, ChatSummary } from "./engine/chat.js"
+export type {
+  AnswerMessage,
+  ChatEvent,
+  ChatOptions,
+  ChatSummary,
+  IdentifiedToolCall,
+} from "./engine/chat.js"
+export type { ChatMessage, ContentPart, ToolCallParam } from "./engine/chat_messages.js"
+export type { ToolParam } from "./engine/chat_request.js"
 export { ContextLengthError, LogitsError, ParameterError } from "./engine/errors.js"
 export type { GenerateOptions, SummaryResult, TokenResult } from "./engine/generate.js"
 export type { GenerationOptions, GenerationSummary } from "./engine/generation.js"
@@ -42,7 +50,6 @@ export type { SamplingDefaults } from "./models/sampling_defaults.js"
 export type {
   AssistantMessage,
   ChatDelta,
-  ChatMessage,
   ConversationOptions,
   ReasoningEffort,
   Tool,

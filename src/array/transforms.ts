@@ -4,9 +4,9 @@ import { input } from "../graph/build.js"
 import { lower } from "../graph/lower.js"
 import { optimise } from "../graph/optimise.js"
 import { GraphError } from "../ir/graph_error.js"
+import type { Dims } from "../ir/dim.js"
 import type { Roots } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
-import type { Shape } from "../tensor/shape.js"
 import { MxArray } from "./mx_array.js"
 
 /** A backend, or what chooses one for each program: see `mx.autoDevice`. */
@@ -41,7 +41,7 @@ export async function evaluate(arrays: readonly MxArray[], device?: Device): Pro
 }
 
 /** The inputs of a compiled function: what is fed at each replay. */
-export type InputSpecs = Readonly<Record<string, { readonly shape: Shape; readonly dtype: DType }>>
+export type InputSpecs = Readonly<Record<string, { readonly shape: Dims; readonly dtype: DType }>>
 
 /** What a traced function asks for. */
 export interface Traced {

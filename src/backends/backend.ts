@@ -40,6 +40,8 @@ export interface Backend extends MemorySpace {
   readonly cacheDTypes: readonly DType[]
   /** Rows per step in which long prompts run best. */
   readonly prefillChunk: number
+  /** Numbers of rows, ascending to `prefillChunk`: programs for at most so many run well for any number above the one before. */
+  readonly rowClasses: readonly number[]
   /** Replays worth submitting before the first one's results are read: 1 where `replay` runs to its end. */
   readonly replaysAhead: number
   /** The relative error ||a - b|| / ||b|| that float results of such operations may have against exact arithmetic. */

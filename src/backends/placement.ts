@@ -35,8 +35,7 @@ const LARGE_SPEED = 8
 export function autoDevice({ small, large }: AutoDeviceOptions): Placement {
   return {
     choose(traced) {
-      const { bytes, flops } = workOf(traced)
-      const work = bytes + flops / FLOPS_PER_BYTE
+      const work = costOf(workOf(traced))
       const fetched = missing(traced, small)
       // Bytes that are on the large device alone come back by a round trip of their own.
       const onSmall = work + bytesOf(fetched) + (fetched.some((storage) => storage.replicaIn(large)) ? ROUND_TRIP : 0)
@@ -44,6 +43,11 @@ export function autoDevice({ small, large }: AutoDeviceOptions): Placement {
       return onSmall <= onLarge ? small : large
     },
   }
+}
+
+/** What work costs on a CPU, in bytes that it streams in the same time. */
+export function costOf({ bytes, flops }: Work): number {
+  return bytes + flops / FLOPS_PER_BYTE
 }
 
 /** What computing a graph once takes: the sum over its operations. */

@@ -1,5 +1,5 @@
-import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
+import { openModel } from "../checkpoint/node_find_model.js"
 import { median } from "./median.js"
 import type { DeviceInfo } from "./node_device_info.js"
 import { loadInProcess } from "./node_fork_load.js"
@@ -18,6 +18,8 @@ export interface LoadBenchOptions {
 }
 
 export interface LoadBench {
+  /** See `findModel`. */
+  readonly name: string
   readonly device: DeviceInfo
   readonly files: number
   readonly tensors: number
@@ -42,19 +44,19 @@ export interface LoadBench {
  * first fills the page cache; each load has a process of its own.
  */
 export async function benchLoad({ model, runs, ...options }: LoadBenchOptions): Promise<LoadBench> {
-  const checkpoint = await openCheckpoint(nodeDirectory(model))
+  const { name, folder, checkpoint } = await openModel(model)
   const files = [...new Set([...checkpoint.tensors.values()].map(({ file }) => file))]
   const { byteLength: bytes, tensors } = checkpoint
   await checkpoint.close()
   const buffer = new Uint8Array(READ_BYTES)
-  await readFiles(model, files, buffer)
+  await readFiles(folder, files, buffer)
   const times = { open: [] as number[], read: [] as number[], load: [] as number[], first: [] as number[] }
   let host_bytes = 0
   let where: DeviceInfo = { backend: options.device }
   for (let run = 0; run < runs; run++) {
-    const open = await timed(() => openCheckpoint(nodeDirectory(model)))
-    await open.value.close()
-    const read = await timed(() => readFiles(model, files, buffer))
+    const open = await timed(() => openModel(model))
+    await open.value.checkpoint.close()
+    const read = await timed(() => readFiles(folder, files, buffer))
     const load = await loadInProcess(model, options)
     where = load.device
     host_bytes = Math.max(host_bytes, load.host_bytes)
@@ -65,6 +67,7 @@ export async function benchLoad({ model, runs, ...options }: LoadBenchOptions): 
   }
   const [open_ms, read_ms, load_ms, first_token_ms] = [times.open, times.read, times.load, times.first].map(median)
   return {
+    name,
     device: where,
     files: files.length,
     tensors: tensors.size,

@@ -1,5 +1,5 @@
-import os from "node:os"
 import type { Backend } from "../backends/backend.js"
+import { threadsFor } from "../backends/cpu/node_cpu.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { tierOf } from "../backends/webgpu/features.js"
 import type { BackendOptions } from "../engine/node_backend.js"
@@ -22,5 +22,5 @@ export function deviceInfo(backend: Backend, options: BackendOptions): DeviceInf
 
 /** Threads that a CPU backend opened with these options has. */
 export function threadsOf({ threads }: BackendOptions): number {
-  return threads ?? os.availableParallelism()
+  return threadsFor(threads)
 }

@@ -4,8 +4,10 @@ import { CheckpointError } from "./errors.js"
 /** Files that a user picked or dropped in a browser, by their own names, whatever folder they were in. */
 export function blobDirectory(files: Iterable<File>, name = "the chosen files"): Directory {
   const byName = new Map([...files].map((file) => [file.name, file]))
+  const advice = "choose all files of the model's folder"
   return {
     name,
+    advice,
     async open(file) {
       const blob = byName.get(pathParts(file).join("/"))
       if (blob) return new BlobSource(file, blob)
@@ -14,9 +16,10 @@ export function blobDirectory(files: Iterable<File>, name = "the chosen files"):
         file,
         problem: `there is no such file among ${name}`,
         found: [...byName.keys()].slice(0, 10).join(", ") || "none",
-        advice: "choose all files of the model's folder",
+        advice,
       })
     },
+    list: async () => [...byName.keys()],
   }
 }
 

@@ -18,8 +18,17 @@ export interface ByteSource {
 export interface Directory {
   /** For messages: a path or an address. */
   readonly name: string
+  /** How the user gets a file that is missing: a clause. */
+  readonly advice?: string
   /** @throws CheckpointError `file_missing`, `bad_path` for names that point outside, `io` */
   open(name: string): Promise<ByteSource>
+  /** What is in the folder; names of folders end in "/". Absent where nobody can tell, as over HTTP. @throws as `open` */
+  list?(): Promise<string[]>
+}
+
+/** Whether `error` says that a file is not there. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof CheckpointError && error.code === "file_missing"
 }
 
 /** The parts of a relative path. @throws CheckpointError `bad_path` for anything that could leave its folder */
@@ -86,39 +95,6 @@ export async function forEachLimited<T>(
   }
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane))
   if (failures.length > 0) throw failures[0]
-}
-
-/** The most a text file of a checkpoint (config, index) may weigh. */
-const MAX_JSON_BYTES = 100_000_000
-
-/** Reads and parses a small JSON file. @throws CheckpointError `bad_json`, and what `Directory.open` throws */
-export async function readJson(directory: Directory, name: string): Promise<unknown> {
-  const source = await directory.open(name)
-  try {
-    if (source.size > MAX_JSON_BYTES) {
-      const found = `${source.size} bytes`
-      throw new CheckpointError({ code: "bad_json", file: name, expected: `at most ${MAX_JSON_BYTES} bytes`, found })
-    }
-    const bytes = new Uint8Array(source.size)
-    await source.read(0, bytes)
-    return parseJson(bytes, name)
-  } finally {
-    await source.close()
-  }
-}
-
-function parseJson(bytes: Uint8Array, file: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
-  } catch (cause) {
-    throw new CheckpointError({
-      code: "bad_json",
-      file,
-      problem: `not valid JSON (${quote(String((cause as Error).message))})`,
-      advice: "download the file again",
-      cause,
-    })
-  }
 }
 
 /** Copies a stream to `into`. @throws CheckpointError `truncated` when it ends early; what it gives beyond is dropped */

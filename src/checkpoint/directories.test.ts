@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promises"
+import { chmod, mkdir, mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promises"
 import { createServer, type RequestListener, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
@@ -125,6 +125,36 @@ describe("disk", () => {
     }
   })
 
+  it("lists files, links and folders", async () => {
+    await mkdir(join(folder, "dir"))
+    await writeFile(join(folder, "file"), "")
+    await symlink("nothing", join(folder, "link"))
+    expect((await nodeDirectory(folder).list!()).sort()).toEqual(["dir/", "file", "link"])
+    await expect(nodeDirectory(join(folder, "none")).list!()).rejects.toMatchObject({ code: "file_missing" })
+    await expect(nodeDirectory(join(folder, "file")).list!()).rejects.toMatchObject({ code: "file_missing" })
+  })
+
+  it("says what is wrong with a name: a folder that is not there, a link to nothing, a circle of links", async () => {
+    await symlink("nothing", join(folder, "link"))
+    await symlink("circle", join(folder, "circle"))
+    const open = (path: string, name: string) => nodeDirectory(join(folder, path)).open(name)
+    await expect(open("none", "x")).rejects.toMatchObject({ message: expect.stringContaining("there is no folder") })
+    await expect(open(".", "link")).rejects.toMatchObject({
+      message: expect.stringContaining("a link to one that is not"),
+    })
+    await expect(open(".", "circle")).rejects.toMatchObject({ code: "io", message: expect.stringContaining("(ELOOP)") })
+  })
+
+  // Root may read everything.
+  it.skipIf(process.getuid?.() === 0)("says so when it may not read", async () => {
+    await writeFile(join(folder, "x"), "")
+    await chmod(folder, 0)
+    const denied = { code: "io", message: expect.stringMatching(/permission denied \(EACCES\).*check its permissions/) }
+    await expect(nodeDirectory(folder).list!()).rejects.toMatchObject(denied)
+    await expect(nodeDirectory(folder).open("x")).rejects.toMatchObject(denied)
+    await chmod(folder, 0o700)
+  })
+
   it("notices a file that shrinks under it", async () => {
     const path = join(folder, "x")
     await writeFile(path, BIG)
@@ -133,6 +163,12 @@ describe("disk", () => {
     await expect(source.read(0, new Uint8Array(BIG.length))).rejects.toMatchObject({ code: "truncated" })
     await source.close()
   })
+})
+
+it("memory and blobs list what they hold, an address cannot", async () => {
+  expect(await memoryDirectory(new Map(Object.entries(FILES))).list!()).toEqual(["big file.bin", "sub/", "empty"])
+  expect(await blobDirectory([new File([], "a"), new File([], "b")]).list!()).toEqual(["a", "b"])
+  expect(httpDirectory("http://127.0.0.1/x").list).toBeUndefined()
 })
 
 describe("http", () => {

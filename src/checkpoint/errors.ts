@@ -18,6 +18,7 @@ export type CheckpointErrorCode =
   | "unsupported_model"
   | "bad_config"
   | "unexpected_tensor"
+  | "wrong_format"
   | "wrong_shape"
 
 /** What is wrong, where, and how to mend it: clauses without a full stop. */
@@ -53,10 +54,15 @@ function describe({ problem, file, tensor, field, expected, found, advice }: Che
 
 /** A name or value from a file, short enough and safe to print. */
 export function quote(value: unknown): string {
-  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value))
+  const text = typeof value === "string" ? value : (JSON.stringify(value, finite) ?? String(value))
   const short = text.length > 80 ? `${text.slice(0, 80)}...` : text
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is being removed
   return short.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?")
+}
+
+/** JSON has no word for other numbers, and would call them null. */
+function finite(_key: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value
 }
 
 /** Names compared with at most: a hostile file may hold a million. */

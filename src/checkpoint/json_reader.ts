@@ -4,6 +4,15 @@ const MAX_DEPTH = 128
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const SPACE = /[ \t\n\r]*/y
 
+const WORDS: readonly (readonly [string, unknown])[] = [
+  ["null", null],
+  ["true", true],
+  ["false", false],
+  ["NaN", Number.NaN],
+  ["Infinity", Number.POSITIVE_INFINITY],
+  ["-Infinity", Number.NEGATIVE_INFINITY],
+]
+
 /** Not valid JSON, or not what was expected at that place. */
 export class JsonError extends Error {
   /** @param at offset in the text, UTF-16 units */
@@ -78,6 +87,24 @@ export class JsonReader {
   /** True, and consumed, when the next value is null. */
   null(): boolean {
     return this.word("null")
+  }
+
+  /** Any one value, as `JSON.parse` gives it, but with `NaN`, `Infinity` and `-Infinity`, which Python writes and reads. */
+  value(): unknown {
+    const next = this.text[this.at]
+    if (next === "{") {
+      const entries: [string, unknown][] = []
+      this.object((key) => entries.push([key, this.value()]))
+      return Object.fromEntries(entries)
+    }
+    if (next === "[") {
+      const items: unknown[] = []
+      this.array(() => items.push(this.value()))
+      return items
+    }
+    if (next === '"') return this.string()
+    const word = WORDS.find(([text]) => this.word(text))
+    return word ? word[1] : Number(this.match(NUMBER, "a value"))
   }
 
   /** Passes over any one value. */

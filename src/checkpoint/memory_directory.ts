@@ -29,5 +29,7 @@ export function memoryDirectory(files: ReadonlyMap<string, Uint8Array>, name = "
       if (bytes) return new MemorySource(file, bytes)
       throw new CheckpointError({ code: "file_missing", file, problem: `there is no such file in ${name}` })
     },
+    // Of a name with slashes, the outermost folder.
+    list: async () => [...new Set([...files.keys()].map((file) => file.replace(/\/.*$/, "/")))],
   }
 }

@@ -1,17 +1,21 @@
-import { type FileHandle, open, stat } from "node:fs/promises"
+import { type FileHandle, lstat, open, readdir, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { type ByteSource, checkRange, type Directory, pathParts, readInPieces, truncated } from "./byte_source.js"
 import { CheckpointError } from "./errors.js"
+import { systemAdvice, systemReason } from "./node_errors.js"
+import { repositoryOf } from "./node_hub.js"
 
 // Enough for the disk's queue to stay busy: libuv runs four file operations at a time.
 const READS = { chunk: 8 << 20, inFlight: 4 }
 
 /** A folder on disk. Symbolic links are followed, as the Hugging Face cache needs. */
 export function nodeDirectory(path: string): Directory {
-  return { name: path, open: (name) => openFile(path, name) }
+  const repository = repositoryOf(path)
+  const advice = repository && `run hf download ${repository} (again), which fetches what is missing`
+  return { name: path, advice, open: (name) => openFile(path, name, advice), list: () => listFolder(path) }
 }
 
-async function openFile(folder: string, name: string): Promise<ByteSource> {
+async function openFile(folder: string, name: string, advice: string | undefined): Promise<ByteSource> {
   const path = join(folder, ...pathParts(name))
   try {
     // Asked before opening, for opening a named pipe would wait forever.
@@ -19,15 +23,42 @@ async function openFile(folder: string, name: string): Promise<ByteSource> {
     return new FileSource(name, size, await open(path, "r"))
   } catch (cause) {
     if (cause instanceof CheckpointError) throw cause
-    const code = (cause as NodeJS.ErrnoException).code
-    const missing = code === "ENOENT" || code === "ENOTDIR"
-    throw new CheckpointError({
-      code: missing ? "file_missing" : "io",
-      file: name,
-      problem: missing ? `there is no such file in ${folder}` : `the file cannot be opened (${code})`,
-      advice: missing ? "check the folder's name, or download the checkpoint again" : "check the file's permissions",
-      cause,
-    })
+    if (isNotFound(cause)) throw await notFound(folder, name, path, advice, cause)
+    const problem = `the file cannot be opened: ${systemReason(cause)}`
+    throw new CheckpointError({ code: "io", file: name, problem, advice: systemAdvice(cause), cause })
+  }
+}
+
+function isNotFound(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === "ENOENT" || code === "ENOTDIR"
+}
+
+async function notFound(
+  folder: string,
+  name: string,
+  path: string,
+  advice: string | undefined,
+  cause: unknown,
+): Promise<CheckpointError> {
+  const isThere = async (look: Promise<unknown>) => look.then(() => true).catch(() => false)
+  const problem = (await isThere(lstat(path)))
+    ? "the file is a link to one that is not there: its download was not finished"
+    : (await isThere(readdir(folder)))
+      ? `there is no such file in ${folder}`
+      : `there is no folder ${folder}`
+  const otherwise = "check the folder's name, or download the checkpoint again"
+  return new CheckpointError({ code: "file_missing", file: name, problem, advice: advice ?? otherwise, cause })
+}
+
+async function listFolder(path: string): Promise<string[]> {
+  try {
+    const entries = await readdir(path, { withFileTypes: true })
+    return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+  } catch (cause) {
+    const problem = `the folder cannot be read: ${systemReason(cause)}`
+    const code = isNotFound(cause) ? "file_missing" : "io"
+    throw new CheckpointError({ code, file: path, problem, advice: systemAdvice(cause), cause })
   }
 }
 
@@ -62,7 +93,7 @@ class FileSource implements ByteSource {
     try {
       return await this.handle.read(piece, filled, piece.byteLength - filled, position)
     } catch (cause) {
-      const problem = `reading failed at byte ${position} (${(cause as NodeJS.ErrnoException).code})`
+      const problem = `reading failed at byte ${position}: ${systemReason(cause)}`
       throw new CheckpointError({ code: "io", file: this.name, problem, cause })
     }
   }

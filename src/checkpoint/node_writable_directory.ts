@@ -1,17 +1,23 @@
 import { randomBytes } from "node:crypto"
-import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir } from "node:fs/promises"
+import { type FileHandle, mkdir, open, readdir, rename, rm, rmdir, stat } from "node:fs/promises"
 import { dirname, join, resolve } from "node:path"
 import type { ByteSink, WritableDirectory } from "./byte_sink.js"
 import { pathParts } from "./byte_source.js"
 import { CheckpointError } from "./errors.js"
+import { systemAdvice, systemReason } from "./node_errors.js"
 
-/** A folder on disk, made if it is not there. Each file is written under a temporary name and renamed when whole. */
+/**
+ * A folder on disk, made if it is not there. Each file is written under a temporary name and renamed when whole; only a
+ * device or a pipe (`/dev/null`) is written to itself, for renaming would put a file in its place.
+ */
 export function nodeWritableDirectory(path: string): WritableDirectory {
   return {
     name: path,
     create: (name) =>
-      orIoError(name, "the file cannot be written", async () => {
+      orIoError(name, `the file cannot be written to ${path}`, async () => {
         const target = join(path, ...pathParts(name))
+        const there = await stat(target).catch(ignoreMissing)
+        if (there && !there.isFile()) return new DeviceSink(name, await open(target, "w"))
         await mkdir(dirname(target), { recursive: true })
         const temporary = `${target}.${randomBytes(4).toString("hex")}.partial`
         return new FileSink(name, target, temporary, await open(temporary, "wx"))
@@ -46,7 +52,12 @@ export async function writeNodeDirectory(
 async function requireEmpty(target: string, path: string): Promise<void> {
   const entries = await readdir(target).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return []
-    throw new CheckpointError({ code: "io", file: path, problem: `not a folder (${error.code})`, cause: error })
+    throw new CheckpointError({
+      code: "io",
+      file: path,
+      problem: `not a folder that can be read: ${systemReason(error)}`,
+      cause: error,
+    })
   })
   if (entries.length === 0) return
   throw new CheckpointError({
@@ -58,12 +69,10 @@ async function requireEmpty(target: string, path: string): Promise<void> {
   })
 }
 
-class FileSink implements ByteSink {
+class DeviceSink implements ByteSink {
   constructor(
     readonly name: string,
-    private readonly target: string,
-    private readonly temporary: string,
-    private readonly handle: FileHandle,
+    protected readonly handle: FileHandle,
   ) {}
 
   write(offset: number, bytes: Uint8Array): Promise<void> {
@@ -76,19 +85,36 @@ class FileSink implements ByteSink {
   }
 
   commit(): Promise<void> {
-    return orIoError(this.name, "the file cannot be finished", async () => {
-      await this.handle.close()
-      await rename(this.temporary, this.target)
-    })
+    return orIoError(this.name, "the file cannot be finished", () => this.handle.close())
   }
 
-  async abort(): Promise<void> {
-    await this.handle.close()
+  abort(): Promise<void> {
+    return this.handle.close()
+  }
+}
+
+class FileSink extends DeviceSink {
+  constructor(
+    name: string,
+    private readonly target: string,
+    private readonly temporary: string,
+    handle: FileHandle,
+  ) {
+    super(name, handle)
+  }
+
+  override async commit(): Promise<void> {
+    await super.commit()
+    await orIoError(this.name, "the file cannot be finished", () => rename(this.temporary, this.target))
+  }
+
+  override async abort(): Promise<void> {
+    await super.abort()
     await rm(this.temporary, { force: true })
   }
 }
 
-function ignoreMissing(error: NodeJS.ErrnoException): void {
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== "ENOENT") throw error
 }
 
@@ -97,8 +123,7 @@ async function orIoError<T>(file: string, problem: string, work: () => Promise<T
     return await work()
   } catch (cause) {
     if (cause instanceof CheckpointError) throw cause
-    const { code } = cause as NodeJS.ErrnoException
-    const advice = code === "ENOSPC" ? "free some disk space or choose another disk" : undefined
-    throw new CheckpointError({ code: "io", file, problem: `${problem} (${code})`, advice, cause })
+    const reason = `${problem}: ${systemReason(cause)}`
+    throw new CheckpointError({ code: "io", file, problem: reason, advice: systemAdvice(cause), cause })
   }
 }

@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import { CheckpointError } from "./errors.js"
-import { readQuantizationConfig } from "./quantization_config.js"
+import { inferQuantization, readQuantizationConfig } from "./quantization_config.js"
 
 const AFFINE8 = { mode: "affine", bits: 8, group_size: 64 }
 const MXFP4 = { mode: "mxfp4", bits: 4, group_size: 32 }
@@ -43,17 +44,68 @@ describe("MLX's quantization", () => {
   })
 
   it.each([
-    [{ bits: 5 }, "bits 2, 3, 4, 6 or 8"],
+    [{ bits: 7 }, "bits 2, 3, 4, 5, 6 or 8"],
     [{ group_size: 16 }, "group_size 32, 64 or 128"],
     [{ mode: "mxfp4", bits: 8 }, "mxfp4 with bits 4 and group_size 32"],
     [{ mode: "nvfp4", group_size: 32 }, "group_size 16"],
     [{ mode: "gguf" }, "affine, mxfp4, mxfp8 or nvfp4"],
     [{ bits: "8" }, "quantization.bits"],
+    [{ bits: Number.POSITIVE_INFINITY }, "quantization.bits"],
+    [{ group_size: Number.NaN }, 'found {"group_size":"NaN"}'],
     [{ "model.x": { bits: 7 } }, "model.x"],
     ["mxfp4", "quantization"],
   ])("refuses %j", (quantization, clue) => {
     expectFault(() => readQuantizationConfig({ quantization }), clue)
   })
+})
+
+describe("the shapes of what MLX packs", () => {
+  /** Recorded from mx.quantize: see tools/reference/quantize_vectors.py. */
+  const recorded: {
+    mode: string
+    bits: number
+    group_size: number
+    K: number
+    weight: string
+    scales: string
+    values: string
+  }[] = JSON.parse(
+    readFileSync(new URL("../../src/tensor/fixtures/quantize_vectors.json", import.meta.url), "utf8"),
+  ).cases
+  const byteLength = (base64: string) => Buffer.from(base64, "base64").length
+
+  it.each(recorded)("tell $mode $bits bits, groups of $group_size", ({ mode, bits, group_size, K, ...raw }) => {
+    const rows = byteLength(raw.values) / 4 / K
+    // Scales of the affine mode are recorded as float32.
+    const dtype = mode === "affine" ? "float32" : "uint8"
+    const groups = byteLength(raw.scales) / rows / (mode === "affine" ? 4 : 1)
+    const scales = { dtype, shape: [rows, groups] } as const
+    for (const [packed, size] of [
+      ["uint32", 4],
+      ["uint8", 1],
+    ] as const) {
+      const weight = { dtype: packed, shape: [rows, byteLength(raw.weight) / rows / size] }
+      expect(inferQuantization(weight, scales, K)).toEqual({ mode, bits, group_size })
+    }
+  })
+
+  it.each([
+    ["7 bits", [2, 28], "float32", [2, 2]],
+    ["groups of 256", [2, 16], "float32", [2, 0.5]],
+    ["groups that do not fit", [2, 16], "float32", [2, 3]],
+    ["no scales", [2, 16], "float32", []],
+    ["mxfp4 in groups of 64", [2, 16], "uint8", [2, 2]],
+    ["6 bits with byte scales", [2, 24], "uint8", [2, 4]],
+  ] as const)("of no quantization, %s, tell nothing", (_, words, dtype, groups) => {
+    expect(inferQuantization({ dtype: "uint32", shape: words }, { dtype, shape: groups }, 128)).toBeNull()
+  })
+})
+
+it("knows which modules the config names", () => {
+  const { names } = readQuantizationConfig({ quantization: { bits: 4, group_size: 64, a: { bits: 8 }, b: false } })
+  expect(["a", "b", "c", "bits", "toString"].map(names)).toEqual([true, true, false, false, false])
+  expect(readQuantizationConfig({ quantization_config: { quant_method: "mxfp4" } }).names("a.experts")).toBe(false)
+  expect(readQuantizationConfig({ quantization: { bits: 5 } }).quantizationOf("x")).toMatchObject({ bits: 5 })
 })
 
 describe("Hugging Face's quantization_config", () => {

@@ -1,5 +1,7 @@
 import { z } from "zod"
+import { type DType, itemSize } from "../tensor/dtype.js"
 import type { Quantization } from "../tensor/quantization.js"
+import type { Shape } from "../tensor/shape.js"
 import { CheckpointError, quote } from "./errors.js"
 
 /** Which scheme a checkpoint's quantized tensors follow: names and packing are the publisher's. */
@@ -15,7 +17,12 @@ export interface QuantizationConfig {
    * `.scales` tensor tells.
    */
   quantizationOf(path: string): Quantization | null
+  /** Whether it says so of this very module. If not, the shapes of the module's tensors tell: {@link inferQuantization}. */
+  names(path: string): boolean
 }
+
+/** Bits of MLX's affine mode, and how many elements share a scale (ml-explore/mlx, mlx/ops.cpp, `affine_quantize`). */
+const AFFINE = { bits: [2, 3, 4, 5, 6, 8], group_sizes: [32, 64, 128] }
 
 /** MLX's defaults by mode (ml-explore/mlx, python/mlx/nn/layers/quantized.py, `_defaults_for_mode`). */
 const MODES = {
@@ -49,7 +56,7 @@ const huggingFace = z.looseObject({
 export function readQuantizationConfig(config: unknown, file = "config.json"): QuantizationConfig {
   const { quantization, quantization_config } = (config ?? {}) as Record<string, unknown>
   if (quantization != null) return mlxConfig(quantization, "quantization", file)
-  if (quantization_config == null) return { format: null, quantizationOf: () => null }
+  if (quantization_config == null) return { format: null, quantizationOf: () => null, names: () => false }
   // mlx-lm writes its settings under both names; those of Hugging Face are told by their method.
   const isHuggingFace = typeof quantization_config === "object" && "quant_method" in quantization_config
   return isHuggingFace
@@ -73,6 +80,7 @@ function mlxConfig(value: unknown, field: string, file: string): QuantizationCon
       const found = modules.get(path)
       return found === undefined ? fallback : found
     },
+    names: (path) => modules.has(path),
   }
 }
 
@@ -87,16 +95,46 @@ function parseParameters(value: unknown, field: string, file: string): Quantizat
   const { mode } = parsed.data
   const group_size = parsed.data.group_size ?? MODES[mode].group_size
   const bits = parsed.data.bits ?? MODES[mode].bits
-  const valid =
-    mode === "affine"
-      ? [2, 3, 4, 6, 8].includes(bits) && [32, 64, 128].includes(group_size)
-      : bits === MODES[mode].bits && group_size === MODES[mode].group_size
-  if (valid) return { mode, bits, group_size } as Quantization
+  const supported = supportedQuantization(mode, bits, group_size)
+  if (supported) return supported
   const expected =
     mode === "affine"
-      ? "affine with bits 2, 3, 4, 6 or 8 and group_size 32, 64 or 128"
+      ? `affine with bits ${either(AFFINE.bits)} and group_size ${either(AFFINE.group_sizes)}`
       : `${mode} with bits ${MODES[mode].bits} and group_size ${MODES[mode].group_size}`
   throw bad(file, field, "this quantization is not supported", expected, { mode, bits, group_size })
+}
+
+function supportedQuantization(mode: keyof typeof MODES, bits: number, group_size: number): Quantization | null {
+  const isSupported =
+    mode === "affine"
+      ? AFFINE.bits.includes(bits) && AFFINE.group_sizes.includes(group_size)
+      : bits === MODES[mode].bits && group_size === MODES[mode].group_size
+  return isSupported ? ({ mode, bits, group_size } as Quantization) : null
+}
+
+/** `2, 3 or 4` */
+function either(values: readonly number[]): string {
+  return `${values.slice(0, -1).join(", ")} or ${values.at(-1)}`
+}
+
+/**
+ * How a weight is packed, from the shapes of its tensors alone: mlx-lm's rule for modules that config.json does not name
+ * (mlx_lm/utils.py, `infer_quant_config`). Scales of one byte are those of the mx and nv modes, which bits and group tell apart.
+ *
+ * @param K elements of a row
+ * @returns null when they are those of no supported quantization
+ */
+export function inferQuantization(weight: TensorKind, scales: TensorKind, K: number): Quantization | null {
+  const group_size = K / (scales.shape.at(-1) ?? 0)
+  const bits = ((weight.shape.at(-1) ?? 0) * itemSize(weight.dtype) * 8) / K
+  if (scales.dtype !== "uint8") return supportedQuantization("affine", bits, group_size)
+  const modes = (["mxfp4", "mxfp8", "nvfp4"] as const).map((mode) => supportedQuantization(mode, bits, group_size))
+  return modes.find((quantization) => quantization !== null) ?? null
+}
+
+interface TensorKind {
+  readonly dtype: DType
+  readonly shape: Shape
 }
 
 function huggingFaceConfig(value: unknown, file: string): QuantizationConfig {
@@ -121,6 +159,7 @@ function huggingFaceConfig(value: unknown, file: string): QuantizationConfig {
       if (!parts.includes("experts") || dense.some((pattern) => covers(pattern, parts))) return null
       return { mode: "mxfp4", bits: 4, group_size: 32 }
     },
+    names: () => false,
   }
 }
 

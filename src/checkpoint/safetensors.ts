@@ -2,6 +2,7 @@ import { type DType, itemSize } from "../tensor/dtype.js"
 import { formatShape, type Shape } from "../tensor/shape.js"
 import type { ByteSource } from "./byte_source.js"
 import { CheckpointError, type CheckpointErrorCode, quote } from "./errors.js"
+import { isText, refuseForeign } from "./foreign_files.js"
 import { DuplicateKeyError, JsonError, JsonReader } from "./json_reader.js"
 
 /** The format's own cap on a header (huggingface/safetensors, safetensors/src/tensor.rs). */
@@ -9,6 +10,9 @@ export const MAX_HEADER_BYTES = 100_000_000
 
 /** The header's length, little-endian 64 bits, comes first. */
 export const LENGTH_BYTES = 8
+
+/** What a header starts with: it is a JSON object, without space before it. */
+const BRACE = 0x7b
 
 /** Read at once in the hope that it holds the whole header: one round trip less over HTTP. */
 const FIRST_READ_BYTES = 128 << 10
@@ -53,8 +57,8 @@ export interface SafetensorsHeader {
 /**
  * Reads and checks a file's header; of the tensors' bytes nothing is read.
  *
- * @throws CheckpointError `truncated`, `header_too_large`, `bad_header`, `duplicate_name`, `unknown_dtype`,
- * `wrong_shape` or `offsets`, and what the source throws
+ * @throws CheckpointError `wrong_format`, `truncated`, `header_too_large`, `bad_header`, `duplicate_name`,
+ * `unknown_dtype`, `wrong_shape` or `offsets`, and what the source throws
  */
 export async function readHeader(source: ByteSource): Promise<SafetensorsHeader> {
   const first = new Uint8Array(Math.min(source.size, FIRST_READ_BYTES))
@@ -67,11 +71,14 @@ export async function readHeader(source: ByteSource): Promise<SafetensorsHeader>
   return parseHeader(bytes, source)
 }
 
-function headerLength(first: Uint8Array, { name: file, size }: ByteSource): number {
+function headerLength(first: Uint8Array, source: ByteSource): number {
+  const { name: file, size } = source
   const advice = "download the file again"
+  if (first[LENGTH_BYTES] !== BRACE) refuseForeign(first, source)
   if (first.length < LENGTH_BYTES) {
+    const problem = size === 0 ? "the file is empty" : undefined
     const expected = `at least ${LENGTH_BYTES} bytes`
-    throw new CheckpointError({ code: "truncated", file, expected, found: `${size} bytes`, advice })
+    throw new CheckpointError({ code: "truncated", file, problem, expected, found: `${size} bytes`, advice })
   }
   const length = new DataView(first.buffer).getBigUint64(0, true)
   if (length > MAX_HEADER_BYTES) {
@@ -80,7 +87,7 @@ function headerLength(first: Uint8Array, { name: file, size }: ByteSource): numb
       file,
       problem: "this is not a safetensors file, or its first bytes are damaged",
       expected: `a header of at most ${MAX_HEADER_BYTES} bytes`,
-      found: `a length of ${length}`,
+      found: isText(first) ? `text that begins "${quote(ascii(first))}"` : `a length of ${length}`,
       advice,
     })
   }
@@ -97,6 +104,10 @@ function headerLength(first: Uint8Array, { name: file, size }: ByteSource): numb
   return Number(length)
 }
 
+function ascii(first: Uint8Array): string {
+  return String.fromCharCode(...first.subarray(0, 60))
+}
+
 interface RawTensor {
   readonly name: string
   readonly dtype: DType
@@ -106,7 +117,7 @@ interface RawTensor {
 }
 
 function parseHeader(bytes: Uint8Array, { name: file, size }: ByteSource): SafetensorsHeader {
-  if (bytes[0] !== 0x7b) {
+  if (bytes[0] !== BRACE) {
     const found = bytes.length === 0 ? "nothing" : `byte 0x${bytes[0].toString(16)}`
     throw new CheckpointError({ code: "bad_header", file, expected: 'a header that starts with "{"', found })
   }

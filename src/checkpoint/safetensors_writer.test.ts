@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
+import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
@@ -78,6 +78,21 @@ describe("writing", () => {
     await expect(writeSafetensors(directory, "x.safetensors", [failing])).rejects.toThrow("no weights")
     expect(await readdir(folder)).toEqual(["x.safetensors"])
     expect(await readFile(join(folder, "x.safetensors"), "utf8")).toBe("old")
+  })
+
+  it.skipIf(process.platform !== "linux")("writes to a device itself, and says when there is no space", async () => {
+    const write = async (name: string) => {
+      // A link: were it replaced, the device itself would stay.
+      await symlink(`/dev/${name}`, join(folder, name))
+      await writeSafetensors(nodeWritableDirectory(folder), name, [tensorOf("w", new Uint8Array(4))])
+    }
+    await write("null")
+    await expect(write("full")).rejects.toMatchObject({
+      code: "io",
+      message: expect.stringMatching(/^full: .*no space left on the device \(ENOSPC\).*free some disk space/),
+    })
+    expect((await readdir(folder)).sort()).toEqual(["full", "null"])
+    for (const name of ["null", "full"]) expect((await stat(join(folder, name))).isCharacterDevice()).toBe(true)
   })
 
   it("refuses names that stand twice or are reserved", async () => {

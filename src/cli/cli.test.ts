@@ -1,5 +1,5 @@
-import { spawnSync } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { spawn, spawnSync } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -33,10 +33,19 @@ afterAll(() => {
   for (const folder of [noHarmony, wide, sampling]) folder.remove()
 })
 
-function minerva(args: string[], { input = "", env = {} }: { input?: string; env?: Record<string, string> } = {}) {
+interface Surroundings {
+  input?: string
+  env?: Record<string, string>
+  /** A file or device for standard output or error. */
+  out?: string
+  err?: string
+}
+
+function minerva(args: string[], { input = "", env = {}, out, err }: Surroundings = {}) {
   const result = spawnSync(process.execPath, [main, ...args], {
     input,
     encoding: "utf8",
+    stdio: ["pipe", out === undefined ? "pipe" : openSync(out, "w"), err === undefined ? "pipe" : openSync(err, "w")],
     env: { ...process.env, MINERVA_DEBUG: "", NO_COLOR: "1", ...env },
   })
   return { code: result.status, out: result.stdout, err: result.stderr }
@@ -106,8 +115,15 @@ describe("errors are one line", () => {
     [1, ["perplexity", "-d", "cpu", "-m", wide.path, "-f", wideText], "found 5000"],
     [1, ["bench", "gpu", "--model", fixture, "-d", "reference"], "--device gpu"],
     [1, ["logits", "--model", fixture, "-d", "reference", "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
+    [2, ["inspect", "one", "--model", "two"], "one, and --model two"],
+    [1, ["inspect", "-m", "openai/gpt-oss-20b"], "hf download openai/gpt-oss-20b"],
+    [1, ["generate", "hi", "-m", main, "-d", "reference"], "holds no model"],
+    [1, ["inspect", join(main, "x")], "no such folder"],
+    [1, ["perplexity", "--file", join(main, "x")], "a file, not a folder (ENOTDIR)"],
+    [1, ["logits", "-d", "reference", "--tokens", "1", "--out", join(main, "x")], "a file, not a folder (ENOTDIR)"],
+    [1, ["synth", "--preset", "tiny", "--out", main], "a file, not a folder (ENOTDIR)"],
   ])("exit code %i: minerva %j", (expected, args, text) => {
-    const { code, out, err } = minerva(args)
+    const { code, out, err } = minerva(args, { env: { HF_HOME: scratch } })
     expect(code).toBe(expected)
     expect(out).toBe("")
     expect(err).toMatch(/^error: [^\n]+\n$/)
@@ -145,6 +161,105 @@ describe("generation_config.json", () => {
     const { out } = minerva(["inspect", sampling.path, "-d", "reference"])
     expect(out).toMatch(/^end tokens +3065, 50$/m)
     expect(out).toMatch(/^sampling +temperature 1.5, top_k 40$/m)
+  })
+})
+
+describe("a prompt", () => {
+  /** The prompt's tokens, and what was said on standard error. */
+  async function ask(args: string[], input?: string) {
+    const child = spawn(process.execPath, [main, ...args, "-d", "cpu", "-n", "1", "--json"])
+    let [out, err] = ["", ""]
+    child.stdout.on("data", (chunk) => (out += chunk))
+    child.stderr.on("data", (chunk) => (err += chunk))
+    // Without input the pipe stays open and says nothing.
+    if (input !== undefined) child.stdin.end(input)
+    const code = await new Promise((resolve) => child.on("close", resolve))
+    expect(code).toBe(0)
+    return { tokens: JSON.parse(out).prompt_tokens as number, err }
+  }
+
+  it.each([[["generate"]], [[]]])(
+    "of minerva %j is the argument, an empty line, and what is piped in",
+    async (command) => {
+      const whole = await ask([...command, "Add these.\n\n17 and 25"], "")
+      expect(await ask([...command, "Add these."], "17 and 25\n")).toEqual(whole)
+      expect(await ask(command, "Add these.\n\n17 and 25\n")).toEqual(whole)
+      const alone = await ask([...command, "Add these."], " \n\n")
+      expect(alone).toEqual(await ask([...command, "Add these."], ""))
+      expect(alone.tokens).toBeLessThan(whole.tokens)
+    },
+  )
+
+  it("may be - for standard input alone", async () => {
+    expect(await ask(["generate", "-"], "Add these.")).toEqual(await ask(["generate", "Add these."], ""))
+  })
+
+  it("does not wait for ever for a pipe that says nothing, and says so", async () => {
+    const expected = await ask(["generate", "Add these."], "")
+    const { tokens, err } = await ask(["generate", "Add these."])
+    expect([tokens, expected.err]).toEqual([expected.tokens, ""])
+    expect(err).toMatch(/^\(nothing came on standard input.*\n$/)
+  })
+
+  it("with an error leaves no pipe waiting", async () => {
+    const child = spawn(process.execPath, [main, "generate", "hi", "-m", join(scratch, "none")])
+    expect(await new Promise((resolve) => child.on("close", resolve))).toBe(1)
+  })
+})
+
+describe("the version", () => {
+  it.each(["--version", "-V"])("is printed by %s", (flag) => {
+    const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8")
+    expect(minerva([flag])).toEqual({ code: 0, out: `${JSON.parse(manifest).version}\n`, err: "" })
+  })
+})
+
+describe.skipIf(process.platform !== "linux")("a disk that is full", () => {
+  const full = { code: 1, out: null, err: "error: standard output: no space left on the device (ENOSPC)\n" }
+
+  it.each([
+    ["--help"],
+    ["inspect", "-d", "reference"],
+    ["inspect", "-d", "reference", "--json"],
+    ["synth", "--preset", "tiny", "--out"],
+  ])("under standard output is one line and no success: %s", (...args) => {
+    const out = args.at(-1) === "--out" ? [join(scratch, "full-out")] : []
+    expect(minerva([...args, ...out], { out: "/dev/full" })).toEqual(full)
+  })
+
+  it("under --out is one line, and leaves the device where it is", () => {
+    symlinkSync("/dev/full", join(scratch, "full"))
+    const { code, err } = minerva(["logits", "-d", "reference", "--tokens", "1", "--out", join(scratch, "full")])
+    expect(code).toBe(1)
+    expect(err).toMatch(/^error: full: .*\(ENOSPC\)\. To mend it, free some disk space[^\n]*\n$/)
+  })
+
+  it("under standard error loses notes, not answers", () => {
+    const { code, out } = minerva(["generate", "hi", "-n", "1", "-d", "auto", "--json"], { err: "/dev/full" })
+    expect(code).toBe(0)
+    expect(JSON.parse(out).prompt_tokens).toBeGreaterThan(0)
+  })
+})
+
+it("a reader that has seen enough is no error", () => {
+  const command = `"${process.execPath}" "${main}" inspect --tensors -d reference | head -c 1; exit \${PIPESTATUS[0]}`
+  const { status, stderr } = spawnSync("bash", ["-c", command], { encoding: "utf8" })
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" })
+})
+
+describe("a model", () => {
+  it("is named by an option or an argument, as a folder, a file or a repository", () => {
+    const snapshot = join(scratch, "hf/hub/models--openai--tiny/snapshots/abc")
+    mkdirSync(join(snapshot, "../../refs"), { recursive: true })
+    cpSync(fixture, snapshot, { recursive: true })
+    writeFileSync(join(snapshot, "../../refs/main"), "abc")
+    const env = { HF_HOME: join(scratch, "hf") }
+    const names = ["openai/tiny", snapshot, join(snapshot, "../.."), join(snapshot, "model.safetensors")]
+    for (const args of [...names.map((name) => ["-m", name]), ["openai/tiny"], ["x", "--model", "x"]]) {
+      const { code, out, err } = minerva(["inspect", ...args, "-d", "reference", "--json"], { env })
+      if (args[0] === "x") expect(err).toContain("there is no folder of this name")
+      else expect([code, err, JSON.parse(out).model]).toEqual([0, "", "openai/tiny"])
+    }
   })
 })
 

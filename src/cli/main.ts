@@ -4,11 +4,12 @@ import { CommanderError } from "commander"
 import { createProgram } from "./program.js"
 import { reportError } from "./ui/errors.js"
 
-// A reader that has seen enough (`minerva ... | head -1`) is no error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error
-  process.exit(0)
+  // A reader that has seen enough (`minerva ... | head -1`) is no error.
+  process.exit(error.code === "EPIPE" ? 0 : reportError(error, "standard output"))
 })
+// Notes that nobody can read any more are no reason to stop.
+process.stderr.on("error", () => {})
 
 const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8")
 const { version } = JSON.parse(manifest) as { version: string }

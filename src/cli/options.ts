@@ -31,17 +31,19 @@ export function withModelOptions(command: Command): Command {
 
 /** Options of commands that load a model and know themselves how long conversations are. */
 export function withLoadOptions(command: Command): Command {
-  const withModel = command.addOption(
-    new Option("-m, --model <dir>", "folder with config.json, tokenizer.json and safetensors").default(
-      EMBEDDED_MODEL,
-      "the embedded minerva-tiny",
-    ),
-  )
-  return withDeviceOptions(withModel).option(
+  return withDeviceOptions(command.addOption(modelOption())).option(
     "--memory-limit <size>",
     "refuse to load a model that takes more than this: 16GB, 512MiB",
     byteSize,
   )
+}
+
+/** `--model`: what `findModel` understands. */
+export function modelOption(): Option {
+  return new Option(
+    "-m, --model <model>",
+    "folder with config.json, tokenizer.json and safetensors, or a name in the Hugging Face cache: openai/gpt-oss-20b",
+  ).default(EMBEDDED_MODEL, "the embedded minerva-tiny")
 }
 
 /** Options of every command that computes. */
@@ -52,7 +54,11 @@ export function withDeviceOptions(command: Command): Command {
         .choices(["auto", "gpu", "cpu", "reference"])
         .default("auto"),
     )
-    .option("--threads <n>", "threads of the cpu device (default: one per core)", wholeNumber(1, 1024))
+    .option(
+      "--threads <n>",
+      "the most threads of the cpu device (default, and limit: one per core that affinity and CPU quotas leave)",
+      wholeNumber(1, 1024),
+    )
     .addOption(
       new Option(
         "--precision <mode>",

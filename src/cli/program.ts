@@ -35,7 +35,10 @@ export function createProgram(version: string): Command {
     )
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this")
-    .argument("[question]", "answered at once; without one, a chat on a terminal, or the question on standard input")
+    .argument(
+      "[question]",
+      "answered at once, with what is piped in after it; without one, a chat on a terminal, or standard input",
+    )
     .option("--json", "print the answer as one JSON document")
     .enablePositionalOptions()
     .exitOverride()
@@ -46,8 +49,9 @@ Examples:
   minerva                                                chat with the embedded model
   minerva "What is 17 + 25?"                             one answer
   minerva chat -m ~/models/gpt-oss-20b-MXFP4-Q8          chat with a model of yours
+  cat notes.txt | minerva "Summarise these notes:"       one answer about what is piped in
   minerva generate "Name three fruits." --json           the answer with its token counts and speeds
-  minerva inspect ~/models/gpt-oss-20b-MXFP4-Q8          what is in a checkpoint, and the memory it needs
+  minerva inspect openai/gpt-oss-20b                     what is in a checkpoint, and the memory it needs
   minerva synth --preset gpt-oss-20b --out /tmp/20b      random weights in the published layout, to measure with
   minerva bench decode -m /tmp/20b                       tokens per second, and how near the memory's limit
 

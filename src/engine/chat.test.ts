@@ -1,13 +1,16 @@
 import { describe, expect, it } from "vitest"
-import type { ChatDelta, ChatFormat, ChatMessage } from "../text/messages.js"
+import { byteTokenizer, encodeHarmony } from "../text/byte_tokenizer.test.helper.js"
+import { harmonyFormat } from "../text/harmony_chat.js"
+import type { ChatDelta, ChatFormat } from "../text/messages.js"
+import type { ChatMessage } from "./chat_messages.js"
 import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
 import type { ForwardOptions, ModelRunner } from "./model_runner.js"
 import { Session } from "./session.js"
 
 /** Says a given script whatever the prompt: token n is the n-th entry. */
 class Script implements ModelRunner {
-  readonly vocab_size = 64
-  readonly max_context = 200
+  readonly vocab_size = 512
+  readonly max_context = 4096
   length = 0
   private said = 0
 
@@ -105,11 +108,70 @@ describe("chat", () => {
   ])("reports tool calls ended by %s", async (_, end) => {
     const { summary } = await say([0, 55, end])
     expect(summary.finish_reason).toBe("tool_calls")
-    expect(summary.message.tool_calls).toEqual([{ name: "get_weather", arguments: "{}" }])
+    expect(summary.message.tool_calls).toEqual([
+      { id: expect.stringMatching(/^call_[0-9a-f]{24}$/), name: "get_weather", arguments: "{}" },
+    ])
   })
 
   it("says length when cut off", async () => {
     const { summary } = await say(content("abcdefgh"), { max_tokens: 3 })
     expect(summary).toMatchObject({ finish_reason: "length", message: { content: "abc" } })
+  })
+})
+
+describe("chat in harmony", () => {
+  const tokenizer = byteTokenizer()
+  const harmony = harmonyFormat(tokenizer)
+  const ends = new Set(["<|return|>", "<|call|>"].map((name) => tokenizer.specialToken(name)))
+
+  /** What chat says when the model writes `text`, and the prompt it was given. */
+  async function answer(text: string, messages: readonly ChatMessage[], options: ChatOptions = {}) {
+    const script = new Script(encodeHarmony(tokenizer, text))
+    const session = new Session(script)
+    const events: ChatEvent[] = []
+    for await (const event of chat(session, messages, harmony, ends, { temperature: 0, ...options })) events.push(event)
+    const summary = events.at(-1)
+    if (summary?.type !== "summary") throw new Error("no summary")
+    return { summary, events, prompt: tokenizer.decode(session.tokens.subarray(0, summary.prompt_tokens)) }
+  }
+
+  const USER: ChatMessage = { role: "user", content: [{ type: "text", text: "Weather?" }] }
+  const tools = [{ type: "function", function: { name: "calendar.create", parameters: { type: "object" } } }] as const
+  const CALL = ' to=functions.calendar.create<|channel|>commentary <|constrain|>json<|message|>{"a":1}<|call|>'
+
+  it("offers OpenAI's tools, and takes a call and its result back", async () => {
+    const first = await answer(CALL, [USER], { tools })
+    expect(first.prompt).toContain("type calendar.create = (_: {\n}) => any;")
+    expect(first.summary.finish_reason).toBe("tool_calls")
+    const { message } = first.summary
+    const [call] = message.tool_calls ?? []
+    expect(call).toMatchObject({ name: "calendar.create", arguments: '{"a":1}' })
+    expect(first.events).toContainEqual({ type: "tool_call", ...call })
+    const result: ChatMessage = { role: "tool", tool_call_id: call.id, content: { sunny: true } }
+    const second = await answer("<|channel|>final<|message|>Sunny.<|return|>", [USER, message, result], { tools })
+    expect(second.prompt.startsWith(first.prompt + CALL)).toBe(true)
+    expect(second.prompt).toContain(
+      '<|start|>functions.calendar.create to=assistant<|channel|>commentary<|message|>{"sunny":true}',
+    )
+    expect(second.summary.message).toEqual({ role: "assistant", content: "Sunny." })
+  })
+
+  it("says tool_calls only with a call", async () => {
+    expect((await answer("<|call|>", [USER])).summary).toMatchObject({
+      finish_reason: "stop",
+      message: { content: "" },
+    })
+    expect((await answer("<|channel|>final<|message|>x<|call|>", [USER])).summary.finish_reason).toBe("stop")
+    expect((await answer(" to=functions.f<|call|>", [USER])).summary.finish_reason).toBe("tool_calls")
+    const cut = await answer(CALL, [USER], { max_tokens: 20 })
+    expect(cut.summary).toMatchObject({ finish_reason: "length", message: { content: "" } })
+    expect(cut.summary.message.tool_calls).toBeUndefined()
+  })
+
+  it("refuses a request before anything runs", async () => {
+    const image: ChatMessage = { role: "user", content: [{ type: "image_url" }] }
+    await expect(answer("x", [USER, image])).rejects.toMatchObject({ field: "messages.1.content.0.type" })
+    const options = { reasoning_effort: "High" } as unknown as ChatOptions
+    await expect(answer("x", [USER], options)).rejects.toMatchObject({ field: "reasoning_effort" })
   })
 })

@@ -1,32 +1,40 @@
-import type {
-  AssistantMessage,
-  ChatDelta,
-  ChatFormat,
-  ChatMessage,
-  ConversationOptions,
-  ToolCall,
-} from "../text/messages.js"
+import type { AssistantMessage, ChatDelta, ChatFormat, ToolCall } from "../text/messages.js"
+import type { ChatMessage } from "./chat_messages.js"
+import { type ConversationParams, parseConversation } from "./chat_request.js"
 import type { GenerateOptions } from "./generate.js"
 import { Generation, type GenerationSummary, type StopTokens } from "./generation.js"
 import type { Sampled } from "./sampling/sampler.js"
 import type { Session } from "./session.js"
 import { parseStop, StopStrings } from "./stop.js"
 
-export interface ChatOptions extends GenerateOptions, ConversationOptions {}
+export interface ChatOptions extends GenerateOptions, ConversationParams {}
+
+/** A call with the id that its result refers to as `tool_call_id`. */
+export interface IdentifiedToolCall extends ToolCall {
+  readonly id: string
+}
+
+/** The turn as a message, to be appended to the conversation. */
+export interface AnswerMessage extends AssistantMessage {
+  readonly tool_calls?: readonly IdentifiedToolCall[]
+}
 
 export interface ChatSummary extends GenerationSummary {
   readonly type: "summary"
-  /** The turn as a message, to be appended to the conversation. */
-  readonly message: AssistantMessage
+  readonly message: AnswerMessage
 }
 
 /** Every sampled token comes as a "token", followed by the pieces of the answer that it completes. */
-export type ChatEvent = ({ readonly type: "token" } & Sampled) | ChatDelta | ChatSummary
+export type ChatEvent =
+  | ({ readonly type: "token" } & Sampled)
+  | Exclude<ChatDelta, { type: "tool_call" }>
+  | ({ readonly type: "tool_call" } & IdentifiedToolCall)
+  | ChatSummary
 
 /**
  * Answers a conversation. Stop strings apply to the answer's content, not to reasoning or tool calls.
  *
- * @throws {ParameterError} when an option is out of range
+ * @throws {ParameterError} when a message, a tool or an option is not what it should be; it names the field
  * @throws {ContextLengthError} when the conversation does not fit
  */
 export async function* chat(
@@ -37,8 +45,9 @@ export async function* chat(
   { stop, instructions, reasoning_effort, tools, ...options }: ChatOptions = {},
 ): AsyncGenerator<ChatEvent, void, undefined> {
   const answer = new Answer(new StopStrings(parseStop(stop)))
-  const parser = format.parser()
-  const prompt = format.render(messages, { instructions, reasoning_effort, tools })
+  const conversation = parseConversation(messages, { instructions, reasoning_effort, tools })
+  const parser = format.parser(conversation.options)
+  const prompt = format.render(conversation.messages, conversation.options)
   const generation = new Generation(session, prompt, stopTokens, options)
   for await (const { finish_reason, ...sampled } of generation) {
     yield { type: "token", ...sampled }
@@ -55,7 +64,7 @@ export async function* chat(
 class Answer {
   private content = ""
   private reasoning = ""
-  private readonly calls: ToolCall[] = []
+  private readonly calls: IdentifiedToolCall[] = []
 
   constructor(private readonly stops: StopStrings) {}
 
@@ -63,7 +72,7 @@ class Answer {
     return this.stops.matched !== undefined
   }
 
-  get message(): AssistantMessage {
+  get message(): AnswerMessage {
     const { content, reasoning, calls } = this
     return {
       role: "assistant",
@@ -73,7 +82,7 @@ class Answer {
     }
   }
 
-  *take(deltas: Iterable<ChatDelta>): Generator<ChatDelta> {
+  *take(deltas: Iterable<ChatDelta>): Generator<ChatEvent> {
     for (const delta of deltas) {
       if (this.stopped) return
       if (delta.type === "content") {
@@ -81,27 +90,38 @@ class Answer {
         continue
       }
       yield* this.show(this.stops.end())
-      if (delta.type === "reasoning") this.reasoning += delta.text
-      else this.calls.push({ name: delta.name, arguments: delta.arguments })
-      yield delta
+      if (delta.type === "reasoning") {
+        this.reasoning += delta.text
+        yield delta
+      } else {
+        const call = { id: newCallId(), name: delta.name, arguments: delta.arguments }
+        this.calls.push(call)
+        yield { type: "tool_call", ...call }
+      }
     }
   }
 
-  *end(deltas: Iterable<ChatDelta>): Generator<ChatDelta> {
+  *end(deltas: Iterable<ChatDelta>): Generator<ChatEvent> {
     yield* this.take(deltas)
     yield* this.show(this.stops.end())
   }
 
-  /** The reason seen from the conversation: a call is a call even if another token ended it. */
+  /** The reason seen from the conversation: tool calls are what the message has, whichever token ended it. */
   finish(summary: GenerationSummary): GenerationSummary {
     if (this.stopped) return { ...summary, finish_reason: "stop" }
-    if (this.calls.length > 0 && summary.finish_reason === "stop") return { ...summary, finish_reason: "tool_calls" }
-    return summary
+    if (summary.finish_reason === "length") return summary
+    return { ...summary, finish_reason: this.calls.length > 0 ? "tool_calls" : "stop" }
   }
 
-  private *show(text: string): Generator<ChatDelta> {
+  private *show(text: string): Generator<ChatEvent> {
     if (text === "") return
     this.content += text
     yield { type: "content", text }
   }
+}
+
+/** `call_` and 24 random hexadecimal digits. */
+function newCallId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(12))
+  return `call_${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`
 }

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import type { ChatMessage, ConversationOptions, Tool } from "../text/messages.js"
+import type { ConversationOptions, Tool } from "../text/messages.js"
+import type { ChatMessage } from "./chat_messages.js"
 import type { LanguageModel } from "./model.js"
 import { loadModel } from "./node_model.js"
 

@@ -12,6 +12,14 @@ export class ParameterError extends Error {
   }
 }
 
+/** What a caller gave at a path of names and indices; undefined where there is nothing. */
+export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce(
+    (value, key) => (typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined),
+    root,
+  )
+}
+
 /** A sequence does not fit the model's context. `code` is what OpenAI's clients look for. */
 export class ContextLengthError extends Error {
   override readonly name = "ContextLengthError"
@@ -44,6 +52,15 @@ export class LogitsError extends Error {
 function describe(value: unknown): string {
   if (value === undefined) return "nothing"
   if (typeof value === "number" || typeof value === "bigint") return String(value)
-  const text = JSON.stringify(value) ?? String(value)
+  const text = asJson(value) ?? `a ${typeof value}`
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
+}
+
+/** JSON of a value; undefined for what JSON cannot say: functions, cycles, bigints. */
+export function asJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
 }

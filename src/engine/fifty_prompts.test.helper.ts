@@ -4,7 +4,8 @@ import type { Backend } from "../backends/backend.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { loadGptOss } from "../models/load.js"
-import type { ChatMessage, ConversationOptions, Tool } from "../text/messages.js"
+import type { ConversationOptions, Tool } from "../text/messages.js"
+import type { ChatMessage } from "./chat_messages.js"
 import { chat } from "./chat.js"
 import { loadLanguage } from "./language.js"
 import { Runner } from "./runner.js"
@@ -73,7 +74,7 @@ export const fifty: readonly Prompt[] = [
 export async function* greedyTokens(backend: Backend, prompts: readonly Prompt[]): AsyncGenerator<number[]> {
   const checkpoint = await openCheckpoint(nodeDirectory(path("models/minerva-tiny")))
   const language = (await loadLanguage(checkpoint.directory))!
-  const session = new Session(new Runner(loadGptOss(checkpoint), backend))
+  const session = new Session(new Runner(await loadGptOss(checkpoint), backend))
   for (const { messages, ...options } of prompts) {
     const tokens: number[] = []
     const greedy = { temperature: 0, max_tokens: 12, ...options }

@@ -1,6 +1,6 @@
 import { z } from "zod"
 import type { Directory } from "../checkpoint/byte_source.js"
-import { readOptionalJson } from "../models/optional_json.js"
+import { readOptionalJson } from "../checkpoint/json_file.js"
 import { GPT_OSS_SETTINGS, type HarmonySettings, harmonyFormat } from "../text/harmony_chat.js"
 import type { ChatFormat } from "../text/messages.js"
 import { Tokenizer, TokenizerError } from "../text/tokenizer.js"

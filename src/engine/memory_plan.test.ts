@@ -28,7 +28,7 @@ const backend = new ReferenceBackend()
 
 async function planOf(max_context: number, sequences?: number): Promise<MemoryPlan> {
   const checkpoint = await openCheckpoint(nodeDirectory(tiny))
-  const plan = await planMemory(loadGptOss(checkpoint), backend, max_context, sequences)
+  const plan = await planMemory(await loadGptOss(checkpoint), backend, max_context, sequences)
   await checkpoint.close()
   return plan
 }

@@ -53,7 +53,7 @@ await describeWithGpu("the memory plan of a GPU", {}, (_gpu, createBackend) => {
   it("counts a batch, whose steps take no more", async () => {
     const checkpoint = await openCheckpoint(nodeDirectory(tiny))
     const backend = createBackend()
-    const model = loadGptOss(checkpoint)
+    const model = await loadGptOss(checkpoint)
     const [alone, batch] = [await planMemory(model, backend, 100), await planMemory(model, backend, 100, 3)]
     expect(batch).toMatchObject({ weights: alone.weights, staging: alone.staging, sequences: 3 })
     expect(batch.caches).toBeGreaterThanOrEqual(3 * alone.caches)

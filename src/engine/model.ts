@@ -1,6 +1,6 @@
 import type { SamplingDefaults } from "../models/sampling_defaults.js"
-import type { ChatMessage } from "../text/messages.js"
 import type { ChatEvent, ChatOptions } from "./chat.js"
+import type { ChatMessage } from "./chat_messages.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions, SummaryResult, TokenResult } from "./generate.js"
 import type { ModelRunner } from "./model_runner.js"
@@ -11,7 +11,7 @@ import type { CausalLM } from "./step.js"
 
 /** What is known of a loaded model. */
 export interface ModelInfo {
-  /** The folder's name. */
+  /** The folder's name; for a model of the Hugging Face cache the repository's, such as `openai/gpt-oss-20b`. */
   readonly name: string
   readonly model_type: string
   /** Where it runs: "webgpu", "cpu" or "reference". */

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest"
 import { CheckpointError } from "../checkpoint/errors.js"
-import type { ChatMessage } from "../text/messages.js"
+import type { ChatMessage } from "./chat_messages.js"
 import { TokenizerError } from "../text/tokenizer.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions } from "./generate.js"

@@ -9,7 +9,7 @@ import { nodeGpu } from "../backends/webgpu/node_gpu.js"
 export interface BackendOptions {
   /** `auto`, the default: the GPU if there is a real one, else the CPU. `gpu` insists, and takes a software adapter too. */
   readonly device?: "auto" | "gpu" | "cpu" | "reference"
-  /** Threads of `cpu`; one per core by default. */
+  /** The most threads of `cpu`; by default, and at most, one per core that affinity and CPU quotas leave. */
   readonly threads?: number
   /** `fast`, the default, may round activations: to int16 on the CPU, to float16 on the GPU. `exact` keeps them in float32. */
   readonly precision?: Precision

@@ -1,8 +1,6 @@
-import { basename, resolve } from "node:path"
 import { type Backend, type LoadOptions, OutOfMemoryError } from "../backends/backend.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
-import { openCheckpoint } from "../checkpoint/checkpoint.js"
-import { nodeDirectory } from "../checkpoint/node_directory.js"
+import { openModel } from "../checkpoint/node_find_model.js"
 import { readGenerationConfig } from "../models/generation_config.js"
 import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footprint.js"
 import { loadGptOss } from "../models/load.js"
@@ -36,6 +34,8 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
  *
  *     const model = await loadModel("models/minerva-tiny")
  *
+ * @param path a folder, or a repository's name (`openai/gpt-oss-20b`) that is looked up in the Hugging Face cache: see
+ * `findModel`
  * @throws {CheckpointError} for a folder that is incomplete, damaged or not supported; {@link MemoryLimitError} before
  * anything is loaded, when it would not fit, and when a GPU turns out to have less memory than that
  */
@@ -45,14 +45,14 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
   if (memory_limit !== undefined && !(memory_limit > 0)) {
     throw new ParameterError("memory_limit", "a number of bytes above 0", memory_limit)
   }
-  const checkpoint = await openCheckpoint(nodeDirectory(path))
+  const { name, checkpoint } = await openModel(path)
   const backend = options.backend ?? (await openBackend(options)).backend
   const close = async () => {
     if (!options.backend) await backend.close()
     await checkpoint.close()
   }
   try {
-    const model = loadGptOss(checkpoint)
+    const model = await loadGptOss(checkpoint)
     const generation = await readGenerationConfig(checkpoint.directory, model.config.vocab_size)
     const language = await loadLanguage(checkpoint.directory)
     const runner = new Runner(model, backend, { max_context: options.max_context })
@@ -65,7 +65,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
       info: {
-        name: basename(resolve(path)),
+        name,
         model_type: model.config.model_type,
         backend: backend.name,
         load_ms: performance.now() - start,
@@ -79,7 +79,7 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
       runner,
       network: model,
       speech: {
-        name: basename(resolve(path)),
+        name,
         language,
         stopTokens: new Set([
           ...model.config.eos_token_ids,

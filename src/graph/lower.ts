@@ -191,7 +191,8 @@ class Lowering {
 
   private input(name: string, value: Type): number {
     const byteLength = sizeOf(largest(value.shape)) * itemSize(value.dtype)
-    return this.buffer(name, () => ({ kind: "input", name, dtype: value.dtype, byteLength }))
+    const { rows } = window(value)
+    return this.buffer(name, () => ({ kind: "input", name, dtype: value.dtype, byteLength, rows }))
   }
 
   private buffer(key: Storage | string, make: () => ProgramBuffer): number {

@@ -8,7 +8,15 @@ import type { Sym } from "./dim.js"
 /** Memory a program touches. Offsets and lengths in bytes. */
 export type ProgramBuffer =
   | { readonly kind: "storage"; readonly storage: Storage; readonly access: "read" | "write" }
-  | { readonly kind: "input"; readonly name: string; readonly dtype: DType; readonly byteLength: number }
+  | {
+      readonly kind: "input"
+      readonly name: string
+      readonly dtype: DType
+      /** At most. */
+      readonly byteLength: number
+      /** What the length of its leading axis tells. */
+      readonly rows?: Sym
+    }
   | { readonly kind: "arena"; readonly byteLength: number } // the scratch memory of all intermediate values
 
 /** A strided window of a buffer. `offset` in bytes; `strides` in elements. */

@@ -35,10 +35,15 @@ export function fixtures(...layouts: string[]): [string, string][] {
   )
 }
 
+/** The folder of a fixture. */
+export function fixturePath(shape: string, layout: string): string {
+  return join(FIXTURES, shape, layout)
+}
+
 export async function openFixture(shape: string, layout: string) {
-  const directory = nodeDirectory(join(FIXTURES, shape, layout))
+  const directory = nodeDirectory(fixturePath(shape, layout))
   const checkpoint = await openCheckpoint(directory)
-  return { checkpoint, model: loadGptOss(checkpoint), expected: await readExpected(directory) }
+  return { checkpoint, model: await loadGptOss(checkpoint), expected: await readExpected(directory) }
 }
 
 async function readExpected(directory: ReturnType<typeof nodeDirectory>): Promise<Expected> {

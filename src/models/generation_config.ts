@@ -2,7 +2,7 @@ import { z } from "zod"
 import type { Directory } from "../checkpoint/byte_source.js"
 import { checked } from "./checked.js"
 import { checkEndTokens, endTokens } from "./config.js"
-import { readOptionalJson } from "./optional_json.js"
+import { readOptionalJson } from "../checkpoint/json_file.js"
 import type { SamplingDefaults } from "./sampling_defaults.js"
 
 export interface GenerationConfig {

@@ -1,10 +1,18 @@
 import { describe, expect, it } from "vitest"
-import { createCpuBackend, type NodeCpuOptions } from "../backends/cpu/node_cpu.js"
+import { CpuBackend } from "../backends/cpu/backend.js"
+import { createCpuBackend, loadKernels, type NodeCpuOptions } from "../backends/cpu/node_cpu.js"
+import { NodeThreadPool } from "../backends/cpu/node_thread_pool.js"
 import { Runner, type RunnerOptions } from "../engine/runner.js"
 import { argmaxDisagreements, fixtures, openFixture, relativeError } from "./fixtures.test.helper.js"
 
+/** With as many threads as asked for, whatever processors there are. */
+async function cpuBackend({ threads, ...options }: NodeCpuOptions): Promise<CpuBackend> {
+  if (!threads) return createCpuBackend({ threads, ...options })
+  return new CpuBackend(new NodeThreadPool(await loadKernels(), threads), options)
+}
+
 async function logitsOf(shape: string, layout: string, cpu: NodeCpuOptions, options?: RunnerOptions) {
-  const backend = await createCpuBackend(cpu)
+  const backend = await cpuBackend(cpu)
   const { checkpoint, model, expected } = await openFixture(shape, layout)
   const runner = new Runner(model, backend, options)
   const rows: Float32Array[] = []
@@ -39,10 +47,16 @@ describe("gpt-oss on the cpu backend", () => {
     ["on the calling thread", { threads: 0 }, {}],
     ["with 1 thread", { threads: 1 }, {}],
     ["with 3 threads", { threads: 3 }, {}],
+    ["with 2 threads at every step", { threads: 2, part_bytes: 1 }, {}],
+    ["with 5 threads at every step", { threads: 5, part_bytes: 1 }, {}],
     ["token by token", { threads: 2 }, { prefill_chunk: 1 }],
     ["in chunks of 7", { threads: 2 }, { prefill_chunk: 7 }],
     ["without the passes", { threads: 2 }, { optimise: false }],
-    ["with weights spread over memories of 2 MiB", { threads: 2, segment_bytes: 2 << 20 }, { prefill_chunk: 16 }],
+    [
+      "with weights spread over memories of 2 MiB",
+      { threads: 2, part_bytes: 1, segment_bytes: 2 << 20 },
+      { prefill_chunk: 16 },
+    ],
   ]
 
   it.each(["clamped", "three-of-ten"])("%s: computes the same bits in every way", async (shape) => {

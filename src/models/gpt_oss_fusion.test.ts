@@ -12,7 +12,7 @@ import type { GptOss } from "./gpt_oss.js"
 
 /** A step of `rows` tokens as a runner traces it, with every fusion there is. */
 function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
-  const placeholder = (name: string) => new MxArray(input(name, [rows], "uint32"))
+  const placeholder = (name: string, n = rows) => new MxArray(input(name, [n], "uint32"))
   const appended: KeyValues[] = []
   const caches = model.makeCaches(64, 16).map((cache) => ({
     append(...args: Parameters<typeof cache.append>) {
@@ -20,7 +20,12 @@ function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
       return appended[appended.length - 1]
     },
   }))
-  const logits = model.forward(placeholder("ids"), placeholder("positions"), caches, rows - 1)
+  const logits = model.forward(
+    placeholder("ids"),
+    placeholder("positions"),
+    caches,
+    rows > 1 ? placeholder("wanted", 1) : null,
+  )
   const effects = appended.flatMap(({ keys, values }) => [keys.value, values.value])
   const roots = optimise({ outputs: wantsLogits ? [logits.value] : [], effects }, { fusions: new Set(FUSED_KINDS) })
   return lower(roots)
@@ -34,7 +39,8 @@ describe("a traced step of gpt-oss with every fusion", () => {
     const layers = model.config.layer_types.map(() => LAYER)
     for (const rows of [1, 5]) {
       const { instructions } = program(model, rows, true)
-      expect(instructions.map(({ op }) => op.kind)).toEqual(["embedding", ...layers.flat(), "norm_matmul"])
+      const head = rows > 1 ? ["take", "norm_matmul"] : ["norm_matmul"]
+      expect(instructions.map(({ op }) => op.kind)).toEqual(["embedding", ...layers.flat(), ...head])
       const products = instructions.filter((instruction) => isKind(instruction, "matmul"))
       expect(products.every(({ operands }) => operands.residual)).toBe(true)
     }

@@ -1,17 +1,20 @@
 import type { Weight } from "../array/mx.js"
 import { MxArray } from "../array/mx_array.js"
 import type { Checkpoint } from "../checkpoint/checkpoint.js"
-import { formatDims } from "../ir/dim.js"
+import { formatDims, largest } from "../ir/dim.js"
 import { CheckpointError } from "../checkpoint/errors.js"
-import type { QuantizationConfig } from "../checkpoint/quantization_config.js"
+import { inferQuantization, type QuantizationConfig } from "../checkpoint/quantization_config.js"
 import type { WeightSource } from "../nn/module.js"
 import { type DType, itemSize } from "../tensor/dtype.js"
 import { packedRowBytes, type Quantization } from "../tensor/quantization.js"
-import { formatShape, type Shape } from "../tensor/shape.js"
+import { formatShape, type Shape, sizeOf } from "../tensor/shape.js"
 import { Storage } from "../tensor/storage.js"
 
 const FLOATS: readonly DType[] = ["float32", "float16", "bfloat16"]
 const PACKED: readonly DType[] = ["uint32", "uint8"]
+
+/** What PyTorch's modules save besides their weights: tables that are computed from the config, and masks. */
+const BUFFER = /(^|\.)(rotary_emb\.\w+|inv_freq|position_ids|masked_bias|causal_mask|attn\.bias)$/
 
 /** Every tensor of a checkpoint as an array whose bytes are still in the file. */
 export function lazyTensors(checkpoint: Checkpoint): Map<string, MxArray> {
@@ -42,23 +45,41 @@ export class CheckpointWeights implements WeightSource {
     if (!this.tensors.has(`${path}.scales`)) {
       return { weight: this.checked(`${path}.weight`, shape, FLOATS), quantization: null }
     }
-    const quantization = this.quantization.quantizationOf(path)
-    if (!quantization) {
-      throw new CheckpointError({
-        code: "bad_quantization",
-        file: "config.json",
-        field: "quantization",
-        expected: `how ${path} is quantized, since the checkpoint holds ${path}.scales`,
-        found: "nothing for that module",
-        advice: "take config.json from the same revision as the weights",
-      })
-    }
-    return this.packed(path, shape, quantization)
+    return this.packed(path, shape, this.quantizationOf(path, shape))
   }
 
-  /** @throws CheckpointError if the checkpoint holds tensors that the model did not take: it is not the model config.json says */
+  /** The config's word where it names the module, and must fit the shapes; else what the shapes say. */
+  private quantizationOf(path: string, shape: Shape): Quantization {
+    const weight = this.tensors.get(`${path}.weight`)
+    const scales = this.tensors.get(`${path}.scales`)
+    const configured = this.quantization.quantizationOf(path)
+    const inferred =
+      weight && scales ? inferQuantization(known(weight), known(scales), shape[shape.length - 1]) : null
+    const isNamed = this.quantization.names(path)
+    if (inferred && !isNamed) return inferred
+    if (configured && (!inferred || describe(configured) === describe(inferred))) return configured
+    throw new CheckpointError({
+      code: "bad_quantization",
+      file: "config.json",
+      field: isNamed ? `quantization.${path}` : "quantization",
+      problem: inferred
+        ? `config.json and the stored tensors disagree about ${path}`
+        : `nothing tells how ${path} is quantized, though the checkpoint holds ${path}.scales`,
+      expected: inferred ? `${describe(inferred)}, as the shapes of ${path}.weight and .scales say` : undefined,
+      found: configured ? describe(configured) : isNamed ? "that it is not quantized" : "nothing for that module",
+      advice: "take config.json from the same revision as the weights",
+    })
+  }
+
+  /**
+   * @throws CheckpointError if the checkpoint holds tensors that the model did not take, other than buffers and empty ones: it
+   * is not the model config.json says
+   */
   finish(): void {
-    const unused = [...this.tensors.keys()].filter((name) => !this.taken.has(name))
+    const isNeedless = (name: string, array: MxArray) => BUFFER.test(name) || sizeOf(known(array).shape) === 0
+    const unused = [...this.tensors]
+      .filter(([name, array]) => !this.taken.has(name) && !isNeedless(name, array))
+      .map(([name]) => name)
     if (unused.length === 0) return
     throw new CheckpointError({
       code: "unexpected_tensor",
@@ -106,4 +127,13 @@ export class CheckpointWeights implements WeightSource {
   private fileOf(name: string): string {
     return this.checkpoint.tensors.get(name)?.file ?? "the checkpoint"
   }
+}
+
+function describe({ mode, bits, group_size }: Quantization): string {
+  return `${mode} ${bits}-bit in groups of ${group_size}`
+}
+
+/** Of weights every dimension is known. */
+function known({ dtype, shape }: MxArray): { dtype: DType; shape: Shape } {
+  return { dtype, shape: largest(shape) }
 }

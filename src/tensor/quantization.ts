@@ -8,7 +8,7 @@
  * - `nvfp4`: E2M1 elements, one E4M3 scale byte per 16.
  */
 export type Quantization =
-  | { readonly mode: "affine"; readonly bits: 2 | 3 | 4 | 6 | 8; readonly group_size: 32 | 64 | 128 }
+  | { readonly mode: "affine"; readonly bits: 2 | 3 | 4 | 5 | 6 | 8; readonly group_size: 32 | 64 | 128 }
   | { readonly mode: "mxfp4"; readonly bits: 4; readonly group_size: 32 }
   | { readonly mode: "mxfp8"; readonly bits: 8; readonly group_size: 32 }
   | { readonly mode: "nvfp4"; readonly bits: 4; readonly group_size: 16 }

@@ -13,9 +13,17 @@ function spelled(byte: number): string {
   return String.fromCodePoint(256 + before.length)
 }
 
-/** tokenizer.json of a byte-level BPE with one merge ("he") and harmony's special tokens after the bytes. */
-export function byteTokenizerJson() {
+/**
+ * tokenizer.json of a byte-level BPE with one merge ("he") and harmony's special tokens after the bytes.
+ *
+ * @param pieces texts that are tokens too, from id 400 on; nothing is encoded to them
+ */
+export function byteTokenizerJson(pieces: readonly string[] = []) {
   const vocab = Object.fromEntries(Array.from({ length: 256 }, (_, byte) => [spelled(byte), byte]))
+  for (const [i, piece] of pieces.entries()) {
+    const spelling = Array.from(new TextEncoder().encode(piece), spelled).join("")
+    vocab[spelling] ??= 400 + i
+  }
   const added = SPECIAL.map((name, i) => ({
     id: 300 + i,
     content: `<|${name}|>`,
@@ -32,12 +40,32 @@ export function byteTokenizerJson() {
     pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
     post_processor: null,
     decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: { type: "BPE", dropout: null, unk_token: null, vocab: { ...vocab, he: 256 }, merges: [["h", "e"]] },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      vocab: { ...vocab, he: 256 } as Record<string, number>,
+      merges: [["h", "e"]],
+    },
   }
 }
 
-export function byteTokenizer(): Tokenizer {
-  return new Tokenizer(byteTokenizerJson())
+export function byteTokenizer(pieces: readonly string[] = []): Tokenizer {
+  return new Tokenizer(byteTokenizerJson(pieces))
+}
+
+/** Tokens of text whose parts between special tokens are cut at `cuts`, each taken modulo the part's length. */
+export function cutTokens(text: string, cuts: readonly number[]): { tokenizer: Tokenizer; tokens: number[] } {
+  const isSpecial = (piece: string) => /^<\|[a-z]+\|>$/.test(piece)
+  const pieces = text.split(/(<\|[a-z]+\|>)/).flatMap((part) => {
+    if (isSpecial(part)) return [part]
+    const places = [...new Set([0, part.length, ...cuts.map((cut) => cut % (part.length + 1))])].sort((a, b) => a - b)
+    return places.slice(1).map((place, i) => part.slice(places[i], place))
+  })
+  const json = byteTokenizerJson(pieces.filter((piece) => !isSpecial(piece)))
+  const tokenizer = new Tokenizer(json)
+  const idOf = (piece: string) => json.model.vocab[Array.from(new TextEncoder().encode(piece), spelled).join("")]
+  return { tokenizer, tokens: pieces.map((piece) => (isSpecial(piece) ? tokenizer.specialToken(piece) : idOf(piece))) }
 }
 
 /** Token ids of text in which special tokens are meant as such. */

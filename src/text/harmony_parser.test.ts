@@ -1,12 +1,12 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { byteTokenizer, encodeHarmony } from "./byte_tokenizer.test.helper.js"
-import { harmonyFormat } from "./harmony_chat.js"
 import { type HarmonyEvent, HarmonyParser } from "./harmony_parser.js"
 import { harmonyTokens } from "./harmony_render.js"
-import type { ChatDelta } from "./messages.js"
+import { call, content, reasoning, turnOf } from "./harmony_turn.test.helper.js"
 
 const tokenizer = byteTokenizer()
+const turn = (text: string) => turnOf(encodeHarmony(tokenizer, text), tokenizer)
 
 function eventsOf(tokens: Iterable<number>): HarmonyEvent[] {
   const parser = new HarmonyParser(tokenizer, harmonyTokens(tokenizer))
@@ -15,24 +15,6 @@ function eventsOf(tokens: Iterable<number>): HarmonyEvent[] {
   events.push(...parser.end())
   return events
 }
-
-/** The deltas of a turn, neighbouring texts joined. */
-function turn(text: string): ChatDelta[] {
-  const parser = harmonyFormat(tokenizer).parser()
-  const deltas: ChatDelta[] = []
-  const tokens = encodeHarmony(tokenizer, text)
-  for (const delta of [...tokens.flatMap((token) => [...parser.push(token)]), ...parser.end()]) {
-    const last = deltas.at(-1)
-    if (last && last.type === delta.type && last.type !== "tool_call" && delta.type !== "tool_call") {
-      deltas[deltas.length - 1] = { type: last.type, text: last.text + delta.text }
-    } else deltas.push(delta)
-  }
-  return deltas
-}
-
-const reasoning = (text: string) => ({ type: "reasoning", text })
-const content = (text: string) => ({ type: "content", text })
-const call = (name: string, args: string) => ({ type: "tool_call", name, arguments: args })
 
 describe("a turn", () => {
   it.each<[string, string, unknown[]]>([
@@ -127,7 +109,8 @@ describe("a turn", () => {
       [content("a")],
     ],
     ["nothing at all", "<|return|>", []],
-    ["a header, cut off", "<|channel|>anal", [content("anal")]],
+    ["a header, cut off", "<|channel|>anal", []],
+    ["a recipient, cut off", "<|channel|>commentary to=functions.get_w", []],
     ["a whole header, cut off", "<|channel|>analysis", []],
   ])("%s", (_, text, expected) => {
     expect(turn(text)).toEqual(expected)
@@ -178,7 +161,7 @@ describe("a turn", () => {
         const found = turn(
           `<|channel|>analysis<|message|>${thought}<|end|><|start|>assistant<|channel|>final<|message|>${answer}<|return|>`,
         )
-        const expected = [reasoning(thought), content(answer)].filter(({ text }) => text !== "")
+        const expected = [thought && reasoning(thought), answer && content(answer)].filter(Boolean)
         expect(found).toEqual(expected)
       }),
     )

@@ -4,10 +4,19 @@ import { byteTokenizer } from "./byte_tokenizer.test.helper.js"
 import { harmonyMessages } from "./harmony_chat.js"
 import { officialHarmony } from "./harmony_oracle.test.helper.js"
 import { type HarmonyMessage, harmonyTokens, renderConversation } from "./harmony_render.js"
-import type { ChatMessage, ConversationOptions, Tool } from "./messages.js"
+import type { ConversationOptions, Message as ChatMessage, Tool } from "./messages.js"
 
 const tokenizer = byteTokenizer()
 const settings = { model_identity: "You are Minerva.", knowledge_cutoff: "2024-06", current_date: "2026-11-23" }
+
+const OFFICIAL_EFFORT = {
+  none: "Low",
+  minimal: "Low",
+  low: "Low",
+  medium: "Medium",
+  high: "High",
+  xhigh: "High",
+} as const
 
 const TOOLS: Tool[] = [
   { name: "get_location", description: "Gets the location of the user." },
@@ -119,9 +128,7 @@ describe("rendering, against the official code", () => {
           model_identity: settings.model_identity,
           knowledge_cutoff: settings.knowledge_cutoff,
           conversation_start_date: settings.current_date,
-          reasoning_effort: { low: "Low", medium: "Medium", high: "High" }[
-            options.reasoning_effort ?? "medium"
-          ] as "Low",
+          reasoning_effort: OFFICIAL_EFFORT[options.reasoning_effort ?? "medium"],
           tools: null,
           channel_config: { valid_channels: ["analysis", "commentary", "final"], channel_required: true },
         },

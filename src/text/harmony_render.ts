@@ -1,5 +1,5 @@
 import { toolsSection } from "./harmony_tools.js"
-import type { ReasoningEffort, Tool } from "./messages.js"
+import type { Tool } from "./messages.js"
 import { type Tokenizer, TokenizerError } from "./tokenizer.js"
 
 /** One message of a harmony conversation. */
@@ -39,6 +39,8 @@ export function harmonyTokens(tokenizer: Tokenizer): HarmonyTokens {
   return Object.fromEntries(entries) as unknown as HarmonyTokens
 }
 
+export type HarmonyEffort = "low" | "medium" | "high"
+
 /** What the system message says. */
 export interface SystemSettings {
   readonly model_identity?: string
@@ -46,7 +48,7 @@ export interface SystemSettings {
   readonly knowledge_cutoff?: string
   /** `2026-11-23` */
   readonly current_date?: string
-  readonly reasoning_effort?: ReasoningEffort
+  readonly reasoning_effort?: HarmonyEffort
 }
 
 /** The system message's text (openai/harmony, src/encoding.rs, Render<SystemContent>). */

@@ -21,15 +21,20 @@ export interface AssistantMessage {
   readonly tool_calls?: readonly ToolCall[]
 }
 
-export type ChatMessage =
+/** A message as chat formats take it; callers may spell it in more ways (engine/chat_request.ts). */
+export type Message =
   /** Instructions, both alike: they are joined in the developer message. */
   | { readonly role: "system" | "developer"; readonly content: string }
-  | { readonly role: "user"; readonly content: string }
+  /** `name` tells several users apart. */
+  | { readonly role: "user"; readonly content: string; readonly name?: string }
   | AssistantMessage
   /** The result of a call; `name` is the tool's. */
   | { readonly role: "tool"; readonly name: string; readonly content: string }
 
-export type ReasoningEffort = "low" | "medium" | "high"
+export const REASONING_EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as const
+
+/** How long the model may think, on OpenAI's scale; each chat format says what it makes of it. */
+export type ReasoningEffort = (typeof REASONING_EFFORTS)[number]
 
 /** What is rendered beside the messages. */
 export interface ConversationOptions {
@@ -49,11 +54,11 @@ export type ChatDelta =
 /** How a family of models writes conversations. */
 export interface ChatFormat {
   /** Token ids of the conversation and of the beginning of the assistant's turn. */
-  render(messages: readonly ChatMessage[], options: ConversationOptions): ArrayLike<number>
+  render(messages: readonly Message[], options: ConversationOptions): ArrayLike<number>
   /** Token ids that end a turn in this format; other ends of a generation mean nothing to its parser. */
   readonly ends: ReadonlySet<number>
-  /** A parser for one turn of the assistant. */
-  parser(): ChatParser
+  /** A parser for the assistant's turn that follows a conversation rendered with these options. */
+  parser(options?: ConversationOptions): ChatParser
 }
 
 /** Turns tokens into what they say, whatever the model writes: malformed output gives content, never an error. */

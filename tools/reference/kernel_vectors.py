@@ -157,7 +157,7 @@ def weight_format(mode, bits, group, bias):
     return {"quantization": {"mode": mode, "bits": bits, "group_size": group}, "bias": bias}
 
 
-for i, (mode, bits, group) in enumerate(FORMATS):
+def products(i, mode, bits, group):
     name = f"{mode} {bits}/{group}"
     dtype = ("bfloat16", "float16", "float32")[i % 3]
     K = group * (3 if group < 128 else 1)
@@ -179,6 +179,10 @@ for i, (mode, bits, group) in enumerate(FORMATS):
             product = torch.einsum("lsk,lsnk->lsn", rows, values[torch.tensor(experts.astype(int))])
             case(f"{name}, x {list(shape)}", {"kind": "gather_matmul", "format": weight_format(mode, bits, group, False)},
                  [x, experts, *parts], product)
+
+
+for i, parameters in enumerate(FORMATS):
+    products(i, *parameters)
 
 for dtype in TORCH:
     x, w, bias, residual = normal(3, 7), normal(4, 7).to(TORCH[dtype]), normal(4).to(TORCH[dtype]), normal(3, 4)
@@ -300,6 +304,10 @@ attend("prefill in a window", 9, 9, 9, 2, 1, 8, 4, "float32")
 attend("chunk in a full ring", 4, 29, 8, 4, 2, 8, 5, "bfloat16")
 attend("only itself", 3, 8, 3, 2, 2, 4, 1, "float32")
 attend("sinks that take nearly all", 2, 6, 6, 2, 1, 8, None, "float32", sink_scale=60.0)
+
+# Drawn last: what was recorded before MLX knew 5 bits stays as it is.
+for i, group in enumerate((32, 64, 128)):
+    products(i, "affine", 5, group)
 
 x, indices = normal(7, 2, 3), integers(7, 5)
 case("[7, 2, 3]", {"kind": "take"}, [x, indices], np.take(x.numpy(), indices.astype(int), 0))

@@ -143,7 +143,7 @@ export const AFFINE_8: Quantization = { mode: "affine", bits: 8, group_size: 64 
 export const MXFP4: Quantization = { mode: "mxfp4", bits: 4, group_size: 32 }
 
 export const QUANTIZATIONS: readonly Quantization[] = [
-  ...([2, 3, 4, 6, 8] as const).flatMap((bits) =>
+  ...([2, 3, 4, 5, 6, 8] as const).flatMap((bits) =>
     ([32, 64, 128] as const).map((group_size) => ({ mode: "affine" as const, bits, group_size })),
   ),
   MXFP4,

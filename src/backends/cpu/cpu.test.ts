@@ -8,10 +8,13 @@ import { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
 import { runConformance } from "../conformance/conformance.test.helper.js"
 import { CpuBackend } from "./backend.js"
-import { createCpuBackend } from "./node_cpu.js"
+import { createCpuBackend, loadKernels } from "./node_cpu.js"
+import { NodeThreadPool } from "./node_thread_pool.js"
 import { InlinePool } from "./thread_pool.js"
 
-runConformance("cpu, fast, two threads", () => createCpuBackend({ threads: 2 }))
+runConformance("cpu, fast, two threads", async () => {
+  return new CpuBackend(new NodeThreadPool(await loadKernels(), 2), { part_bytes: 1 })
+})
 runConformance("cpu, exact, one thread", () => createCpuBackend({ threads: 1, precision: "exact" }))
 
 it("keeps the process until it is closed", async () => {

@@ -1,16 +1,20 @@
+import type { Sym } from "../../ir/dim.js"
 import { BackendError, type Executable, type HostArray } from "../backend.js"
 import type { Program, ProgramBuffer } from "../../ir/program.js"
-import { inputBytes } from "../step_inputs.js"
+import { inputBytes, type Rows, rowsOf, sameRows } from "../step_inputs.js"
 import type { CpuBackend } from "./backend.js"
 import { Linker } from "./linker.js"
 import type { Block } from "./memory.js"
+import { sectionsOf } from "./sections.js"
 import { splitSwiglu } from "./split_swiglu.js"
 
 /** A program linked to addresses and handed to the threads. */
 export class CpuExecutable implements Executable {
   private readonly program: Program
   private readonly blocks: readonly Block[]
-  private readonly counters: readonly Block[]
+  private readonly linker: Linker
+  /** What descriptions were last written for. */
+  private rows: Rows = new Map()
   private readonly borrowed: Block[] = []
   private readonly owned: Block[] = []
   private isDisposed = false
@@ -26,10 +30,9 @@ export class CpuExecutable implements Executable {
       this.program = splitSwiglu(program, (buffer) => blocks[buffer].segment)
       this.blocks = [...blocks, ...this.program.buffers.slice(blocks.length).map((buffer) => this.blockFor(buffer))]
       const exact = backend.precision === "exact"
-      const linker = new Linker(memory, pool.threads, exact, this.program, this.blocks, this.owned)
-      linker.link((byteLength, segment) => this.borrow(byteLength, segment))
-      this.counters = linker.counters
-      pool.load(id, linker.steps)
+      this.linker = new Linker(memory, pool.threads, exact, this.program, this.blocks, this.owned)
+      this.linker.link((byteLength, segment) => this.borrow(byteLength, segment))
+      pool.load(id, sectionsOf(this.linker.steps, pool.threads, backend.part_bytes))
     } catch (error) {
       this.release()
       throw error
@@ -57,11 +60,20 @@ export class CpuExecutable implements Executable {
         throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
       }
     }
-    for (const block of this.counters) backend.memory.view(block, block.byteLength).fill(0)
-    await backend.pool.run(this.id)
+    for (const block of this.linker.counters) backend.memory.view(block, block.byteLength).fill(0)
+    await backend.pool.run(this.id, this.told(rowsOf(program, inputs)))
     for (const buffer of program.buffers) {
       if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(backend)
     }
+  }
+
+  /** What the program's symbols stand for; descriptions are written for it. */
+  private told(rows: Rows): number[] {
+    const { linker } = this
+    const rowsFor = (sym: Sym) => rows.get(sym)!
+    if (!sameRows(rows, this.rows)) for (const description of linker.perReplay) linker.write(description, rowsFor)
+    this.rows = rows
+    return linker.symbols.map(rowsFor)
   }
 
   private blockFor(buffer: ProgramBuffer): Block {

@@ -5,19 +5,20 @@ import type { WeightOf } from "../../ir/type.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { BackendError } from "../backend.js"
+import { type Count, elementsOf, most, rowsOf } from "./counts.js"
 import { dtypeCode, floatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
 
 /** A call of an exported kernel, before it is known where its scratch memory lies. */
 export interface Launch {
   readonly kernel: string
-  readonly args: readonly number[]
+  readonly args: readonly Count[]
   /** Bytes each thread needs to itself; null if the kernel takes no scratch argument. */
   readonly scratch: number | null
 }
 
 export interface LaunchContext {
   /** Puts a descriptor into the kernel's memory; returns its address. */
-  describe(words: Uint32Array): number
+  describe(words: readonly Count[]): number
   /** Memory for this operation that all threads share; returns its address. */
   share(byteLength: number): number
   /** A 32-bit word that is zero when a replay starts; returns its address. */
@@ -43,7 +44,7 @@ const ATTENTION_BLOCK = 32
 /** BLOCK in wasm/matmul.ts. */
 const MATMUL_BLOCK = 64
 
-const launch = (kernel: string, ...args: number[]): Launch => ({ kernel, args, scratch: null })
+const launch = (kernel: string, ...args: Count[]): Launch => ({ kernel, args, scratch: null })
 const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scratch })
 
 function floats(kind: KernelKind, ...operands: readonly Placed[]): void {
@@ -61,9 +62,9 @@ function sequencesOf({ shape }: Placed, sequences: Placed | undefined): [number,
   return sequences ? [sequences.address, shape[0]] : [0, 0]
 }
 
-function rowsAndColumns({ shape }: Placed): [number, number] {
-  const n = shape[shape.length - 1]
-  return [sizeOf(shape) / n, n]
+function rowsAndColumns(x: Placed): [Count, number] {
+  const n = x.shape[x.shape.length - 1]
+  return [elementsOf(x, n), n]
 }
 
 /** An upper bound of what `begin` and `gather_swiglu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
@@ -92,7 +93,7 @@ function product(
 ): Launch[] {
   if (exact || at.exact || !hasIntegers(of)) return [call(0)]
   const [rows, K] = rowsAndColumns(x)
-  const quantized = at.share(rows * (2.5 * K + 2 * scalesBytes(K)))
+  const quantized = at.share(most(rows) * (2.5 * K + 2 * scalesBytes(K)))
   return [launch("quantize", x.address, rows, descriptor, quantized), call(quantized)]
 }
 
@@ -105,21 +106,21 @@ export type CpuKind = Exclude<KernelKind, FusedKind>
 /** How each operation becomes a call: the argument lists of the functions exported by wasm/index.ts. */
 export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
   copy: (_, { x }, { y }, at) => {
-    const window = at.describe(windowDescriptor(y.shape, [x]))
+    const window = at.describe(windowDescriptor(y, [x]))
     if (x.dtype === y.dtype) return launch("copy", x.address, itemSize(x.dtype), window, y.address)
     return launch("cast", x.address, dtypeCode(x.dtype), window, y.address, dtypeCode(y.dtype))
   },
   assign: (_, { x, state }, __, at) => {
-    const window = at.describe(windowDescriptor(x.shape, [x]))
+    const window = at.describe(windowDescriptor(x, [x]))
     return launch("copy", x.address, itemSize(x.dtype), window, state.address)
   },
   unary: ({ kind, fn }, { x }, { y }) => {
     floats(kind, x)
-    return launch("unary", x.address, sizeOf(x.shape), UNARY.indexOf(fn), y.address)
+    return launch("unary", x.address, elementsOf(x), UNARY.indexOf(fn), y.address)
   },
   binary: ({ kind, fn }, { a, b }, { y }, at) => {
     floats(kind, a, b)
-    const window = at.describe(windowDescriptor(y.shape, [a, b]))
+    const window = at.describe(windowDescriptor(y, [a, b]))
     return launch("binary", a.address, b.address, BINARY.indexOf(fn), window, y.address)
   },
   reduce: ({ kind, fn }, { x }, { y }) => {
@@ -146,7 +147,7 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
   },
   take: (_, { x, indices }, { y }) => {
     const rowBytes = (sizeOf(x.shape) / x.shape[0]) * itemSize(x.dtype)
-    return launch("take", x.address, x.shape[0], rowBytes, indices.address, indices.shape[0], y.address)
+    return launch("take", x.address, rowsOf(x), rowBytes, indices.address, rowsOf(indices), y.address)
   },
   categorical: (_, { logits, temperature, uniform }, { ids }) => {
     const drawn = [temperature.address, uniform.address, ids.address]
@@ -154,12 +155,12 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
   },
   embedding: (_, { ids, weight }, { y }, at) => {
     const descriptor = at.describe(weightDescriptor(weight, y.shape[1]))
-    return launch("embedding", ids.address, ids.shape[0], descriptor, weight.weight.shape[0], y.address)
+    return launch("embedding", ids.address, rowsOf(ids), descriptor, weight.weight.shape[0], y.address)
   },
   matmul: (_, { x, weight, residual }, { y }, at) => {
     const [L, K] = x.shape
     const descriptor = at.describe(weightDescriptor(weight, K))
-    const args = [x.address, L, descriptor, y.shape[1], residual?.address ?? 0, y.address]
+    const args = [x.address, rowsOf(x), descriptor, y.shape[1], residual?.address ?? 0, y.address]
     return product({ of: weight, descriptor }, x, at, (quantized) =>
       withScratch(matmulScratch(L, K), launch("matmul", ...args, quantized, at.counter())),
     )
@@ -170,7 +171,7 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const perSlot = Number(x.shape.length === 3)
     const descriptor = at.describe(weightDescriptor(weight, K))
     const sizes = [weight.weight.shape[0], y.shape[2]]
-    const args = [x.address, L, k, perSlot, ids.address, descriptor, ...sizes, y.address]
+    const args = [x.address, rowsOf(ids), k, perSlot, ids.address, descriptor, ...sizes, y.address]
     return product({ of: weight, descriptor }, x, at, (quantized) =>
       withScratch(matmulScratch(L * k, K), launch("gather_matmul", ...args, quantized, at.counter())),
     )
@@ -181,7 +182,7 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const descriptor = at.describe(weightDescriptor(gate, K))
     const ups = at.describe(weightDescriptor(up, K))
     const sizes = [gate.weight.shape[0], y.shape[2], alpha, limit]
-    const args = [x.address, L, k, ids.address, descriptor, ups, ...sizes, y.address]
+    const args = [x.address, rowsOf(x), k, ids.address, descriptor, ups, ...sizes, y.address]
     // The activations are quantized once, as the gate's weights want them.
     const exact = !sameFormat(gate, up)
     return product({ of: gate, descriptor, exact }, x, at, (quantized) =>
@@ -194,20 +195,20 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     return launch("rms_norm", x.address, ...rowsAndColumns(x), weight.address, type, eps, y.address)
   },
   rope: ({ scale }, { x, positions, inv_freq }, { y }) => {
-    const [L, heads, D] = x.shape
-    const xs = [x.address, L, heads, D]
+    const [, heads, D] = x.shape
+    const xs = [x.address, rowsOf(x), heads, D]
     return withScratch(4 * D, launch("rope", ...xs, positions.address, inv_freq.address, scale, y.address))
   },
   kv_append: ({ kind }, { cache, x, positions, sequences }) => {
     floatCaches(kind, cache)
     const [capacity, heads, D] = cache.shape.slice(-3)
     const slots = [cache.address, capacity, heads * D * 4]
-    const rows = [x.address, x.shape[0], positions.address]
+    const rows = [x.address, rowsOf(x), positions.address]
     return launch("kv_append", ...slots, ...rows, ...sequencesOf(cache, sequences))
   },
   attention: ({ kind, scale, window }, { q, keys, values, positions, sinks, sequences }, { y }) => {
     floatCaches(kind, keys, values)
-    const [L, heads, D] = q.shape
+    const [, heads, D] = q.shape
     const [capacity, kvHeads] = keys.shape.slice(-3)
     const cache = [keys.address, values.address, capacity, kvHeads]
     const sunk = sinks ? [sinks.address, floatCode("sinks", sinks)] : [0, 0]
@@ -216,7 +217,7 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
       "attention",
       ...[
         q.address,
-        L,
+        rowsOf(q),
         heads,
         D,
         ...cache,
@@ -231,10 +232,10 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
   },
   swiglu: ({ kind, alpha, limit }, { gate, up }, { y }) => {
     floats(kind, gate, up)
-    return launch("swiglu", gate.address, up.address, sizeOf(gate.shape), alpha, limit, y.address)
+    return launch("swiglu", gate.address, up.address, elementsOf(gate), alpha, limit, y.address)
   },
   weighted_sum: (_, { x, weights }, { y }) => {
-    const [L, k, n] = x.shape
-    return launch("weighted_sum", x.address, L, k, n, weights.address, y.address)
+    const [, k, n] = x.shape
+    return launch("weighted_sum", x.address, rowsOf(x), k, n, weights.address, y.address)
   },
 }

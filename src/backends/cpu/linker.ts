@@ -1,13 +1,22 @@
-import { specOf, writesOf } from "../../ir/describe.js"
+import type { Sym } from "../../ir/dim.js"
+import { specOf, workOf, writesOf } from "../../ir/describe.js"
 import { type AnyOperands, listOperands, mapOperands } from "../../ir/operands.js"
 import type { Instruction, Operand, Program } from "../../ir/program.js"
 import { itemSize } from "../../tensor/dtype.js"
 import type { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
+import { costOf } from "../placement.js"
+import { type Count, counted } from "./counts.js"
 import type { Placed } from "./descriptors.js"
 import { type CpuKind, LAUNCHES, type Launch, type LaunchContext } from "./kernels.js"
 import type { Block, SegmentedMemory } from "./memory.js"
-import type { KernelStep, Step } from "./steps.js"
+import type { Argument, KernelStep, Step } from "./steps.js"
+
+/** Words that a kernel reads its operands' shapes from. */
+interface Description {
+  readonly block: Block
+  readonly words: readonly Count[]
+}
 
 /** Hands out memory that is needed during a replay only, in the segment given. */
 export type Borrow = (byteLength: number, segment: number) => Block
@@ -37,6 +46,10 @@ interface Needs {
  */
 export class Linker {
   readonly steps: Step[] = []
+  /** The symbols that numbers in steps and descriptions stand for. */
+  readonly symbols: Sym[] = []
+  /** To be written again when the rows change. */
+  readonly perReplay: Description[] = []
   /** To be zeroed before each replay. */
   readonly counters: Block[] = []
   private readonly constants = new Map<string, Block>()
@@ -102,15 +115,17 @@ export class Linker {
       const there = { segment: block.segment, offset: block.offset + operand.offset }
       const here = { segment: home, offset: room }
       room += aligned(byteLength)
-      if (isResult) after.push({ from: here, to: there, byteLength })
-      else this.steps.push({ from: there, to: here, byteLength })
+      if (isResult) after.push({ from: here, to: there, byteLength, work: 2 * byteLength })
+      else this.steps.push({ from: there, to: here, byteLength, work: 2 * byteLength })
       return { ...operand, address: here.offset }
     })
     const launches = lower(placed, {
       exact: this.exact,
       describe: (words) => {
-        const block = this.allocate("a kernel's arguments", words.byteLength, home)
-        this.memory.view(block, words.byteLength).set(new Uint8Array(words.buffer))
+        const block = this.allocate("a kernel's arguments", words.length * 4, home)
+        const description = { block, words }
+        if (words.some((word) => typeof word !== "number")) this.perReplay.push(description)
+        this.write(description, ({ max }) => max)
         return block.offset
       },
       counter: () => this.counter(home),
@@ -120,7 +135,23 @@ export class Linker {
         return at
       },
     })
-    this.steps.push(...launches.map((launch) => this.kernelStep(launch, home)), ...after)
+    // Steps before the last prepare the first operand.
+    const works = launches.map((_, i) =>
+      i === launches.length - 1 ? costOf(workOf(instruction)) : spanOf(touched(instruction)[0]),
+    )
+    this.steps.push(...launches.map((launch, i) => this.kernelStep(launch, home, works[i])), ...after)
+  }
+
+  /** Writes a description for so many rows. */
+  write({ block, words }: Description, rowsFor: (rows: Sym) => number): void {
+    const values = Uint32Array.from(words, (word) => counted(word, rowsFor))
+    this.memory.view(block, values.byteLength).set(new Uint8Array(values.buffer))
+  }
+
+  private argument(count: Count): Argument {
+    if (typeof count === "number") return count
+    if (!this.symbols.includes(count.rows)) this.symbols.push(count.rows)
+    return { symbol: this.symbols.indexOf(count.rows), times: count.times }
   }
 
   /** The next word of the segment's counters. */
@@ -130,11 +161,11 @@ export class Linker {
     return this.counters.find((block) => block.segment === segment)!.offset + used * 4
   }
 
-  private kernelStep({ kernel, args, scratch }: Launch, segment: number): KernelStep {
+  private kernelStep({ kernel, args, scratch }: Launch, segment: number, work: number): KernelStep {
     const room = this.rooms.get(segment)
     const needs = this.needs.get(segment)!
     const own = scratch === null || !room ? null : { offset: room.offset + needs.shared, stride: needs.scratch }
-    return { kernel, segment, args, scratch: own }
+    return { kernel, segment, args: args.map((arg) => this.argument(arg)), scratch: own, work }
   }
 
   private homeOf(instruction: Instruction): number {

@@ -1,17 +1,17 @@
 import { readFile } from "node:fs/promises"
-import { availableParallelism } from "node:os"
 import { fileURLToPath } from "node:url"
 import { setFlagsFromString } from "node:v8"
 import { BackendError } from "../backend.js"
 import { CpuBackend, type CpuOptions } from "./backend.js"
 import { missingAsset } from "./node_asset.js"
+import { coresAvailable } from "./node_cores.js"
 import { NodeThreadPool } from "./node_thread_pool.js"
 import { InlinePool } from "./thread_pool.js"
 
 export interface NodeCpuOptions extends CpuOptions {
   /**
-   * Threads that compute, each processor's one by default. 0 computes on the calling thread, which then does nothing
-   * else meanwhile.
+   * The most threads that compute: what is small is computed by fewer. By default, and at most, one for each processor
+   * that affinity and CPU quotas leave. 0 computes on the calling thread, which then does nothing else meanwhile.
    */
   readonly threads?: number
 }
@@ -33,9 +33,14 @@ async function readKernels(url: URL): Promise<Uint8Array<ArrayBuffer>> {
   }
 }
 
+/** How many threads there will be where so many, or any number, are wanted: more than processors only hinder each other. */
+export function threadsFor(wanted = Number.POSITIVE_INFINITY): number {
+  return Math.min(wanted, coresAvailable())
+}
+
 /** The CPU backend under Node, with worker threads. Close it to end them; they do not keep the process alive. */
 export async function createCpuBackend({ threads, ...options }: NodeCpuOptions = {}): Promise<CpuBackend> {
   const module = await loadKernels()
-  const count = threads ?? availableParallelism()
-  return new CpuBackend(count === 0 ? new InlinePool(module) : new NodeThreadPool(module, count), options)
+  if (threads === 0) return new CpuBackend(new InlinePool(module), options)
+  return new CpuBackend(new NodeThreadPool(module, threadsFor(threads)), options)
 }

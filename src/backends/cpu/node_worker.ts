@@ -1,24 +1,26 @@
 import { parentPort, workerData } from "node:worker_threads"
-import { Barrier, BrokenBarrier } from "./barrier.js"
+import { BrokenRun, Claims } from "./claims.js"
 import type { WorkerAnswer, WorkerOrder, WorkerSetup } from "./node_thread_pool.js"
 import { StepRunner } from "./steps.js"
 
 // The entry of a worker thread: carries out the pool's orders one after the other.
-const { module, thread, threads, barrier } = workerData as WorkerSetup
-const runner = new StepRunner(module, thread, threads, new Barrier(new Int32Array(barrier), threads))
+const { module, thread, state } = workerData as WorkerSetup
+const runner = new StepRunner(module, thread, new Claims(new Int32Array(state)))
+
+const answer = (message: WorkerAnswer) => parentPort!.postMessage(message)
 
 parentPort!.on("message", (order: WorkerOrder) => {
   if (order.kind === "segment") runner.addSegment(order.memory)
-  else if (order.kind === "load") runner.load(order.id, order.steps)
+  else if (order.kind === "load") runner.load(order.id, order.sections)
   else if (order.kind === "drop") runner.drop(order.id)
-  else parentPort!.postMessage(run(order.id))
+  else if (order.kind === "halt") answer({ kind: "halted" })
+  else run(order)
 })
 
-function run(id: number): WorkerAnswer {
+function run({ id, first, rows }: Extract<WorkerOrder, { kind: "run" }>): void {
   try {
-    runner.run(id)
-    return { error: null, released: false }
+    if (runner.run(id, first, rows)) answer({ kind: "done" })
   } catch (error) {
-    return { error: (error as Error).message, released: error instanceof BrokenBarrier }
+    if (!(error instanceof BrokenRun)) answer({ kind: "failed", error: (error as Error).message })
   }
 }

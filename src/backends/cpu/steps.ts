@@ -1,20 +1,27 @@
-import type { Barrier } from "./barrier.js"
+import { type Claims, BrokenRun } from "./claims.js"
+import type { Section } from "./sections.js"
 
-/** One kernel call, made by every thread; the kernel takes its share by the thread's number. */
+/** A number, or so many for each row that a run tells of the symbol with that number. */
+export type Argument = number | { readonly symbol: number; readonly times: number }
+
+/** A kernel call, made once for each part; the kernel does the part that it is told. */
 export interface KernelStep {
   readonly kernel: string
   readonly segment: number
-  /** The kernel's arguments but the last: `scratch` if it has one, the thread's number, the number of threads. */
-  readonly args: readonly number[]
+  /** The kernel's arguments but the last: `scratch` if it has one, the part's number, the number of parts. */
+  readonly args: readonly Argument[]
   /** Memory of each thread's own: thread t has `stride` bytes from `offset + t * stride`. */
   readonly scratch: { readonly offset: number; readonly stride: number } | null
+  /** An estimate, in bytes that could be streamed meanwhile. */
+  readonly work: number
 }
 
-/** Bytes copied from one segment to another, a share by each thread. */
+/** Bytes copied from one segment to another. */
 export interface CopyStep {
   readonly from: { readonly segment: number; readonly offset: number }
   readonly to: { readonly segment: number; readonly offset: number }
   readonly byteLength: number
+  readonly work: number
 }
 
 export type Step = KernelStep | CopyStep
@@ -26,16 +33,24 @@ interface Instance {
   readonly kernels: Readonly<Record<string, Kernel>>
 }
 
+interface Loaded {
+  /** How many parts each section has. */
+  readonly parts: readonly number[]
+  readonly calls: readonly (readonly ((part: number) => void)[])[]
+  /** Gives the calls the arguments that follow from a run's rows. */
+  readonly tell: readonly ((rows: readonly number[]) => void)[]
+  rows: readonly number[]
+}
+
 /** What one thread does: its instances of the kernels, one per segment, and the programs it has been given. */
 export class StepRunner {
   private readonly instances: Instance[] = []
-  private readonly programs = new Map<number, readonly (() => void)[]>()
+  private readonly programs = new Map<number, Loaded>()
 
   constructor(
     private readonly module: WebAssembly.Module,
     private readonly thread: number,
-    private readonly threads: number,
-    private readonly barrier: Barrier,
+    private readonly claims: Claims,
   ) {}
 
   addSegment(memory: WebAssembly.Memory): void {
@@ -43,43 +58,71 @@ export class StepRunner {
     this.instances.push({ memory, kernels: exports as unknown as Record<string, Kernel> })
   }
 
-  load(id: number, steps: readonly Step[]): void {
-    this.programs.set(
-      id,
-      steps.map((step) => ("kernel" in step ? this.kernelCall(step) : this.copyCall(step))),
-    )
+  load(id: number, sections: readonly Section[]): void {
+    const tell: ((rows: readonly number[]) => void)[] = []
+    this.programs.set(id, {
+      parts: sections.map(({ parts }) => parts),
+      calls: sections.map(({ parts, steps }) =>
+        steps.map((step) => ("kernel" in step ? this.kernelCall(step, parts, tell) : this.copyCall(step, parts))),
+      ),
+      tell,
+      rows: [],
+    })
   }
 
   drop(id: number): void {
     this.programs.delete(id)
   }
 
-  /** Runs a program's steps; all threads have finished a step before any goes on to the next. */
-  run(id: number): void {
+  /**
+   * Does its parts of a program's run, which begins with part `first`; returns whether it did the last one.
+   *
+   * @param rows what the program's symbols stand for, by their numbers
+   * @throws BrokenRun when another thread failed; what a kernel throws when it traps
+   */
+  run(id: number, first: number, rows: readonly number[]): boolean {
+    const program = this.programs.get(id)!
+    const { parts, calls } = program
+    if (rows.some((count, symbol) => count !== program.rows[symbol])) {
+      for (const tell of program.tell) tell(rows)
+      program.rows = rows
+    }
     try {
-      for (const call of this.programs.get(id)!) {
-        call()
-        this.barrier.wait()
-      }
+      return this.claims.run(parts, first, (section, part) => {
+        for (const call of calls[section]) call(part)
+      })
     } catch (error) {
-      this.barrier.break()
+      if (!(error instanceof BrokenRun)) this.claims.break()
       throw error
     }
   }
 
-  private kernelCall({ kernel, segment, args, scratch }: KernelStep): () => void {
-    const { thread, threads } = this
+  private kernelCall(
+    { kernel, segment, args, scratch }: KernelStep,
+    parts: number,
+    tell: ((rows: readonly number[]) => void)[],
+  ): (part: number) => void {
     const call = this.instances[segment].kernels[kernel]
-    const own = scratch ? [scratch.offset + thread * scratch.stride] : []
-    const all = [...args, ...own, thread, threads]
-    return () => call(...all)
+    const own = scratch ? [scratch.offset + this.thread * scratch.stride] : []
+    const all = [...args.map((arg) => (typeof arg === "number" ? arg : 0)), ...own, 0, parts]
+    for (const [i, arg] of args.entries()) {
+      if (typeof arg === "number") continue
+      tell.push((rows) => {
+        all[i] = arg.times * rows[arg.symbol]
+      })
+    }
+    return (part) => {
+      all[all.length - 2] = part
+      call(...all)
+    }
   }
 
-  private copyCall({ from, to, byteLength }: CopyStep): () => void {
-    const start = Math.floor((byteLength * this.thread) / this.threads)
-    const length = Math.floor((byteLength * (this.thread + 1)) / this.threads) - start
-    const source = new Uint8Array(this.instances[from.segment].memory.buffer, from.offset + start, length)
-    const target = new Uint8Array(this.instances[to.segment].memory.buffer, to.offset + start, length)
-    return () => target.set(source)
+  private copyCall({ from, to, byteLength }: CopyStep, parts: number): (part: number) => void {
+    const source = new Uint8Array(this.instances[from.segment].memory.buffer, from.offset, byteLength)
+    const target = new Uint8Array(this.instances[to.segment].memory.buffer, to.offset, byteLength)
+    return (part) => {
+      const start = Math.floor((byteLength * part) / parts)
+      target.set(source.subarray(start, Math.floor((byteLength * (part + 1)) / parts)), start)
+    }
   }
 }

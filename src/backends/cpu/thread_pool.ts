@@ -1,20 +1,23 @@
 import { BackendError } from "../backend.js"
-import { Barrier } from "./barrier.js"
-import { type Step, StepRunner } from "./steps.js"
+import { Claims } from "./claims.js"
+import type { Section } from "./sections.js"
+import { StepRunner } from "./steps.js"
 
-/** The threads that run programs. Every thread runs every step and does its share of it. */
+/** The threads that run programs, and share the parts of each. */
 export interface ThreadPool {
   readonly threads: number
   /** Gives the threads the next segment: the first has number 0. */
   addSegment(memory: WebAssembly.Memory): void
   /** Gives the threads a program's steps under a number not in use. */
-  load(id: number, steps: readonly Step[]): void
+  load(id: number, sections: readonly Section[]): void
   drop(id: number): void
   /**
    * Runs a program once; one at a time.
+   *
+   * @param rows what the program's symbols stand for, by their numbers
    * @throws BackendError when a kernel trapped, or a thread is gone
    */
-  run(id: number): Promise<void>
+  run(id: number, rows: readonly number[]): Promise<void>
   /** Ends the threads. A run in progress is rejected. */
   close(): Promise<void>
 }
@@ -23,30 +26,31 @@ export interface ThreadPool {
 export class InlinePool implements ThreadPool {
   readonly threads = 1
   private readonly runner: StepRunner
-  private readonly barrier = new Barrier(new Int32Array(Barrier.BYTES / 4), 1)
+  private readonly claims = new Claims(new Int32Array(Claims.BYTES / 4))
 
   constructor(module: WebAssembly.Module) {
-    this.runner = new StepRunner(module, 0, 1, this.barrier)
+    this.runner = new StepRunner(module, 0, this.claims)
   }
 
   addSegment(memory: WebAssembly.Memory): void {
     this.runner.addSegment(memory)
   }
 
-  load(id: number, steps: readonly Step[]): void {
-    this.runner.load(id, steps)
+  load(id: number, sections: readonly Section[]): void {
+    this.runner.load(id, sections)
   }
 
   drop(id: number): void {
     this.runner.drop(id)
   }
 
-  async run(id: number): Promise<void> {
+  async run(id: number, rows: readonly number[]): Promise<void> {
     try {
-      this.runner.run(id)
+      this.runner.run(id, 0, rows)
     } catch (error) {
-      this.barrier.reset()
       throw new BackendError(`a cpu kernel failed: ${(error as Error).message}`)
+    } finally {
+      this.claims.reset()
     }
   }
 

@@ -1,8 +1,10 @@
 import { FUSED_KINDS } from "../../ir/operations.js"
-import type { Program } from "../../ir/program.js"
+import { specOf } from "../../ir/describe.js"
+import { mapOperands } from "../../ir/operands.js"
+import type { Instruction, Operand, Program } from "../../ir/program.js"
 import type { Replica, Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type HostArray, type LoadOptions } from "../backend.js"
-import { inputBytes } from "../step_inputs.js"
+import { inputBytes, type Rows, rowsOf } from "../step_inputs.js"
 import { runKernel } from "./kernels.js"
 import type { Memory } from "./operands.js"
 import { store } from "./operands.js"
@@ -20,6 +22,7 @@ export class ReferenceBackend implements Backend {
   readonly fusions = new Set(FUSED_KINDS)
   readonly cacheDTypes = ["float32", "float16"] as const
   readonly prefillChunk = 256
+  readonly rowClasses = [1, 256]
   readonly replaysAhead = 1
 
   /** Sums are float64, results rounded to float32 once. */
@@ -77,8 +80,10 @@ class ReferenceExecutable implements Executable {
         throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
       }
     }
-    for (const [i, instruction] of this.program.instructions.entries()) {
+    const rows = rowsOf(this.program, inputs)
+    for (const [i, template] of this.program.instructions.entries()) {
       if (i % KERNELS_PER_TURN === 0) await new Promise((resolve) => setTimeout(resolve))
+      const instruction = rows.size === 0 ? template : withRows(template, rows)
       const values = runKernel(this.memory, instruction)
       for (const [name, result] of Object.entries(values)) store(this.memory, instruction.results[name], result)
     }
@@ -88,6 +93,17 @@ class ReferenceExecutable implements Executable {
   }
 
   dispose(): void {}
+}
+
+/** The instruction on as many rows as a replay has. */
+function withRows({ op, operands, results }: Instruction, rows: Rows): Instruction {
+  const cut = (operand: Operand): Operand =>
+    operand.rows ? { ...operand, shape: [rows.get(operand.rows)!, ...operand.shape.slice(1)] } : operand
+  return {
+    op,
+    operands: mapOperands(specOf(op).operands, operands, cut),
+    results: Object.fromEntries(Object.entries(results).map(([name, result]) => [name, cut(result)])),
+  }
 }
 
 /** @throws BackendError when the storage is not here, such as after another backend has written it */

@@ -30,6 +30,8 @@ export class WebGpuBackend implements Backend {
   readonly fusions = new Set(FUSED_KINDS)
   readonly cacheDTypes: readonly DType[]
   readonly prefillChunk = 2048
+  // Kernels for few rows, and tiles of more and more.
+  readonly rowClasses = [1, 2, 4, 8, 32, 128, 512, 2048]
   readonly replaysAhead = 6
   readonly memory: GpuMemory
 

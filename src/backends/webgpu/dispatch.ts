@@ -184,7 +184,7 @@ export interface Assembled {
   readonly params: Uint32Array<ArrayBuffer> | null
   /** The parameters that are told at each replay. */
   readonly perReplay: readonly { readonly word: number; readonly value: PerReplay<number> }[]
-  readonly workgroups: readonly [number, number, number]
+  readonly workgroups: Bindable<Workgroups>
   readonly bytes: number
 }
 

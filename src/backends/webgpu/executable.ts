@@ -1,11 +1,12 @@
+import type { Sym } from "../../ir/dim.js"
 import type { Storage } from "../../tensor/storage.js"
 import type { Executable, HostArray } from "../backend.js"
 import { BackendError } from "../backend.js"
 import { checkIds, type IdLimit, idLimits } from "../id_limits.js"
 import type { Program } from "../../ir/program.js"
-import { inputBytes } from "../step_inputs.js"
+import { inputBytes, type Rows, rowsOf, sameRows } from "../step_inputs.js"
 import type { WebGpuBackend } from "./backend.js"
-import { WorkspaceRef } from "./dispatch.js"
+import { bound, most, type Workgroups, WorkspaceRef } from "./dispatch.js"
 import type { Layout } from "./layout.js"
 
 /** A dispatch ready to be encoded. */
@@ -13,7 +14,7 @@ export interface Step {
   readonly label: string
   readonly pipeline: GPUComputePipeline
   readonly bindGroup: GPUBindGroup
-  readonly workgroups: readonly [number, number, number]
+  workgroups: Workgroups
   readonly bytes: number
 }
 
@@ -34,6 +35,8 @@ export class GpuExecutable implements Executable {
   /** Where the intermediate values were when the steps were bound. */
   private workspace: GPUBuffer | null
   private steps: readonly Step[]
+  /** What the parameters and workgroups were last told. */
+  private rows: Rows = new Map()
 
   constructor(
     private readonly backend: WebGpuBackend,
@@ -55,6 +58,7 @@ export class GpuExecutable implements Executable {
     const { gpu } = this.backend
     gpu.check()
     checkIds(this.idLimits, inputs)
+    const rows = rowsOf(this.program, inputs)
     for (const [i, buffer] of this.program.buffers.entries()) {
       if (buffer.kind === "input") {
         gpu.device.queue.writeBuffer(
@@ -69,7 +73,9 @@ export class GpuExecutable implements Executable {
     if (this.workspace !== this.backend.memory.workspace.buffer) {
       this.workspace = this.backend.memory.workspace.buffer
       this.steps = this.bind()
+      this.rows = new Map()
     }
+    if (!sameRows(rows, this.rows)) this.tell(rows)
     if (gpu.profiler) {
       gpu.profiler.submit(this.steps)
     } else {
@@ -90,6 +96,20 @@ export class GpuExecutable implements Executable {
     return buffer === place.buffer && offset === place.offset
   }
 
+  /** Gives parameters and workgroups their values for so many rows. */
+  private tell(rows: Rows): void {
+    const { dispatches, params } = this.layout
+    const rowsFor = (sym: Sym) => rows.get(sym)!
+    let isChanged = false
+    for (const [i, { perReplay, workgroups }] of dispatches.entries()) {
+      for (const { word, value } of perReplay) params.words[params.offsets[i] / 4 + word] = bound(value, rowsFor)
+      isChanged ||= perReplay.length > 0
+      this.steps[i].workgroups = bound(workgroups, rowsFor)
+    }
+    if (isChanged) this.backend.gpu.device.queue.writeBuffer(params.buffer, 0, params.words)
+    this.rows = rows
+  }
+
   private bind(): Step[] {
     const { dispatches, params } = this.layout
     return dispatches.map(({ label, code, bindings, params: words, workgroups, bytes }, i) => {
@@ -105,7 +125,7 @@ export class GpuExecutable implements Executable {
           })),
         ],
       })
-      return { label, pipeline, bindGroup, workgroups, bytes }
+      return { label, pipeline, bindGroup, workgroups: most(workgroups), bytes }
     })
   }
 

@@ -1,7 +1,7 @@
 import { createInterface, type Interface } from "node:readline"
 import { Command } from "commander"
+import type { ChatMessage } from "../../engine/chat_messages.js"
 import type { LanguageModel } from "../../engine/model.js"
-import type { ChatMessage } from "../../text/messages.js"
 import { withModel } from "../load.js"
 import {
   type ChatFlags,

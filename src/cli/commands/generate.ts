@@ -19,7 +19,7 @@ import { withTrace } from "../trace.js"
 import { AnswerView } from "../ui/answer.js"
 import { UsageError } from "../ui/errors.js"
 import { peakRssBytes, printJson, printNote } from "../ui/output.js"
-import { readStdin } from "../ui/stdin.js"
+import { joinPrompt, readStdin, withPipedInput } from "../ui/stdin.js"
 
 export interface AnswerFlags extends ModelFlags, SamplingFlags, ChatFlags {
   readonly raw?: boolean
@@ -27,8 +27,8 @@ export interface AnswerFlags extends ModelFlags, SamplingFlags, ChatFlags {
 }
 
 export const generateCommand = withChatOptions(withSamplingOptions(withModelOptions(new Command("generate"))))
-  .description("answer one prompt, given as an argument or on standard input")
-  .argument("[prompt]", "the question; standard input without one or with -")
+  .description("answer one prompt, given as an argument, on standard input, or both: the argument comes first")
+  .argument("[prompt]", "the question; without one or with - standard input alone")
   .option("--raw", "continue the prompt as plain text, without the chat template")
   .option(
     "--logprobs [top]",
@@ -44,15 +44,22 @@ Examples:
   minerva generate "What is 17 + 25?"
   minerva generate "Tell me a story." --temperature 0.8 --seed 7
   minerva generate --raw "Once upon a time" --max-tokens 40
-  minerva generate --json < question.txt`,
+  minerva generate --json < question.txt
+  cat notes.txt | minerva generate "Summarise this:"`,
   )
   .action(async (prompt: string | undefined, flags: AnswerFlags & { readonly trace?: string }) => {
-    const text = prompt === undefined || prompt === "-" ? await readStdin() : prompt
+    const run = (textOf: () => Promise<string>) =>
+      withModel(flags, async (model, backend) => {
+        const text = await textOf()
+        const answerIt = () => answer(model, text, flags)
+        return flags.trace ? withTrace(backend, flags.trace, answerIt) : answerIt()
+      })
+    if (prompt?.trim() && prompt !== "-") {
+      return withPipedInput((piped) => run(async () => joinPrompt(prompt, await piped())))
+    }
+    const text = prompt === "" && process.stdin.isTTY ? "" : await readStdin()
     if (!text) throw new UsageError("no prompt: give one as an argument or on standard input")
-    await withModel(flags, (model, backend) => {
-      const run = () => answer(model, text, flags)
-      return flags.trace ? withTrace(backend, flags.trace, run) : run()
-    })
+    await run(async () => text)
   })
 
 /** Answers one prompt on standard output, streamed or as one JSON document. */

@@ -25,3 +25,20 @@ it.each<[DType, number]>([
   const perToken = 2 * config.num_key_value_heads * config.head_dim * size
   expect(second.bytes - first.bytes).toBe(full * (second.context - first.context) * perToken)
 })
+
+it("tells what running the model takes, whether that fits, and why there is no telling", async () => {
+  const checkpoint = await openCheckpoint(nodeDirectory(tiny))
+  const opened = { backend: new ReferenceBackend(), reason: "one for tests" }
+  const { plan, refusal } = (await inspect("tiny", checkpoint, opened, { context: 500 })).memory
+  expect({ refusal, max_context: plan?.max_context }).toEqual({ refusal: null, max_context: 500 })
+  const memoryLimit = plan!.total - 1
+  const tight = await inspect("tiny", checkpoint, opened, { context: 500, memoryLimit })
+  expect(tight.memory.refusal).toContain("lower the context (up to 499 tokens fit)")
+  const [[name], ...others] = checkpoint.tensors
+  const incomplete = Object.assign(Object.create(checkpoint), { tensors: new Map(others) })
+  const { memory, tensors } = await inspect("tiny", incomplete, opened)
+  expect(memory.plan).toBeNull()
+  expect(memory.refusal).toContain(name)
+  expect(tensors).toHaveLength(others.length)
+  await checkpoint.close()
+})

@@ -1,10 +1,9 @@
-import { basename, resolve } from "node:path"
 import { Command } from "commander"
 import type { Backend } from "../../backends/backend.js"
-import { type Checkpoint, openCheckpoint, type TensorInfo } from "../../checkpoint/checkpoint.js"
+import type { Checkpoint, TensorInfo } from "../../checkpoint/checkpoint.js"
 import { CheckpointError } from "../../checkpoint/errors.js"
-import { nodeDirectory } from "../../checkpoint/node_directory.js"
-import { type QuantizationConfig, readQuantizationConfig } from "../../checkpoint/quantization_config.js"
+import { openModel } from "../../checkpoint/node_find_model.js"
+import { inferQuantization, readQuantizationConfig } from "../../checkpoint/quantization_config.js"
 import { checkMemory, MemoryLimitError } from "../../engine/memory_check.js"
 import { cacheMemoryAt, planMemory } from "../../engine/memory_plan.js"
 import { type OpenedBackend, openBackend } from "../../engine/node_backend.js"
@@ -13,17 +12,20 @@ import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
 import { readGenerationConfig } from "../../models/generation_config.js"
 import { GptOss } from "../../models/gpt_oss.js"
 import { weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
-import { countParameters } from "../../models/layout.js"
+import { countParameters, gptOssWeights } from "../../models/layout.js"
 import { loadGptOss } from "../../models/load.js"
 import { formatBytes } from "../../tensor/bytes.js"
+import type { Quantization } from "../../tensor/quantization.js"
 import { formatShape } from "../../tensor/shape.js"
-import { byteSize, type DeviceFlags, EMBEDDED_MODEL, wholeNumber, withDeviceOptions } from "../options.js"
+import { byteSize, type DeviceFlags, modelOption, wholeNumber, withDeviceOptions } from "../options.js"
+import { UsageError } from "../ui/errors.js"
 import { formatCount, formatFacts, formatTable } from "../ui/format.js"
 import { colors, printJson, printLine } from "../ui/output.js"
 
 const CONTEXTS = [1024, 4096, 16384, 65536, 131072]
 
 interface Flags extends DeviceFlags {
+  readonly model: string
   readonly tensors?: boolean
   readonly json?: boolean
   readonly context?: number
@@ -32,17 +34,22 @@ interface Flags extends DeviceFlags {
 
 export const inspectCommand = withDeviceOptions(new Command("inspect"))
   .description("what is in a checkpoint: config, parameters, tensors, and the memory it needs on the device")
-  .argument("[model]", "folder with config.json and safetensors", EMBEDDED_MODEL)
+  .argument("[model]", "the same as --model")
+  .addOption(modelOption())
   .option("--tensors", "list every tensor instead of one line per kind")
   .option("--context <tokens>", "plan memory for conversations of this length (default: the model's)", wholeNumber(2))
   .option("--memory-limit <size>", "say whether the model fits into this: 16GB, 512MiB", byteSize)
   .option("--json", "print one JSON document, with every tensor")
-  .action(async (path: string, flags: Flags) => {
-    const checkpoint = await openCheckpoint(nodeDirectory(path))
+  .action(async (model: string | undefined, flags: Flags, command: Command) => {
+    const isNamed = command.getOptionValueSource("model") !== "default"
+    if (model !== undefined && isNamed && model !== flags.model) {
+      throw new UsageError(`two models: ${model}, and --model ${flags.model}; give one`)
+    }
+    const { name, checkpoint } = await openModel(model ?? flags.model)
     try {
       const opened = await openBackend(flags)
       try {
-        const report = await inspect(basename(resolve(path)), checkpoint, opened, flags)
+        const report = await inspect(name, checkpoint, opened, flags)
         if (flags.json) printJson(report)
         else print(report, Boolean(flags.tensors))
       } finally {
@@ -72,6 +79,7 @@ export async function inspect(
   for (const length of contexts(config)) {
     kv_cache_bytes.push({ context: length, bytes: (await cacheMemoryAt(network, backend, length)).bytes })
   }
+  const quantizationOf = quantizations(checkpoint, config)
   const sizes = infos.map(({ name, byteLength }) => [name, byteLength] as const)
   return {
     model,
@@ -97,7 +105,7 @@ export async function inspect(
       dtype: info.dtype,
       shape: info.shape,
       bytes: info.byteLength,
-      quantization: quantizationLabel(info, checkpoint, quantization),
+      quantization: quantizationLabel(quantizationOf(info)),
       file: info.file,
     })),
   }
@@ -106,7 +114,7 @@ export async function inspect(
 /** What running the model takes, and why it cannot run if it cannot. */
 async function planOf(checkpoint: Checkpoint, backend: Backend, context: number, limit?: number) {
   try {
-    const network = loadGptOss(checkpoint)
+    const network = await loadGptOss(checkpoint)
     const plan = await planMemory(network, backend, context)
     const refusal = await checkMemory(plan, { limit, ...boundsOf(backend) }, (n) => cacheMemoryAt(network, backend, n))
       .then(() => null)
@@ -127,12 +135,23 @@ function contexts({ max_position_embeddings }: GptOssConfig): number[] {
   return [...CONTEXTS.filter((context) => context < max_position_embeddings), max_position_embeddings]
 }
 
-/** `affine 8-bit, groups of 64` for packed weights, null for what is stored as it is. */
-function quantizationLabel({ name }: TensorInfo, { tensors }: Checkpoint, config: QuantizationConfig): string | null {
-  const path = /^(.*)\.weight$/.exec(name)?.[1]
-  const isPacked = name.endsWith("_blocks") || (path !== undefined && tensors.has(`${path}.scales`))
-  if (!isPacked) return null
-  const quantization = config.quantizationOf(path ?? name.replace(/_blocks$/, ""))
+/** How a packed weight is stored; null for what is stored as it is. Where config.json does not say, the shapes do. */
+function quantizations({ tensors, config: json }: Checkpoint, config: GptOssConfig) {
+  const quantization = readQuantizationConfig(json)
+  const rowLengths = new Map(gptOssWeights(config).map(({ path, input_dims }) => [path, input_dims]))
+  return ({ name, ...weight }: TensorInfo): Quantization | null => {
+    if (name.endsWith("_blocks")) return quantization.quantizationOf(name.replace(/_blocks$/, ""))
+    const path = name.replace(/\.weight$/, "")
+    const scales = tensors.get(`${path}.scales`)
+    if (path === name || !scales) return null
+    const rowLength = rowLengths.get(path)
+    const inferred = rowLength === undefined ? null : inferQuantization(weight, scales, rowLength)
+    return (!quantization.names(path) && inferred) || quantization.quantizationOf(path)
+  }
+}
+
+/** `affine 8-bit, groups of 64` */
+function quantizationLabel(quantization: Quantization | null): string | null {
   return quantization && `${quantization.mode} ${quantization.bits}-bit, groups of ${quantization.group_size}`
 }
 

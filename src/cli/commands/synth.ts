@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises"
 import { Command, Option } from "commander"
-import { type Directory, readJson } from "../../checkpoint/byte_source.js"
+import type { Directory } from "../../checkpoint/byte_source.js"
+import { readJson } from "../../checkpoint/json_file.js"
 import { nodeDirectory } from "../../checkpoint/node_directory.js"
+import { findModel } from "../../checkpoint/node_find_model.js"
 import { writeNodeDirectory } from "../../checkpoint/node_writable_directory.js"
 import type { QuantizationFormat } from "../../checkpoint/quantization_config.js"
 import { parseGptOssConfig } from "../../models/config.js"
@@ -41,7 +43,7 @@ export const synthCommand = new Command("synth")
       .choices(["random", "decided"])
       .default("random"),
   )
-  .option("--tokenizer <dir>", "a model folder to copy the tokenizer from")
+  .option("--tokenizer <model>", "a model to copy the tokenizer from")
   .requiredOption("-o, --out <dir>", "folder to write; must be new or empty")
   .option("--json", "print one JSON document")
   .addHelpText("after", "\nExample:\n  minerva synth --preset gpt-oss-20b --layers 6 --out /tmp/gpt-oss-6-layers")
@@ -49,7 +51,8 @@ export const synthCommand = new Command("synth")
     const { out, format, layers, seed, shards, routers } = flags
     const config = flags.preset ?? (flags.config && (await readConfig(flags.config)))
     if (!config) throw new UsageError(`give --preset (${Object.keys(PRESETS).join(", ")}) or --config`)
-    const tokenizer = flags.tokenizer === undefined ? undefined : nodeDirectory(flags.tokenizer)
+    const tokenizer =
+      flags.tokenizer === undefined ? undefined : nodeDirectory((await findModel(flags.tokenizer)).folder)
     if (tokenizer) await checkTokenizer(tokenizer, config)
     const start = performance.now()
     let summary: SynthSummary | undefined

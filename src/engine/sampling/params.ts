@@ -1,5 +1,5 @@
 import { z } from "zod"
-import { ParameterError } from "../errors.js"
+import { ParameterError, valueAt } from "../errors.js"
 import { tokenIdBelow } from "../token_ids.js"
 
 /**
@@ -102,8 +102,6 @@ function parameterError(issue: z.core.$ZodIssue, options: unknown): ParameterErr
     return new ParameterError(issue.keys[0], `one of ${Object.keys(EXPECTED).join(", ")}`, "an unknown parameter")
   }
   const path = issue.path.map(String)
-  let found: unknown = options
-  for (const key of path) found = typeof found === "object" && found !== null ? Reflect.get(found, key) : undefined
   const expected = EXPECTED[path[0] as keyof SamplingParams] ?? "an object of sampling parameters"
-  return new ParameterError(path.join(".") || "sampling", expected, found)
+  return new ParameterError(path.join(".") || "sampling", expected, valueAt(options, path))
 }

@@ -129,7 +129,7 @@ function checkCaches(kind: string, { positions, keys, values, sinks, sequences }
 /** The rows of one sequence must not overwrite each other. */
 function checkRows(kind: string, L: Dim, capacity: number, sequences: Type | undefined): void {
   if (sequences) expectType(`${kind}: sequences`, sequences, [L], "uint32")
-  else if (upper(L) > capacity) throw new GraphError(`${kind}: ${upper(L)} rows into ${capacity} slots`)
+  else if (typeof L === "number" && L > capacity) throw new GraphError(`${kind}: ${L} rows into ${capacity} slots`)
 }
 
 /** Keys and values, an operation each for the dot product and the sum: of every slot, or of the window. */

@@ -113,7 +113,8 @@ function gateUp(kind: string, { x, ids, gate, up }: GateUp): { y: Type } {
   return { y: { shape: [...ids.shape, N], dtype: "float32" } }
 }
 
-const gateUpFlops = (_: unknown, { x, ids, gate }: GateUp) => 4 * last(x.shape) * sizeOf(largest(ids.shape)) * expertRowsOf(gate)
+const gateUpFlops = (_: unknown, { x, ids, gate }: GateUp) =>
+  4 * last(x.shape) * sizeOf(largest(ids.shape)) * expertRowsOf(gate)
 
 export const gather_swiglu = spec<Swiglu, GateUp, "y">({
   summary: "swiglu of gather_matmul with the weights gate and up, x [L, K], ids [L, k] -> [L, k, N]",

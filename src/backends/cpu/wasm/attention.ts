@@ -10,15 +10,15 @@ const BLOCK: u32 = 32
  */
 export function rope(
   x: usize, rows: u32, heads: u32, D: u32, positions: usize, inv_freq: usize, scale: f32, out: usize, scratch: usize,
-  thread: u32, threads: u32
+  part: u32, parts: u32
 ): void {
   const half = D >> 1
   const cosines = scratch
   const sines = scratch + (half << 2)
   const units = rows * heads
-  const to = <u32>(<u64>units * (thread + 1) / threads)
+  const to = <u32>(<u64>units * (part + 1) / parts)
   let known: u32 = rows
-  for (let unit = <u32>(<u64>units * thread / threads); unit < to; unit++) {
+  for (let unit = <u32>(<u64>units * part / parts); unit < to; unit++) {
     const row = unit / heads
     if (row != known) {
       const position = <f64>load<u32>(positions + (row << 2))
@@ -58,12 +58,12 @@ function sequenceOf(row: u32, sequences: usize, caches: u32): u32 {
  */
 export function kv_append(
   cache: usize, capacity: u32, rowBytes: u32, x: usize, rows: u32, positions: usize, sequences: usize, caches: u32,
-  thread: u32, threads: u32
+  part: u32, parts: u32
 ): void {
-  // When more rows come than fit, the later ones win: one slot belongs to one thread.
+  // When more rows come than fit, the later ones win: one slot belongs to one part.
   for (let row: u32 = 0; row < rows; row++) {
     const slot = sequenceOf(row, sequences, caches) * capacity + load<u32>(positions + (row << 2)) % capacity
-    if (slot % threads == thread) memory.copy(cache + slot * rowBytes, x + row * rowBytes, rowBytes)
+    if (slot % parts == part) memory.copy(cache + slot * rowBytes, x + row * rowBytes, rowBytes)
   }
 }
 
@@ -77,7 +77,7 @@ export function kv_append(
 export function attention(
   q: usize, rows: u32, heads: u32, D: u32, keys: usize, values: usize, capacity: u32, kvHeads: u32, positions: usize,
   sinks: usize, sinksType: u32, sequences: usize, caches: u32, scale: f32, window: u32, out: usize, scratch: usize,
-  thread: u32, threads: u32
+  part: u32, parts: u32
 ): void {
   const shared = heads / kvHeads
   const units = rows * kvHeads
@@ -86,7 +86,7 @@ export function attention(
   const totals = scratch + (shared << 2)
   const scores = totals + (shared << 2)
   const rowBytes = kvHeads * D << 2
-  for (let unit = thread; unit < units; unit += threads) {
+  for (let unit = part; unit < units; unit += parts) {
     const row = unit / kvHeads
     const kv = unit % kvHeads
     const position = load<u32>(positions + (row << 2))

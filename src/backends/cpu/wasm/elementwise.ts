@@ -39,9 +39,9 @@ function log(x: v128, lane: u8): f32 {
   return <f32>NativeMath.log(<f64>(lane == 0 ? f32x4.extract_lane(x, 0) : lane == 1 ? f32x4.extract_lane(x, 1) : lane == 2 ? f32x4.extract_lane(x, 2) : f32x4.extract_lane(x, 3)))
 }
 
-export function unary(x: usize, n: u32, fn: u32, out: usize, thread: u32, threads: u32): void {
-  const to = share(n, 4, thread + 1, threads)
-  for (let i = share(n, 4, thread, threads); i < to; i += 4) {
+export function unary(x: usize, n: u32, fn: u32, out: usize, part: u32, parts: u32): void {
+  const to = share(n, 4, part + 1, parts)
+  for (let i = share(n, 4, part, parts); i < to; i += 4) {
     if (i + 4 <= n) v128.store(out + (i << 2), unary4(fn, v128.load(x + (i << 2))))
     else {
       for (let j = i; j < n; j++) store<f32>(out + (j << 2), f32x4.extract_lane(unary4(fn, v128.load32_splat(x + (j << 2))), 0))
@@ -63,7 +63,7 @@ function binary4(fn: u32, a: v128, b: v128): v128 {
 }
 
 /** Float32 only. `window` describes the output's shape and both inputs' strides: see `Window`. */
-export function binary(a: usize, b: usize, fn: u32, window: usize, out: usize, thread: u32, threads: u32): void {
+export function binary(a: usize, b: usize, fn: u32, window: usize, out: usize, part: u32, parts: u32): void {
   const w = changetype<Window>(window)
   const rows = w.rows
   const n = w.columns
@@ -71,10 +71,10 @@ export function binary(a: usize, b: usize, fn: u32, window: usize, out: usize, t
   const bStep = stride(window, 1, w.rank - 1) << 2
   const vectors = (aStep == 4 || aStep == 0) && (bStep == 4 || bStep == 0)
   // One row is split by columns, several by rows.
-  const from = rows == 1 ? share(n, 4, thread, threads) : 0
-  const to = rows == 1 ? share(n, 4, thread + 1, threads) : n
-  const last = rows == 1 ? 1 : <u32>(<u64>rows * (thread + 1) / threads)
-  for (let row = rows == 1 ? 0 : <u32>(<u64>rows * thread / threads); row < last; row++) {
+  const from = rows == 1 ? share(n, 4, part, parts) : 0
+  const to = rows == 1 ? share(n, 4, part + 1, parts) : n
+  const last = rows == 1 ? 1 : <u32>(<u64>rows * (part + 1) / parts)
+  for (let row = rows == 1 ? 0 : <u32>(<u64>rows * part / parts); row < last; row++) {
     const aRow = a + (rowOffset(window, 0, row) << 2)
     const bRow = b + (rowOffset(window, 1, row) << 2)
     const outRow = out + (row * n << 2)
@@ -182,12 +182,12 @@ function toFloat16(value: f32): u16 {
 
 /** A strided copy, converted from one type to another. */
 export function cast(
-  x: usize, fromType: u32, window: usize, out: usize, toType: u32, thread: u32, threads: u32
+  x: usize, fromType: u32, window: usize, out: usize, toType: u32, part: u32, parts: u32
 ): void {
   const w = changetype<Window>(window)
   const n = w.columns
   const step = stride(window, 0, w.rank - 1) << shiftOf(fromType)
-  for (let row = thread; row < w.rows; row += threads) {
+  for (let row = part; row < w.rows; row += parts) {
     const from = x + (rowOffset(window, 0, row) << shiftOf(fromType))
     const to = out + (row * n << shiftOf(toType))
     for (let i: u32 = 0; i < n; i++) write(to + (i << shiftOf(toType)), toType, read(from + i * step, fromType))
@@ -195,11 +195,11 @@ export function cast(
 }
 
 /** A strided copy of elements of `size` bytes, as they are. */
-export function copy(x: usize, size: u32, window: usize, out: usize, thread: u32, threads: u32): void {
+export function copy(x: usize, size: u32, window: usize, out: usize, part: u32, parts: u32): void {
   const w = changetype<Window>(window)
   const n = w.columns
   const step = stride(window, 0, w.rank - 1) * size
-  for (let row = thread; row < w.rows; row += threads) {
+  for (let row = part; row < w.rows; row += parts) {
     const from = x + rowOffset(window, 0, row) * size
     const to = out + row * n * size
     if (step == size) memory.copy(to, from, n * size)

@@ -204,11 +204,11 @@ function put(target: usize, expert: u32, n: u32, r: u32, source: u32, value: f32
 /** out[L, N] = x[L, K] W^T (+ bias) (+ residual[L, N], unless its address is 0). */
 export function matmul(
   x: usize, rows: u32, weight: Weight, N: u32, residual: usize, out: usize, quantized: usize, counter: usize,
-  scratch: usize, thread: u32, threads: u32
+  scratch: usize, part: u32, parts: u32
 ): void {
   begin(x, rows, rows, weight, quantized, scratch)
   for (let row: u32 = 0; row < rows; row++) add(row, out + (row * N << 2))
-  const block = blockRows(N, TILE, threads)
+  const block = blockRows(N, TILE, parts)
   for (let from = take(counter, block); from < N; from = take(counter, block)) {
     const to = min(N, from + block)
     multiplyRange(0, from, to, 0)
@@ -243,12 +243,12 @@ function checkIds(ids: usize, pairs: u32, experts: u32): void {
  */
 export function gather_matmul(
   x: usize, rows: u32, slots: u32, perSlot: bool, ids: usize, weight: Weight, experts: u32, N: u32, out: usize,
-  quantized: usize, counter: usize, scratch: usize, thread: u32, threads: u32
+  quantized: usize, counter: usize, scratch: usize, part: u32, parts: u32
 ): void {
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
   begin(x, perSlot ? pairs : rows, pairs, weight, quantized, scratch)
-  const block = blockRows(N, TILE, threads)
+  const block = blockRows(N, TILE, parts)
   const blocks = (N + block - 1) / block
   let passed: u32 = 0
   let next = take(counter, 1)
@@ -266,7 +266,7 @@ export function gather_matmul(
 /** out[L, k, N] = swiglu(x Wgate[ids]^T, x Wup[ids]^T), x `[L, K]`. Both weights have the same K and format. */
 export function gather_swiglu(
   x: usize, rows: u32, slots: u32, ids: usize, gate: Weight, up: Weight, experts: u32, N: u32, alpha: f32, limit: f32,
-  out: usize, quantized: usize, counter: usize, scratch: usize, thread: u32, threads: u32
+  out: usize, quantized: usize, counter: usize, scratch: usize, part: u32, parts: u32
 ): void {
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
@@ -276,7 +276,7 @@ export function gather_swiglu(
   const upBytes = BLOCK << 2
   const ups = allocate(pairs * upBytes)
   for (let pair: u32 = 0; pair < pairs; pair++) store<usize>(upTargets + (pair << 2), ups + pair * upBytes)
-  const block = blockRows(N, TILE, threads)
+  const block = blockRows(N, TILE, parts)
   const blocks = (N + block - 1) / block
   let passed: u32 = 0
   let next = take(counter, 1)
@@ -304,9 +304,9 @@ export function gather_swiglu(
 
 /** out[L, n] = rows `ids` of a weight. An id beyond `vocab` traps. */
 export function embedding(
-  ids: usize, rows: u32, weight: Weight, vocab: u32, out: usize, thread: u32, threads: u32
+  ids: usize, rows: u32, weight: Weight, vocab: u32, out: usize, part: u32, parts: u32
 ): void {
-  for (let row = thread; row < rows; row += threads) {
+  for (let row = part; row < rows; row += parts) {
     const id = load<u32>(ids + (row << 2))
     if (id >= vocab) unreachable()
     decodeRow(weight, 0, id, out + (row * weight.K << 2))

@@ -38,12 +38,12 @@ export function locate(at: usize, rows: u32, weight: Weight): void {
   sums = scales + rows * stride
 }
 
-/** Quantizes x [rows, K] as products with `weight` want it. Rows go to threads in turn. */
-export function quantize(x: usize, rows: u32, weight: Weight, to: usize, thread: u32, threads: u32): void {
+/** Quantizes x [rows, K] as products with `weight` want it. Rows go to parts in turn. */
+export function quantize(x: usize, rows: u32, weight: Weight, to: usize, part: u32, parts: u32): void {
   locate(to, rows, weight)
   const order = weight.bits == 4 ? BY_NIBBLES : IN_ORDER
   const scaleFactor: f32 = weight.mode == MXFP4 ? 0.5 : 1
-  for (let row = thread; row < rows; row += threads) {
+  for (let row = part; row < rows; row += parts) {
     quantizeRow(x + (row * weight.K << 2), weight.K, order, scaleFactor, row)
   }
 }

@@ -5,15 +5,15 @@ import { loadFloat, loadFloats } from "./weight"
 const SUM: u32 = 0
 const MEAN: u32 = 1
 
-// Rows go to threads in turn: row r to thread r % threads.
+// Rows go to parts in turn: row r to part r % parts.
 
 /** x / sqrt(mean(x^2) + eps) * weight. */
 export function rms_norm(
-  x: usize, rows: u32, n: u32, weight: usize, weightType: u32, eps: f32, out: usize, thread: u32, threads: u32
+  x: usize, rows: u32, n: u32, weight: usize, weightType: u32, eps: f32, out: usize, part: u32, parts: u32
 ): void {
   const whole = n & ~3
   const size = weightType == 0 ? 2 : 1
-  for (let row = thread; row < rows; row += threads) {
+  for (let row = part; row < rows; row += parts) {
     const from = x + (row * n << 2)
     const to = out + (row * n << 2)
     let squares = f32x4.splat(0)
@@ -56,9 +56,9 @@ function exp1(x: f32): f32 {
   return f32x4.extract_lane(exp(f32x4.splat(x)), 0)
 }
 
-export function softmax(x: usize, rows: u32, n: u32, out: usize, thread: u32, threads: u32): void {
+export function softmax(x: usize, rows: u32, n: u32, out: usize, part: u32, parts: u32): void {
   const whole = n & ~3
-  for (let row = thread; row < rows; row += threads) {
+  for (let row = part; row < rows; row += parts) {
     const from = x + (row * n << 2)
     const to = out + (row * n << 2)
     const top = rowMax(from, n)
@@ -81,9 +81,9 @@ export function softmax(x: usize, rows: u32, n: u32, out: usize, thread: u32, th
   }
 }
 
-export function reduce(x: usize, rows: u32, n: u32, fn: u32, out: usize, thread: u32, threads: u32): void {
+export function reduce(x: usize, rows: u32, n: u32, fn: u32, out: usize, part: u32, parts: u32): void {
   const whole = n & ~3
-  for (let row = thread; row < rows; row += threads) {
+  for (let row = part; row < rows; row += parts) {
     const from = x + (row * n << 2)
     let value: f32
     if (fn == SUM || fn == MEAN) {
@@ -101,8 +101,8 @@ export function reduce(x: usize, rows: u32, n: u32, fn: u32, out: usize, thread:
 const NONE: u32 = 0xffffffff
 
 /** The index of the largest, the lowest of equals; NONE with NaN, Infinity, or -Infinity alone. */
-export function argmax(x: usize, rows: u32, n: u32, out: usize, thread: u32, threads: u32): void {
-  for (let row = thread; row < rows; row += threads) {
+export function argmax(x: usize, rows: u32, n: u32, out: usize, part: u32, parts: u32): void {
+  for (let row = part; row < rows; row += parts) {
     const from = x + (row * n << 2)
     const top = rowMax(from, n)
     let best: u32 = 0
@@ -113,8 +113,8 @@ export function argmax(x: usize, rows: u32, n: u32, out: usize, thread: u32, thr
 }
 
 /** The indices of the k largest, descending, ties to the lower index. */
-export function top_k(x: usize, rows: u32, n: u32, k: u32, out: usize, thread: u32, threads: u32): void {
-  for (let row = thread; row < rows; row += threads) {
+export function top_k(x: usize, rows: u32, n: u32, k: u32, out: usize, part: u32, parts: u32): void {
+  for (let row = part; row < rows; row += parts) {
     const from = x + (row * n << 2)
     const to = out + (row * k << 2)
     for (let pick: u32 = 0; pick < k; pick++) {
@@ -141,9 +141,9 @@ function taken(picks: usize, count: u32, index: u32): bool {
 
 /** out[row, j] = x[row, indices[row, j]] for elements of 4 bytes. An index beyond n traps. */
 export function take_along_axis(
-  x: usize, rows: u32, n: u32, indices: usize, k: u32, out: usize, thread: u32, threads: u32
+  x: usize, rows: u32, n: u32, indices: usize, k: u32, out: usize, part: u32, parts: u32
 ): void {
-  for (let row = thread; row < rows; row += threads) {
+  for (let row = part; row < rows; row += parts) {
     for (let j: u32 = 0; j < k; j++) {
       const at = (row * k + j) << 2
       const index = load<u32>(indices + at)
@@ -166,10 +166,10 @@ export function take(
 
 /** The first index whose cumulative probability under softmax(logits / temperature) exceeds the uniform number; NONE as argmax. */
 export function categorical(
-  logits: usize, rows: u32, n: u32, temperature: usize, uniform: usize, out: usize, thread: u32, threads: u32
+  logits: usize, rows: u32, n: u32, temperature: usize, uniform: usize, out: usize, part: u32, parts: u32
 ): void {
   const inverse: f64 = 1 / <f64>load<f32>(temperature)
-  for (let row = thread; row < rows; row += threads) {
+  for (let row = part; row < rows; row += parts) {
     const from = logits + (row * n << 2)
     const top = rowMax(from, n)
     if (!isFinite<f32>(top)) {
@@ -198,12 +198,12 @@ function probability(logits: usize, i: u32, top: f32, inverse: f64): f64 {
   return <f64>exp1(<f32>(<f64>(load<f32>(logits + (i << 2)) - top) * inverse))
 }
 
-/** out[L, N] = sum over k of weights[L, k] x[L, k, N]. Columns are split among the threads. */
+/** out[L, N] = sum over k of weights[L, k] x[L, k, N]. Columns are split among the parts. */
 export function weighted_sum(
-  x: usize, rows: u32, k: u32, n: u32, weights: usize, out: usize, thread: u32, threads: u32
+  x: usize, rows: u32, k: u32, n: u32, weights: usize, out: usize, part: u32, parts: u32
 ): void {
-  const from = <u32>(<u64>n * thread / threads)
-  const to = <u32>(<u64>n * (thread + 1) / threads)
+  const from = <u32>(<u64>n * part / parts)
+  const to = <u32>(<u64>n * (part + 1) / parts)
   for (let row: u32 = 0; row < rows; row++) {
     for (let i = from; i < to; i++) {
       let total: f32 = 0

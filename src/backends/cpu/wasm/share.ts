@@ -1,19 +1,19 @@
-/** Where a thread's share of n begins; the next thread's is where it ends. Shares are multiples of `unit`. */
+/** Where a part's share of n begins; the next part's is where it ends. Shares are multiples of `unit`. */
 // @ts-ignore: decorator
 @inline
-export function share(n: u32, unit: u32, thread: u32, threads: u32): u32 {
+export function share(n: u32, unit: u32, part: u32, parts: u32): u32 {
   const units = (n + unit - 1) / unit
-  return min(n, <u32>(<u64>units * thread / threads) * unit)
+  return min(n, <u32>(<u64>units * part / parts) * unit)
 }
 
-/** Rows in a block of work that threads take from a counter: some per thread, so that slower ones may take fewer. */
+/** Rows in a block of work that the parts take from a counter: some per part, so that slower threads may take fewer. */
 // @ts-ignore: decorator
 @inline
-export function blockRows(N: u32, unit: u32, threads: u32): u32 {
-  return max(unit, min(64, N / (threads << 2) / unit * unit))
+export function blockRows(N: u32, unit: u32, parts: u32): u32 {
+  return max(unit, min(64, N / (parts << 2) / unit * unit))
 }
 
-/** Takes the next `amount` from a counter that all threads share. */
+/** Takes the next `amount` from a counter that all parts share. */
 // @ts-ignore: decorator
 @inline
 export function take(counter: usize, amount: u32): u32 {

@@ -23,9 +23,9 @@ export function swigluInto(out: usize, gate: usize, up: usize, count: u32, alpha
 }
 
 export function swiglu(
-  gate: usize, up: usize, n: u32, alpha: f32, limit: f32, out: usize, thread: u32, threads: u32
+  gate: usize, up: usize, n: u32, alpha: f32, limit: f32, out: usize, part: u32, parts: u32
 ): void {
-  const from = share(n, 4, thread, threads)
-  const count = share(n, 4, thread + 1, threads) - from
+  const from = share(n, 4, part, parts)
+  const count = share(n, 4, part + 1, parts) - from
   swigluInto(out + (from << 2), gate + (from << 2), up + (from << 2), count, alpha, limit)
 }

@@ -154,7 +154,7 @@ function decodeBits(data: usize, bits: u32, from: u32, count: u32, scale: v128, 
   for (let k = from; k < from + count; k++) {
     const bit = k * bits
     const at = data + (bit >> 3)
-    // An element of 3 or 6 bits may reach into the next byte, which then belongs to the row.
+    // An element of 3, 5 or 6 bits may reach into the next byte, which then belongs to the row.
     const low = <u32>load<u8>(at)
     const word = (bit & 7) + bits > 8 ? low | ((<u32>load<u8>(at, 1)) << 8) : low
     store<f32>(out + (k << 2), <f32>((word >> (bit & 7)) & mask) * s + b)

@@ -1,7 +1,19 @@
 import { partsOf } from "../../../ir/operands.js"
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, extentBytes, grid, type KernelContext, ofRows, partOfWeight, reads, type View, workgroupIndex, writes } from "../dispatch.js"
+import {
+  type Dispatch,
+  dispatch,
+  extentBytes,
+  grid,
+  type KernelContext,
+  ofRows,
+  partOfWeight,
+  reads,
+  type View,
+  workgroupIndex,
+  writes,
+} from "../dispatch.js"
 import { reductions } from "../wgsl/reduce.js"
 import { EIGHT, weightReader } from "../wgsl/weights.js"
 import { swiglu } from "./elementwise.js"
@@ -174,7 +186,14 @@ export function embedding(
     return dispatch({
       label: `embedding ${reader.name}`,
       views,
-      params: { L: ofRows(ids, (L) => L), eights, rows: weight.weight.shape[0], first: range.start, count: range.count, ...reader.params },
+      params: {
+        L: ofRows(ids, (L) => L),
+        eights,
+        rows: weight.weight.shape[0],
+        first: range.start,
+        count: range.count,
+        ...reader.params,
+      },
       workgroups: ofRows(ids, (L) => grid(Math.ceil((L * eights) / size))),
       code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}
 ${ENTRY(size)}

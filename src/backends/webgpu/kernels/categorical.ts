@@ -1,7 +1,17 @@
 import type { OperandsOf } from "../../../ir/operations.js"
 import { NO_INDEX } from "../../../ir/specs/rows.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Accessor, type Dispatch, dispatch, grid, type KernelContext, ofRows, reads, workgroupIndex, writes } from "../dispatch.js"
+import {
+  type Accessor,
+  type Dispatch,
+  dispatch,
+  grid,
+  type KernelContext,
+  ofRows,
+  reads,
+  workgroupIndex,
+  writes,
+} from "../dispatch.js"
 import { RANKED } from "../wgsl/ranked.js"
 import { HIGHEST, LOWEST, reductions } from "../wgsl/reduce.js"
 

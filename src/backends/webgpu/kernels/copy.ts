@@ -1,5 +1,4 @@
 import { itemSize } from "../../../tensor/dtype.js"
-import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
 import type { Operand } from "../../../ir/program.js"
 import { type Dispatch, dispatch, grid, ofElements, reads, workgroupIndex, writes } from "../dispatch.js"

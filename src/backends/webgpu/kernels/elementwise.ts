@@ -97,8 +97,13 @@ ${ENTRY}
 }
 
 /** Whole rows, as the 32-bit words that they are. */
-export function take(_: unknown, { x, indices }: OperandsOf<"take", Operand>, { y: output }: { y: Operand }): Dispatch[] {
-  if (itemSize(x.dtype) !== 4) throw new BackendError(`webgpu: take moves 4-byte types, found ${x.dtype}: cast it first`)
+export function take(
+  _: unknown,
+  { x, indices }: OperandsOf<"take", Operand>,
+  { y: output }: { y: Operand },
+): Dispatch[] {
+  if (itemSize(x.dtype) !== 4)
+    throw new BackendError(`webgpu: take moves 4-byte types, found ${x.dtype}: cast it first`)
   const length = sizeOf(x.shape) / x.shape[0]
   return [
     dispatch({

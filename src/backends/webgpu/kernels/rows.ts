@@ -1,8 +1,20 @@
-import { sizeOf } from "../../../tensor/shape.js"
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { ReduceFn } from "../../../ir/specs/rows.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Bindable, derive, type Dispatch, dispatch, grid, type KernelContext, ofElements, type Param, reads, type View, workgroupIndex, writes } from "../dispatch.js"
+import {
+  type Bindable,
+  derive,
+  type Dispatch,
+  dispatch,
+  grid,
+  type KernelContext,
+  ofElements,
+  type Param,
+  reads,
+  type View,
+  workgroupIndex,
+  writes,
+} from "../dispatch.js"
 import { LOWEST, type ReductionFn, type Reductions, reductions } from "../wgsl/reduce.js"
 
 const THREADS = 256

@@ -1,4 +1,3 @@
-import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
 import type { KernelOf } from "../../../ir/operations.js"
 import type { UnaryFn } from "../../../ir/specs/elementwise.js"

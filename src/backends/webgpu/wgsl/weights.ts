@@ -131,11 +131,12 @@ function unpack({ mode, bits }: Quantization, word: (i: string) => string): stri
   const begin = `let byte = (k / 8u) * ${bits}u;
   let shift = 8u * (byte & 3u);
   var q = ${word("row + byte / 4u")} >> shift;`
-  if (bits === 6) {
+  if (bits > 4) {
+    // They always reach into the next word, which is then the row's.
     return `${begin}
   let next = ${word("row + byte / 4u + 1u")};
-  q |= select(next << 16u, 0u, shift == 0u);
-  let high = (q >> 24u) | (select(next >> 16u, next, shift == 0u) << 8u);
+  q |= select(next << (32u - shift), 0u, shift == 0u);
+  let high = (q >> ${4 * bits}u) | ((next >> shift) << ${32 - 4 * bits}u);
   ${eight(fields("q", 0), fields("high", 0))}`
   }
   const spill = bits === 3 ? `if (shift > 8u) { q |= ${word("row + byte / 4u + 1u")} << (32u - shift); }` : ""

@@ -1,4 +1,3 @@
-import { basename } from "node:path"
 import { Command } from "commander"
 import { benchLoad } from "../../../bench/load.js"
 import { formatBytes } from "../../../tensor/bytes.js"
@@ -11,8 +10,8 @@ export const loadCommand = withBenchOptions(withModelOptions(new Command("load")
   .action(async (flags: ModelFlags & BenchFlags) => {
     const { model, threads, runs, context: max_context, memoryLimit: memory_limit } = flags
     const options = { model, threads, runs, max_context, memory_limit, device: flags.device }
-    const { device, ...result } = await benchLoad(options)
-    await printResult(flags, { bench: "load", device, model: basename(flags.model) }, result, (r) =>
+    const { name, device, ...result } = await benchLoad(options)
+    await printResult(flags, { bench: "load", device, model: name }, result, (r) =>
       formatFacts([
         ["checkpoint", `${r.tensors} tensors, ${formatBytes(r.bytes)} in ${r.files} files`],
         ["open", `${formatDuration(r.open_ms)} (headers checked, tensors addressable)`],

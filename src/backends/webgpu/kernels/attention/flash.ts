@@ -30,7 +30,7 @@ export function mathFor(of: Attention, { features }: KernelContext): FlashMath |
  * @param queries `[L, Hq, D]`, rotated, float32 or as `math` wants
  */
 export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatch {
-  const { rows, heads, kvHeads, headDim: D, keys, values, sinks, sequences, output } = of
+  const { heads, kvHeads, headDim: D, keys, values, sinks, sequences, output } = of
   const { tile } = math
   const { queries: R, keys: C, threads } = tile
   const shared = heads / kvHeads

@@ -1,4 +1,3 @@
-import { sizeOf } from "../../../../tensor/shape.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, dispatch, type KernelContext, most, ofElements, reads, writes } from "../../dispatch.js"
 import { type Groups, NONE } from "./product.js"

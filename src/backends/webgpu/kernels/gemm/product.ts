@@ -1,6 +1,18 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Accessor, type Bindable, derive, type Dispatch, dispatch, type ElementType, most, operandBytes, reads, type View, writes } from "../../dispatch.js"
+import {
+  type Accessor,
+  type Bindable,
+  derive,
+  type Dispatch,
+  dispatch,
+  type ElementType,
+  most,
+  operandBytes,
+  reads,
+  type View,
+  writes,
+} from "../../dispatch.js"
 import { wgslFloat } from "../../wgsl/float_literal.js"
 import { range } from "../../wgsl/range.js"
 import { SWIGLU } from "../../wgsl/swiglu.js"

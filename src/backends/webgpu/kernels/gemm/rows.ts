@@ -1,4 +1,3 @@
-import { sizeOf } from "../../../../tensor/shape.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, dispatch, grid, ofElements, ofRows, reads, workgroupIndex, writes } from "../../dispatch.js"
 

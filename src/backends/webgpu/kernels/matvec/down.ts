@@ -1,7 +1,16 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { OperandsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, type KernelContext, ofRows, operandBytes, reads, type View, writes } from "../../dispatch.js"
+import {
+  type Dispatch,
+  dispatch,
+  type KernelContext,
+  ofRows,
+  operandBytes,
+  reads,
+  type View,
+  writes,
+} from "../../dispatch.js"
 import { enables } from "../../features.js"
 import { range } from "../../wgsl/range.js"
 import { UNIT, weightAccessors, weightViews } from "./chunk.js"

@@ -1,7 +1,16 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, type KernelContext, ofRows, operandBytes, reads, type View, writes } from "../../dispatch.js"
+import {
+  type Dispatch,
+  dispatch,
+  type KernelContext,
+  ofRows,
+  operandBytes,
+  reads,
+  type View,
+  writes,
+} from "../../dispatch.js"
 import { enables } from "../../features.js"
 import { wgslFloat } from "../../wgsl/float_literal.js"
 import { SWIGLU } from "../../wgsl/swiglu.js"

@@ -1,7 +1,17 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Accessor, type Dispatch, dispatch, type KernelContext, ofRows, operandBytes, reads, type View, writes } from "../../dispatch.js"
+import {
+  type Accessor,
+  type Dispatch,
+  dispatch,
+  type KernelContext,
+  ofRows,
+  operandBytes,
+  reads,
+  type View,
+  writes,
+} from "../../dispatch.js"
 import { enables, type GpuFeatures } from "../../features.js"
 import { range } from "../../wgsl/range.js"
 import { type ChunkFormat, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
