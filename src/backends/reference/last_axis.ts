@@ -3,7 +3,7 @@ import type { OperandsOf } from "../../ir/operations.js"
 import { NO_INDEX, type ReduceFn } from "../../ir/specs/rows.js"
 import { BackendError } from "../backend.js"
 import { rowsOf } from "./matmul.js"
-import { gatherBytes, loadFloats, loadIntegers, type Memory, row } from "./operands.js"
+import { concat, gatherBytes, loadFloats, loadIntegers, type Memory, row } from "./operands.js"
 
 const REDUCE: Record<ReduceFn, (row: Float32Array) => number> = {
   sum: (row) => row.reduce((a, b) => a + b, 0),
@@ -60,13 +60,7 @@ export function take(memory: Memory, x: Operand, indices: Operand): Uint8Array {
     if (index >= x.shape[0]) throw new BackendError(`row ${index} is outside 0 to ${x.shape[0] - 1}`)
     return gatherBytes(memory, row(x, index))
   })
-  const out = new Uint8Array(rows.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const bytes of rows) {
-    out.set(bytes, at)
-    at += bytes.length
-  }
-  return out
+  return concat(rows, (length) => new Uint8Array(length))
 }
 
 /** The first index whose inclusive cumulative probability exceeds the uniform number. */

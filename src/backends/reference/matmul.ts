@@ -4,22 +4,14 @@ import type { Swiglu } from "../../ir/specs/products.js"
 import type { WeightOf } from "../../ir/type.js"
 import { BackendError } from "../backend.js"
 import { swiglu } from "./activation.js"
-import { loadFloats, loadIntegers, type Memory } from "./operands.js"
+import { concat, loadFloats, loadIntegers, type Memory } from "./operands.js"
 import { Weight } from "./weights.js"
+
+const floats = (length: number) => new Float32Array(length)
 
 /** Splits row-major values into rows of `n`. */
 export function rowsOf(values: Float32Array, n: number): Float32Array[] {
   return Array.from({ length: values.length / n }, (_, i) => values.subarray(i * n, (i + 1) * n))
-}
-
-function concat(rows: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(rows.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const row of rows) {
-    out.set(row, at)
-    at += row.length
-  }
-  return out
 }
 
 function checkId(what: string, id: number, limit: number): void {
@@ -32,11 +24,11 @@ export function embedding(memory: Memory, { ids, weight }: OperandsOf<"embedding
     checkId("token id", id, table.length)
     return table.row(id, n)
   })
-  return concat(rows)
+  return concat(rows, floats)
 }
 
 export function matmul(memory: Memory, { x, weight, residual }: OperandsOf<"matmul", Operand>): Float32Array {
-  const product = concat(new Weight(memory, weight).apply(rowsOf(loadFloats(memory, x), x.shape[1])))
+  const product = concat(new Weight(memory, weight).apply(rowsOf(loadFloats(memory, x), x.shape[1])), floats)
   if (!residual) return product
   const added = loadFloats(memory, residual)
   return product.map((value, i) => value + added[i])
@@ -65,7 +57,10 @@ function rowPerSlot(memory: Memory, x: Operand, ids: Operand): Float32Array[] {
 }
 
 export function gatherMatmul(memory: Memory, { x, ids, weight }: OperandsOf<"gather_matmul", Operand>) {
-  return concat(throughExperts(rowPerSlot(memory, x, ids), loadIntegers(memory, ids), new Weight(memory, weight)))
+  return concat(
+    throughExperts(rowPerSlot(memory, x, ids), loadIntegers(memory, ids), new Weight(memory, weight)),
+    floats,
+  )
 }
 
 export function gatherSwiglu(
@@ -75,7 +70,8 @@ export function gatherSwiglu(
 ): Float32Array {
   const rows = rowPerSlot(memory, x, ids)
   const experts = loadIntegers(memory, ids)
-  const through = (weight: WeightOf<Operand>) => concat(throughExperts(rows, experts, new Weight(memory, weight)))
+  const through = (weight: WeightOf<Operand>) =>
+    concat(throughExperts(rows, experts, new Weight(memory, weight)), floats)
   return swiglu(through(gate), through(up), alpha, limit)
 }
 

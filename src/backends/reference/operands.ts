@@ -57,6 +57,17 @@ export function loadIntegers(memory: Memory, operand: Operand): Uint32Array | In
   return new (integerArray(operand.dtype))(gatherBytes(memory, operand).buffer as ArrayBuffer)
 }
 
+/** Rows one after another. */
+export function concat<T extends Float32Array | Uint8Array>(rows: readonly T[], empty: (length: number) => T): T {
+  const out = empty(rows.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const row of rows) {
+    out.set(row, at)
+    at += row.length
+  }
+  return out
+}
+
 /** A kernel's result: numbers to be rounded to the output's dtype, or its bytes as they are. */
 export type Values = Float32Array | Float64Array | Uint32Array | Uint8Array
 
