@@ -65,7 +65,7 @@ const KINDS = Object.keys(OPERATIONS) as KernelKind[]
 const PAGE = `# Operations
 
 Made from \`src/ir/operations.ts\` and the cases of the conformance suite; after a change, write it anew with
-\`npx tsc && npx vitest run -u dist/backends/conformance\`.
+\`npx tsc && npx vitest run -u dist/backends/conformance/operations_table\`.
 
 An operand is a value unless said otherwise: *optional*, a *state* (memory that lives from replay to replay), a *weight* (packed words
 with scales, or a dense array, perhaps with a bias) or several. Shapes may begin with a symbol: rows that are told at each
