@@ -1,7 +1,9 @@
-import { picksOf } from "../ir/describe.js"
-import type { Program } from "../ir/program.js"
+import { picksOf, specOf } from "../ir/describe.js"
+import type { Sym } from "../ir/dim.js"
+import type { Operand, Program } from "../ir/program.js"
 import { sizeOf } from "../tensor/shape.js"
 import { BackendError, type HostArray } from "./backend.js"
+import type { Rows } from "./step_inputs.js"
 
 /** A step input that picks rows: where its ids lie in the input, and what they must stay below. */
 export interface IdLimit {
@@ -10,6 +12,8 @@ export interface IdLimit {
   readonly first: number
   readonly count: number
   readonly limit: number
+  /** What tells the limit at each replay, where they pick from the rows of a step. */
+  readonly rows?: Sym
 }
 
 /** For backends whose kernels cannot refuse: the ids that a program takes straight from step inputs. */
@@ -20,13 +24,16 @@ export function idLimits({ buffers, instructions }: Program): IdLimit[] {
     const { ids, what, limit } = picks
     const source = buffers[ids.buffer]
     if (source.kind !== "input") return []
-    return [{ input: source.name, what, first: ids.offset / 4, count: sizeOf(ids.shape), limit }]
+    const ofRows = specOf(instruction.op).indices!.axis !== "last"
+    const { rows } = ofRows ? (instruction.operands[picks.of[0]] as Partial<Operand>) : {}
+    return [{ input: source.name, what, first: ids.offset / 4, count: sizeOf(ids.shape), limit, rows }]
   })
 }
 
 /** @throws BackendError naming an id that is too large */
-export function checkIds(limits: readonly IdLimit[], inputs: Readonly<Record<string, HostArray>>): void {
-  for (const { input, what, first, count, limit } of limits) {
+export function checkIds(limits: readonly IdLimit[], inputs: Readonly<Record<string, HostArray>>, told: Rows): void {
+  for (const { input, what, first, count, limit: most, rows } of limits) {
+    const limit = rows ? told.get(rows)! : most
     const wrong = inputs[input]?.subarray(first, first + count).find((id) => id >= limit)
     if (wrong !== undefined) throw new BackendError(`${what} ${wrong} is outside 0 to ${limit - 1}`)
   }

@@ -26,7 +26,8 @@ export function inputBytes(buffer: InputBuffer, values: HostArray | undefined): 
     ? values && values.length > 0 && values.length <= length && values.length % perRow === 0
     : values?.length === length
   if (!values || !isOfDType || !isOfLength) {
-    const expected = rows ? `${dtype} of ${perRow} to ${length}, a multiple of ${perRow}` : `${dtype} of ${length}`
+    const multiple = perRow === 1 ? "" : `, a multiple of ${perRow}`
+    const expected = rows ? `${dtype} of ${perRow} to ${length}${multiple}` : `${dtype} of ${length}`
     throw new BackendError(`input ${name}: expected ${expected}, found ${describe(values)}`)
   }
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
@@ -45,7 +46,9 @@ export function rowsOf({ buffers }: Pick<Program, "buffers">, inputs: Readonly<R
     const rows = (inputBytes(buffer, inputs[name]).byteLength * sym.max) / byteLength
     const other = found.get(sym)
     if (other && other.rows !== rows) {
-      throw new BackendError(`input ${name} has ${rows} ${sym.name}, input ${other.input} has ${other.rows}`)
+      throw new BackendError(
+        `input ${name} has ${rows} ${sym.name}, expected ${other.rows} as input ${other.input} has`,
+      )
     }
     found.set(sym, { rows, input: name })
   }

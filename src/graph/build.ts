@@ -8,7 +8,7 @@ import {
 } from "../ir/operations.js"
 import type { OpSpec } from "../ir/op_spec.js"
 import type { AnyOperands } from "../ir/operands.js"
-import { type Dims, fixed, formatDims } from "../ir/dim.js"
+import { type Dims, fixed, formatDims, formatOther } from "../ir/dim.js"
 import { GraphError } from "../ir/graph_error.js"
 import { leaf, makeNode, type Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
@@ -48,8 +48,13 @@ export function input(name: string, shape: Dims, dtype: DType): Value {
 /** The same elements in row-major order under another shape; one dimension may be -1. A symbol stays in front. */
 export function reshape(x: Value, dims: Dims): Value {
   const [rows] = x.shape
-  const isSymbolic = x.shape.length > 0 && typeof rows !== "number"
-  const [from, to] = isSymbolic && dims[0] === rows ? [x.shape.slice(1), dims.slice(1)] : [x.shape, dims]
+  const isSymbolic = typeof rows === "object"
+  if (isSymbolic && dims[0] !== rows) {
+    throw new GraphError(
+      `reshape: ${formatDims(x.shape)} keeps its first dimension, found ${formatOther(dims, x.shape)}`,
+    )
+  }
+  const [from, to] = isSymbolic ? [x.shape.slice(1), dims.slice(1)] : [x.shape, dims]
   const size = sizeOf(from.map((dim) => fixed(dim, "reshape: a dimension")))
   const known = to.filter((dim) => dim !== -1).map((dim) => fixed(dim, "reshape: a dimension"))
   const rest = size / sizeOf(known)
@@ -57,7 +62,7 @@ export function reshape(x: Value, dims: Dims): Value {
   if (to.length - known.length > 1 || !Number.isInteger(rest) || (known.length === to.length && rest !== 1)) {
     throw new GraphError(`reshape: ${formatDims(x.shape)} does not fold into ${formatDims(dims)}`)
   }
-  const shape = from === x.shape ? resolved : [rows, ...resolved]
+  const shape = isSymbolic ? [rows, ...resolved] : resolved
   return makeNode({ kind: "reshape" }, { x }, { y: { shape, dtype: x.dtype } }).results.y
 }
 

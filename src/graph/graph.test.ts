@@ -65,6 +65,109 @@ describe("shape inference", () => {
   })
 })
 
+describe("rows that are told at replay", () => {
+  const rows = { name: "rows", max: 8 }
+  const x = input("x", [rows, 64], "float32")
+
+  it("stand in shapes as symbols, through every kind of operation", () => {
+    const heads = reshape(matmul(x, weight(32, 64)), [rows, -1, 8])
+    expect(heads.shape).toEqual([rows, 4, 8])
+    expect(reshape(heads, [rows, 32]).shape).toEqual([rows, 32])
+    expect(slice(heads, [0, 1, 0], [rows, 3, 8], [1, 1, 2]).shape).toEqual([rows, 2, 4])
+    expect(add(x, weight(64)).shape).toEqual([rows, 64])
+    expect(add(weight(1, 64), x).shape).toEqual([rows, 64])
+    expect(apply({ kind: "argmax" }, { x }).ids.shape).toEqual([rows])
+  })
+
+  it("stand on the leading axis only", () => {
+    expect(() => input("x", [4, rows], "float32")).toThrow(
+      new GraphError("input: a symbol stands on the leading axis only, found [4, rows]"),
+    )
+    const column = input("column", [rows, 1], "float32")
+    const flat = input("flat", [rows], "float32")
+    expect(() => add(column, flat)).toThrow(/leading axis only, found \[rows, rows\]/)
+  })
+
+  it("are no last axis for what reads along it", () => {
+    const flat = input("flat", [rows], "float32")
+    const message = "the last dimension must be known when the graph is built, found the symbol rows"
+    const along: readonly (() => unknown)[] = [
+      () => apply({ kind: "softmax" }, { x: flat }),
+      () => apply({ kind: "reduce", fn: "sum" }, { x: flat }),
+      () => apply({ kind: "argmax" }, { x: flat }),
+      () => apply({ kind: "top_k", k: 1 }, { x: flat }),
+      () => apply({ kind: "take_along_axis" }, { x: flat, indices: input("ids", [2], "uint32") }),
+      () => apply({ kind: "take_along_axis" }, { x: weight(5), indices: input("ids", [rows], "uint32") }),
+      () => apply({ kind: "rms_norm", eps: 1 }, { x: flat, weight: weight(8) }),
+    ]
+    for (const build of along) expect(build).toThrow(new GraphError(message))
+    expect(() => apply({ kind: "argmax" }, { x: input("scalar", [], "float32") })).toThrow(GraphError)
+  })
+
+  it("stay in front of reshapes and whole in slices", () => {
+    for (const dims of [[-1, 32], [8, 64], [4, rows], [rows, 7], [rows, -1, -1], [-1]]) {
+      expect(() => reshape(x, dims), String(dims)).toThrow(GraphError)
+    }
+    expect(() => reshape(x, [rows, 7])).toThrow("reshape: [rows, 64] does not fold into [rows, 7]")
+    expect(() => reshape(x, [-1, 32])).toThrow("reshape: [rows, 64] keeps its first dimension, found [-1, 32]")
+    for (const [start, stop, step] of [
+      [
+        [1, 0],
+        [rows, 64],
+        [1, 1],
+      ],
+      [
+        [0, 0],
+        [rows, 64],
+        [2, 1],
+      ],
+      [
+        [0, 0],
+        [4, 64],
+        [1, 1],
+      ],
+      [
+        [0, 0],
+        [8, 64],
+        [1, 1],
+      ],
+    ] as const) {
+      expect(() => slice(x, start, stop, step)).toThrow(/slice: .* is outside \[rows, 64\]/)
+    }
+    expect(() => slice(input("y", [8, 64], "float32"), [0, 0], [rows, 64])).toThrow(GraphError)
+  })
+
+  it("do not mix: two symbols are two, whatever their names, and none is a number", () => {
+    const others = { name: "others", max: 8 }
+    const y = input("y", [others, 64], "float32")
+    expect(() => add(x, y)).toThrow(new GraphError("shapes [rows, 64] and [others, 64] do not broadcast"))
+    expect(() => add(x, input("y", [8, 64], "float32"))).toThrow(GraphError)
+    const twin = input("twin", [{ ...rows }, 64], "float32")
+    expect(() => add(x, twin)).toThrow("shapes [rows, 64] and [rows, 64] of another symbol do not broadcast")
+    expect(() =>
+      apply(
+        { kind: "rope", scale: 1 },
+        {
+          x: reshape(x, [rows, 8, 8]),
+          positions: input("positions", [others], "uint32"),
+          inv_freq: weight(4),
+        },
+      ),
+    ).toThrow("rope: positions must be uint32 [rows], found uint32 [others]")
+    expect(() => matmulWith(y)).toThrow(/residual must be float32 \[rows, 64\]/)
+  })
+
+  const matmulWith = (residual: Value) =>
+    apply({ kind: "matmul" }, { x, weight: { quantization: null, weight: weight(64, 64) }, residual }).y
+
+  it("are assigned to no state, whose size is fixed", () => {
+    const total = state(new Storage("total", "float32", [8, 64], null))
+    expect(() => apply({ kind: "assign" }, { state: total, x })).toThrow(
+      "assign: x must be float32 [8, 64], found float32 [rows, 64]",
+    )
+  })
+})
+
 describe("passes", () => {
   const x = input("x", [3, 64], "float32")
 

@@ -35,6 +35,12 @@ export function sameDims(a: Dims, b: Dims): boolean {
   return a.length === b.length && a.every((dim, axis) => dim === b[axis])
 }
 
+/** As {@link formatDims}; and where that says the same of other dimensions, why they are others. */
+export function formatOther(dims: Dims, than: Dims): string {
+  const text = formatDims(dims)
+  return text === formatDims(than) && !sameDims(dims, than) ? `${text} of another symbol` : text
+}
+
 /** `[rows, 3]` for messages. */
 export function formatDims(dims: Dims): string {
   return `[${dims.map((dim) => (typeof dim === "number" ? dim : dim.name)).join(", ")}]`

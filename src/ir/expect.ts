@@ -1,11 +1,14 @@
 import { itemSize, type DType } from "../tensor/dtype.js"
 import { packedRowBytes } from "../tensor/quantization.js"
-import { type Dim, type Dims, fixed, formatDims } from "./dim.js"
+import { type Dim, type Dims, fixed, formatDims, formatOther } from "./dim.js"
 import { GraphError } from "./graph_error.js"
 import type { Type, WeightOf } from "./type.js"
 
-/** The last dimension, which every kernel has to know. */
-export const last = (dims: Dims): number => fixed(dims[dims.length - 1], "the last dimension")
+/** The last dimension, which every kernel has to know. @throws GraphError */
+export function last(dims: Dims): number {
+  if (dims.length === 0) throw new GraphError("a last dimension is needed, found a scalar, []")
+  return fixed(dims[dims.length - 1], "the last dimension")
+}
 
 /** @param shape -1 stands for any dimension @throws GraphError */
 export function expectType(what: string, value: Type, shape: Dims, dtype?: DType): void {
@@ -13,7 +16,7 @@ export function expectType(what: string, value: Type, shape: Dims, dtype?: DType
     shape.length === value.shape.length && shape.every((dim, axis) => dim === -1 || dim === value.shape[axis])
   if (fits && (!dtype || value.dtype === dtype)) return
   const wanted = `${dtype ?? "any dtype"} ${formatDims(shape).replaceAll("-1", "?")}`
-  throw new GraphError(`${what} must be ${wanted}, found ${value.dtype} ${formatDims(value.shape)}`)
+  throw new GraphError(`${what} must be ${wanted}, found ${value.dtype} ${formatOther(value.shape, shape)}`)
 }
 
 /** Checks a weight against rows `[...lead, N]` of `K` elements; returns N. @throws GraphError */

@@ -49,6 +49,14 @@ export interface OpSpec<A, O, R extends string> {
   readonly tolerance: Tolerance
 }
 
+/** A description of some operation: what every one of them has. */
+export interface SomeSpec {
+  readonly summary: string
+  readonly operands: Readonly<Record<string, Role>>
+  readonly infer: (op: never, operands: never) => Readonly<Record<string, Type>>
+  readonly tolerance: Tolerance
+}
+
 /** Keeps the three parts for the compiler. */
 export function spec<A, O, R extends string>(of: OpSpec<A, O, R>): OpSpec<A, O, R> {
   return of

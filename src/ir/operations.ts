@@ -1,4 +1,4 @@
-import type { OpSpec } from "./op_spec.js"
+import type { OpSpec, SomeSpec } from "./op_spec.js"
 import * as attention from "./specs/attention.js"
 import * as elementwise from "./specs/elementwise.js"
 import * as products from "./specs/products.js"
@@ -28,7 +28,7 @@ const PRIMITIVES = {
   rope: attention.rope,
   kv_append: attention.kv_append,
   attention: attention.attention,
-} as const
+} as const satisfies Readonly<Record<string, SomeSpec>>
 
 /** Larger ones, which passes make for the backends that ask for them: see `Backend.fusions`. */
 const FUSIONS = {
@@ -37,7 +37,7 @@ const FUSIONS = {
   norm_gather_swiglu: products.norm_gather_swiglu,
   gather_matmul_sum: products.gather_matmul_sum,
   rope_attention: attention.rope_attention,
-} as const
+} as const satisfies Readonly<Record<string, SomeSpec>>
 
 /** Every operation that a backend can run. */
 export const OPERATIONS = { ...PRIMITIVES, ...FUSIONS } as const

@@ -29,11 +29,12 @@ import {
   weightedSumCases,
 } from "./row_cases.test.helper.js"
 import { type Case, expectClose, needs, run, type Share, shareOf, type WithBackend } from "./run.test.helper.js"
+import { itTakesRowsAtReplay } from "./told_rows.test.helper.js"
 import { extremeSwigluCases, SWIGLU_KINDS } from "./swiglu_cases.test.helper.js"
 import { trueCases } from "./vectors.test.helper.js"
 
 /** Cases for every kernel there is: a new kernel does not compile without some. */
-const CASES: Record<KernelKind, (random: Random) => Case[]> = {
+export const CASES: Record<KernelKind, (random: Random) => Case[]> = {
   copy: copyCases,
   assign: assignCases,
   unary: unaryCases,
@@ -191,6 +192,7 @@ export function runConformance(
 
     itHasTheProperties(withBackend, share)
     itFusesFaithfully(withBackend, share)
+    itTakesRowsAtReplay(withBackend, share)
     itKeepsTheContract(withBackend)
   })
 }

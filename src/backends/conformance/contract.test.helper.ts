@@ -109,6 +109,33 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
     )
 
     it(
+      "refuses to take a row that there may be but that this replay has not",
+      withBackend(async (backend) => {
+        const x = input("x", [{ name: "rows", max: 4 }, 3], "float32")
+        const output = apply({ kind: "take" }, { x, indices: input("ids", [1], "uint32") }).y
+        const executable = await backend.compile(lower({ outputs: [output] }))
+        const fed = (rows: number, id: number) => ({ x: ramp(3 * rows), ids: Uint32Array.of(id) })
+        await executable.replay(fed(4, 3))
+        await refuses(executable, fed(2, 2), fed(2, 1))
+        await executable.replay(fed(3, 2))
+      }),
+    )
+
+    it(
+      "refuses wrong numbers of rows, and runs on",
+      withBackend(async (backend) => {
+        const rows = { name: "rows", max: 4 }
+        const [x, y] = ["x", "y"].map((name) => input(name, [rows, 3], "float32"))
+        const program = lower({ outputs: [apply({ kind: "binary", fn: "add" }, { a: x, b: y }).y] })
+        const executable = await backend.compile(program)
+        const fed = (a: number, b: number) => ({ x: ramp(a), y: ramp(b) })
+        for (const bad of [fed(0, 0), fed(4, 4), fed(15, 15), fed(6, 3)]) await refuses(executable, bad, fed(6, 6))
+        await executable.replay(fed(3, 3))
+        expect((await floatsOf(program.results[0])).slice(0, 3)).toEqual([0, 2, 4])
+      }),
+    )
+
+    it(
       "keeps states from replay to replay and program to program",
       withBackend(async (backend) => {
         const cache = new Storage("cache", "float32", [3, 1, 4], null)

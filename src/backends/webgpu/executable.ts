@@ -57,8 +57,8 @@ export class GpuExecutable implements Executable {
   async replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
     const { gpu } = this.backend
     gpu.check()
-    checkIds(this.idLimits, inputs)
     const rows = rowsOf(this.program, inputs)
+    checkIds(this.idLimits, inputs, rows)
     for (const [i, buffer] of this.program.buffers.entries()) {
       if (buffer.kind === "input") {
         gpu.device.queue.writeBuffer(

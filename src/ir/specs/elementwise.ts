@@ -1,4 +1,4 @@
-import { type Dim, type Dims, formatDims, sameDims } from "../dim.js"
+import { type Dim, type Dims, formatDims, formatOther, sameDims } from "../dim.js"
 import { expectType } from "../expect.js"
 import { spec } from "../op_spec.js"
 import { GraphError } from "../graph_error.js"
@@ -62,7 +62,7 @@ export function broadcastShapes(a: Dims, b: Dims): Dim[] {
     const x = a[axis - rank + a.length] ?? 1
     const y = b[axis - rank + b.length] ?? 1
     if (x !== y && x !== 1 && y !== 1) {
-      throw new GraphError(`shapes ${formatDims(a)} and ${formatDims(b)} do not broadcast`)
+      throw new GraphError(`shapes ${formatDims(a)} and ${formatOther(b, a)} do not broadcast`)
     }
     return x === 1 ? y : x
   })

@@ -1,3 +1,4 @@
+import type { Dims } from "../dim.js"
 import { expectType, last } from "../expect.js"
 import { spec } from "../op_spec.js"
 import { GraphError } from "../graph_error.js"
@@ -10,7 +11,11 @@ export type ReduceFn = "sum" | "mean" | "max"
 /** What `argmax` and `categorical` give for a row nobody can choose from: one with NaN or +Infinity, or -Infinity alone. */
 export const NO_INDEX = 0xffffffff
 
-const rowsOf = ({ shape }: Type) => shape.slice(0, -1)
+/** All but the last dimension, which must be known. */
+function rowsOf({ shape }: Type): Dims {
+  last(shape)
+  return shape.slice(0, -1)
+}
 
 export const reduce = spec<{ readonly fn: ReduceFn }, { x: Type }, "y">({
   summary: "x [..., n] -> [...]",
@@ -22,7 +27,10 @@ export const reduce = spec<{ readonly fn: ReduceFn }, { x: Type }, "y">({
 export const softmax = spec<unknown, { x: Type }, "y">({
   summary: "softmax of each row of x",
   operands: { x: "value" },
-  infer: (_, { x }) => ({ y: x }),
+  infer: (_, { x }) => {
+    last(x.shape)
+    return { y: x }
+  },
   tolerance: "float",
 })
 
@@ -49,7 +57,7 @@ export const take_along_axis = spec<unknown, { x: Type; indices: Type }, "y">({
   operands: { x: "value", indices: "value" },
   indices: { operand: "indices", what: "take_along_axis: index", of: ["x"], axis: "last" },
   infer: (_, { x, indices }) => {
-    expectType("take_along_axis: indices", indices, [...rowsOf(x), -1], "uint32")
+    expectType("take_along_axis: indices", indices, [...rowsOf(x), last(indices.shape)], "uint32")
     return { y: { shape: indices.shape, dtype: x.dtype } }
   },
   tolerance: "exact",

@@ -97,7 +97,7 @@ export function reduce(x: usize, rows: u32, n: u32, fn: u32, out: usize, part: u
   }
 }
 
-/** What stands for no index: NO_INDEX of ops.ts. */
+/** What stands for no index: NO_INDEX of ir/specs/rows.ts. */
 const NONE: u32 = 0xffffffff
 
 /** The index of the largest, the lowest of equals; NONE with NaN, Infinity, or -Infinity alone. */
