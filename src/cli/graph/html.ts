@@ -15,7 +15,7 @@ import {
   type Subject,
   titleOf,
 } from "./subject.js"
-import { wires } from "./wires.js"
+import { WIDTH, wires } from "./wires.js"
 
 /** Families as the page explains them. */
 const FAMILIES: Readonly<Record<Family, string>> = {
@@ -57,7 +57,7 @@ function legend(): string {
     .join("")
 }
 
-const COLUMNS = [64, 190, 0, 210, 110, 80, 80, 80]
+const COLUMNS = [WIDTH, 190, 0, 235, 110, 80, 80, 90]
 
 /** Blocks under each other, units that repeat folded. Bars are shares of the most that one launch reads and writes. */
 function picture({ blocks }: Step): string {

@@ -12,8 +12,8 @@ table { border-collapse: collapse; } th { text-align: left; font-weight: 600; co
 code, .of, .gives { font-family: ui-monospace, monospace; font-size: 12.5px; }
 .launches { width: 100%; table-layout: fixed; }
 .launches td, .launches th { height: 32px; padding: 0 .6rem 0 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.launches td + td { border-bottom: 1px solid var(--line); }
-.launches td.wires { padding: 0; border: 0; vertical-align: top; }
+.launches td:not(.wires) { border-bottom: 1px solid var(--line); }
+.launches td.wires { padding: 0; vertical-align: top; }
 svg { display: block; } .wire { fill: none; stroke: var(--wire); stroke-width: 1.4; } .back { stroke-dasharray: 3 3; }
 .kind { display: inline-block; border-left: 4px solid; padding: 0 .5rem; font-weight: 600; font-size: 13px; background: var(--box); border-radius: 3px; }
 .products { border-color: var(--products); fill: var(--products); background-color: var(--products); }

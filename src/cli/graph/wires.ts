@@ -1,9 +1,9 @@
 import type { Edge } from "../../graph/view/edges.js"
 import type { Family } from "./family.js"
 
-/** Of a row of the table, as in the page's style. */
-const HEIGHT = 32
-const WIDTH = 64
+/** Of a row of the table with its border, as in the page's style. */
+const HEIGHT = 33
+export const WIDTH = 76
 const LANE = 8
 
 /**
