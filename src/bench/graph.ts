@@ -136,9 +136,10 @@ class StepBench {
   /** A prompt's length that never ran, over the same length again; null where its class has no other. */
   async newLength(): Promise<number | null> {
     const most = upper(this.kinds.prompt.rows)
+    const isKnown = (rows: number) => rows > 1 && upper(promptRows(rows, this.backend, this.chunk)) === most
     const others: number[] = []
-    for (let rows = most; rows > 1 && others.length < this.options.runs; rows--) {
-      if (rows !== this.length && upper(promptRows(rows, this.backend, this.chunk)) === most) others.push(rows)
+    for (let by = 1; by < most && others.length < this.options.runs; by++) {
+      others.push(...[this.length - by, this.length + by].filter((rows) => rows <= most && isKnown(rows)))
     }
     const ratios: number[] = []
     for (const rows of others) {

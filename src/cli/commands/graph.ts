@@ -29,7 +29,7 @@ interface Flags {
   readonly rows: number
   readonly context: number
   readonly optimise: boolean
-  readonly without: readonly string[]
+  readonly without?: readonly string[]
   readonly format: "text" | "dot" | "html"
   readonly out?: string
 }
@@ -46,7 +46,7 @@ export const graphCommand = new Command("graph")
   .option("--rows <n>", "tokens of the step: 1 as in decoding, more as in prefill", wholeNumber(1), 1)
   .option("--context <tokens>", "tokens that the caches have room for, at most the model's", wholeNumber(1), 4096)
   .option("--no-optimise", "show the step as it was traced")
-  .option("--without <pass,...>", "passes to leave out", passNames, [])
+  .option("--without <pass,...>", "passes to leave out", passNames)
   .addOption(
     new Option("--format <format>", "dot is Graphviz' language, html one page")
       .choices(["text", "dot", "html"])
@@ -74,7 +74,7 @@ export const graphCommand = new Command("graph")
 export function look(
   name: string,
   model: GptOss,
-  { device, rows, context, without }: Pick<Flags, "device" | "rows" | "context" | "without">,
+  { device, rows, context, without = [] }: Pick<Flags, "device" | "rows" | "context" | "without">,
 ): Subject {
   const { fusions, cacheDType, replaysAhead } = DEVICES[device]
   const most = Math.min(context, model.config.max_position_embeddings)

@@ -20,12 +20,14 @@ export interface Launch extends Work {
 
 /** What a program launches, in order. Bytes and operations are estimates from shapes: see `workOf`. */
 export function launchesOf({ buffers, instructions }: Program): Launch[] {
-  const writers: { window: Operand; index: number }[] = []
+  const writers = new Map<number, Writer[]>() // by buffer, the latest first
   return instructions.map((instruction, index) => {
     const { op, operands, results } = instruction
     const read = listOperands(specOf(op).operands, operands)
     const producers = new Set(read.flatMap(({ operand }) => lastWriter(writers, operand) ?? []))
-    for (const window of Object.values(results)) writers.unshift({ window, index })
+    for (const result of Object.values(results)) {
+      writers.set(result.buffer, [{ span: spanOf(result), index }, ...(writers.get(result.buffer) ?? [])])
+    }
     return {
       kind: op.kind,
       attributes: attributesOf(instruction),
@@ -37,13 +39,16 @@ export function launchesOf({ buffers, instructions }: Program): Launch[] {
   })
 }
 
+/** The bytes that a launch wrote. */
+interface Writer {
+  readonly span: readonly [number, number]
+  readonly index: number
+}
+
 /** Which launch wrote what a window shows; the arena is used again and again, so the latest. */
-function lastWriter(writers: readonly { window: Operand; index: number }[], read: Operand): number | undefined {
+function lastWriter(writers: ReadonlyMap<number, readonly Writer[]>, read: Operand): number | undefined {
   const [start, end] = spanOf(read)
-  return writers.find(({ window }) => {
-    const [first, last] = spanOf(window)
-    return window.buffer === read.buffer && first < end && start < last
-  })?.index
+  return writers.get(read.buffer)?.find(({ span: [first, last] }) => first < end && start < last)?.index
 }
 
 /** The bytes of its buffer between which a window lies. */
