@@ -52,15 +52,16 @@ export function costOf({ bytes, flops }: Work): number {
 
 /** What computing a graph once takes: the sum over its operations. */
 export function workOf(graph: Roots): Work {
-  let [bytes, flops] = [0, 0]
+  let [bytes, written, flops] = [0, 0, 0]
   for (const node of nodesOf(graph)) {
     const { op, operands, results } = node
     if (!isKernel(op)) continue
     const work = operationWork({ op, operands, results })
     bytes += work.bytes
+    written += work.written
     flops += work.flops
   }
-  return { bytes, flops }
+  return { bytes, written, flops }
 }
 
 /** The storages that must be copied before the graph can run on `backend`. */

@@ -29,6 +29,8 @@ export interface OptimiseOptions {
 
 /** The optimised graph, and what each pass did or why it did not. */
 export interface Optimised extends Roots {
+  /** The passes that ran, in order. */
+  readonly passes: readonly string[]
   readonly notes: readonly Note[]
 }
 
@@ -45,5 +47,5 @@ export function optimise(traced: Roots, { fusions = new Set(), without = [] }: O
     roots = { outputs, effects }
     notes.push(...added)
   }
-  return { ...roots, notes }
+  return { ...roots, passes: passes.map(({ name }) => name), notes }
 }

@@ -61,6 +61,8 @@ export function picksOf<T extends Type>({ op, operands }: Applied<T>): Picks<T> 
 export interface Work {
   /** Bytes that it reads and writes. */
   readonly bytes: number
+  /** Those of them that it writes. */
+  readonly written: number
   /** Floating-point operations of products and attention. */
   readonly flops: number
 }
@@ -74,14 +76,18 @@ export function workOf<T extends Type>(applied: Applied<T>): Work {
   const fresh = Object.keys(results).filter((name) => !(name in writes))
   // An update alone writes what it is given, and reads nothing of the state.
   const updated = fresh.length === 0 ? Object.values(writes) : []
-  let bytes = fresh.reduce((sum, name) => sum + byteLength(results[name]), 0)
+  const written = updated.length > 0 ? byteLength(operands.x as T) : total(fresh.map((name) => results[name]))
+  let bytes = written
   for (const { name, part, operand } of listOperands(spec.operands, operands)) {
     if (updated.includes(name)) continue
     const isChosen = part !== "value" && picks?.of.includes(name)
     bytes += byteLength(operand) * (isChosen ? Math.min(1, sizeOf(largest(picks!.ids.shape)) / picks!.limit) : 1)
   }
-  if (updated.length > 0) bytes += byteLength(operands.x as T)
-  return { bytes, flops: spec.flops?.(op, operands) ?? 0 }
+  return { bytes, written, flops: spec.flops?.(op, operands) ?? 0 }
+}
+
+function total(types: readonly Type[]): number {
+  return types.reduce((sum, type) => sum + byteLength(type), 0)
 }
 
 function byteLength({ shape, dtype }: Type): number {

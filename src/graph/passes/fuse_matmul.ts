@@ -1,4 +1,4 @@
-import { isNode, type Value } from "../../ir/value.js"
+import { isNode, producer, type Value } from "../../ir/value.js"
 import { sameDims } from "../../ir/dim.js"
 import { apply } from "../build.js"
 import { type Pass, privateProducer, type Readers } from "../rewrite.js"
@@ -13,11 +13,18 @@ export const fuseMatmul: Pass = {
   rule: () => (node, readers) => {
     if (!isNode(node, "binary") || node.op.fn !== "add") return null
     const { a, b } = node.operands
-    const fused = match(a, b, readers) ?? match(b, a, readers)
+    // Of two products the one of a norm stays plain: fuse_norm_matmul may take it.
+    const [first, second] = isOfNorm(a) ? [b, a] : [a, b]
+    const fused = match(first, second, readers) ?? match(second, first, readers)
     if (fused) return new Map([[node.results.y, fused]])
     const isSum = [a, b].some((value) => value.node.op.kind === "matmul")
     return isSum ? "the product is read by others too, or what is added is neither a bias nor of its shape" : null
   },
+}
+
+function isOfNorm(value: Value): boolean {
+  const product = producer(value, "matmul")
+  return product !== null && producer(product.operands.x, "rms_norm") !== null
 }
 
 function match(added: Value, other: Value, readers: Readers): Value | null {
