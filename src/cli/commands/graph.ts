@@ -53,7 +53,10 @@ export const graphCommand = new Command("graph")
       .default("text"),
   )
   .option("-o, --out <file>", "write there instead of to standard output")
-  .addHelpText("after", "\nExample:\n  minerva graph openai/gpt-oss-20b --format html --out step.html")
+  .addHelpText(
+    "after",
+    "\nA launch is an instruction of the program; a device may run several as one, or one as several.\nBytes and operations are estimates from shapes.\n\nExample:\n  minerva graph openai/gpt-oss-20b --format html --out step.html",
+  )
   .action(async (model: string | undefined, flags: Flags, command: Command) => {
     const isNamed = command.getOptionValueSource("model") !== "default"
     if (model !== undefined && isNamed && model !== flags.model) {

@@ -12,6 +12,7 @@ import {
   operations,
   PASS_HEADER,
   passRows,
+  settingOf,
   type Subject,
   titleOf,
 } from "./subject.js"
@@ -25,6 +26,9 @@ const FAMILIES: Readonly<Record<Family, string>> = {
   elementwise: "elementwise and copies",
 }
 
+const ESTIMATES =
+  "A launch is an instruction of the program; a device may run several as one, or one as several. Bytes and operations are estimates from shapes: of experts and embeddings the chosen rows count, of caches every row."
+
 /** One page without scripts that asks for nothing else: the launches of a step, and what the passes did. */
 export function htmlOf(subject: Subject, shown: "traced" | "optimised"): string {
   const other = shown === "traced" ? "optimised" : "traced"
@@ -34,7 +38,7 @@ export function htmlOf(subject: Subject, shown: "traced" | "optimised"): string 
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escaped(titleOf(subject))}</title><style>${STYLE}</style></head><body>
 <h1>${escaped(subject.model)}</h1>
-<p>${escaped(titleOf(subject).slice(subject.model.length + 2))}. Bytes and operations are estimates from shapes: of experts and embeddings the chosen rows count, of caches every row.</p>
+<p>${escaped(settingOf(subject))}. ${ESTIMATES}</p>
 ${plainTable(["", "as traced", "optimised"], comparison(subject))}
 <h2>${heading[shown]}</h2>
 <p>Wires go from a launch to those that read it${legend()}</p>
@@ -102,7 +106,13 @@ function launchTable(items: readonly Launch[], edges: readonly Edge[], most: num
         : ""
     const bar = `<div class="bar ${family}" style="width:${((100 * all) / most).toFixed(1)}%"></div>`
     const numbers = [bytes(all - written), bytes(written), operations(flops)]
-    return `<tr>${drawing}<td><span class="kind ${family}">${escaped(kind)}</span></td><td class="of" title="${escaped(of)}">${escaped(of)}</td><td class="gives">${escaped(results.join(", "))}</td><td>${bar}</td>${numbers.map((text) => `<td class="n">${escaped(text)}</td>`).join("")}</tr>`
+    const cells = [
+      `<td><span class="kind ${family}">${escaped(kind)}</span></td>`,
+      `<td class="of" title="${escaped(of)}">${escaped(of)}</td>`,
+      `<td class="gives">${escaped(results.join(", "))}</td><td>${bar}</td>`,
+      ...numbers.map((text) => `<td class="n">${text}</td>`),
+    ]
+    return `<tr>${drawing}${cells.join("")}</tr>`
   })
   return `<table class="launches">${columns()}${rows.join("\n")}</table>`
 }

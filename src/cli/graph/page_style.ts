@@ -9,18 +9,18 @@ h1 { font-size: 1.35rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .5
 table { border-collapse: collapse; } th { text-align: left; font-weight: 600; color: var(--faint); font-size: 13px; }
 .plain td, .plain th { padding: .2rem 1.5rem .2rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-code, .of, .gives { font-family: ui-monospace, monospace; font-size: 12.5px; }
+.of, .gives { font-family: ui-monospace, monospace; font-size: 12.5px; }
 .launches { width: 100%; table-layout: fixed; }
 .launches td, .launches th { height: 32px; padding: 0 .6rem 0 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .launches td:not(.wires) { border-bottom: 1px solid var(--line); }
 .launches td.wires { padding: 0; vertical-align: top; }
-svg { display: block; } .wire { fill: none; stroke: var(--wire); stroke-width: 1.4; } .back { stroke-dasharray: 3 3; }
-.kind { display: inline-block; border-left: 4px solid; padding: 0 .5rem; font-weight: 600; font-size: 13px; background: var(--box); border-radius: 3px; }
-.products { border-color: var(--products); fill: var(--products); background-color: var(--products); }
-.attention { border-color: var(--attention); fill: var(--attention); background-color: var(--attention); }
-.rows { border-color: var(--rows); fill: var(--rows); background-color: var(--rows); }
-.elementwise { border-color: var(--elementwise); fill: var(--elementwise); background-color: var(--elementwise); }
-.kind { background-color: var(--box); } .of, .gives { color: var(--faint); }
+svg { display: block; } circle { fill: var(--own); } .bar, .key { background: var(--own); } .wire { fill: none; stroke: var(--wire); stroke-width: 1.4; } .back { stroke-dasharray: 3 3; }
+.kind { display: inline-block; border-left: 4px solid var(--own); padding: 0 .5rem; font-weight: 600; font-size: 13px; background: var(--box); border-radius: 3px; }
+.products { --own: var(--products); }
+.attention { --own: var(--attention); }
+.rows { --own: var(--rows); }
+.elementwise { --own: var(--elementwise); }
+.of, .gives { color: var(--faint); }
 .bar { height: 8px; border-radius: 2px; min-width: 1px; }
 details.unit { border: 1px solid var(--line); border-radius: 8px; margin: .25rem 0; background: var(--ground); }
 details.unit > summary { cursor: pointer; padding: .55rem .9rem; background: var(--box); border-radius: 8px; font-weight: 600; }

@@ -14,9 +14,13 @@ export interface Subject extends Report {
   readonly without: readonly string[]
 }
 
-export function titleOf({ model, step, context, device, without }: Subject): string {
+export function titleOf(subject: Subject): string {
+  return `${subject.model}: ${settingOf(subject)}`
+}
+
+export function settingOf({ step, context, device, without }: Omit<Subject, "model">): string {
   const left = without.length > 0 ? `, without ${without.join(", ")}` : ""
-  return `${model}: ${step}, caches of ${context} tokens, on ${device}${left}`
+  return `${step}, caches of ${context} tokens, on ${device}${left}`
 }
 
 /** A row for each fact of the step: as traced, and as optimised. */
