@@ -11,7 +11,7 @@ import type { Backend } from "../backend.js"
 import { FUSED_KINDS, type FusedKind, type KernelKind } from "../../ir/operations.js"
 import { exactly, floats, formats, type NamedFormat, Random, weight } from "./random.test.helper.js"
 import { expectClose, needs, run, type Share, settingsOf, type WithBackend } from "./run.test.helper.js"
-import { expectToldRows, Feeder, type Over, SEQUENCES, steps } from "./told_rows.test.helper.js"
+import { expectToldRows, Feeder, fewerRuns, type Over, SEQUENCES, steps } from "./told_rows.test.helper.js"
 
 /** Two groups of the widest, so that every format divides it. */
 const K = 256
@@ -140,7 +140,7 @@ export function itFusesFaithfully(withBackend: WithBackend, share: Share): void 
               const tolerance = toleranceOfAll(backend, [...kinds, kind])
               return expectToldRows(backend, (of) => compose(named, of), steps, seed, tolerance, true)
             }),
-            settings,
+            fewerRuns(settings),
           )
         }),
       )
