@@ -55,6 +55,11 @@ export interface Backend extends MemorySpace {
   compile(program: Program, options?: LoadOptions): Promise<Executable>
   /** Counts memory as this backend would allocate it, without allocating any. Without it, arrays take their bytes. */
   memoryCounter?(): MemoryCounter
+  /**
+   * Resolves when everything submitted so far has run.
+   * @throws BackendError when the device was lost meanwhile
+   */
+  fence(): Promise<void>
   /** Frees memory and threads. Executables are invalid afterwards. */
   close(): Promise<void>
 }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import type { CpuBackend } from "../backends/cpu/backend.js"
 import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { openFixture } from "../models/fixtures.test.helper.js"
@@ -37,6 +37,22 @@ describe("Runner", () => {
     await fresh.forward(tokens.subarray(0, 350))
     const next = Uint32Array.of(5, 6, 7)
     expect((await other.forward(next)).slice()).toEqual((await fresh.forward(next)).slice())
+  })
+
+  it("compiles nothing for a prompt of a new length, but for the first of its class", async () => {
+    // The only class of several rows: a chunk.
+    const fresh = runner()
+    await fresh.forward(tokens.subarray(0, 17))
+    const compile = vi.spyOn(backend, "compile")
+    for (const length of [2, 31, 32, 9]) {
+      fresh.reset()
+      await fresh.forward(tokens.subarray(0, length))
+    }
+    expect(compile).not.toHaveBeenCalled()
+    fresh.reset()
+    await fresh.forward(tokens.subarray(0, 1))
+    expect(compile).toHaveBeenCalledTimes(1)
+    compile.mockRestore()
   })
 
   it("says how long the sequence would be when it does not fit, and runs nothing", async () => {
