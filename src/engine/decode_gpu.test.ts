@@ -68,8 +68,9 @@ await describeWithGpu("decoding on the GPU", {}, (gpu, createBackend) => {
   })
 
   it("compiles no program and no pipeline for a prompt of a new length, but for the first of its class", async () => {
+    const { checkpoint, model } = await openFixture("tied", "hf")
     const backend = createBackend()
-    const runner = new Runner(fixture.model, backend, { prefill_chunk: 16, max_context: 100 })
+    const runner = new Runner(model, backend, { prefill_chunk: 16, max_context: 100 })
     const ask = async (length: number) => {
       runner.reset()
       const prompt = Uint32Array.from({ length }, (_, i) => (i * 37 + 11) % 97)
@@ -86,6 +87,7 @@ await describeWithGpu("decoding on the GPU", {}, (gpu, createBackend) => {
     expect(compile.mock.calls.length).toBe(1)
     for (const spy of [compile, build]) spy.mockRestore()
     runner.dispose()
+    await checkpoint.close()
   })
 
   it("gives each sequence of a batch what it gets alone", async () => {
