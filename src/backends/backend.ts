@@ -81,6 +81,7 @@ export interface Executable {
    * read that begins before the next replay gives this one's values, even if it ends later. One replay at a time.
    */
   replay(inputs: Readonly<Record<string, HostArray>>): Promise<void>
+  /** Frees what the program has of its own. It cannot be replayed afterwards. */
   dispose(): void
 }
 

@@ -183,6 +183,19 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
     )
 
     it(
+      "refuses to run what was disposed of, once or twice, and runs what is left",
+      withBackend(async (backend) => {
+        const [program, other] = [doubling(), doubling()]
+        const [disposed, left] = [await backend.compile(program), await backend.compile(other)]
+        disposed.dispose()
+        disposed.dispose()
+        await expect(disposed.replay({ x: ramp(6) })).rejects.toThrow(BackendError)
+        await left.replay({ x: ramp(6) })
+        expect(await floatsOf(other.results[0])).toEqual([0, 2, 4, 6, 8, 10])
+      }),
+    )
+
+    it(
       "shares storages with another backend, and refuses to run on bytes that have become stale",
       withBackend(async (backend) => {
         const other = new ReferenceBackend()

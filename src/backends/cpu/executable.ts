@@ -15,10 +15,11 @@ import type { ThreadPool } from "./thread_pool.js"
 /** What an executable needs of its backend. */
 export interface CpuPorts {
   readonly memory: SegmentedMemory
-  readonly residents: Residents
+  /** Where storages lie now. */
+  readonly residents: Pick<Residents, "departures" | "blockOf" | "written">
   readonly loans: Loans
-  readonly pool: ThreadPool
-  readonly queue: ReplayQueue
+  readonly pool: Pick<ThreadPool, "threads" | "load" | "run" | "drop">
+  readonly queue: Pick<ReplayQueue, "run">
   readonly precision: Precision
   readonly part_bytes: number
 }

@@ -68,6 +68,7 @@ function replicaOf(bytes: Uint8Array): HostReplica {
 class ReferenceExecutable implements Executable {
   private readonly memory: Memory
   private readonly buffers: ReplayBuffers<Uint8Array>
+  private isDisposed = false
 
   constructor(
     private readonly space: MemorySpace,
@@ -80,6 +81,7 @@ class ReferenceExecutable implements Executable {
   }
 
   async replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
+    if (this.isDisposed) throw new BackendError("this executable was disposed of: compile the program again")
     for (const { buffer, place } of this.buffers.storages) {
       if (viewOf(buffer.storage, this.space) === place) continue
       throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
@@ -95,7 +97,9 @@ class ReferenceExecutable implements Executable {
     for (const storage of this.buffers.written) storage.written(this.space)
   }
 
-  dispose(): void {}
+  dispose(): void {
+    this.isDisposed = true
+  }
 }
 
 /** The instruction on as many rows as a replay has. */

@@ -1,5 +1,6 @@
 import { BackendError, type LoadOptions } from "../backend.js"
 import type { Program } from "../../ir/program.js"
+import type { GpuDevice } from "./device.js"
 import type { Assembled } from "./dispatch.js"
 import { GpuExecutable, type GpuPorts } from "./executable.js"
 import type { GpuFeatures } from "./features.js"
@@ -7,7 +8,7 @@ import type { Layout } from "./layout.js"
 
 /** Compiles the pipelines of a program in parallel. The executable frees the layout, as does a failure. */
 export async function compileLayout(
-  ports: GpuPorts,
+  ports: GpuPorts & { readonly gpu: GpuDevice },
   program: Program,
   layout: Layout,
   { onCompile, signal }: LoadOptions,

@@ -15,9 +15,10 @@ import type { Step } from "./steps.js"
 
 /** What an executable needs of its backend. */
 export interface GpuPorts {
-  readonly gpu: GpuDevice
-  readonly memory: GpuMemory
-  readonly queue: GpuQueue
+  readonly gpu: Pick<GpuDevice, "device" | "check">
+  /** Where storages and intermediate values lie now. */
+  readonly memory: Pick<GpuMemory, "workspace" | "departures" | "blockOf" | "written">
+  readonly queue: Pick<GpuQueue, "write" | "submit">
 }
 
 /** A command list: replaying encodes the same dispatches into one pass and submits it. */
@@ -31,6 +32,7 @@ export class GpuExecutable implements Executable {
   private rows: Rows = new Map()
   /** The memory's departures up to which all storages lie where the steps are bound to. */
   private checked = -1
+  private isDisposed = false
 
   constructor(
     private readonly ports: GpuPorts,
@@ -54,6 +56,7 @@ export class GpuExecutable implements Executable {
     const { gpu, memory, queue } = this.ports
     const { inputs: fed, written } = this.buffers
     gpu.check()
+    if (this.isDisposed) throw new BackendError("this executable was disposed of: compile the program again")
     checkIds(this.idLimits, inputs)
     this.checkStorages()
     const rows = rowsOf(fed, inputs)
@@ -115,6 +118,8 @@ export class GpuExecutable implements Executable {
   }
 
   dispose(): void {
+    if (this.isDisposed) return
+    this.isDisposed = true
     this.layout.free()
   }
 }
