@@ -55,6 +55,11 @@ export interface Backend extends MemorySpace {
   compile(program: Program, options?: LoadOptions): Promise<Executable>
   /** Counts memory as this backend would allocate it, without allocating any. Without it, arrays take their bytes. */
   memoryCounter?(): MemoryCounter
+  /**
+   * Resolves when everything submitted so far has run.
+   * @throws BackendError when the device was lost meanwhile
+   */
+  fence(): Promise<void>
   /** Frees memory and threads. Executables are invalid afterwards. */
   close(): Promise<void>
 }
@@ -76,6 +81,7 @@ export interface Executable {
    * read that begins before the next replay gives this one's values, even if it ends later. One replay at a time.
    */
   replay(inputs: Readonly<Record<string, HostArray>>): Promise<void>
+  /** Frees what the program has of its own. It cannot be replayed afterwards. */
   dispose(): void
 }
 

@@ -1,11 +1,11 @@
 import type { Sym } from "../ir/dim.js"
-import type { Program, ProgramBuffer } from "../ir/program.js"
+import type { ProgramBuffer } from "../ir/program.js"
 import { itemSize } from "../tensor/dtype.js"
 import { BackendError, type HostArray } from "./backend.js"
 
 const HOST_ARRAYS = { float32: Float32Array, uint32: Uint32Array, int32: Int32Array, uint8: Uint8Array }
 
-type InputBuffer = Extract<ProgramBuffer, { kind: "input" }>
+export type InputBuffer = Extract<ProgramBuffer, { kind: "input" }>
 
 /** How many rows each symbol of a program stands for in a replay. */
 export type Rows = ReadonlyMap<Sym, number>
@@ -33,29 +33,36 @@ export function inputBytes(buffer: InputBuffer, values: HostArray | undefined): 
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 }
 
+/** Of programs whose inputs tell no rows. */
+const NO_ROWS: Rows = new Map()
+
 /**
  * The rows that a program's symbols stand for, as the lengths of its inputs tell.
  *
  * @throws BackendError as `inputBytes`, and when two inputs tell different numbers
  */
-export function rowsOf({ buffers }: Pick<Program, "buffers">, inputs: Readonly<Record<string, HostArray>>): Rows {
-  const found = new Map<Sym, { rows: number; input: string }>()
-  for (const buffer of buffers) {
-    if (buffer.kind !== "input" || !buffer.rows) continue
+export function rowsOf(
+  fed: readonly { readonly buffer: InputBuffer }[],
+  inputs: Readonly<Record<string, HostArray>>,
+): Rows {
+  let found: Map<Sym, number> | undefined
+  for (const { buffer } of fed) {
     const { rows: sym, byteLength, name } = buffer
+    if (!sym) continue
     const rows = (inputBytes(buffer, inputs[name]).byteLength * sym.max) / byteLength
-    const other = found.get(sym)
-    if (other && other.rows !== rows) {
-      throw new BackendError(
-        `input ${name} has ${rows} ${sym.name}, expected ${other.rows} as input ${other.input} has`,
-      )
+    const told = found?.get(sym)
+    if (told !== undefined && told !== rows) {
+      const other = fed.find(({ buffer }) => buffer.rows === sym)!.buffer
+      throw new BackendError(`input ${name} has ${rows} ${sym.name}, expected ${told} as input ${other.name} has`)
     }
-    found.set(sym, { rows, input: name })
+    found = (found ?? new Map<Sym, number>()).set(sym, rows)
   }
-  return new Map([...found].map(([sym, { rows }]) => [sym, rows]))
+  return found ?? NO_ROWS
 }
 
 /** Whether two replays have the same numbers of rows. */
 export function sameRows(a: Rows, b: Rows): boolean {
-  return a.size === b.size && [...a].every(([sym, rows]) => b.get(sym) === rows)
+  if (a.size !== b.size) return false
+  for (const [sym, rows] of a) if (b.get(sym) !== rows) return false
+  return true
 }

@@ -84,7 +84,7 @@ async function timeProduct(backend: Backend, weight: WeightOf<Value>, rows: numb
     // A GPU that waits for us between replays lowers its clocks; one that never does piles them up.
     const burst = async () => {
       for (let i = 0; i < backend.replaysAhead; i++) await executable.replay({})
-      await program.results[0].read(0, new Uint8Array(4))
+      await backend.fence()
     }
     try {
       await warmUp(burst)

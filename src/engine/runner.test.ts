@@ -42,6 +42,22 @@ describe("Runner", () => {
     expect((await other.forward(next)).slice()).toEqual((await fresh.forward(next)).slice())
   })
 
+  it("compiles nothing for a prompt of a new length, but for the first of its class", async () => {
+    // The only class of several rows: a chunk.
+    const fresh = runner()
+    await fresh.forward(tokens.subarray(0, 17))
+    const compile = vi.spyOn(backend, "compile")
+    for (const length of [2, 31, 32, 9]) {
+      fresh.reset()
+      await fresh.forward(tokens.subarray(0, length))
+    }
+    expect(compile).not.toHaveBeenCalled()
+    fresh.reset()
+    await fresh.forward(tokens.subarray(0, 1))
+    expect(compile).toHaveBeenCalledTimes(1)
+    compile.mockRestore()
+  })
+
   it("says how long the sequence would be when it does not fit, and runs nothing", async () => {
     const short = runner({ max_context: 10 })
     await expect(short.forward(tokens.subarray(0, 11))).rejects.toThrow(new ContextLengthError(11, 10))

@@ -166,12 +166,12 @@ export class Runner implements ModelRunner {
     return promptRows(ids.length, this.backend, this.chunk)
   }
 
-  /** When what was submitted so far has run: a read comes after it in the device's order. */
+  /** When what was submitted so far has run. */
   private caughtUp(): Promise<void> {
-    const reading = this.caches[0].states[0].read(0, new Uint8Array(4))
+    const fence = this.backend.fence()
     // Told where it is awaited.
-    reading.catch(() => {})
-    return reading
+    fence.catch(() => {})
+    return fence
   }
 
   /** Submits tokens and the draw after them. */

@@ -19,6 +19,13 @@ function doubling() {
   return lower({ outputs: [apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y] })
 }
 
+/** Takes a GPU longer than JavaScript takes to ask for the result. */
+function slow() {
+  let x = constant(new Storage("x", "float32", [300, 1000], null))
+  for (let i = 0; i < 8; i++) x = apply({ kind: "unary", fn: "exp" }, { x }).y
+  return lower({ outputs: [x] })
+}
+
 /** Appends a row of four to a cache of three slots. */
 function appending(cache: Storage) {
   const row = input("row", [1, 1, 4], "float32")
@@ -178,6 +185,40 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
           reads.push(floatsOf(program.results[0]))
         }
         expect((await Promise.all(reads)).map(([first]) => first)).toEqual([0, 2, 4, 6, 8])
+      }),
+    )
+
+    it(
+      "has run all that was submitted once its fence has passed",
+      withBackend(async (backend) => {
+        await backend.fence()
+        const program = slow()
+        const executable = await backend.compile(program)
+        const part = new Uint8Array(4)
+        // The first small read may have to wait for more than its turn.
+        await program.results[0].read(0, part)
+        for (let i = 0; i < backend.replaysAhead; i++) await executable.replay({})
+        let isRead = false
+        const read = program.results[0].read(0, part).then(() => {
+          isRead = true
+        })
+        await backend.fence()
+        await new Promise((resolve) => setTimeout(resolve))
+        expect(isRead).toBe(true)
+        await read
+      }),
+    )
+
+    it(
+      "refuses to run what was disposed of, once or twice, and runs what is left",
+      withBackend(async (backend) => {
+        const [program, other] = [doubling(), doubling()]
+        const [disposed, left] = [await backend.compile(program), await backend.compile(other)]
+        disposed.dispose()
+        disposed.dispose()
+        await expect(disposed.replay({ x: ramp(6) })).rejects.toThrow(BackendError)
+        await left.replay({ x: ramp(6) })
+        expect(await floatsOf(other.results[0])).toEqual([0, 2, 4, 6, 8, 10])
       }),
     )
 

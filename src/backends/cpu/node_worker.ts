@@ -1,7 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads"
 import { BrokenRun, Claims } from "./claims.js"
 import type { WorkerAnswer, WorkerOrder, WorkerSetup } from "./node_thread_pool.js"
-import { StepRunner } from "./steps.js"
+import { StepRunner } from "./step_runner.js"
 
 // The entry of a worker thread: carries out the pool's orders one after the other.
 const { module, thread, state } = workerData as WorkerSetup

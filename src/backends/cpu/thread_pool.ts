@@ -1,7 +1,7 @@
 import { BackendError } from "../backend.js"
 import { Claims } from "./claims.js"
 import type { Section } from "./sections.js"
-import { StepRunner } from "./steps.js"
+import { StepRunner } from "./step_runner.js"
 
 /** The threads that run programs, and share the parts of each. */
 export interface ThreadPool {

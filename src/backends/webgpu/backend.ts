@@ -18,6 +18,7 @@ import type { GpuProvider } from "./gpu_provider.js"
 import { type Layout, layOut } from "./layout.js"
 import { GpuMemory } from "./memory.js"
 import { type ProfileDetail, Profiler } from "./profiler.js"
+import { GpuQueue } from "./queue.js"
 
 export interface WebGpuOptions extends DeviceOptions {
   /** `fast`: float16 for products and caches where the device has it. */
@@ -33,6 +34,7 @@ export class WebGpuBackend implements Backend {
   // Kernels for few rows, and tiles of more and more.
   readonly rowClasses = [1, 2, 4, 8, 32, 128, 512, 2048]
   readonly replaysAhead = 6
+  readonly queue: GpuQueue
   readonly memory: GpuMemory
 
   /** On a device that is open already; closing the backend closes it. */
@@ -41,7 +43,8 @@ export class WebGpuBackend implements Backend {
     precision: Precision = "fast",
   ) {
     this.cacheDTypes = precision === "exact" ? ["float32", "float16"] : ["float16", "float32"]
-    this.memory = new GpuMemory(this, gpu)
+    this.queue = new GpuQueue(gpu.device)
+    this.memory = new GpuMemory(this, gpu, this.queue)
   }
 
   /** @throws BackendError when there is no GPU */
@@ -104,12 +107,16 @@ export class WebGpuBackend implements Backend {
    * @throws BackendError when the GPU has no timestamps
    */
   async profile(detail: ProfileDetail): Promise<Profiler> {
-    const { gpu } = this
+    const { gpu, queue } = this
     if (!gpu.features.timestamps) {
       throw new BackendError(`${gpu.description} has no timestamp queries: its kernels cannot be timed`)
     }
-    gpu.profiler = await Profiler.start(gpu, detail)
-    return gpu.profiler
+    return Profiler.start(gpu, queue, detail)
+  }
+
+  async fence(): Promise<void> {
+    await this.queue.idle()
+    this.gpu.check()
   }
 
   async close(): Promise<void> {

@@ -48,6 +48,7 @@ await describeWithGpu("GPU errors", {}, () => {
     const [result] = program.results
     await expect(result.read(0, new Uint8Array(16))).rejects.toThrow(BackendError)
     await expect(executable.replay({ x: new Float32Array(4) })).rejects.toThrow(BackendError)
+    await expect(backend.fence()).rejects.toThrow(BackendError)
     await expect(backend.compile(doubling())).rejects.toThrow(BackendError)
     await expect(backend.makeResident([new Storage("late", "float32", [4], null)])).rejects.toThrow(BackendError)
   })
