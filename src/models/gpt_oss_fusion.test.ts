@@ -31,7 +31,7 @@ function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
   return lower(roots)
 }
 
-const LAYER = ["norm_matmul", "rope_attention", "matmul", "route", "norm_gather_swiglu", "gather_matmul_sum"]
+const LAYER = ["norm_matmul", "rope_attention", "matmul", "route", "norm_gather_glu", "gather_matmul_sum"]
 
 describe("a traced step of gpt-oss with every fusion", () => {
   it.each(fixtures("hf", "hf-mxfp4", "mlx-q8"))("%s, %s: six kernels a layer, no copies", async (shape, layout) => {

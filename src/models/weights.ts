@@ -53,8 +53,7 @@ export class CheckpointWeights implements WeightSource {
     const weight = this.tensors.get(`${path}.weight`)
     const scales = this.tensors.get(`${path}.scales`)
     const configured = this.quantization.quantizationOf(path)
-    const inferred =
-      weight && scales ? inferQuantization(known(weight), known(scales), shape[shape.length - 1]) : null
+    const inferred = weight && scales ? inferQuantization(known(weight), known(scales), shape[shape.length - 1]) : null
     const isNamed = this.quantization.names(path)
     if (inferred && !isNamed) return inferred
     if (configured && (!inferred || describe(configured) === describe(inferred))) return configured

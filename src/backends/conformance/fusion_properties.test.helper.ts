@@ -10,6 +10,7 @@ import type { HostArray } from "../backend.js"
 import { FUSED_KINDS, type FusedKind, type KernelKind } from "../../ir/operations.js"
 import { feed } from "./attention_cases.test.helper.js"
 import { exactly, floats, formats, integers, type NamedFormat, Random, weight } from "./random.test.helper.js"
+import { someActivation } from "./glu_cases.test.helper.js"
 import { expectClose, needs, run, type Share, settingsOf, type WithBackend } from "./run.test.helper.js"
 
 /** Two groups of the widest, so that every format divides it. */
@@ -46,12 +47,12 @@ const COMPOSITIONS: Record<FusedKind, (random: Random, named: NamedFormat, L: nu
     ).y
     return { outputs: [ids, weights], kinds: ["rms_norm", "matmul", "softmax"] }
   },
-  norm_gather_swiglu: (random, named, L) => {
+  norm_gather_glu: (random, named, L) => {
     const rows = norm(random, floats(random, [L, K]))
     const ids = integers(random, [L, 2], 4)
     const [gate, up] = [0, 1].map(() => gather(random, rows, ids, 5, named))
-    const outputs = [apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, { gate, up }).y]
-    return { outputs, kinds: ["rms_norm", "gather_matmul", "gather_matmul", "swiglu"] }
+    const outputs = [apply({ kind: "glu", activation: someActivation(random) }, { gate, up }).y]
+    return { outputs, kinds: ["rms_norm", "gather_matmul", "gather_matmul", "glu"] }
   },
   gather_matmul_sum: (random, named, L) => {
     const rows = gather(random, floats(random, [L, 3, K]), integers(random, [L, 3], 4), 7, named)

@@ -6,7 +6,7 @@ import type { CpuBackend } from "./backend.js"
 import { Linker } from "./linker.js"
 import type { Block } from "./memory.js"
 import { sectionsOf } from "./sections.js"
-import { splitSwiglu } from "./split_swiglu.js"
+import { splitGlu } from "./split_glu.js"
 
 /** A program linked to addresses and handed to the threads. */
 export class CpuExecutable implements Executable {
@@ -27,7 +27,7 @@ export class CpuExecutable implements Executable {
     const { memory, pool } = backend
     try {
       const blocks = program.buffers.map((buffer) => this.blockFor(buffer))
-      this.program = splitSwiglu(program, (buffer) => blocks[buffer].segment)
+      this.program = splitGlu(program, (buffer) => blocks[buffer].segment)
       this.blocks = [...blocks, ...this.program.buffers.slice(blocks.length).map((buffer) => this.blockFor(buffer))]
       const exact = backend.precision === "exact"
       this.linker = new Linker(memory, pool.threads, exact, this.program, this.blocks, this.owned)

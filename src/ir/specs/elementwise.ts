@@ -1,3 +1,4 @@
+import type { GatedActivation } from "../activation.js"
 import { type Dim, type Dims, formatDims, sameDims } from "../dim.js"
 import { expectType } from "../expect.js"
 import { spec } from "../op_spec.js"
@@ -45,11 +46,16 @@ export const binary = spec<{ readonly fn: BinaryFn }, { a: Type; b: Type }, "y">
   tolerance: "float",
 })
 
-export const swiglu = spec<{ readonly alpha: number; readonly limit: number }, { gate: Type; up: Type }, "y">({
-  summary: "min(gate, limit) * sigmoid(alpha * min(gate, limit)) * (clamp(up, -limit, limit) + 1)",
+export interface Glu {
+  readonly activation: GatedActivation
+}
+
+export const glu = spec<Glu, { gate: Type; up: Type }, "y">({
+  summary:
+    "f(gate) * up, element by element, as `activation` (ir/activation.ts) has it: SwiGLU, GeGLU or gpt-oss's clamped SwiGLU",
   operands: { gate: "value", up: "value" },
   infer: (_, { gate, up }) => {
-    if (!sameDims(gate.shape, up.shape)) expectType("swiglu: up", up, gate.shape, gate.dtype)
+    if (!sameDims(gate.shape, up.shape)) expectType("glu: up", up, gate.shape, gate.dtype)
     return { y: gate }
   },
   tolerance: "float",
