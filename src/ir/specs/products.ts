@@ -76,7 +76,7 @@ export const gather_matmul_sum = spec<
   "y"
 >({
   summary:
-    "residual [L, N] + the sum over k of scores [L, k] times gather_matmul(x [L, k, K], ids [L, k], weight) -> [L, N]",
+    "residual [L, N] + the sum over k of scores [L, k] times gather_matmul(x [L, k, K], ids (uint32) [L, k], weight) -> [L, N]",
   operands: { x: "value", ids: "value", weight: "weight", scores: "value", residual: "value" },
   indices: { ...expertIndices, of: ["weight"] },
   infer: (_, { x, ids, weight, scores, residual }) => {
@@ -113,7 +113,7 @@ const gateUpFlops = (_: unknown, { x, ids, gate }: GateUp) =>
   4 * last(x.shape) * sizeOf(largest(ids.shape)) * expertRowsOf(gate)
 
 export const gather_glu = spec<Glu, GateUp, "y">({
-  summary: "glu of gather_matmul with the weights gate and up, x [L, K], ids [L, k] -> [L, k, N]",
+  summary: "glu of gather_matmul with the weights gate and up [E, N, K]: x [L, K], ids (uint32) [L, k] -> [L, k, N]",
   operands: { x: "value", ids: "value", gate: "weight", up: "weight" },
   indices: { ...expertIndices, of: ["gate", "up"] },
   infer: (_, operands) => gateUp("gather_glu", operands),
@@ -122,7 +122,7 @@ export const gather_glu = spec<Glu, GateUp, "y">({
 })
 
 export const norm_gather_glu = spec<Glu & { readonly eps: number }, GateUp & { norm: Type }, "y">({
-  summary: "gather_glu of rms_norm(x [L, K], norm [K])",
+  summary: "gather_glu of rms_norm(x [L, K], norm [K]), ids (uint32) [L, k] -> [L, k, N]",
   operands: { x: "value", norm: "value", ids: "value", gate: "weight", up: "weight" },
   indices: { ...expertIndices, of: ["gate", "up"] },
   infer: (_, operands) => {
