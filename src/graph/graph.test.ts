@@ -94,6 +94,13 @@ describe("passes", () => {
     expect(kinds(only(glu(gather(x), gather(copy(x)))).outputs)).not.toContain("gather_glu")
   })
 
+  it("refuses halves of a gated activation that are not float32 of one shape", () => {
+    const glu = (gate: Value, up: Value) => apply({ kind: "glu", activation }, { gate, up })
+    expect(() => glu(copy(x, "float16"), x)).toThrow("glu: gate must be float32")
+    expect(() => glu(x, copy(x, "float16"))).toThrow("glu: up must be float32")
+    expect(() => glu(x, input("other", [3, 63], "float32"))).toThrow("glu: up must be float32 [3, 64]")
+  })
+
   it("does not change the graph it was given", () => {
     const traced = [add(x, matmul(x, weight(64, 64)))]
     only(...traced)

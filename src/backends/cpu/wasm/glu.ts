@@ -1,5 +1,5 @@
 import { share } from "./share"
-import { sigmoid } from "./simd"
+import { madd, sigmoid } from "./simd"
 
 /** g * sigmoid(alpha * g + cubic * g^3) * (u + offset), g = min(gate, limit), |u| <= limit: ir/activation.ts. */
 // @ts-ignore: decorator
@@ -7,10 +7,9 @@ import { sigmoid } from "./simd"
 function glu4(gate: v128, up: v128, alpha: f32, cubic: f32, limit: f32, offset: f32): v128 {
   const g = f32x4.min(gate, f32x4.splat(limit))
   const u = f32x4.max(f32x4.min(up, f32x4.splat(limit)), f32x4.splat(-limit))
-  // Cubes stay finite, as 0 * infinity is NaN; out here every sigmoid with a cubic term is 0 or 1.
-  const t = f32x4.max(f32x4.min(g, f32x4.splat(1e12)), f32x4.splat(-1e12))
-  const curve = f32x4.mul(f32x4.mul(f32x4.mul(t, t), t), f32x4.splat(cubic))
-  const z = f32x4.add(f32x4.mul(g, f32x4.splat(alpha)), curve)
+  // Squares stay finite, as 0 * infinity is NaN; out here every sigmoid with a cubic term is 0 or 1.
+  const t = f32x4.pmax(f32x4.pmin(g, f32x4.splat(1e12)), f32x4.splat(-1e12))
+  const z = f32x4.mul(g, madd(f32x4.mul(t, t), f32x4.splat(cubic), f32x4.splat(alpha)))
   return f32x4.mul(f32x4.mul(g, sigmoid(z)), f32x4.add(u, f32x4.splat(offset)))
 }
 
