@@ -1,8 +1,8 @@
 """Records what transformers, torch and MLX make of small inputs to every kernel, for the tests of src/backends.
 
-    python tools/reference/kernel_vectors.py src/backends/fixtures/kernel_vectors.json
+    python tools/reference/kernel_vectors.py src/backends/conformance/fixtures/kernel_vectors.json
 
-A case is an operation as src/backends/ops.ts writes it, its operands and its result, as raw bytes. The parts of gpt-oss
+A case is an operation as src/ir/operations.ts has it, its operands and its result, as raw bytes. The parts of gpt-oss
 are transformers' own functions (attention with sinks, masks, YaRN's frequencies, router, experts' gate, RMSNorm), quantized
 weights are MLX's, the rest is torch or numpy. Computed in float64 unless a case says what float32 costs it.
 Made with torch 2.15.0, transformers 5.23.0, mlx 0.32.4, numpy 2.4.6; seed 11.
