@@ -1,4 +1,5 @@
 import * as build from "../graph/build.js"
+import type { GatedActivation } from "../ir/activation.js"
 import type { Dims } from "../ir/dim.js"
 import { mapWeight } from "../ir/operands.js"
 import type { BinaryFn, UnaryFn } from "../ir/specs/elementwise.js"
@@ -10,6 +11,7 @@ import type { Shape } from "../tensor/shape.js"
 import { memoryStats, Storage } from "../tensor/storage.js"
 import { MxArray } from "./mx_array.js"
 
+export type { GatedActivation } from "../ir/activation.js"
 export { autoDevice } from "../backends/placement.js"
 export { compile, evaluate, setDefaultDevice } from "./transforms.js"
 
@@ -183,7 +185,16 @@ export const fast = {
    * (openai/gpt-oss, gpt_oss/torch/model.py).
    */
   swiglu(gate: MxArray, up: MxArray, alpha: number, limit: number): MxArray {
-    return wrap(build.apply({ kind: "swiglu", alpha, limit }, { gate: gate.value, up: up.value }).y)
+    return fast.glu(gate, up, { fn: "clamped_swiglu", alpha, limit, offset: 1 })
+  },
+
+  /**
+   * Joins the halves of a gated feed-forward layer, of one shape, element by element (Shazeer 2020, arXiv 2002.05202):
+   * `{ fn: "silu" }` is SwiGLU, `gate * sigmoid(gate) * up`; `{ fn: "gelu_tanh" }` is GeGLU with the tanh approximation
+   * (arXiv 1606.08415); `{ fn: "clamped_swiglu", alpha, limit, offset }` is gpt-oss's, see `swiglu`. All in float32.
+   */
+  glu(gate: MxArray, up: MxArray, activation: GatedActivation): MxArray {
+    return wrap(build.apply({ kind: "glu", activation }, { gate: gate.value, up: up.value }).y)
   },
 }
 

@@ -3,6 +3,7 @@ import { apply, input } from "../graph/build.js"
 import { lower } from "../graph/lower.js"
 import type { Dim } from "../ir/dim.js"
 import { BackendError, type HostArray } from "./backend.js"
+import { replayBuffers } from "./replay_buffers.js"
 import { inputBytes, rowsOf, sameRows } from "./step_inputs.js"
 
 describe("what is fed to a program", () => {
@@ -21,7 +22,7 @@ describe("what is fed to a program", () => {
 
   const floats = (length: number) => new Float32Array(length)
   const told = (a: HostArray | undefined, b: HostArray | undefined, table: HostArray = floats(2)) =>
-    rowsOf(program(rows), { a, b, table } as Record<string, HostArray>)
+    rowsOf(replayBuffers(program(rows), []).inputs, { a, b, table } as Record<string, HostArray>)
 
   it("tells each symbol's rows", () => {
     for (const n of [1, 2, 4]) {
@@ -32,7 +33,9 @@ describe("what is fed to a program", () => {
         ]),
       )
     }
-    expect(rowsOf(program(2), { a: floats(6), b: floats(6), table: floats(9) })).toEqual(new Map([[pages, 9]]))
+    expect(rowsOf(replayBuffers(program(2), []).inputs, { a: floats(6), b: floats(6), table: floats(9) })).toEqual(
+      new Map([[pages, 9]]),
+    )
   })
 
   it.each<[string, HostArray | undefined, string]>([

@@ -15,6 +15,8 @@ const add = (a: Value, b: Value) => apply({ kind: "binary", fn: "add" }, { a, b 
 const only = (...outputs: Value[]) => optimise({ outputs })
 const kinds = (outputs: readonly Value[]) => lower({ outputs }).instructions.map(({ op }) => op.kind)
 
+const activation = { fn: "silu" } as const
+
 describe("shape inference", () => {
   const x = input("x", [3, 64], "float32")
 
@@ -190,9 +192,16 @@ describe("passes", () => {
         { kind: "gather_matmul" },
         { x: rows, ids: experts, weight: { quantization: null, weight: weight(4, 32, 64) } },
       ).y
-    const swiglu = (a: Value, b: Value) => apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, { gate: a, up: b }).y
-    expect(kinds(only(swiglu(gather(x), gather(x))).outputs)).toEqual(["gather_swiglu"])
-    expect(kinds(only(swiglu(gather(x), gather(copy(x)))).outputs)).not.toContain("gather_swiglu")
+    const glu = (a: Value, b: Value) => apply({ kind: "glu", activation }, { gate: a, up: b }).y
+    expect(kinds(only(glu(gather(x), gather(x))).outputs)).toEqual(["gather_glu"])
+    expect(kinds(only(glu(gather(x), gather(copy(x)))).outputs)).not.toContain("gather_glu")
+  })
+
+  it("refuses halves of a gated activation that are not float32 of one shape", () => {
+    const glu = (gate: Value, up: Value) => apply({ kind: "glu", activation }, { gate, up })
+    expect(() => glu(copy(x, "float16"), x)).toThrow("glu: gate must be float32")
+    expect(() => glu(x, copy(x, "float16"))).toThrow("glu: up must be float32")
+    expect(() => glu(x, input("other", [3, 63], "float32"))).toThrow("glu: up must be float32 [3, 64]")
   })
 
   it("does not change the graph it was given", () => {
@@ -250,13 +259,13 @@ describe("fusions", () => {
 
   it("leave a norm alone that others read beside the experts", () => {
     const expertWeight = () => ({ quantization: null, weight: weight(4, 8, 64) })
-    const swiglu = (rows: Value) => {
+    const glu = (rows: Value) => {
       const operands = { x: rows, ids: experts, gate: expertWeight(), up: expertWeight() }
-      return apply({ kind: "gather_swiglu", alpha: 1.702, limit: 7 }, operands).y
+      return apply({ kind: "gather_glu", activation }, operands).y
     }
     const rows = norm(x)
-    expect(fused(swiglu(norm(x)))).toEqual(["norm_gather_swiglu"])
-    expect(fused(swiglu(rows), rows)).not.toContain("norm_gather_swiglu")
+    expect(fused(glu(norm(x)))).toEqual(["norm_gather_glu"])
+    expect(fused(glu(rows), rows)).not.toContain("norm_gather_glu")
   })
 
   it("leave the experts' rows alone that others read, or that are not rows of their own", () => {

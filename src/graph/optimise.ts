@@ -2,19 +2,19 @@ import type { FusedKind } from "../ir/operations.js"
 import type { Roots } from "../ir/value.js"
 import { fuseGatherMatmulSum } from "./passes/fuse_gather_matmul_sum.js"
 import { fuseMatmul } from "./passes/fuse_matmul.js"
-import { fuseNormGatherSwiglu } from "./passes/fuse_norm_gather_swiglu.js"
+import { fuseNormGatherGlu } from "./passes/fuse_norm_gather_glu.js"
 import { fuseNormMatmul } from "./passes/fuse_norm_matmul.js"
 import { fuseRopeAttention } from "./passes/fuse_rope_attention.js"
 import { fuseRoute } from "./passes/fuse_route.js"
-import { fuseSwiglu } from "./passes/fuse_swiglu.js"
+import { fuseGlu } from "./passes/fuse_glu.js"
 import { type Note, type Pass, rewrite } from "./rewrite.js"
 
 /** In this order: `route` leaves the norm to the experts alone. */
 export const PASSES: readonly Pass[] = [
   fuseMatmul,
-  fuseSwiglu,
+  fuseGlu,
   fuseRoute,
-  fuseNormGatherSwiglu,
+  fuseNormGatherGlu,
   fuseGatherMatmulSum,
   fuseNormMatmul,
   fuseRopeAttention,

@@ -11,7 +11,7 @@ const PRIMITIVES = {
   assign: elementwise.assign,
   unary: elementwise.unary,
   binary: elementwise.binary,
-  swiglu: elementwise.swiglu,
+  glu: elementwise.glu,
   reduce: rows.reduce,
   softmax: rows.softmax,
   argmax: rows.argmax,
@@ -23,7 +23,7 @@ const PRIMITIVES = {
   embedding: products.embedding,
   matmul: products.matmul,
   gather_matmul: products.gather_matmul,
-  gather_swiglu: products.gather_swiglu,
+  gather_glu: products.gather_glu,
   weighted_sum: products.weighted_sum,
   rope: attention.rope,
   kv_append: attention.kv_append,
@@ -34,7 +34,7 @@ const PRIMITIVES = {
 const FUSIONS = {
   norm_matmul: products.norm_matmul,
   route: products.route,
-  norm_gather_swiglu: products.norm_gather_swiglu,
+  norm_gather_glu: products.norm_gather_glu,
   gather_matmul_sum: products.gather_matmul_sum,
   rope_attention: attention.rope_attention,
 } as const satisfies Readonly<Record<string, SomeSpec>>

@@ -67,9 +67,11 @@ class MLPBlock extends Module {
     super()
     const { hidden_size, intermediate_size, num_local_experts, swiglu_alpha, swiglu_limit } = config
     this.router = new Linear(hidden_size, num_local_experts, true)
-    this.experts = new SwitchGLU(hidden_size, intermediate_size, num_local_experts, {
+    this.experts = new SwitchGLU(hidden_size, intermediate_size, num_local_experts, true, {
+      fn: "clamped_swiglu",
       alpha: swiglu_alpha,
       limit: swiglu_limit,
+      offset: 1,
     })
   }
 

@@ -50,7 +50,7 @@ const altered = (roots: Roots, rule: (node: Node) => ReadonlyMap<Value, Value> |
 const weight = (...shape: number[]) => constant(new Storage("w", "float32", shape, null))
 const matmul = (x: Value, w: Value) => apply({ kind: "matmul" }, { x, weight: { quantization: null, weight: w } }).y
 
-const LAYER = ["norm_matmul", "rope_attention", "matmul", "route", "norm_gather_swiglu", "gather_matmul_sum"]
+const LAYER = ["norm_matmul", "rope_attention", "matmul", "route", "norm_gather_glu", "gather_matmul_sum"]
 
 describe("a traced step of gpt-oss with every fusion", () => {
   it.each(fixtures("hf", "hf-mxfp4", "mlx-q8"))("%s, %s: six kernels a layer, no copies", async (shape, layout) => {
@@ -88,9 +88,9 @@ describe("a traced step of gpt-oss with every fusion", () => {
     const explained = explain(optimise(trace(model, 1, true), { fusions }))
     expect(Object.fromEntries(explained.map(({ pass, matched }) => [pass, matched]))).toEqual({
       fuse_matmul: layers, // the output projection and the residual
-      fuse_swiglu: layers,
+      fuse_glu: layers,
       fuse_route: 2 * layers, // the ids and their weights
-      fuse_norm_gather_swiglu: layers,
+      fuse_norm_gather_glu: layers,
       fuse_gather_matmul_sum: layers,
       fuse_norm_matmul: 3 * layers + 1, // q, k and v; the head
       fuse_rope_attention: layers,

@@ -5,16 +5,16 @@ import { isFused, type KernelKind } from "../../ir/operations.js"
 import { ReferenceBackend } from "../reference/backend.js"
 import { attentionCases, kvAppendCases, ropeCases } from "./attention_cases.test.helper.js"
 import { itKeepsTheContract } from "./contract.test.helper.js"
-import { assignCases, binaryCases, copyCases, swigluCases, unaryCases } from "./elementwise_cases.test.helper.js"
+import { assignCases, binaryCases, copyCases, unaryCases } from "./elementwise_cases.test.helper.js"
 import {
   gatherMatmulSumCases,
-  normGatherSwigluCases,
+  normGatherGluCases,
   normMatmulCases,
   ropeAttentionCases,
   routeCases,
 } from "./fused_cases.test.helper.js"
 import { itFusesFaithfully } from "./fusion_properties.test.helper.js"
-import { embeddingCases, gatherMatmulCases, gatherSwigluCases, matmulCases } from "./product_cases.test.helper.js"
+import { embeddingCases, gatherMatmulCases, gatherGluCases, matmulCases } from "./product_cases.test.helper.js"
 import { itHasTheProperties } from "./properties.test.helper.js"
 import { Random } from "./random.test.helper.js"
 import {
@@ -29,8 +29,8 @@ import {
   weightedSumCases,
 } from "./row_cases.test.helper.js"
 import { type Case, expectClose, needs, run, type Share, shareOf, type WithBackend } from "./run.test.helper.js"
+import { extremeGluCases, GLU_KINDS, gluCases } from "./glu_cases.test.helper.js"
 import { itTakesRowsAtReplay } from "./told_rows.test.helper.js"
-import { extremeSwigluCases, SWIGLU_KINDS } from "./swiglu_cases.test.helper.js"
 import { trueCases } from "./vectors.test.helper.js"
 
 /** Cases for every kernel there is: a new kernel does not compile without some. */
@@ -49,16 +49,16 @@ export const CASES: Record<KernelKind, (random: Random) => Case[]> = {
   embedding: embeddingCases,
   matmul: matmulCases,
   gather_matmul: gatherMatmulCases,
-  gather_swiglu: gatherSwigluCases,
+  gather_glu: gatherGluCases,
   rms_norm: rmsNormCases,
   rope: ropeCases,
   kv_append: kvAppendCases,
   attention: attentionCases,
-  swiglu: swigluCases,
+  glu: gluCases,
   weighted_sum: weightedSumCases,
   norm_matmul: normMatmulCases,
   route: routeCases,
-  norm_gather_swiglu: normGatherSwigluCases,
+  norm_gather_glu: normGatherGluCases,
   gather_matmul_sum: gatherMatmulSumCases,
   rope_attention: (random) => ropeAttentionCases(random, "float32"),
 }
@@ -164,12 +164,12 @@ export function runConformance(
     })
 
     describe("at extreme gates", () => {
-      for (const kind of SWIGLU_KINDS) {
+      for (const kind of GLU_KINDS) {
         it(
           kind,
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
-            const casesOf = (random: Random) => extremeSwigluCases(kind, random)
+            const casesOf = (random: Random) => extremeGluCases(kind, random)
             // On every device: each has kernels of its own.
             await holdAgainstReference(backend, kind, casesOf, backend.tolerance(toleranceOf(kind)), { part: 0, of: 1 })
           }),

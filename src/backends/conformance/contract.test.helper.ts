@@ -95,7 +95,7 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
           ).y,
           apply({ kind: "gather_matmul" }, { x, ids, weight: weight(random, mxfp4, [3], 5, 64, "float32") }).y,
           apply(
-            { kind: "gather_swiglu", alpha: 1, limit: 1 },
+            { kind: "gather_glu", activation: { fn: "silu" } },
             {
               x,
               ids,

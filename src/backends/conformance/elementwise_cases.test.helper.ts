@@ -3,10 +3,17 @@ import { itemSize } from "../../tensor/dtype.js"
 import { type Shape, sizeOf } from "../../tensor/shape.js"
 import { Storage } from "../../tensor/storage.js"
 import type { BinaryFn, UnaryFn } from "../../ir/specs/elementwise.js"
-import { everySecond, exactly, floats, integers, type Random, stored, WEIGHT_DTYPES } from "./random.test.helper.js"
+import {
+  everySecond,
+  exactly,
+  floats,
+  integers,
+  type Random,
+  SHAPES,
+  stored,
+  WEIGHT_DTYPES,
+} from "./random.test.helper.js"
 import type { Case } from "./run.test.helper.js"
-
-const SHAPES: readonly Shape[] = [[1], [7], [3, 5], [17, 33], [2, 3, 130]]
 
 const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", "sigmoid", "silu"]
 const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
@@ -126,17 +133,4 @@ export function binaryCases(random: Random): Case[] {
       { name: `${fn} with itself`, outputs: [apply({ kind: "binary", fn }, { a: x, b: x }).y] },
     ]
   })
-}
-
-export function swigluCases(random: Random): Case[] {
-  const swiglu = (shape: Shape, scale: number, alpha = 1.702, limit = 7) =>
-    apply(
-      { kind: "swiglu", alpha, limit },
-      { gate: floats(random, shape, "float32", scale), up: floats(random, shape, "float32", scale) },
-    ).y
-  return [
-    ...SHAPES.map((shape) => ({ name: `[${shape}]`, outputs: [swiglu(shape, 12)] })),
-    { name: "mostly beyond the limits", outputs: [swiglu([9, 11], 500)] },
-    { name: "other constants", outputs: [swiglu([9, 11], 4, 0.5, 1.5)] },
-  ]
 }

@@ -1,4 +1,5 @@
 import { apply, copy, input, state } from "../../graph/build.js"
+import type { GatedActivation } from "../../ir/activation.js"
 import type { Value } from "../../ir/value.js"
 import { Storage } from "../../tensor/storage.js"
 import type { WeightOf } from "../../ir/type.js"
@@ -17,9 +18,11 @@ import {
   type WeightFormat,
   weight,
 } from "./random.test.helper.js"
+import { ACTIVATIONS } from "./glu_cases.test.helper.js"
 import type { Case } from "./run.test.helper.js"
 
 const EPS = 1e-5
+const [GPT_OSS] = ACTIVATIONS
 const ROWS = [1, 3, 17, 70]
 
 const affine8: NamedFormat = {
@@ -117,13 +120,20 @@ export function routeCases(random: Random): Case[] {
 /** How gate and up lie: in tensors of their own, or their rows in turn in one tensor as Hugging Face stores them. */
 type Rows = "apart" | "interleaved"
 
-function normGatherSwiglu(random: Random, named: NamedFormat, L: number, K: number, rows: Rows, packing?: "uint8") {
+function normGatherGlu(
+  random: Random,
+  activation: GatedActivation,
+  named: NamedFormat,
+  [L, K]: readonly [number, number],
+  rows: Rows,
+  packing?: "uint8",
+) {
   const { format, dtype } = named
   const both = weight(random, format, [5], 26, K, dtype, packing)
   const half = (first: number): WeightOf<Value> =>
     rows === "apart" ? weight(random, format, [5], 13, K, dtype) : everySecondRow(both, 1, first)
   return apply(
-    { kind: "norm_gather_swiglu", eps: EPS, alpha: 1.702, limit: 7 },
+    { kind: "norm_gather_glu", eps: EPS, activation },
     {
       x: floats(random, [L, K], "float32", 3),
       norm: floats(random, [K], dtype, 3),
@@ -135,7 +145,7 @@ function normGatherSwiglu(random: Random, named: NamedFormat, L: number, K: numb
 }
 
 /** A product, and experts as a router chooses them for its rows, in which the launches may share. */
-function routedSwiglu(random: Random, experts: NamedFormat, router: NamedFormat, [L, E, k, N, K]: readonly number[]) {
+function routedGlu(random: Random, experts: NamedFormat, router: NamedFormat, [L, E, k, N, K]: readonly number[]) {
   const routerWeight = (rows: number, columns: number) => weight(random, router.format, [], rows, columns, router.dtype)
   const product = { x: floats(random, [L, 192]), weight: routerWeight(K, 192), residual: floats(random, [L, K]) }
   const x = apply({ kind: "matmul" }, product).y
@@ -143,7 +153,7 @@ function routedSwiglu(random: Random, experts: NamedFormat, router: NamedFormat,
   const { ids, scores } = apply({ kind: "route", eps: EPS, k }, { x, norm, weight: routerWeight(E, K) })
   const [gate, up] = [0, 1].map(() => weight(random, experts.format, [E], N, K, experts.dtype))
   return [
-    apply({ kind: "norm_gather_swiglu", eps: EPS, alpha: 1.702, limit: 7 }, { x, norm, ids, gate, up }).y,
+    apply({ kind: "norm_gather_glu", eps: EPS, activation: GPT_OSS }, { x, norm, ids, gate, up }).y,
     ids,
     scores,
     x,
@@ -154,7 +164,7 @@ function routedSwiglu(random: Random, experts: NamedFormat, router: NamedFormat,
 export function routedCases(random: Random, L: number): (Case & { readonly isShared: boolean })[] {
   const routed = (experts: NamedFormat, router: NamedFormat, sizes: readonly number[], isShared: boolean) => ({
     name: `${experts.name} experts, ${router.name} router, ${[L, ...sizes].join(" ")}`,
-    outputs: routedSwiglu(random, experts, router, [L, ...sizes]),
+    outputs: routedGlu(random, experts, router, [L, ...sizes]),
     isShared,
   })
   return [
@@ -171,29 +181,36 @@ export function routedCases(random: Random, L: number): (Case & { readonly isSha
   ]
 }
 
-export function normGatherSwigluCases(random: Random): Case[] {
+export function normGatherGluCases(random: Random): Case[] {
   return [
     ...[1, 3].map((L) => ({
       name: `of chosen experts, ${L} rows`,
       outputs: routedCases(random, L).flatMap(({ outputs }) => outputs),
     })),
-    ...formats().flatMap((named) =>
-      (["apart", "interleaved"] as const).map((rows) => ({
-        name: `${named.name}, ${rows}`,
-        outputs: [1, 5].map((L) => normGatherSwiglu(random, named, L, rowLength(named.format), rows)),
-      })),
+    ...formats().flatMap((named, i) =>
+      (["apart", "interleaved"] as const).map((rows, j) => {
+        const activation = ACTIVATIONS[(i + j) % ACTIVATIONS.length]
+        return {
+          name: `${named.name}, ${rows}, ${activation.fn}`,
+          outputs: [1, 5].map((L) => normGatherGlu(random, activation, named, [L, rowLength(named.format)], rows)),
+        }
+      }),
     ),
+    ...ACTIVATIONS.map((activation) => ({
+      name: `mxfp4, ${activation.fn}`,
+      outputs: [1, 21].map((L) => normGatherGlu(random, activation, mxfp4, [L, 96], "apart")),
+    })),
     ...ROWS.map((L) => ({
       name: `mxfp4, packed in bytes, ${L} rows`,
-      outputs: [normGatherSwiglu(random, mxfp4, L, 96, "interleaved", "uint8")],
+      outputs: [normGatherGlu(random, GPT_OSS, mxfp4, [L, 96], "interleaved", "uint8")],
     })),
-    { name: "gpt-oss's hidden size", outputs: [normGatherSwiglu(random, mxfp4, 2, 2880, "apart")] },
+    { name: "gpt-oss's hidden size", outputs: [normGatherGlu(random, GPT_OSS, mxfp4, [2, 2880], "apart")] },
     {
       name: "gate and up in different formats",
       outputs: [1, 6].map(
         (L) =>
           apply(
-            { kind: "norm_gather_swiglu", eps: EPS, alpha: 1.702, limit: 7 },
+            { kind: "norm_gather_glu", eps: EPS, activation: GPT_OSS },
             {
               x: floats(random, [L, 192]),
               norm: floats(random, [192]),

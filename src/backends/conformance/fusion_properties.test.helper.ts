@@ -10,6 +10,7 @@ import type { Shape } from "../../tensor/shape.js"
 import type { Backend } from "../backend.js"
 import { FUSED_KINDS, type FusedKind, type KernelKind } from "../../ir/operations.js"
 import { exactly, floats, formats, type NamedFormat, Random, weight } from "./random.test.helper.js"
+import { someActivation } from "./glu_cases.test.helper.js"
 import { expectClose, needs, run, type Share, settingsOf, type WithBackend } from "./run.test.helper.js"
 import { expectToldRows, Feeder, fewerRuns, type Over, SEQUENCES, steps } from "./told_rows.test.helper.js"
 
@@ -49,14 +50,14 @@ const COMPOSITIONS: Record<FusedKind, Composition> = {
     },
     kinds: ["rms_norm", "matmul", "softmax"],
   },
-  norm_gather_swiglu: {
+  norm_gather_glu: {
     compose: (named, { random, rows }) => {
       const normed = norm(random, input("x", [rows, K], "float32"))
       const ids = input("ids", [rows, 2], "uint32")
       const [gate, up] = [0, 1].map(() => gather(random, normed, ids, 5, named))
-      return [apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, { gate, up }).y]
+      return [apply({ kind: "glu", activation: someActivation(random) }, { gate, up }).y]
     },
-    kinds: ["rms_norm", "gather_matmul", "gather_matmul", "swiglu"],
+    kinds: ["rms_norm", "gather_matmul", "gather_matmul", "glu"],
   },
   gather_matmul_sum: {
     compose: (named, { random, rows }) => {

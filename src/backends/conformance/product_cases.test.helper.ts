@@ -1,4 +1,5 @@
 import { apply } from "../../graph/build.js"
+import type { GatedActivation } from "../../ir/activation.js"
 import type { Value } from "../../ir/value.js"
 import type { Shape } from "../../tensor/shape.js"
 import type { WeightOf } from "../../ir/type.js"
@@ -17,6 +18,7 @@ import {
   type WeightFormat,
   weight,
 } from "./random.test.helper.js"
+import { ACTIVATIONS } from "./glu_cases.test.helper.js"
 import type { Case } from "./run.test.helper.js"
 
 const affine8: WeightFormat = { quantization: AFFINE_8, bias: true }
@@ -182,34 +184,48 @@ function exactlyExpert(expert: number, L: number): Value {
 /** How gate and up lie: in tensors of their own, or their rows in turn in one tensor as Hugging Face stores them. */
 type Rows = "apart" | "interleaved" | "interleaved, packed in bytes"
 
-function gatherSwiglu(random: Random, { format, dtype }: NamedFormat, L: number, K: number, rows: Rows): Value {
+function gatherGlu(
+  random: Random,
+  activation: GatedActivation,
+  { format, dtype }: NamedFormat,
+  L: number,
+  K: number,
+  rows: Rows,
+): Value {
   const packing = rows === "interleaved, packed in bytes" ? "uint8" : "uint32"
   const both = weight(random, format, [5], 26, K, dtype, packing)
   const half = (first: number): WeightOf<Value> =>
     rows === "apart" ? weight(random, format, [5], 13, K, dtype) : everySecondRow(both, 1, first)
   const operands = { x: floats(random, [L, K], "float32", 3), ids: integers(random, [L, 3], 5) }
-  return apply({ kind: "gather_swiglu", alpha: 1.702, limit: 7 }, { ...operands, gate: half(0), up: half(1) }).y
+  return apply({ kind: "gather_glu", activation }, { ...operands, gate: half(0), up: half(1) }).y
 }
 
-export function gatherSwigluCases(random: Random): Case[] {
+export function gatherGluCases(random: Random): Case[] {
   const published: NamedFormat = { name: "mxfp4", format: mxfp4, dtype: "bfloat16" }
   return [
-    ...formats().flatMap((named) =>
-      (["apart", "interleaved"] as const).map((rows) => ({
-        name: `${named.name}, ${rows}`,
-        outputs: [1, 21].map((L) => gatherSwiglu(random, named, L, rowLengths(named.format)[1], rows)),
-      })),
+    ...formats().flatMap((named, i) =>
+      (["apart", "interleaved"] as const).map((rows, j) => {
+        const activation = ACTIVATIONS[(i + j) % ACTIVATIONS.length]
+        return {
+          name: `${named.name}, ${rows}, ${activation.fn}`,
+          outputs: [1, 21].map((L) => gatherGlu(random, activation, named, L, rowLengths(named.format)[1], rows)),
+        }
+      }),
     ),
+    ...ACTIVATIONS.map((activation) => ({
+      name: `mxfp4, ${activation.fn}`,
+      outputs: [1, 21].map((L) => gatherGlu(random, activation, published, L, 96, "apart")),
+    })),
     {
       name: "mxfp4, interleaved, packed in bytes",
-      outputs: [1, 21].map((L) => gatherSwiglu(random, published, L, 96, "interleaved, packed in bytes")),
+      outputs: [1, 21].map((L) => gatherGlu(random, ACTIVATIONS[0], published, L, 96, "interleaved, packed in bytes")),
     },
     {
       name: "gate and up in different formats",
       outputs: [1, 6].map(
         (L) =>
           apply(
-            { kind: "gather_swiglu", alpha: 1.702, limit: 7 },
+            { kind: "gather_glu", activation: ACTIVATIONS[0] },
             {
               x: floats(random, [L, 192]),
               ids: integers(random, [L, 2], 3),

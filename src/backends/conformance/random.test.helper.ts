@@ -19,6 +19,9 @@ export interface WeightFormat {
 export type WeightDType = "float32" | "float16" | "bfloat16"
 export const WEIGHT_DTYPES: readonly WeightDType[] = ["float32", "float16", "bfloat16"]
 
+/** Shapes of elements in all: one, fewer than a vector, no multiple of one, and more than a workgroup takes. */
+export const SHAPES: readonly Shape[] = [[1], [7], [3, 5], [17, 33], [2, 3, 130]]
+
 /** Random numbers that are the same in every run. */
 export class Random {
   constructor(private seed: number) {}

@@ -31,10 +31,10 @@ export interface Share {
 const PRODUCTS = new Set<KernelKind>([
   "matmul",
   "gather_matmul",
-  "gather_swiglu",
+  "gather_glu",
   "norm_matmul",
   "route",
-  "norm_gather_swiglu",
+  "norm_gather_glu",
   "gather_matmul_sum",
 ])
 

@@ -1,3 +1,4 @@
+import { someActivation } from "./glu_cases.test.helper.js"
 import fc from "fast-check"
 import { describe, it } from "vitest"
 import { apply, copy, input, reshape, slice, state } from "../../graph/build.js"
@@ -189,9 +190,9 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
       ([a, b]) => apply({ kind: "binary", fn: "subtract" }, { a, b }).y,
     )
   },
-  swiglu: (of) => {
+  glu: (of) => {
     const [gate, up] = [0, 1].map((from) => everySecondColumn(computed(of, "x", 14), from))
-    return [apply({ kind: "swiglu", alpha: 1.702, limit: 2 }, { gate, up }).y]
+    return [apply({ kind: "glu", activation: someActivation(of.random) }, { gate, up }).y]
   },
   reduce: (of) =>
     (["sum", "mean", "max"] as const).flatMap((fn) => [
@@ -239,11 +240,11 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
       (x) => apply({ kind: "gather_matmul" }, { x, ids, weight }).y,
     )
   },
-  gather_swiglu: (of) => {
+  gather_glu: (of) => {
     const [x, ids] = [computed(of, "x", K), input("ids", [of.rows, 2], "uint32")]
     const both = someWeight(of, [4], 10)
     const [gate, up] = [0, 1].map((first) => everySecondRow(both, 1, first))
-    return [apply({ kind: "gather_swiglu", alpha: 1.702, limit: 7 }, { x, ids, gate, up }).y]
+    return [apply({ kind: "gather_glu", activation: someActivation(of.random) }, { x, ids, gate, up }).y]
   },
   weighted_sum: (of) => [
     apply({ kind: "weighted_sum" }, { x: computed(of, "x", 3, 17), weights: computed(of, "weights", 3) }).y,

@@ -9,7 +9,7 @@ import type { Block, SegmentedMemory } from "./memory.js"
 import type { ReplayQueue } from "./replay_queue.js"
 import type { Residents } from "./residents.js"
 import { sectionsOf } from "./sections.js"
-import { splitSwiglu } from "./split_swiglu.js"
+import { splitGlu } from "./split_glu.js"
 import type { ThreadPool } from "./thread_pool.js"
 
 /** What an executable needs of its backend. */
@@ -46,7 +46,7 @@ export class CpuExecutable implements Executable {
     const { memory, pool, precision, part_bytes } = ports
     try {
       const given = program.buffers.map((buffer) => this.blockFor(buffer))
-      const split = splitSwiglu(program, (buffer) => given[buffer].segment)
+      const split = splitGlu(program, (buffer) => given[buffer].segment)
       const blocks = [...given, ...split.buffers.slice(given.length).map((buffer) => this.blockFor(buffer))]
       this.buffers = replayBuffers(split, blocks)
       this.linker = new Linker(memory, pool.threads, precision === "exact", split, blocks, this.owned)

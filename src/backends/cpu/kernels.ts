@@ -1,3 +1,4 @@
+import { type GatedActivation, gluCoefficients } from "../../ir/activation.js"
 import type { FusedKind, KernelKind, KernelOf, OperandsOf, ResultsOf } from "../../ir/operations.js"
 import type { BinaryFn, UnaryFn } from "../../ir/specs/elementwise.js"
 import type { ReduceFn } from "../../ir/specs/rows.js"
@@ -67,7 +68,7 @@ function rowsAndColumns(x: Placed): [Count, number] {
   return [elementsOf(x, n), n]
 }
 
-/** An upper bound of what `begin` and `gather_swiglu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
+/** An upper bound of what `begin` and `gather_glu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
 function matmulScratch(pairs: number, K: number): number {
   return 4 * K * 4 + 3 * 4 * scalesBytes(K) + pairs * (3 * 4 + 4 * MATMUL_BLOCK) + 16 * 64
 }
@@ -95,6 +96,12 @@ function product(
   const [rows, K] = rowsAndColumns(x)
   const quantized = at.share(most(rows) * (2.5 * K + 2 * scalesBytes(K)))
   return [launch("quantize", x.address, rows, descriptor, quantized), call(quantized)]
+}
+
+/** The activation, in the order that the kernels take it. */
+function gluNumbers(activation: GatedActivation): number[] {
+  const { alpha, cubic, limit, offset } = gluCoefficients(activation)
+  return [alpha, cubic, limit, offset]
 }
 
 const sameFormat = (a: WeightOf<Placed>, b: WeightOf<Placed>) =>
@@ -176,17 +183,17 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
       withScratch(matmulScratch(L * k, K), launch("gather_matmul", ...args, quantized, at.counter())),
     )
   },
-  gather_swiglu: ({ alpha, limit }, { x, ids, gate, up }, { y }, at) => {
+  gather_glu: ({ activation }, { x, ids, gate, up }, { y }, at) => {
     const [L, k] = ids.shape
     const K = x.shape[1]
     const descriptor = at.describe(weightDescriptor(gate, K))
     const ups = at.describe(weightDescriptor(up, K))
-    const sizes = [gate.weight.shape[0], y.shape[2], alpha, limit]
+    const sizes = [gate.weight.shape[0], y.shape[2], ...gluNumbers(activation)]
     const args = [x.address, rowsOf(x), k, ids.address, descriptor, ups, ...sizes, y.address]
     // The activations are quantized once, as the gate's weights want them.
     const exact = !sameFormat(gate, up)
     return product({ of: gate, descriptor, exact }, x, at, (quantized) =>
-      withScratch(matmulScratch(L * k, K), launch("gather_swiglu", ...args, quantized, at.counter())),
+      withScratch(matmulScratch(L * k, K), launch("gather_glu", ...args, quantized, at.counter())),
     )
   },
   rms_norm: ({ kind, eps }, { x, weight }, { y }) => {
@@ -230,9 +237,9 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     )
     return withScratch(4 * (heads / kvHeads) * (ATTENTION_BLOCK + 2), call)
   },
-  swiglu: ({ kind, alpha, limit }, { gate, up }, { y }) => {
+  glu: ({ kind, activation }, { gate, up }, { y }) => {
     floats(kind, gate, up)
-    return launch("swiglu", gate.address, up.address, elementsOf(gate), alpha, limit, y.address)
+    return launch("glu", gate.address, up.address, elementsOf(gate), ...gluNumbers(activation), y.address)
   },
   weighted_sum: (_, { x, weights }, { y }) => {
     const [, k, n] = x.shape

@@ -1,3 +1,4 @@
+import { type GatedActivation, gluCoefficients } from "../../ir/activation.js"
 import type { KernelOf, OperandsOf } from "../../ir/operations.js"
 import type { Operand } from "../../ir/program.js"
 import type { BinaryFn, UnaryFn } from "../../ir/specs/elementwise.js"
@@ -49,10 +50,12 @@ export function binary(
   return loadFloats(memory, broadcast(a, shape)).map((value, i) => BINARY[fn](value, right[i]))
 }
 
-export function swiglu(gate: Float32Array, up: Float32Array, alpha: number, limit: number): Float32Array {
+export function glu(gate: Float32Array, up: Float32Array, activation: GatedActivation): Float32Array {
+  const { alpha, cubic, limit, offset } = gluCoefficients(activation)
   return gate.map((value, i) => {
     const g = Math.min(value, limit)
-    return g * sigmoid(alpha * g) * (Math.min(Math.max(up[i], -limit), limit) + 1)
+    const z = cubic === 0 ? alpha * g : alpha * g + cubic * g ** 3
+    return g * sigmoid(z) * (Math.min(Math.max(up[i], -limit), limit) + offset)
   })
 }
 

@@ -4,7 +4,7 @@ import { contiguousStrides, type Shape } from "../../tensor/shape.js"
 import { rmsNorm, rope } from "./activation.js"
 import { attention, kvAppend } from "./attention.js"
 import { softmax, takeAlongAxis, topK } from "./last_axis.js"
-import { gatherMatmul, gatherSwiglu, matmul, weightedSum } from "./matmul.js"
+import { gatherMatmul, gatherGlu, matmul, weightedSum } from "./matmul.js"
 import { loadFloats, type Memory } from "./operands.js"
 
 /** A program's memory and, behind it, the values between the kernels that a fused one is made of. */
@@ -60,13 +60,13 @@ export function route(
   return { ids, scores: softmax(work.memory, largest) }
 }
 
-export function normGatherSwiglu(
+export function normGatherGlu(
   memory: Memory,
-  op: KernelOf<"norm_gather_swiglu">,
-  { x, norm, ...rest }: OperandsOf<"norm_gather_swiglu", Operand>,
+  op: KernelOf<"norm_gather_glu">,
+  { x, norm, ...rest }: OperandsOf<"norm_gather_glu", Operand>,
 ): Float32Array {
   const work = new Workspace(memory)
-  return gatherSwiglu(work.memory, op, { x: work.norm(op.eps, x, norm), ...rest })
+  return gatherGlu(work.memory, op, { x: work.norm(op.eps, x, norm), ...rest })
 }
 
 export function gatherMatmulSum(

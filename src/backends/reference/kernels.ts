@@ -1,11 +1,11 @@
 import type { KernelKind, KernelOf, OperandsOf, ResultsOf } from "../../ir/operations.js"
 import type { Instruction, Operand } from "../../ir/program.js"
 import { isFloatDType } from "../../tensor/floats.js"
-import { binary, rmsNorm, rope, swiglu, unary } from "./activation.js"
+import { binary, rmsNorm, rope, glu, unary } from "./activation.js"
 import { attention, kvAppend } from "./attention.js"
-import { gatherMatmulSum, normGatherSwiglu, normMatmul, ropeAttention, route } from "./fused.js"
+import { gatherMatmulSum, normGatherGlu, normMatmul, ropeAttention, route } from "./fused.js"
 import { argmax, categorical, reduce, softmax, take, takeAlongAxis, topK } from "./last_axis.js"
-import { embedding, gatherMatmul, gatherSwiglu, matmul, weightedSum } from "./matmul.js"
+import { embedding, gatherMatmul, gatherGlu, matmul, weightedSum } from "./matmul.js"
 import { gatherBytes, loadFloats, loadIntegers, type Memory, type Values } from "./operands.js"
 
 /** Computes results, row-major, by name; those written in place are no part of it. */
@@ -31,7 +31,7 @@ const KERNELS: { readonly [K in KernelKind]: Kernel<K> } = {
   embedding: (memory, _, operands, { y }) => ({ y: embedding(memory, operands, y.shape[1]) }),
   matmul: (memory, _, operands) => ({ y: matmul(memory, operands) }),
   gather_matmul: (memory, _, operands) => ({ y: gatherMatmul(memory, operands) }),
-  gather_swiglu: (memory, op, operands) => ({ y: gatherSwiglu(memory, op, operands) }),
+  gather_glu: (memory, op, operands) => ({ y: gatherGlu(memory, op, operands) }),
   rms_norm: (memory, { eps }, { x, weight }) => ({ y: rmsNorm(memory, eps, x, weight) }),
   rope: (memory, { scale }, operands) => ({ y: rope(memory, scale, operands) }),
   kv_append: (memory, _, operands) => {
@@ -39,13 +39,13 @@ const KERNELS: { readonly [K in KernelKind]: Kernel<K> } = {
     return {}
   },
   attention: (memory, op, operands) => ({ y: attention(memory, op, operands) }),
-  swiglu: (memory, { alpha, limit }, { gate, up }) => ({
-    y: swiglu(loadFloats(memory, gate), loadFloats(memory, up), alpha, limit),
+  glu: (memory, { activation }, { gate, up }) => ({
+    y: glu(loadFloats(memory, gate), loadFloats(memory, up), activation),
   }),
   weighted_sum: (memory, _, { x, weights }) => ({ y: weightedSum(memory, x, weights) }),
   norm_matmul: (memory, op, operands) => ({ y: normMatmul(memory, op, operands) }),
   route,
-  norm_gather_swiglu: (memory, op, operands) => ({ y: normGatherSwiglu(memory, op, operands) }),
+  norm_gather_glu: (memory, op, operands) => ({ y: normGatherGlu(memory, op, operands) }),
   gather_matmul_sum: (memory, _, operands) => ({ y: gatherMatmulSum(memory, operands) }),
   rope_attention: (memory, op, operands) => ({ y: ropeAttention(memory, op, operands) }),
 }

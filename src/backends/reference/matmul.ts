@@ -1,9 +1,9 @@
 import type { OperandsOf } from "../../ir/operations.js"
 import type { Operand } from "../../ir/program.js"
-import type { Swiglu } from "../../ir/specs/products.js"
+import type { Glu } from "../../ir/specs/elementwise.js"
 import type { WeightOf } from "../../ir/type.js"
 import { BackendError } from "../backend.js"
-import { swiglu } from "./activation.js"
+import { glu } from "./activation.js"
 import { concat, loadFloats, loadIntegers, type Memory } from "./operands.js"
 import { Weight } from "./weights.js"
 
@@ -63,16 +63,16 @@ export function gatherMatmul(memory: Memory, { x, ids, weight }: OperandsOf<"gat
   )
 }
 
-export function gatherSwiglu(
+export function gatherGlu(
   memory: Memory,
-  { alpha, limit }: Swiglu,
-  { x, ids, gate, up }: OperandsOf<"gather_swiglu", Operand>,
+  { activation }: Glu,
+  { x, ids, gate, up }: OperandsOf<"gather_glu", Operand>,
 ): Float32Array {
   const rows = rowPerSlot(memory, x, ids)
   const experts = loadIntegers(memory, ids)
   const through = (weight: WeightOf<Operand>) =>
     concat(throughExperts(rows, experts, new Weight(memory, weight)), floats)
-  return swiglu(through(gate), through(up), alpha, limit)
+  return glu(through(gate), through(up), activation)
 }
 
 export function weightedSum(memory: Memory, x: Operand, weights: Operand): Float32Array {

@@ -13,7 +13,7 @@ import type { Type } from "../type.js"
 
 export const rope = spec<{ readonly scale: number }, { x: Type; positions: Type; inv_freq: Type }, "y">({
   summary:
-    "the halves of each head of x [L, H, D] rotated by positions [L] times inv_freq [D / 2]; cos and sin times scale",
+    "the halves of each head of x [L, H, D] rotated by positions (uint32) [L] times inv_freq [D / 2]; cos and sin times scale",
   operands: { x: "value", positions: "value", inv_freq: "value" },
   infer: (_, { x, positions, inv_freq }) => {
     expectType("rope: x", x, [-1, -1, -1], "float32")
@@ -25,7 +25,8 @@ export const rope = spec<{ readonly scale: number }, { x: Type; positions: Type;
 })
 
 export const kv_append = spec<unknown, { cache: Type; x: Type; positions: Type; sequences?: Type }, "cache">({
-  summary: "the cache with rows x [L, H, D] in slots positions [L] % capacity, rounded to its dtype",
+  summary:
+    "the cache (float32 or float16) with rows x [L, H, D] in slots positions (uint32) [L] % capacity, rounded to its dtype",
   operands: { cache: "state", x: "value", positions: "value", sequences: "optional" },
   writes: { cache: "cache" },
   infer: (_, { cache, x, positions, sequences }) => {
@@ -56,7 +57,7 @@ export interface Cached {
 
 export const attention = spec<Visible, Cached & { q: Type }, "y">({
   summary:
-    "causal attention of q [L, Hq, D] over keys and values with grouped heads, at positions [L]; sinks [Hq] join the softmax and bring no value",
+    "causal attention of q [L, Hq, D] over keys and values (float32 or float16) with grouped heads, at positions (uint32) [L]; sinks [Hq] (any float dtype) join the softmax and bring no value -> [L, Hq, D]",
   operands: {
     q: "value",
     keys: "value",
@@ -81,7 +82,7 @@ export const rope_attention = spec<
   "y" | "keys" | "values"
 >({
   summary:
-    "queries, keys and values side by side, qkv [L, (Hq + 2 Hkv) * D]: queries and keys rotated, keys and values appended, then attention -> [L, Hq, D]",
+    "queries, keys and values side by side, qkv [L, (Hq + 2 Hkv) * D]: queries and keys rotated, keys and values appended to caches (float32 or float16) at positions (uint32) [L], then attention -> [L, Hq, D]",
   operands: {
     qkv: "value",
     positions: "value",

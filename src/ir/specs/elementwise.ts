@@ -1,3 +1,4 @@
+import type { GatedActivation } from "../activation.js"
 import { type Dim, type Dims, formatDims, formatOther, sameDims } from "../dim.js"
 import { expectType } from "../expect.js"
 import { spec } from "../op_spec.js"
@@ -9,7 +10,7 @@ export type UnaryFn = "neg" | "abs" | "exp" | "log" | "sqrt" | "rsqrt" | "sigmoi
 export type BinaryFn = "add" | "subtract" | "multiply" | "divide" | "maximum" | "minimum"
 
 export const copy = spec<{ readonly dtype: DType }, { x: Type }, "y">({
-  summary: "x, contiguous and converted to `dtype`",
+  summary: "x of any dtype, contiguous and converted to `dtype`",
   operands: { x: "value" },
   strided: ["x"],
   infer: ({ dtype }, { x }) => ({ y: { shape: x.shape, dtype } }),
@@ -17,7 +18,7 @@ export const copy = spec<{ readonly dtype: DType }, { x: Type }, "y">({
 })
 
 export const assign = spec<unknown, { state: Type; x: Type }, "state">({
-  summary: "the state, overwritten with x of its shape and dtype",
+  summary: "the state, of any dtype, overwritten with x of its shape and dtype",
   operands: { state: "state", x: "value" },
   writes: { state: "state" },
   infer: (_, { state, x }) => {
@@ -28,14 +29,14 @@ export const assign = spec<unknown, { state: Type; x: Type }, "state">({
 })
 
 export const unary = spec<{ readonly fn: UnaryFn }, { x: Type }, "y">({
-  summary: "fn(x), element by element",
+  summary: "fn(x), element by element, in x's dtype",
   operands: { x: "value" },
   infer: (_, { x }) => ({ y: x }),
   tolerance: "float",
 })
 
 export const binary = spec<{ readonly fn: BinaryFn }, { a: Type; b: Type }, "y">({
-  summary: "fn(a, b), element by element, with NumPy's broadcasting",
+  summary: "fn(a, b), element by element, with NumPy's broadcasting; a, b and the result are of one dtype",
   operands: { a: "value", b: "value" },
   strided: ["a", "b"],
   infer: (_, { a, b }) => {
@@ -45,11 +46,18 @@ export const binary = spec<{ readonly fn: BinaryFn }, { a: Type; b: Type }, "y">
   tolerance: "float",
 })
 
-export const swiglu = spec<{ readonly alpha: number; readonly limit: number }, { gate: Type; up: Type }, "y">({
-  summary: "min(gate, limit) * sigmoid(alpha * min(gate, limit)) * (clamp(up, -limit, limit) + 1)",
+export interface Glu {
+  readonly activation: GatedActivation
+}
+
+export const glu = spec<Glu, { gate: Type; up: Type }, "y">({
+  summary:
+    "f(gate) * up, element by element, as `activation` (ir/activation.ts) has it: SwiGLU, GeGLU or gpt-oss's clamped SwiGLU",
   operands: { gate: "value", up: "value" },
   infer: (_, { gate, up }) => {
-    if (!sameDims(gate.shape, up.shape)) expectType("swiglu: up", up, gate.shape, gate.dtype)
+    expectType("glu: gate", gate, gate.shape, "float32")
+    const fits = sameDims(gate.shape, up.shape) && up.dtype === "float32"
+    if (!fits) expectType("glu: up", up, gate.shape, "float32")
     return { y: gate }
   },
   tolerance: "float",

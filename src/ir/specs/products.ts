@@ -5,6 +5,7 @@ import { expectType, last, weightRows } from "../expect.js"
 import { spec } from "../op_spec.js"
 import { GraphError } from "../graph_error.js"
 import type { Type, WeightOf } from "../type.js"
+import type { Glu } from "./elementwise.js"
 
 /** Look-ups in weights, and products with them. */
 
@@ -12,11 +13,6 @@ type Weight = WeightOf<Type>
 
 const rowsOf = ({ weight }: Weight) => fixed(weight.shape[0], "the rows of a weight")
 const expertRowsOf = ({ weight }: Weight) => fixed(weight.shape[1], "the rows of an expert")
-
-export interface Swiglu {
-  readonly alpha: number
-  readonly limit: number
-}
 
 export const embedding = spec<unknown, { ids: Type; weight: Weight }, "y">({
   summary: "rows of a weight [vocab, n] at ids (uint32) [L] -> [L, n]",
@@ -80,7 +76,7 @@ export const gather_matmul_sum = spec<
   "y"
 >({
   summary:
-    "residual [L, N] + the sum over k of scores [L, k] times gather_matmul(x [L, k, K], ids [L, k], weight) -> [L, N]",
+    "residual [L, N] + the sum over k of scores [L, k] times gather_matmul(x [L, k, K], ids (uint32) [L, k], weight) -> [L, N]",
   operands: { x: "value", ids: "value", weight: "weight", scores: "value", residual: "value" },
   indices: { ...expertIndices, of: ["weight"] },
   infer: (_, { x, ids, weight, scores, residual }) => {
@@ -116,22 +112,22 @@ function gateUp(kind: string, { x, ids, gate, up }: GateUp): { y: Type } {
 const gateUpFlops = (_: unknown, { x, ids, gate }: GateUp) =>
   4 * last(x.shape) * sizeOf(largest(ids.shape)) * expertRowsOf(gate)
 
-export const gather_swiglu = spec<Swiglu, GateUp, "y">({
-  summary: "swiglu of gather_matmul with the weights gate and up, x [L, K], ids [L, k] -> [L, k, N]",
+export const gather_glu = spec<Glu, GateUp, "y">({
+  summary: "glu of gather_matmul with the weights gate and up [E, N, K]: x [L, K], ids (uint32) [L, k] -> [L, k, N]",
   operands: { x: "value", ids: "value", gate: "weight", up: "weight" },
   indices: { ...expertIndices, of: ["gate", "up"] },
-  infer: (_, operands) => gateUp("gather_swiglu", operands),
+  infer: (_, operands) => gateUp("gather_glu", operands),
   flops: gateUpFlops,
   tolerance: "product",
 })
 
-export const norm_gather_swiglu = spec<Swiglu & { readonly eps: number }, GateUp & { norm: Type }, "y">({
-  summary: "gather_swiglu of rms_norm(x [L, K], norm [K])",
+export const norm_gather_glu = spec<Glu & { readonly eps: number }, GateUp & { norm: Type }, "y">({
+  summary: "gather_glu of rms_norm(x [L, K], norm [K]), ids (uint32) [L, k] -> [L, k, N]",
   operands: { x: "value", norm: "value", ids: "value", gate: "weight", up: "weight" },
   indices: { ...expertIndices, of: ["gate", "up"] },
   infer: (_, operands) => {
-    normedRows("norm_gather_swiglu", operands.x, operands.norm)
-    return gateUp("norm_gather_swiglu", operands)
+    normedRows("norm_gather_glu", operands.x, operands.norm)
+    return gateUp("norm_gather_glu", operands)
   },
   flops: gateUpFlops,
   tolerance: "product",

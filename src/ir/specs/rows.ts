@@ -18,14 +18,14 @@ function rowsOf({ shape }: Type): Dims {
 }
 
 export const reduce = spec<{ readonly fn: ReduceFn }, { x: Type }, "y">({
-  summary: "x [..., n] -> [...]",
+  summary: "fn of each row: x [..., n] -> [...], in x's dtype",
   operands: { x: "value" },
   infer: (_, { x }) => ({ y: { shape: rowsOf(x), dtype: x.dtype } }),
   tolerance: "float",
 })
 
 export const softmax = spec<unknown, { x: Type }, "y">({
-  summary: "softmax of each row of x",
+  summary: "softmax of each row of x [..., n], in x's dtype",
   operands: { x: "value" },
   infer: (_, { x }) => {
     last(x.shape)
@@ -53,7 +53,7 @@ export const top_k = spec<{ readonly k: number }, { x: Type }, "ids">({
 })
 
 export const take_along_axis = spec<unknown, { x: Type; indices: Type }, "y">({
-  summary: "x [..., n] at indices (uint32) [..., k] of the last axis -> [..., k]",
+  summary: "x [..., n], of any dtype, at indices (uint32) [..., k] of the last axis -> [..., k] of that dtype",
   operands: { x: "value", indices: "value" },
   indices: { operand: "indices", what: "take_along_axis: index", of: ["x"], axis: "last" },
   infer: (_, { x, indices }) => {
@@ -64,7 +64,7 @@ export const take_along_axis = spec<unknown, { x: Type; indices: Type }, "y">({
 })
 
 export const take = spec<unknown, { x: Type; indices: Type }, "y">({
-  summary: "rows of x [L, ...] at indices (uint32) [W] -> [W, ...]",
+  summary: "rows of x [L, ...], of any dtype, at indices (uint32) [W] -> [W, ...] of that dtype",
   operands: { x: "value", indices: "value" },
   indices: { operand: "indices", what: "row", of: ["x"] },
   infer: (_, { x, indices }) => {
@@ -88,7 +88,8 @@ export const categorical = spec<unknown, { logits: Type; temperature: Type; unif
 })
 
 export const rms_norm = spec<{ readonly eps: number }, { x: Type; weight: Type }, "y">({
-  summary: "x [..., n] / sqrt(mean(x^2) + eps) * weight [n] (Zhang and Sennrich, 2019)",
+  summary:
+    "x [..., n] / sqrt(mean(x^2) + eps) * weight [n] (any float dtype) -> float32 [..., n] (Zhang and Sennrich, 2019)",
   operands: { x: "value", weight: "value" },
   infer: (_, { x, weight }) => {
     expectType("rms_norm: weight", weight, [last(x.shape)])

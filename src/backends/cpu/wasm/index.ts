@@ -1,6 +1,6 @@
 export { attention, kv_append, rope } from "./attention"
 export { binary, cast, copy, unary } from "./elementwise"
-export { embedding, gather_matmul, gather_swiglu, matmul } from "./matmul"
+export { embedding, gather_matmul, gather_glu, matmul } from "./matmul"
 export { quantize } from "./quantize"
 export { argmax, categorical, reduce, rms_norm, softmax, take, take_along_axis, top_k, weighted_sum } from "./rows"
-export { swiglu } from "./swiglu"
+export { glu } from "./glu"

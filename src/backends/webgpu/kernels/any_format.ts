@@ -16,7 +16,7 @@ import {
 } from "../dispatch.js"
 import { reductions } from "../wgsl/reduce.js"
 import { EIGHT, weightReader } from "../wgsl/weights.js"
-import { swiglu } from "./elementwise.js"
+import { glu } from "./elementwise.js"
 
 const THREADS = 64
 
@@ -156,9 +156,9 @@ ${ENTRY(THREADS, reduce.builtins)}
 }
 
 /** Gate and up into scratch memory, then the activation. */
-export function anyGatherSwiglu(
-  { alpha, limit }: Pick<KernelOf<"gather_swiglu">, "alpha" | "limit">,
-  { x, ids, ...weights }: OperandsOf<"gather_swiglu", Operand>,
+export function anyGatherGlu(
+  { activation }: Pick<KernelOf<"gather_glu">, "activation">,
+  { x, ids, ...weights }: OperandsOf<"gather_glu", Operand>,
   { y }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
@@ -166,7 +166,7 @@ export function anyGatherSwiglu(
   return [
     ...anyGatherMatmul({ x, ids, weight: weights.gate }, gate, context),
     ...anyGatherMatmul({ x, ids, weight: weights.up }, up, context),
-    ...swiglu({ alpha, limit }, { gate, up }, { y }),
+    ...glu({ activation }, { gate, up }, { y }),
   ]
 }
 

@@ -2,7 +2,7 @@ import type { KernelOf, OperandsOf, ResultsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
 import { itemSize } from "../../../tensor/dtype.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
-import { anyGatherMatmul, anyGatherSwiglu, anyMatmul } from "./any_format.js"
+import { anyGatherMatmul, anyGatherGlu, anyMatmul } from "./any_format.js"
 import { topK } from "./choose.js"
 import { binary, takeAlongAxis, weightedSum } from "./elementwise.js"
 import { rmsNorm, softmax } from "./rows.js"
@@ -49,14 +49,14 @@ export function anyRoute(
   ]
 }
 
-export function anyNormGatherSwiglu(
-  op: KernelOf<"norm_gather_swiglu">,
-  { x, norm, ...rest }: OperandsOf<"norm_gather_swiglu", Operand>,
+export function anyNormGatherGlu(
+  op: KernelOf<"norm_gather_glu">,
+  { x, norm, ...rest }: OperandsOf<"norm_gather_glu", Operand>,
   results: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
   const { rows, dispatches } = normed(op.eps, x, norm, context)
-  return [...dispatches, ...anyGatherSwiglu(op, { x: rows, ...rest }, results, context)]
+  return [...dispatches, ...anyGatherGlu(op, { x: rows, ...rest }, results, context)]
 }
 
 export function anyGatherMatmulSum(

@@ -5,9 +5,8 @@ import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { BinaryFn } from "../../../ir/specs/elementwise.js"
 import type { Operand } from "../../../ir/program.js"
 import { type Dispatch, dispatch, grid, ofElements, ofRows, reads, workgroupIndex, writes } from "../dispatch.js"
-import { MAX_FLOAT32 } from "../wgsl/float_literal.js"
+import { gluFunction } from "../wgsl/glu.js"
 import { type StridedLoop, stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
-import { SWIGLU } from "../wgsl/swiglu.js"
 
 const SIZE = 256
 
@@ -51,20 +50,20 @@ ${ENTRY}
   ]
 }
 
-export function swiglu(
-  { alpha, limit }: Pick<KernelOf<"swiglu">, "alpha" | "limit">,
-  { gate, up }: OperandsOf<"swiglu", Operand>,
+export function glu(
+  { activation }: Pick<KernelOf<"glu">, "activation">,
+  { gate, up }: OperandsOf<"glu", Operand>,
   { y: output }: { y: Operand },
 ): Dispatch[] {
   return [
     dispatch({
-      label: "swiglu",
+      label: "glu",
       views: { gate: reads(gate, "f32"), up: reads(up, "f32"), out: writes(output, "f32") },
-      params: { n: ofElements(output, (n) => n), alpha: { f32: alpha }, limit: { f32: Math.min(limit, MAX_FLOAT32) } },
+      params: { n: ofElements(output, (n) => n) },
       workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
-      code: (v) => /* wgsl */ `${SWIGLU}
+      code: (v) => /* wgsl */ `${gluFunction(activation)}
 ${ENTRY}
-  ${v.out.at("i")} = swiglu(${v.gate.at("i")}, ${v.up.at("i")}, params.alpha, params.limit);
+  ${v.out.at("i")} = glu(${v.gate.at("i")}, ${v.up.at("i")});
 }`,
     }),
   ]

@@ -2,13 +2,13 @@ import { BackendError } from "../../backend.js"
 import type { KernelKind, KernelOf, OperandsOf, ResultsOf } from "../../../ir/operations.js"
 import { type Instruction, isKind, type Operand } from "../../../ir/program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
-import { anyGatherMatmul, anyGatherSwiglu, anyMatmul, embedding } from "./any_format.js"
+import { anyGatherMatmul, anyGatherGlu, anyMatmul, embedding } from "./any_format.js"
 import { attention, ropeAttention } from "./attention/planners.js"
 import { categorical } from "./categorical.js"
 import { argmax, topK } from "./choose.js"
-import { anyGatherMatmulSum, anyNormGatherSwiglu, anyNormMatmul, anyRoute } from "./composed.js"
+import { anyGatherMatmulSum, anyNormGatherGlu, anyNormMatmul, anyRoute } from "./composed.js"
 import { copy } from "./copy.js"
-import { binary, swiglu, take, takeAlongAxis, weightedSum } from "./elementwise.js"
+import { binary, glu, take, takeAlongAxis, weightedSum } from "./elementwise.js"
 import * as gemm from "./gemm/planners.js"
 import { kvAppend } from "./kv_append.js"
 import * as matvec from "./matvec/planners.js"
@@ -44,10 +44,10 @@ function byRows<K extends KernelKind & RowKind>(few: Attempt<K> | null, many: At
 type RowKind =
   | "matmul"
   | "gather_matmul"
-  | "gather_swiglu"
+  | "gather_glu"
   | "norm_matmul"
   | "route"
-  | "norm_gather_swiglu"
+  | "norm_gather_glu"
   | "gather_matmul_sum"
 
 const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
@@ -68,7 +68,7 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   kv_append: kvAppend,
   attention,
   rope_attention: ropeAttention,
-  swiglu,
+  glu,
   weighted_sum: weightedSum,
   matmul: byRows(matvec.matvecMatmul, gemm.gemmMatmul, (_, operands, { y }, context) =>
     anyMatmul(operands, y, context),
@@ -76,10 +76,10 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   gather_matmul: byRows(null, gemm.gemmGatherMatmul, (_, operands, { y }, context) =>
     anyGatherMatmul(operands, y, context),
   ),
-  gather_swiglu: byRows(matvec.matvecGatherSwiglu, gemm.gemmGatherSwiglu, anyGatherSwiglu),
+  gather_glu: byRows(matvec.matvecGatherGlu, gemm.gemmGatherGlu, anyGatherGlu),
   norm_matmul: byRows(matvec.matvecNormMatmul, gemm.gemmNormMatmul, anyNormMatmul),
   route: byRows(matvec.matvecRoute, gemm.gemmRoute, anyRoute),
-  norm_gather_swiglu: byRows(matvec.matvecNormGatherSwiglu, gemm.gemmNormGatherSwiglu, anyNormGatherSwiglu),
+  norm_gather_glu: byRows(matvec.matvecNormGatherGlu, gemm.gemmNormGatherGlu, anyNormGatherGlu),
   gather_matmul_sum: byRows(matvec.matvecGatherMatmulSum, gemm.gemmGatherMatmulSum, anyGatherMatmulSum),
 }
 
@@ -93,7 +93,7 @@ export interface Planned {
 /** @param next the instructions after it */
 export function plan(instruction: Instruction, next: readonly Instruction[], context: KernelContext): Planned {
   const [second, third] = next
-  if (isKind(instruction, "matmul") && isKind(second, "route") && isKind(third, "norm_gather_swiglu")) {
+  if (isKind(instruction, "matmul") && isKind(second, "route") && isKind(third, "norm_gather_glu")) {
     const dispatches = matvec.matvecRouted(instruction, second, third, context)
     if (dispatches?.every(context.fits)) return { dispatches, count: 3 }
   }

@@ -79,26 +79,26 @@ export function gemmGatherMatmulSum(
   return dispatches && [...dispatches, weightedSum(products, scores, residual, y)]
 }
 
-export function gemmGatherSwiglu(
-  op: KernelOf<"gather_swiglu">,
-  { x, ids, gate, up }: OperandsOf<"gather_swiglu", Operand>,
+export function gemmGatherGlu(
+  { activation }: KernelOf<"gather_glu">,
+  { x, ids, gate, up }: OperandsOf<"gather_glu", Operand>,
   { y }: Y,
   context: KernelContext,
 ): Dispatch[] | null {
-  return grouped(x, ids, [gate, up], op, y, context)
+  return grouped(x, ids, [gate, up], activation, y, context)
 }
 
-export function gemmNormGatherSwiglu(
-  op: KernelOf<"norm_gather_swiglu">,
-  { x, norm, ids, gate, up }: OperandsOf<"norm_gather_swiglu", Operand>,
+export function gemmNormGatherGlu(
+  { eps, activation }: KernelOf<"norm_gather_glu">,
+  { x, norm, ids, gate, up }: OperandsOf<"norm_gather_glu", Operand>,
   { y }: Y,
   context: KernelContext,
 ): Dispatch[] | null {
   const chosen = choose([[gate, up]], x, rowsPerExpert(ids, gate), false, context)
   if (!chosen) return null
   const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape, x.rows)
-  const dispatches = grouped(normed, ids, [gate, up], op, y, context)
-  return dispatches && [normRows(x, norm, op.eps, normed), ...dispatches]
+  const dispatches = grouped(normed, ids, [gate, up], activation, y, context)
+  return dispatches && [normRows(x, norm, eps, normed), ...dispatches]
 }
 
 interface Chosen {
@@ -157,7 +157,7 @@ function grouped(
   x: Operand,
   ids: Operand,
   weights: Product["weights"],
-  swiglu: Product["swiglu"],
+  activation: Product["activation"],
   output: Operand,
   context: KernelContext,
 ): Dispatch[] | null {
@@ -167,7 +167,7 @@ function grouped(
   const slotsPerRow = x.shape.length === 2 ? ids.shape[1] : 1
   const { groups, dispatch } = groupRows(ids, experts, chosen.tile.bm, slotsPerRow, context)
   const rows = ofElements(ids, (slots) => slots)
-  const of = { x, weights, swiglu, groups, out: output, columns: shapeN(weights[0]), column: 0, rows, slices: 1 }
+  const of = { x, weights, activation, groups, out: output, columns: shapeN(weights[0]), column: 0, rows, slices: 1 }
   return [dispatch, ...products(of, chosen, context)]
 }
 

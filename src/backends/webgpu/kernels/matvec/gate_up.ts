@@ -1,3 +1,4 @@
+import type { GatedActivation } from "../../../../ir/activation.js"
 import { partsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
@@ -12,8 +13,7 @@ import {
   writes,
 } from "../../dispatch.js"
 import { enables } from "../../features.js"
-import { wgslFloat } from "../../wgsl/float_literal.js"
-import { SWIGLU } from "../../wgsl/swiglu.js"
+import { gluFunction } from "../../wgsl/glu.js"
 import { UNIT, weightAccessors, weightViews } from "./chunk.js"
 import { biases, sameChunk } from "./experts.js"
 import {
@@ -35,14 +35,13 @@ interface GateUp {
   readonly ids: Operand | RouteShares
   readonly gate: WeightOf<Operand>
   readonly up: WeightOf<Operand>
-  readonly alpha: number
-  readonly limit: number
+  readonly activation: GatedActivation
   readonly output: Operand
 }
 
 /**
- * `gather_swiglu` and `norm_gather_swiglu` for few rows: x `[L, K]` through the gate and up rows of each chosen expert,
- * then gpt-oss's clamped SwiGLU. A task is one such pair of rows. Null as in `fewRows`.
+ * `gather_glu` and `norm_gather_glu` for few rows: x `[L, K]` through the gate and up rows of each chosen expert,
+ * then the activation. A task is one such pair of rows. Null as in `fewRows`.
  */
 export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | null {
   const { x, norm, gate, up, output } = of
@@ -108,7 +107,7 @@ ${router ? choiceMemory(router) : ""}
 ${reductionMemory(threads, totals, features)}
 ${norm ? normMemory(threads, 1, features) : ""}
 ${chunk.functions}
-${SWIGLU}
+${gluFunction(of.activation)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
@@ -130,7 +129,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
 if (lane == 0u && task < ${k * N}u) {
   let gate = ${gateTotal}${inverse}${gate.bias ? " + gate_bias" : ""};
   let up = ${upTotal}${inverse}${up.bias ? " + up_bias" : ""};
-  ${v.out.at(`wid.y * ${k * N}u + task`)} = swiglu(gate, up, ${wgslFloat(of.alpha)}, ${wgslFloat(of.limit)});
+  ${v.out.at(`wid.y * ${k * N}u + task`)} = glu(gate, up);
 }`,
   })}
 }`

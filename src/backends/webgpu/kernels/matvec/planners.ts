@@ -39,32 +39,32 @@ export function matvecRoute(
   return routeFewRows(routeOf(op, operands, results), context)
 }
 
-export function matvecGatherSwiglu(
-  { alpha, limit }: KernelOf<"gather_swiglu">,
-  operands: OperandsOf<"gather_swiglu", Operand>,
+export function matvecGatherGlu(
+  { activation }: KernelOf<"gather_glu">,
+  operands: OperandsOf<"gather_glu", Operand>,
   { y }: Y,
   context: KernelContext,
 ): Dispatch[] | null {
-  return gateUpFewRows({ ...operands, norm: null, alpha, limit, output: y }, context)
+  return gateUpFewRows({ ...operands, norm: null, activation, output: y }, context)
 }
 
-export function matvecNormGatherSwiglu(
-  { eps, alpha, limit }: KernelOf<"norm_gather_swiglu">,
-  { norm, ...operands }: OperandsOf<"norm_gather_swiglu", Operand>,
+export function matvecNormGatherGlu(
+  { eps, activation }: KernelOf<"norm_gather_glu">,
+  { norm, ...operands }: OperandsOf<"norm_gather_glu", Operand>,
   { y }: Y,
   context: KernelContext,
 ): Dispatch[] | null {
-  return gateUpFewRows({ ...operands, norm: { weight: norm, eps }, alpha, limit, output: y }, context)
+  return gateUpFewRows({ ...operands, norm: { weight: norm, eps }, activation, output: y }, context)
 }
 
 /**
- * A product that is one row, the `route` that reads it, and the `norm_gather_swiglu` of the experts chosen, in two
+ * A product that is one row, the `route` that reads it, and the `norm_gather_glu` of the experts chosen, in two
  * launches: see `RouteShares`.
  */
 export function matvecRouted(
   product: InstructionOf<"matmul">,
   route: InstructionOf<"route">,
-  gateUp: InstructionOf<"norm_gather_swiglu">,
+  gateUp: InstructionOf<"norm_gather_glu">,
   context: KernelContext,
 ): Dispatch[] | null {
   const { x, norm } = route.operands
@@ -78,12 +78,12 @@ export function matvecRouted(
   ].every(([a, b]) => a.buffer === b.buffer && a.offset === b.offset)
   const [rows, K] = x.shape
   const isOneShape = [y, gateUp.operands.x].every(({ shape }) => shape[0] === rows && shape[1] === K)
-  const { eps, alpha, limit } = gateUp.op
+  const { eps, activation } = gateUp.op
   if (!isChain || !isOneShape || eps !== route.op.eps) return null
   const chosen = routeOf(route.op, route.operands, route.results)
   const first = fewRowsRouted(plainProduct(product.operands, y), chosen, context)
   if (!first) return null
-  const experts = { gate, up, alpha, limit, output: gateUp.results.y }
+  const experts = { gate, up, activation, output: gateUp.results.y }
   const second = gateUpFewRows({ x, norm: chosen.norm, ids: first.router, ...experts }, context)
   return second && [...first.dispatches, ...second]
 }

@@ -3,10 +3,10 @@ import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
 
 /**
- * Takes apart each `gather_swiglu` whose gate and up weights lie in different segments, for a kernel sees one segment
- * only: two products and a swiglu, which compute the same bits. The products go to buffers added at the end.
+ * Takes apart each `gather_glu` whose gate and up weights lie in different segments, for a kernel sees one segment
+ * only: two products and a glu, which compute the same bits. The products go to buffers added at the end.
  */
-export function splitSwiglu(program: Program, segmentOf: (buffer: number) => number): Program {
+export function splitGlu(program: Program, segmentOf: (buffer: number) => number): Program {
   const extra: Extract<ProgramBuffer, { kind: "arena" }>[] = []
   const temporary = (slot: number, like: Operand): Operand => {
     const byteLength = sizeOf(like.shape) * itemSize(like.dtype)
@@ -15,7 +15,7 @@ export function splitSwiglu(program: Program, segmentOf: (buffer: number) => num
     return { ...like, buffer: program.buffers.length + slot, offset: 0 }
   }
   const instructions = program.instructions.flatMap((instruction): Instruction[] => {
-    if (!isKind(instruction, "gather_swiglu")) return [instruction]
+    if (!isKind(instruction, "gather_glu")) return [instruction]
     const { op, operands, results } = instruction
     const { x, ids } = operands
     if (segmentOf(operands.gate.weight.buffer) === segmentOf(operands.up.weight.buffer)) return [instruction]
@@ -23,7 +23,7 @@ export function splitSwiglu(program: Program, segmentOf: (buffer: number) => num
     return [
       { op: { kind: "gather_matmul" }, operands: { x, ids, weight: operands.gate }, results: { y: gate } },
       { op: { kind: "gather_matmul" }, operands: { x, ids, weight: operands.up }, results: { y: up } },
-      { op: { kind: "swiglu", alpha: op.alpha, limit: op.limit }, operands: { gate, up }, results },
+      { op: { kind: "glu", activation: op.activation }, operands: { gate, up }, results },
     ]
   })
   return { ...program, buffers: [...program.buffers, ...extra], instructions }
