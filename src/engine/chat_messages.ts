@@ -81,7 +81,10 @@ const userMessage = fields({ role: z.literal("user"), content: content("user"), 
 )
 
 const toolName = name(MAX_CALLED_NAME)
-const argumentsText = chosen<string>((value) => (typeof value === "string" ? text : jsonObject))
+const argumentsText = chosen<string>((value) => {
+  if (typeof value === "string") return text
+  return isObject(value) ? jsonObject : z.never({ error: "a string or an object" })
+})
 const call = { name: toolName, arguments: argumentsText }
 const id = text.nullish()
 const isFunction = z.literal("function", { error: '"function"' }).nullish()

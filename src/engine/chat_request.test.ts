@@ -253,11 +253,17 @@ describe("tools", () => {
     ["tools.0.parameters", [{ name: "f", parameters: "{}" }]],
     ["tools.0.parameters", [{ name: "f", parameters: [] }]],
     ["tools.0.parameters", [{ name: "f", parameters: cyclic }]],
+    ["tools.0.parameters", [{ name: "f", parameters: { toJSON: () => "x" } }]],
     ["tools.0.input_schema", [{ name: "f", input_schema: {} }]],
     ["tools.1.name", [{ name: "f" }, { name: "f" }]],
     ["tools.1.function.name", [{ name: "f" }, { type: "function", function: { name: "f" } }]],
   ])("refuses %s", (field, tools) => {
     expect(refusal([USER], { tools })).toMatchObject({ name: "ParameterError", field })
+  })
+
+  it("says of a call's arguments what they may be", () => {
+    const call = { role: "assistant", tool_calls: [{ name: "f", arguments: null }] }
+    expect(refusal([call])).toMatchObject({ expected: "a string or an object", found: null })
   })
 
   it("takes names of up to 128 characters of any kind", () => {

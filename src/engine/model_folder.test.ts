@@ -143,8 +143,10 @@ describe("a folder without harmony", () => {
     const model = await load({ "tokenizer.json": withoutHarmony() })
     expect((await generated(model, { logit_bias: always(42) })).text).toBe("KKK")
     expect(await generated(model, { logit_bias: always(ENDOFTEXT) })).toMatchObject({ finish_reason: "stop" })
-    expect(() => model.chat(question)).toThrow(TokenizerError)
-    expect(() => model.chat(question)).toThrow(/tokenizer.json.*<\|start\|>, <\|message\|>.*<\|call\|>.*--raw/)
+    await expect(model.chat(question).next()).rejects.toThrow(TokenizerError)
+    await expect(model.chat(question).next()).rejects.toThrow(
+      /tokenizer.json.*<\|start\|>, <\|message\|>.*<\|call\|>.*--raw/,
+    )
     const tokens = Uint32Array.from(model.text.encode("Once upon a time"))
     expect((await model.perplexity(tokens, { window: 16 })).nll).toBeGreaterThan(0)
   })
@@ -153,9 +155,10 @@ describe("a folder without harmony", () => {
     const model = await load({ "tokenizer.json": null })
     expect(await generated(model, {}, [1, 2, 3])).toMatchObject({ completion_tokens: 3, text: "" })
     expect((await model.perplexity(Uint32Array.of(1, 2, 3), { window: 16 })).nll).toBeGreaterThan(0)
-    expect(() => model.chat(question)).toThrow(TokenizerError)
-    expect(() => model.chat(question)).toThrow("tokenizer.json")
-    expect(() => model.generate("text")).toThrow(TokenizerError)
+    await expect(model.chat(question).next()).rejects.toThrow(TokenizerError)
+    await expect(model.chat(question).next()).rejects.toThrow("tokenizer.json")
+    await expect(model.generate("text").next()).rejects.toThrow(TokenizerError)
+    await expect(model.generate([1], { stop: "x" }).next()).rejects.toThrow(TokenizerError)
   })
 
   it("names the one token that is missing", async () => {
@@ -166,7 +169,7 @@ describe("a folder without harmony", () => {
       ),
     )
     const model = await load({ "tokenizer.json": json })
-    expect(() => model.chat(question)).toThrow(/no <\|channel\|>;/)
+    await expect(model.chat(question).next()).rejects.toThrow(/no <\|channel\|>;/)
   })
 })
 
