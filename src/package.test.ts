@@ -87,7 +87,7 @@ describe("the package", () => {
 })
 
 const PROGRAM = `
-import { type LanguageModel, type ModelSession, loadModel, mx, openBackend, type SamplingOptions } from "minerva-mlx"
+import { type ChatOptions, type LanguageModel, type ModelSession, loadModel, mx, openBackend, type SamplingOptions } from "minerva-mlx"
 
 export async function use(model: LanguageModel, sampling: SamplingOptions): Promise<string> {
   const session: ModelSession = model.createSession({ max_context: 100 })
@@ -103,6 +103,9 @@ export async function use(model: LanguageModel, sampling: SamplingOptions): Prom
 const { backend } = await openBackend({ device: "cpu", precision: "exact" })
 const sum = mx.sum(mx.add(mx.array(Float32Array.of(1)), mx.zeros([1])))
 await mx.evaluate([sum], backend)
+// As OpenAI's SDK types them.
+const asked: { temperature?: number | null; max_tokens?: number | null; stop?: string | string[] | null } = {}
+export const options: ChatOptions = { ...asked, seed: null, logit_bias: null, logprobs: null, top_logprobs: null }
 await use(await loadModel("models/minerva-tiny", { backend }), { temperature: 0 })
 // @ts-expect-error: what the package does not show is not there
 export const network = (model: LanguageModel) => model.network

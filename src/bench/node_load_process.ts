@@ -7,7 +7,8 @@ const [path, options] = JSON.parse(process.argv[2]) as [string, LoadModelOptions
 try {
   const before = process.memoryUsage.rss()
   const start = performance.now()
-  const { backend } = await openBackend(options)
+  const { device, threads, precision } = options
+  const { backend } = await openBackend({ device, threads, precision })
   const model = await loadModel(path, { ...options, backend })
   const ms = performance.now() - start
   await model.runner.forward(Uint32Array.of(0))

@@ -205,6 +205,18 @@ describe("without an index", () => {
     },
   )
 
+  it("takes names in capitals, as other systems write them", async () => {
+    const pair = {
+      "MODEL-00001-OF-00002.SAFETENSORS": await shard(["a", 1]),
+      "MODEL-00002-OF-00002.SAFETENSORS": await shard(["b", 1]),
+    }
+    for (const files of [pair, { "model.SAFETENSORS": await shard(["a", 1], ["b", 1]) }]) {
+      expect([...(await openCheckpoint(folder(files))).tensors.keys()]).toEqual(["a", "b"])
+    }
+    const { "MODEL-00001-OF-00002.SAFETENSORS": _, ...rest } = pair
+    expect(await fault(rest)).toMatchObject({ file: "MODEL-00001-OF-00002.SAFETENSORS" })
+  })
+
   it("says which of three is missing, and what to do", async () => {
     const rest = {
       "model-00001-of-00003.safetensors": await shard(["a", 1]),

@@ -47,7 +47,7 @@ export async function explainFolder(directory: Directory, missing: CheckpointErr
     const problem = "the folder holds no model itself, but a folder in it does"
     return fault({ problem, found: some(folders), advice: `give ${directory.name}/${folders[0]}` }, "file_missing")
   }
-  if (names.some((name) => name.endsWith(".safetensors") && !isAdapter(name))) return missing
+  if (names.some((name) => /\.safetensors$/i.test(name) && !isAdapter(name))) return missing
   if (names.some(isAdapter)) return fault({ ...ADAPTER, found: some(names) })
   const unfinished = names.filter((name) => UNFINISHED.test(name))
   if (unfinished.length > 0) {

@@ -112,7 +112,7 @@ function modelOfFile(path: string): FoundModel {
   const folder = dirname(path)
   const file = basename(path)
   const name = nameOf(folder)
-  if (file.endsWith(".safetensors")) return { name, folder, weights: file }
+  if (/\.safetensors$/i.test(file)) return { name, folder, weights: file }
   if (file.endsWith(".safetensors.index.json") || file === "config.json") return { name, folder }
   const foreign = /\.gguf$/i.test(file)
     ? OTHER_WEIGHTS.gguf

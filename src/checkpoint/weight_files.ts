@@ -56,7 +56,7 @@ export async function readIndex(directory: Directory): Promise<Map<string, strin
  * @throws CheckpointError `file_missing` for a set with gaps, `duplicate_name` when several sets could be meant
  */
 export function chooseFiles(names: readonly string[], directory: Directory): FileSet | undefined {
-  const weights = names.filter((name) => /^[^.].*\.safetensors$/.test(name) && !isAdapter(name)).sort()
+  const weights = names.filter((name) => /^[^.].*\.safetensors$/i.test(name) && !isAdapter(name)).sort()
   if (weights.includes(SINGLE)) return { files: [SINGLE], missing: [], isNumbered: false }
   const models = weights.filter((name) => name.startsWith("model"))
   const sets = groupFiles(models.length > 0 ? models : weights)
@@ -78,7 +78,7 @@ export function withWholeSets(files: readonly string[], names: readonly string[]
 
 /** The set that `file` belongs to. @throws CheckpointError `file_missing` for a set with gaps */
 export function setOf(file: string, names: readonly string[], directory: Directory): FileSet {
-  const weights = names.filter((name) => name.endsWith(".safetensors"))
+  const weights = names.filter((name) => /\.safetensors$/i.test(name))
   const set = groupFiles(weights).find(({ files }) => files.includes(file))
   if (!set) return { files: [file], missing: [], isNumbered: false }
   if (set.missing.length > 0) throw incompleteSet(set, directory)
@@ -86,8 +86,8 @@ export function setOf(file: string, names: readonly string[], directory: Directo
 }
 
 /** `model-00002-of-00003.safetensors`, and the spellings of others; `consolidated.01.safetensors` */
-const COUNTED = /^(.*?[-._]?)(\d{1,5})([-_]of[-_])(\d{1,5})\.safetensors$/
-const COUNTED_ON = /^(.+\.)(\d{2,5})(\.safetensors)$/
+const COUNTED = /^(.*?[-._]?)(\d{1,5})([-_]of[-_])(\d{1,5})(\.safetensors)$/i
+const COUNTED_ON = /^(.+\.)(\d{2,5})(\.safetensors)$/i
 
 interface Numbered {
   readonly prefix: string
@@ -103,12 +103,12 @@ function groupFiles(names: readonly string[]): FileSet[] {
   const numbered = new Map<string, Numbered>()
   const alone: FileSet[] = []
   for (const file of names) {
-    const [, prefix, digits, of, total] = COUNTED.exec(file) ?? COUNTED_ON.exec(file) ?? []
+    const [, prefix, digits, of, total, extension] = COUNTED.exec(file) ?? COUNTED_ON.exec(file) ?? []
     if (prefix === undefined) {
       alone.push({ files: [file], missing: [], isNumbered: false })
       continue
     }
-    const suffix = total === undefined ? of : `${of}${total}.safetensors`
+    const suffix = total === undefined ? of : `${of}${total}${extension}`
     const key = JSON.stringify([prefix, suffix])
     const set = numbered.get(key) ?? { prefix, suffix, total, files: new Map() }
     set.files.set(digits, file)

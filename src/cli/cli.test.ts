@@ -78,6 +78,11 @@ describe("help", () => {
   })
 })
 
+it("help prints what a command does, and is no question", () => {
+  expect(minerva(["help", "generate"]).out).toBe(minerva(["generate", "--help"]).out)
+  expect(minerva(["help"])).toEqual(minerva(["--help"]))
+})
+
 describe("the device", () => {
   it("is named once on standard error where auto chose it, and the process ends", () => {
     const args = ["logits", "--model", fixture, "--tokens", "1,2", "--out", join(scratch, "auto.safetensors"), "--json"]
@@ -191,6 +196,23 @@ describe("a prompt", () => {
       expect(alone.tokens).toBeLessThan(whole.tokens)
     },
   )
+
+  it.each<[string, string[], Buffer]>([
+    ["text in UTF-16", ["generate", "Add these."], Buffer.from("\ufeffhello", "utf16le")],
+    ["text in Latin-1", ["generate"], Buffer.from("caf\u00e9 au lait", "latin1")],
+    ["bytes of a program", [], Buffer.from([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0, 0])],
+  ])("is not %s", (_, args, input) => {
+    const { status, stderr } = spawnSync(process.execPath, [main, ...args, "-d", "cpu", "-n", "1"], {
+      input,
+      encoding: "utf8",
+    })
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/^error: standard input is not text in UTF-8.*\n$/)])
+  })
+
+  it("is not white space alone", () => {
+    const { code, err } = minerva(["generate"], { input: " \n\t\n" })
+    expect([code, err]).toEqual([2, expect.stringContaining("no prompt")])
+  })
 
   it("may be - for standard input alone", async () => {
     expect(await ask(["generate", "-"], "Add these.")).toEqual(await ask(["generate", "Add these."], ""))

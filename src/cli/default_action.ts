@@ -18,7 +18,7 @@ export async function defaultAction(question: string | undefined, flags: Default
     withModel(flags, async (model) => {
       const input = await piped()
       const asked = question === undefined ? input : joinPrompt(question, input)
-      if (asked) return answer(model, asked, flags)
+      if (asked?.trim()) return answer(model, asked, flags)
       if (!flags.json) printLine(`> ${EXAMPLE}`)
       await answer(model, EXAMPLE, flags)
       printNote(

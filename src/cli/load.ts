@@ -54,9 +54,9 @@ function load(flags: ModelFlags, options: LoadModelOptions): Promise<LanguageMod
 }
 
 /** Opens the device that the flags name, and says which it is where they leave that open. */
-export async function openDevice(flags: DeviceFlags): Promise<Backend> {
-  const { backend, reason } = await openBackend(flags)
-  if (flags.device === "auto" || flags.device === "gpu") printNote(reason)
+export async function openDevice({ device, threads, precision }: DeviceFlags): Promise<Backend> {
+  const { backend, reason } = await openBackend({ device, threads, precision })
+  if (device === "auto" || device === "gpu") printNote(reason)
   return backend
 }
 

@@ -36,6 +36,7 @@ export function createProgram(version: string): Command {
     )
     .version(version, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this")
+    .helpCommand("help [command]", "print what a command does")
     .argument(
       "[question]",
       "answered at once, with what is piped in after it; without one, a chat on a terminal, or standard input",

@@ -81,7 +81,10 @@ const userMessage = fields({ role: z.literal("user"), content: content("user"), 
 )
 
 const toolName = name(MAX_CALLED_NAME)
-const argumentsText = chosen<string>((value) => (typeof value === "string" ? text : jsonObject))
+const argumentsText = chosen<string>((value) => {
+  if (typeof value === "string") return text
+  return isObject(value) ? jsonObject : z.never({ error: "a string or an object" })
+})
 const call = { name: toolName, arguments: argumentsText }
 const id = text.nullish()
 const isFunction = z.literal("function", { error: '"function"' }).nullish()
@@ -168,8 +171,17 @@ function withToolNames(messages: readonly Parsed[], context: z.core.$RefinementC
   const called = new Map<string, string>()
   return messages.map((message, i): Message => {
     if (message.role === "assistant") {
-      for (const { id, name } of message.tool_calls ?? []) if (id != null) called.set(id, name)
       const { tool_calls, ...rest } = message
+      const own = new Map<string, string>()
+      for (const [k, { id, name }] of (tool_calls ?? []).entries()) {
+        if (!id) continue
+        if (own.has(id) && own.get(id) !== name) {
+          const expected = "an id that no other call of the message has: a result could be of either"
+          context.addIssue({ code: "custom", path: [i, "tool_calls", k, "id"], message: expected })
+        }
+        own.set(id, name)
+        called.set(id, name)
+      }
       const calls = tool_calls?.map(({ name, arguments: args }) => ({ name, arguments: args }))
       return calls ? { ...rest, tool_calls: calls } : rest
     }
@@ -179,8 +191,8 @@ function withToolNames(messages: readonly Parsed[], context: z.core.$RefinementC
       context.addIssue({ code: "custom", path: [i, field], message: expected })
       return z.NEVER
     }
-    if (tool_call_id == null)
-      return name ? { role, content, name } : refuse("tool_call_id", "the id of a call, or a name")
+    // Some servers give calls no id, or an empty one.
+    if (!tool_call_id) return name ? { role, content, name } : refuse("tool_call_id", "the id of a call, or a name")
     const calledName = called.get(tool_call_id)
     if (calledName === undefined) return refuse("tool_call_id", "the id of an earlier tool call")
     if (name && name !== calledName) return refuse("name", `"${calledName}", as in the call of that id`)

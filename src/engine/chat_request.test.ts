@@ -8,6 +8,12 @@ const USER = { role: "user", content: "hi" } as const
 const CALL = { id: "c1", type: "function", function: { name: "f", arguments: '{"a":1}' } } as const
 const CALLED = { role: "assistant", content: null, tool_calls: [CALL] } as const
 
+/** As they are given to the chat format. */
+const CALLS = [
+  { name: "f", arguments: '{"a":1}' },
+  { name: "g", arguments: "{}" },
+]
+
 const messagesOf = (messages: unknown) => parseConversation(messages as ChatMessage[], {}).messages
 const optionsOf = (params: unknown) => parseConversation([USER], params as ConversationParams).options
 
@@ -82,6 +88,29 @@ describe("messages", () => {
         { role: "assistant", content: "", tool_calls: [{ name: "f", arguments: '{"a":1}' }] },
         { role: "assistant", content: "", tool_calls: [{ name: "g", arguments: "{}" }] },
         { role: "tool", name: "g", content: "x" },
+      ],
+    ],
+    [
+      "results that come in another order, and calls whose id is empty",
+      [
+        { role: "assistant", tool_calls: [CALL, { id: "c2", name: "g", arguments: "{}" }] },
+        { role: "tool", tool_call_id: "c2", content: "2" },
+        { role: "tool", tool_call_id: "c1", content: "1" },
+        {
+          role: "assistant",
+          tool_calls: [
+            { ...CALL, id: "" },
+            { id: "", name: "g", arguments: "{}" },
+          ],
+        },
+        { role: "tool", tool_call_id: "", name: "f", content: "x" },
+      ],
+      [
+        { role: "assistant", content: "", tool_calls: CALLS },
+        { role: "tool", name: "g", content: "2" },
+        { role: "tool", name: "f", content: "1" },
+        { role: "assistant", content: "", tool_calls: CALLS },
+        { role: "tool", name: "f", content: "x" },
       ],
     ],
     [
@@ -194,6 +223,8 @@ describe("messages", () => {
     ["messages.0.tool_calls.0.type", [{ role: "assistant", tool_calls: [{ type: "custom", custom: {} }] }]],
     ["messages.0.tool_calls.0.name", [{ role: "assistant", tool_calls: [{ name: "", arguments: "" }] }]],
     ["messages.0.tool_call_id", [{ role: "tool", content: "x" }]],
+    ["messages.0.tool_call_id", [{ role: "tool", content: "x", tool_call_id: "" }]],
+    ["messages.0.tool_calls.1.id", [{ role: "assistant", tool_calls: [CALL, { id: "c1", name: "g", arguments: "" }] }]],
     ["messages.1.tool_call_id", [CALLED, { role: "tool", content: "x", tool_call_id: "c2" }]],
     ["messages.0.tool_call_id", [{ role: "tool", content: "x", tool_call_id: "c1" }, CALLED]],
     ["messages.1.name", [CALLED, { role: "tool", content: "x", tool_call_id: "c1", name: "g" }]],
@@ -253,11 +284,17 @@ describe("tools", () => {
     ["tools.0.parameters", [{ name: "f", parameters: "{}" }]],
     ["tools.0.parameters", [{ name: "f", parameters: [] }]],
     ["tools.0.parameters", [{ name: "f", parameters: cyclic }]],
+    ["tools.0.parameters", [{ name: "f", parameters: { toJSON: () => "x" } }]],
     ["tools.0.input_schema", [{ name: "f", input_schema: {} }]],
     ["tools.1.name", [{ name: "f" }, { name: "f" }]],
     ["tools.1.function.name", [{ name: "f" }, { type: "function", function: { name: "f" } }]],
   ])("refuses %s", (field, tools) => {
     expect(refusal([USER], { tools })).toMatchObject({ name: "ParameterError", field })
+  })
+
+  it("says of a call's arguments what they may be", () => {
+    const call = { role: "assistant", tool_calls: [{ name: "f", arguments: null }] }
+    expect(refusal([call])).toMatchObject({ expected: "a string or an object", found: null })
   })
 
   it("takes names of up to 128 characters of any kind", () => {

@@ -6,7 +6,7 @@ import { parseStop, StopStrings } from "./stop.js"
 
 export interface GenerateOptions extends GenerationOptions {
   /** Text that ends the generation and is not part of it: one string or up to 16. */
-  readonly stop?: string | readonly string[]
+  readonly stop?: string | readonly string[] | null
 }
 
 /** One generated token. `text` is empty while a character or a possible stop string is unfinished. */

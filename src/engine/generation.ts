@@ -9,7 +9,7 @@ import type { FinishReason } from "./stop.js"
 /** How long to generate and how to follow it. */
 export interface GenerationOptions extends SamplingOptions {
   /** At most this many tokens. Left out: until the context is full. */
-  readonly max_tokens?: number
+  readonly max_tokens?: number | null
   /** Rejects the iteration, or the wait for its turn, with the signal's reason. What was computed stays in the caches. */
   readonly signal?: CancelSignal
   /** Prompt tokens run and to run, between chunks. */
@@ -64,7 +64,7 @@ export class Generation {
     private readonly options: GenerationOptions = {},
   ) {
     const { max_tokens, signal: _signal, onProgress: _onProgress, ...sampling } = options
-    if (max_tokens !== undefined && !(Number.isSafeInteger(max_tokens) && max_tokens >= 1)) {
+    if (max_tokens != null && !(Number.isSafeInteger(max_tokens) && max_tokens >= 1)) {
       throw new ParameterError("max_tokens", "a whole number, 1 or more", max_tokens)
     }
     const { vocab_size, max_context } = session.runner
@@ -114,7 +114,7 @@ export class Generation {
     let isFirst = true
     for await (const { token, cached_tokens } of session.decode(prompt, {
       draw,
-      limit: max_tokens,
+      limit: max_tokens ?? undefined,
       signal,
       onProgress,
     })) {

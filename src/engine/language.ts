@@ -11,11 +11,14 @@ export interface Language {
   readonly text: Tokenizer
   /** @throws TokenizerError naming what the tokenizer lacks, where it has no harmony: such a model continues plain text */
   readonly format: ChatFormat
-  /** Harmony's ends of a turn, and the end of a text, as far as the tokenizer has them. */
+  /** Harmony's ends of a turn, the end of a text and tokenizer_config.json's `eos_token`, as far as the tokenizer has them. */
   readonly stopTokens: StopTokens
 }
 
 const ENDS = ["<|return|>", "<|call|>", "<|endoftext|>"]
+
+/** A token's name in tokenizer_config.json: alone, or as transformers 4 writes added tokens. */
+const namedToken = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)])
 
 const settingsSchema = z.looseObject({ model_identity: z.string(), knowledge_cutoff: z.string().optional() })
 
@@ -30,7 +33,8 @@ export async function loadLanguage(directory: Directory): Promise<Language | und
   const json = await readOptionalJson(directory, "tokenizer.json")
   if (json === undefined) return undefined
   const text = new Tokenizer(json)
-  const settings = readSettings(await readOptionalJson(directory, "tokenizer_config.json"))
+  const config = await readOptionalJson(directory, "tokenizer_config.json")
+  const settings = readSettings(config)
   let format: ChatFormat | undefined
   return {
     text,
@@ -38,8 +42,13 @@ export async function loadLanguage(directory: Directory): Promise<Language | und
       format ??= harmonyFormat(text, settings)
       return format
     },
-    stopTokens: new Set(ENDS.flatMap((name) => text.idOf(name) ?? [])),
+    stopTokens: new Set([...ENDS, ...eosToken(config)].flatMap((name) => text.idOf(name) ?? [])),
   }
+}
+
+function eosToken(config: unknown): string[] {
+  const parsed = z.looseObject({ eos_token: namedToken }).safeParse(config)
+  return parsed.success ? [parsed.data.eos_token] : []
 }
 
 function readSettings(config: unknown): HarmonySettings {

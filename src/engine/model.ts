@@ -3,11 +3,13 @@ import type { ChatEvent, ChatOptions } from "./chat.js"
 import type { ChatMessage } from "./chat_messages.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions, SummaryResult, TokenResult } from "./generate.js"
+import { givenOptions, type KnownOptions } from "./given_options.js"
 import type { ModelRunner } from "./model_runner.js"
 import { languageOf, ModelSession, type Speech, type TextCodec } from "./model_session.js"
 import { type Perplexity, type PerplexityOptions, perplexity } from "./perplexity.js"
 import { Session } from "./session.js"
 import type { CausalLM } from "./step.js"
+import { tokensOf } from "./token_ids.js"
 
 /** What is known of a loaded model. */
 export interface ModelInfo {
@@ -33,6 +35,10 @@ export interface SessionOptions {
   /** Longest conversation in tokens, prompt and answer; at most the model's `info.max_context`, which is the default. */
   readonly max_context?: number
 }
+
+const SESSION_OPTIONS: KnownOptions<SessionOptions> = { max_context: true }
+
+const PERPLEXITY_OPTIONS: KnownOptions<PerplexityOptions> = { window: true, onProgress: true, signal: true }
 
 /**
  * What a model is put together from; `loadModel` does it for a folder on disk.
@@ -112,8 +118,13 @@ export class LanguageModel {
   }
 
   /** How well the model predicts a text, or token ids. Takes a turn in the model's own session and empties its caches. */
-  perplexity(text: string | ArrayLike<number>, options?: PerplexityOptions): Promise<Perplexity> {
-    return perplexity(this.session, typeof text === "string" ? this.text.encode(text) : text, options)
+  async perplexity(text: string | ArrayLike<number>, options?: PerplexityOptions): Promise<Perplexity> {
+    const given = givenOptions(options, PERPLEXITY_OPTIONS)
+    return perplexity(
+      this.session,
+      tokensOf("text", text, () => this.text),
+      given,
+    )
   }
 
   /**
@@ -124,7 +135,8 @@ export class LanguageModel {
    * @throws {ParameterError} when `max_context` is out of range
    * @throws {MemoryLimitError} when it would not fit the `memory_limit` that the model was loaded with
    */
-  createSession({ max_context = this.info.max_context }: SessionOptions = {}): ModelSession {
+  createSession(options?: SessionOptions): ModelSession {
+    const { max_context = this.info.max_context } = givenOptions(options, SESSION_OPTIONS)
     if (this.session.isClosed) throw new Error("the model is closed: load it again")
     const most = this.info.max_context
     if (!(Number.isInteger(max_context) && max_context >= 2 && max_context <= most)) {

@@ -65,7 +65,7 @@ describe("the end of a turn", () => {
     expect(await generated(model, { logit_bias: always(42) })).toMatchObject({ finish_reason: "length", text: "KKK" })
   })
 
-  it.each([7, [7], null, [], undefined])("reads eos_token_id %j", async (eos_token_id) => {
+  it.each([7, [7], [-1, 7, 7], null, [], -1, undefined])("reads eos_token_id %j", async (eos_token_id) => {
     const model = await load({ "generation_config.json": { eos_token_id } })
     const { completion_tokens } = await generated(model, { logit_bias: always(7) })
     expect(completion_tokens).toBe([eos_token_id].flat().includes(7) ? 1 : 3)
@@ -76,6 +76,26 @@ describe("the end of a turn", () => {
     expect(await generated(model, { logit_bias: always(RETURN) }, [1, 2])).toMatchObject({ completion_tokens: 1 })
     expect(await generated(model, { logit_bias: always(CALL) }, [1, 2])).toMatchObject({ completion_tokens: 3 })
   })
+
+  it.each<unknown>(["<note>", { __type: "AddedToken", content: "<note>", special: true }])(
+    "is tokenizer_config.json's eos_token too: %j",
+    async (eos_token) => {
+      const NOTE = 3000
+      const json = tokenizer((added, { model }) => {
+        const [name] = Object.entries(model.vocab).find(([, id]) => id === NOTE)!
+        delete model.vocab[name]
+        model.merges = model.merges.filter(
+          (merge: string | string[]) => [merge].flat().join("").replace(" ", "") !== name,
+        )
+        added.push({ id: NOTE, content: "<note>", special: false })
+      })
+      const config = { ...tinyJson("tokenizer_config.json"), eos_token }
+      const model = await load({ "tokenizer.json": json, "tokenizer_config.json": config })
+      const ended = { finish_reason: "stop", completion_tokens: 1 }
+      expect(await generated(model, { logit_bias: always(NOTE) })).toMatchObject({ ...ended, text: "" })
+      expect(await chatted(model, { logit_bias: always(NOTE) })).toMatchObject({ ...ended, message: { content: "" } })
+    },
+  )
 
   it("can be a special token named as a stop string", async () => {
     const model = await load()
@@ -103,6 +123,7 @@ describe("generation_config.json's sampling", () => {
     [{ do_sample: false, temperature: 0.7, top_k: 5 }, { temperature: 0 }, true],
     [{ temperature: 0 }, { temperature: 0 }, true],
     [{ temperature: 1.5, top_k: null }, { temperature: 1.5 }, false],
+    [{ do_sample: true, top_k: -1 }, { top_k: 0 }, false],
     [{ do_sample: true, top_k: 1, top_p: 0.9 }, { top_k: 1, top_p: 0.9 }, true],
   ])("%j is the default %j", async (json, sampling, greedy) => {
     const model = await load({ "generation_config.json": json })
@@ -120,7 +141,7 @@ describe("a damaged generation_config.json", () => {
     ["null", "expected object"],
     [{ eos_token_id: 3072 }, "eos_token_id"],
     [{ eos_token_id: [2, 99999] }, "99999"],
-    [{ eos_token_id: -1 }, "eos_token_id"],
+    [{ eos_token_id: -2 }, "eos_token_id"],
     [{ eos_token_id: "2" }, "eos_token_id"],
     [{ eos_token_id: [[2]] }, "eos_token_id"],
     [{ eos_token_id: 1.5 }, "eos_token_id"],
@@ -143,8 +164,10 @@ describe("a folder without harmony", () => {
     const model = await load({ "tokenizer.json": withoutHarmony() })
     expect((await generated(model, { logit_bias: always(42) })).text).toBe("KKK")
     expect(await generated(model, { logit_bias: always(ENDOFTEXT) })).toMatchObject({ finish_reason: "stop" })
-    expect(() => model.chat(question)).toThrow(TokenizerError)
-    expect(() => model.chat(question)).toThrow(/tokenizer.json.*<\|start\|>, <\|message\|>.*<\|call\|>.*--raw/)
+    await expect(model.chat(question).next()).rejects.toThrow(TokenizerError)
+    await expect(model.chat(question).next()).rejects.toThrow(
+      /tokenizer.json.*<\|start\|>, <\|message\|>.*<\|call\|>.*--raw/,
+    )
     const tokens = Uint32Array.from(model.text.encode("Once upon a time"))
     expect((await model.perplexity(tokens, { window: 16 })).nll).toBeGreaterThan(0)
   })
@@ -153,9 +176,10 @@ describe("a folder without harmony", () => {
     const model = await load({ "tokenizer.json": null })
     expect(await generated(model, {}, [1, 2, 3])).toMatchObject({ completion_tokens: 3, text: "" })
     expect((await model.perplexity(Uint32Array.of(1, 2, 3), { window: 16 })).nll).toBeGreaterThan(0)
-    expect(() => model.chat(question)).toThrow(TokenizerError)
-    expect(() => model.chat(question)).toThrow("tokenizer.json")
-    expect(() => model.generate("text")).toThrow(TokenizerError)
+    await expect(model.chat(question).next()).rejects.toThrow(TokenizerError)
+    await expect(model.chat(question).next()).rejects.toThrow("tokenizer.json")
+    await expect(model.generate("text").next()).rejects.toThrow(TokenizerError)
+    await expect(model.generate([1], { stop: "x" }).next()).rejects.toThrow(TokenizerError)
   })
 
   it("names the one token that is missing", async () => {
@@ -166,7 +190,7 @@ describe("a folder without harmony", () => {
       ),
     )
     const model = await load({ "tokenizer.json": json })
-    expect(() => model.chat(question)).toThrow(/no <\|channel\|>;/)
+    await expect(model.chat(question).next()).rejects.toThrow(/no <\|channel\|>;/)
   })
 })
 

@@ -5,10 +5,38 @@ import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
 import type { ChatMessage } from "./chat_messages.js"
 import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
 import type { StopTokens } from "./generation.js"
+import { givenOptions, type KnownOptions } from "./given_options.js"
 import type { Session } from "./session.js"
+import { tokensOf } from "./token_ids.js"
 
 /** What the engine needs of a tokenizer. */
 export type TextCodec = Pick<Tokenizer, "encode" | "decoder" | "idOf">
+
+const GENERATE_OPTIONS: KnownOptions<GenerateOptions> = {
+  max_tokens: true,
+  stop: true,
+  temperature: true,
+  top_k: true,
+  top_p: true,
+  min_p: true,
+  repetition_penalty: true,
+  repetition_context_size: true,
+  frequency_penalty: true,
+  presence_penalty: true,
+  logit_bias: true,
+  seed: true,
+  logprobs: true,
+  top_logprobs: true,
+  signal: true,
+  onProgress: true,
+}
+
+const CHAT_OPTIONS: KnownOptions<ChatOptions> = {
+  instructions: true,
+  reasoning_effort: true,
+  tools: true,
+  ...GENERATE_OPTIONS,
+}
 
 /** How a model reads, writes and ends its turn. */
 export interface Speech {
@@ -38,35 +66,32 @@ export class ModelSession {
   ) {}
 
   /**
-   * Continues plain text, or token ids, without a chat template.
+   * Continues plain text, or token ids, without a chat template. All errors come with the first result that is asked for.
    *
-   * @throws {ParameterError} when an option is out of range
+   * @throws {ParameterError} when the prompt or an option is not what it should be, or an option is not known
    * @throws {ContextLengthError} when the prompt does not fit
    */
-  generate(
+  async *generate(
     prompt: string | ArrayLike<number>,
     options?: GenerateOptions,
   ): AsyncGenerator<TokenResult | SummaryResult, void, undefined> {
-    const tokens = typeof prompt === "string" ? languageOf(this.speech).text.encode(prompt) : prompt
-    const text = this.speech.language?.text
+    const given = { ...this.speech.sampling, ...givenOptions(options, GENERATE_OPTIONS) }
+    const tokens = tokensOf("prompt", prompt, () => languageOf(this.speech).text)
+    // Without a tokenizer there is no text that could be searched.
+    const text = given.stop === undefined ? this.speech.language?.text : languageOf(this.speech).text
     // A special token is no part of the text, so that one as a stop string must be found by its id.
-    const named = [options?.stop ?? []].flat().flatMap((stop) => text?.idOf(stop) ?? [])
+    const named = [given.stop ?? []].flat().flatMap((stop) => text?.idOf(stop) ?? [])
     const ends = new Set([...this.speech.stopTokens, ...named])
-    return generate(this.session, tokens, text?.decoder() ?? NO_TEXT, ends, this.withDefaults(options))
+    yield* generate(this.session, tokens, text?.decoder() ?? NO_TEXT, ends, given)
   }
 
   /**
    * Answers a conversation: the pieces of the answer as they come and, last, the summary with the whole. Throws as `generate`,
    * and a {@link TokenizerError} where the tokenizer lacks the tokens that conversations are written with.
    */
-  chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
-    return chat(
-      this.session,
-      messages,
-      languageOf(this.speech).format,
-      this.speech.stopTokens,
-      this.withDefaults(options),
-    )
+  async *chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
+    const given = { ...this.speech.sampling, ...givenOptions(options, CHAT_OPTIONS) }
+    yield* chat(this.session, messages, languageOf(this.speech).format, this.speech.stopTokens, given)
   }
 
   /** Frees the caches. The request that runs and those that wait reject. */
@@ -76,11 +101,6 @@ export class ModelSession {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
-  }
-
-  private withDefaults<T extends object>(options?: T): T {
-    const said = Object.entries(options ?? {}).filter(([, value]) => value !== undefined)
-    return { ...this.speech.sampling, ...Object.fromEntries(said) } as T
   }
 }
 

@@ -1,3 +1,4 @@
+import { z } from "zod"
 import { type Backend, BackendError, type Precision } from "../backends/backend.js"
 import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
@@ -5,6 +6,8 @@ import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { tierOf } from "../backends/webgpu/features.js"
 import type { GpuProvider } from "../backends/webgpu/gpu_provider.js"
 import { nodeGpu } from "../backends/webgpu/node_gpu.js"
+import { givenOptions, type KnownOptions } from "./given_options.js"
+import { checked } from "./schemas.js"
 
 export interface BackendOptions {
   /** `auto`, the default: the GPU if there is a real one, else the CPU. `gpu` insists, and takes a software adapter too. */
@@ -15,6 +18,14 @@ export interface BackendOptions {
   readonly precision?: Precision
 }
 
+export const BACKEND_OPTIONS: KnownOptions<BackendOptions> = { device: true, threads: true, precision: true }
+
+const schema = z.object({
+  device: z.enum(["auto", "gpu", "cpu", "reference"], { error: "auto, gpu, cpu or reference" }).default("auto"),
+  threads: z.int({ error: "a whole number" }).min(0, { error: "a whole number, 0 or more" }).optional(),
+  precision: z.enum(["fast", "exact"], { error: "fast or exact" }).optional(),
+})
+
 export interface OpenedBackend {
   readonly backend: Backend
   /** Which device it is and why, for people: `GPU: NVIDIA H100 (matrix)`, `CPU: no GPU found (WebGPU has no adapter)`. */
@@ -24,6 +35,7 @@ export interface OpenedBackend {
 /**
  * Opens the backend that the options name.
  *
+ * @throws {ParameterError} for an option that is not known or not what it should be
  * @throws {BackendError} when the device cannot run here; never with `auto` for want of a GPU
  */
 export async function openBackend(options?: BackendOptions): Promise<OpenedBackend>
@@ -33,9 +45,10 @@ export async function openBackend(options?: BackendOptions): Promise<OpenedBacke
  */
 export async function openBackend(options: BackendOptions, openGpu: () => Promise<GpuProvider>): Promise<OpenedBackend>
 export async function openBackend(
-  { device = "auto", threads, precision }: BackendOptions = {},
+  options?: BackendOptions,
   openGpu: () => Promise<GpuProvider> = nodeGpu,
 ): Promise<OpenedBackend> {
+  const { device, threads, precision } = checked(schema, givenOptions(options, BACKEND_OPTIONS))
   if (device === "reference") return { backend: new ReferenceBackend(), reason: "reference: as asked" }
   const cpu = async (why: string) => ({
     backend: await createCpuBackend({ threads, precision }),

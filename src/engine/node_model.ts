@@ -5,11 +5,12 @@ import { readGenerationConfig } from "../models/generation_config.js"
 import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footprint.js"
 import { loadGptOss } from "../models/load.js"
 import { ParameterError } from "./errors.js"
+import { givenOptions, type KnownOptions } from "./given_options.js"
 import { loadLanguage } from "./language.js"
 import { checkMemory, type MemoryBounds, memoryRanOut } from "./memory_check.js"
 import { cacheBytesAt, cacheMemoryAt, type MemoryPlan, planMemory } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
-import { type BackendOptions, openBackend } from "./node_backend.js"
+import { BACKEND_OPTIONS, type BackendOptions, openBackend } from "./node_backend.js"
 import { Runner } from "./runner.js"
 import { checkSessions } from "./session_memory.js"
 import type { CausalLM } from "./step.js"
@@ -29,6 +30,17 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
   readonly backend?: Backend
 }
 
+const OPTIONS: KnownOptions<LoadModelOptions> = {
+  ...BACKEND_OPTIONS,
+  max_context: true,
+  memory_limit: true,
+  sequences: true,
+  backend: true,
+  onProgress: true,
+  onCompile: true,
+  signal: true,
+}
+
 /**
  * Loads a model from a folder with config.json, tokenizer.json and safetensors, in MLX's or Hugging Face's layout.
  *
@@ -36,29 +48,32 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
  *
  * @param path a folder, or a repository's name (`openai/gpt-oss-20b`) that is looked up in the Hugging Face cache: see
  * `findModel`
+ * @throws {ParameterError} for an option that is not known or out of range
  * @throws {CheckpointError} for a folder that is incomplete, damaged or not supported; {@link MemoryLimitError} before
  * anything is loaded, when it would not fit, and when a GPU turns out to have less memory than that
  */
-export async function loadModel(path: string, options: LoadModelOptions = {}): Promise<LanguageModel> {
+export async function loadModel(path: string, options?: LoadModelOptions): Promise<LanguageModel> {
   const start = performance.now()
-  const { memory_limit } = options
-  if (memory_limit !== undefined && !(memory_limit > 0)) {
-    throw new ParameterError("memory_limit", "a number of bytes above 0", memory_limit)
-  }
+  const given = checkOptions(path, options)
+  const { device, threads, precision, memory_limit } = given
   const { name, checkpoint } = await openModel(path)
-  const backend = options.backend ?? (await openBackend(options)).backend
+  const closeCheckpoint = async (error: unknown) => {
+    await checkpoint.close()
+    throw error
+  }
+  const backend = given.backend ?? (await openBackend({ device, threads, precision }).catch(closeCheckpoint)).backend
   const close = async () => {
-    if (!options.backend) await backend.close()
+    if (!given.backend) await backend.close()
     await checkpoint.close()
   }
   try {
     const model = await loadGptOss(checkpoint)
     const generation = await readGenerationConfig(checkpoint.directory, model.config.vocab_size)
     const language = await loadLanguage(checkpoint.directory)
-    const runner = new Runner(model, backend, { max_context: options.max_context })
-    const plan = await checkFits(model, backend, runner.max_context, options)
+    const runner = new Runner(model, backend, { max_context: given.max_context })
+    const plan = await checkFits(model, backend, runner.max_context, given)
     await runner
-      .prepare({ onProgress: options.onProgress, onCompile: options.onCompile, signal: options.signal })
+      .prepare({ onProgress: given.onProgress, onCompile: given.onCompile, signal: given.signal })
       .catch((error: Error) => {
         throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
       })
@@ -99,6 +114,19 @@ export async function loadModel(path: string, options: LoadModelOptions = {}): P
     await close()
     throw error
   }
+}
+
+function checkOptions(path: string, options: LoadModelOptions | undefined): LoadModelOptions {
+  if (typeof path !== "string") throw new ParameterError("path", "a folder, or the name of a repository", path)
+  const given = givenOptions(options, OPTIONS)
+  const { max_context = 2, memory_limit = 1 } = given
+  if (!(Number.isInteger(max_context) && max_context >= 2)) {
+    throw new ParameterError("max_context", "a whole number, 2 or more", max_context)
+  }
+  if (!(typeof memory_limit === "number" && memory_limit > 0)) {
+    throw new ParameterError("memory_limit", "a number of bytes above 0", memory_limit)
+  }
+  return given
 }
 
 /** What the arrays of a backend may take. Only a GPU is asked; how much memory it has in all, WebGPU does not say. */

@@ -89,4 +89,9 @@ export const json = z.unknown().transform((value, context) => {
   return z.NEVER
 })
 
-export const jsonObject = chosen<string>((value) => (isObject(value) ? json : z.never({ error: "an object" })))
+/** An object that is one in JSON too, as text. */
+export const jsonObject = chosen<string>((value) =>
+  isObject(value)
+    ? json.refine((text) => text.startsWith("{"), { error: "an object, in JSON too" })
+    : z.never({ error: "an object" }),
+)

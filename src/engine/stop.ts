@@ -80,8 +80,8 @@ function failureTable(pattern: string): Uint32Array {
  *
  * @throws {ParameterError} when a stop string is empty or there are more than 16
  */
-export function parseStop(stop: string | readonly string[] = []): readonly string[] {
-  const stops = typeof stop === "string" ? [stop] : stop
+export function parseStop(stop?: string | readonly string[] | null): readonly string[] {
+  const stops = typeof stop === "string" ? [stop] : (stop ?? [])
   const valid = Array.isArray(stops) && stops.every((s) => typeof s === "string" && s.length > 0) && stops.length <= 16
   if (!valid) throw new ParameterError("stop", "a string or up to 16 strings, none empty", stop)
   return stops

@@ -6,6 +6,24 @@ export function tokenIdBelow(vocab_size: number): string {
 }
 
 /**
+ * Text, or token ids, as token ids.
+ *
+ * @param field what they are, for messages
+ * @param codec asked for text alone: a model may have none
+ * @throws {ParameterError} for anything else
+ */
+export function tokensOf(
+  field: string,
+  given: string | ArrayLike<number>,
+  codec: () => { encode(text: string): readonly number[] },
+): ArrayLike<number> {
+  if (typeof given === "string") return codec().encode(given)
+  const isList = typeof given === "object" && given !== null && Number.isSafeInteger(given.length)
+  if (!isList) throw new ParameterError(field, "text or a list of token ids", given)
+  return given
+}
+
+/**
  * Token ids from outside, before kernels read rows of the embedding by them.
  *
  * @param field what the tokens are: the error's field is `field.i`

@@ -67,6 +67,10 @@ describe("parseGptOssConfig", () => {
     const config = parseGptOssConfig({ ...rest, num_experts: 10, experts_per_token: 3, eos_token_id: [1, 2] })
     expect(config).toMatchObject({ num_local_experts: 10, num_experts_per_tok: 3, eos_token_ids: [1, 2] })
     expect(parseGptOssConfig({ ...GPT_OSS, eos_token_id: null }).eos_token_ids).toEqual([])
+    const none = { eos_token_id: [-1, 2], bos_token_id: -1, pad_token_id: -1 }
+    expect(parseGptOssConfig({ ...GPT_OSS, ...none })).toMatchObject({
+      ...{ eos_token_ids: [2], bos_token_id: null, pad_token_id: null },
+    })
     expect(parseGptOssConfig({ ...GPT_OSS, num_key_value_heads: null }).num_key_value_heads).toBe(64)
   })
 })
@@ -114,7 +118,7 @@ describe("a bad config gets a typed error", () => {
     ["rope_scaling", { rope_type: "yarn", factor: 0 }],
     ["tie_word_embeddings", "yes"],
     ["eos_token_id", 999999],
-    ["eos_token_id", [-1]],
+    ["eos_token_id", [-2]],
     ["attention_bias", 1],
     ["hidden_size", Number.NaN],
     ["rms_norm_eps", Number.NaN],

@@ -44,11 +44,14 @@ const count = (max: number) => z.int().min(1).max(max)
 const real = z.number().positive().max(1e12)
 const tokenId = z.int().min(0).max(0xffffffff)
 
+/** -1 is how some configs say that there is none. */
+const tokenIdOrNone = z.union([tokenId, z.literal(-1)], "expected a token id")
+
 /** One id or several, as a list. */
 export const endTokens = z
-  .union([tokenId, z.array(tokenId).max(1024)], "expected a token id or a list of token ids")
+  .union([tokenIdOrNone, z.array(tokenIdOrNone).max(1024)], "expected a token id or a list of token ids")
   .nullish()
-  .transform((ids) => [ids ?? []].flat())
+  .transform((ids) => [ids ?? []].flat().filter((id) => id >= 0))
 
 /** Absent and null are taken for the same. */
 function withDefault<T extends z.ZodType>(schema: T, value: z.output<T>) {
@@ -78,8 +81,8 @@ const schema = z.looseObject({
   max_position_embeddings: withDefault(count(2 ** 30), 131072),
   tie_word_embeddings: withDefault(z.boolean(), false),
   eos_token_id: endTokens,
-  bos_token_id: tokenId.nullish(),
-  pad_token_id: tokenId.nullish(),
+  bos_token_id: tokenIdOrNone.nullish(),
+  pad_token_id: tokenIdOrNone.nullish(),
 })
 
 /**
@@ -117,11 +120,15 @@ export function parseGptOssConfig(config: unknown, file = "config.json"): GptOss
     max_position_embeddings: raw.max_position_embeddings,
     tie_word_embeddings: raw.tie_word_embeddings,
     eos_token_ids: raw.eos_token_id,
-    bos_token_id: raw.bos_token_id ?? null,
-    pad_token_id: raw.pad_token_id ?? null,
+    bos_token_id: idOrNull(raw.bos_token_id),
+    pad_token_id: idOrNull(raw.pad_token_id),
   }
   checkConsistent(result, file)
   return result
+}
+
+function idOrNull(id: number | null | undefined): number | null {
+  return id == null || id < 0 ? null : id
 }
 
 function checkModelType(modelType: unknown, file: string): void {

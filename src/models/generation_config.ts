@@ -18,7 +18,12 @@ const schema = z.looseObject({
   eos_token_id: endTokens,
   do_sample: z.boolean().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
-  top_k: z.int().min(0).nullish(),
+  // vLLM's way to say that all tokens stay is -1.
+  top_k: z
+    .int()
+    .min(-1)
+    .nullish()
+    .transform((k) => (k === -1 ? 0 : k)),
   top_p: z.number().min(0).max(1).nullish(),
 })
 

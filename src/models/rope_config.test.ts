@@ -59,7 +59,7 @@ describe("refused, naming the field and what was found", () => {
     ],
     ["two factors", { rope_parameters: types(yarn, { ...yarn, factor: 4 }) }, ["sliding_attention.factor", "8", "4"]],
     ["two betas", { rope_parameters: types(yarn, { ...yarn, beta_fast: 31 }) }, ["beta_fast", "32", "31"]],
-    ["two bases", { rope_parameters: types({ ...yarn, rope_theta: 7 }, yarn) }, ["rope_theta", "7", "none"]],
+    ["two bases", { rope_parameters: types({ ...yarn, rope_theta: 7 }, yarn) }, ["rope_theta", "7", "150000"]],
     ["a type missing", { rope_parameters: { full_attention: yarn } }, ["rope_parameters.sliding_attention", "none"]],
     ["a null entry", { rope_parameters: types(yarn, null) }, ["rope_parameters.sliding_attention", "null"]],
     ["an unknown layer type", { rope_parameters: { ...types(yarn), chunked_attention: yarn } }, ["chunked_attention"]],
@@ -163,6 +163,15 @@ function spell({ theta, entry }: Of<typeof anyRope>, how: Of<typeof anySpelling>
 }
 
 describe("spellings", () => {
+  it("may leave a layer type's base to the default, and a factor of 1 where nothing scales", () => {
+    const named = { ...yarn, rope_theta: 150000 }
+    expect(read({ rope_parameters: types(named, yarn) })).toEqual(read({ rope_parameters: types(named) }))
+    expect(refusal({ rope_parameters: types({ ...yarn, rope_theta: 7777 }, yarn) })).toMatch(
+      /7777.*150000|150000.*7777/,
+    )
+    expect(read({ rope_scaling: { rope_type: "default", factor: 1.0 } }).rope_scaling).toBeNull()
+  })
+
   it("that mean the same are read alike", () => {
     fc.assert(
       fc.property(anyRope, anySpelling, (rope, how) => {

@@ -139,8 +139,11 @@ function readEither(field: string, said: object, config: RopeFields, file: strin
     if (statement) return statement
     throw badConfig(file, `${field}.${type}`, "layer_types has layers of this type", "an entry for it", "none")
   })
-  for (const other of used.slice(1)) mustAgree(used[0], other, file)
-  return used[0]
+  // Where one entry names a base the others have the default, as in transformers.
+  const isBaseNamed = used.some(({ rope_theta }) => rope_theta !== undefined)
+  const whole = used.map((entry) => (isBaseNamed ? { ...entry, rope_theta: entry.rope_theta ?? DEFAULT_THETA } : entry))
+  for (const other of whole.slice(1)) mustAgree(whole[0], other, file)
+  return whole[0]
 }
 
 function readStatement(field: string, said: unknown, config: RopeFields, file: string): Statement {
@@ -156,7 +159,8 @@ function readStatement(field: string, said: unknown, config: RopeFields, file: s
     const at = given.rope_type == null ? "type" : "rope_type"
     throw badConfig(file, `${field}.${at}`, "this kind of RoPE scaling is not supported", "yarn or default", show(type))
   }
-  const scaling = SCALING.find((key) => given[key] != null)
+  // A factor of 1 scales nothing.
+  const scaling = SCALING.find((key) => given[key] != null && !(key === "factor" && given[key] === 1))
   if (scaling !== undefined) {
     const found = `${type === undefined ? "none" : `"${type}"`} beside ${scaling} ${show(given[scaling])}`
     throw badConfig(file, `${field}.rope_type`, "plain RoPE has no scaling", '"yarn", or no parameters of it', found)

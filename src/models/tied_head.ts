@@ -1,13 +1,15 @@
 import type { MxArray } from "../array/mx_array.js"
 import type { Checkpoint } from "../checkpoint/checkpoint.js"
 import { CheckpointError } from "../checkpoint/errors.js"
-import { formatShape } from "../tensor/shape.js"
+import { itemSize } from "../tensor/dtype.js"
+import { decodeFloats, type FloatDType, isFloatDType } from "../tensor/floats.js"
+import { formatShape, sizeOf } from "../tensor/shape.js"
 
 const HEAD = "lm_head."
 const EMBEDDING = "model.embed_tokens."
 
-/** Compared at a time. */
-const PIECE_BYTES = 16 << 20
+/** Elements compared at a time. */
+const PIECE = 4 << 20
 
 /**
  * The tensors of a model with `tie_word_embeddings`, less a head that repeats the embedding: some programs store it again.
@@ -32,20 +34,33 @@ export async function withoutTiedHead(
 
 async function differenceOf(checkpoint: Checkpoint, a: MxArray, b: MxArray | undefined): Promise<string | undefined> {
   if (!b) return "the embedding has no such tensor"
-  if (a.dtype !== b.dtype || formatShape(a.storage.shape) !== formatShape(b.storage.shape)) {
+  const comparable = a.dtype === b.dtype || (isFloatDType(a.dtype) && isFloatDType(b.dtype))
+  if (!comparable || formatShape(a.storage.shape) !== formatShape(b.storage.shape)) {
     return `${a.dtype} ${formatShape(a.storage.shape)}, while the embedding is ${b.dtype} ${formatShape(b.storage.shape)}`
   }
-  const total = a.storage.byteLength
-  const left = new Uint8Array(Math.min(PIECE_BYTES, total))
-  const right = new Uint8Array(left.length)
-  for (let at = 0; at < total; at += left.length) {
-    const length = Math.min(left.length, total - at)
-    const [x, y] = [left.subarray(0, length), right.subarray(0, length)]
-    await Promise.all([checkpoint.read(a.storage.name, at, x), checkpoint.read(b.storage.name, at, y)])
-    const differs = x.findIndex((byte, i) => byte !== y[i])
-    if (differs >= 0) return `other bytes from byte ${at + differs} of the tensor on`
+  const size = sizeOf(a.storage.shape)
+  for (let at = 0; at < size; at += PIECE) {
+    const length = Math.min(PIECE, size - at)
+    const [x, y] = await Promise.all([a, b].map((array) => piece(checkpoint, array, at, length)))
+    // Values where the dtypes differ, bytes where they are the same.
+    const [left, right] = a.dtype === b.dtype ? [x, y] : [decoded(a, x), decoded(b, y)]
+    const differs = left.findIndex((value, i) => !Object.is(value, right[i]))
+    if (differs >= 0)
+      return `other values from element ${at + Math.floor((differs * length) / left.length)} of the tensor on`
   }
   return undefined
+}
+
+async function piece(checkpoint: Checkpoint, array: MxArray, at: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length * itemSize(array.dtype))
+  await checkpoint.read(array.storage.name, at * itemSize(array.dtype), bytes)
+  return bytes
+}
+
+function decoded({ dtype }: MxArray, bytes: Uint8Array): Float32Array {
+  const values = new Float32Array(bytes.length / itemSize(dtype))
+  decodeFloats(dtype as FloatDType, bytes, values)
+  return values
 }
 
 function contradiction(checkpoint: Checkpoint, tensor: string, found: string): CheckpointError {

@@ -87,6 +87,15 @@ describe("headers of calls as models write them", () => {
     ])
   })
 
+  it("a declared name is known behind other separators", () => {
+    for (const written of ["functions:f", "functions::f", "functions/f", "functions_f", "function-f"]) {
+      expect(turn(`<|channel|>commentary to=${written}<|message|>{}<|call|>`, ["f"]), written).toEqual([
+        call("f", "{}"),
+      ])
+      expect(turn(` to=${written}<|message|>{}<|call|>`, [written, "f"]), written).toEqual([call(written, "{}")])
+    }
+  })
+
   it("a recipient without a name is nobody", () => {
     expect(turn("<|channel|>commentary to=functions.<|message|>hm<|call|>")).toEqual([content("hm")])
     expect(turn("<|channel|>commentary to=<|message|>hm<|call|>")).toEqual([content("hm")])

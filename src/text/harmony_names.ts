@@ -44,7 +44,8 @@ export function takeRecipient(
 function declaredName(recipient: string, declared: ReadonlySet<string>): string | undefined {
   const unprefixed = recipient.startsWith(FUNCTIONS) ? [recipient.slice(FUNCTIONS.length)] : []
   const asWritten = READERS.includes(recipient) ? [] : [recipient]
-  return [...unprefixed, withoutPrefixes(recipient), ...asWritten].find((name) => declared.has(name))
+  const otherwisePrefixed = recipient.replace(/^functions?[.:/_-]+/i, "")
+  return [...unprefixed, withoutPrefixes(recipient), ...asWritten, otherwisePrefixed].find((name) => declared.has(name))
 }
 
 /** The longest declared name that text begins with, if no other name goes on: `get_weatherjson`, `get_weather{"a":1}`. */

@@ -72,6 +72,21 @@ describe("Tokenizer", () => {
     }
   })
 
+  it("finds tokens that are single words in no other word, as Hugging Face's tokenizers do", () => {
+    const encode = (content: string, text: string, more = {}) =>
+      new Tokenizer(withAdded({ content, single_word: true, ...more })).encode(text)
+    const note = (text: string) => encode("foo", text).filter((id) => id === 309).length
+    expect(encode("foo", "a foo.")).toEqual([97, 32, 309, 46])
+    expect(encode("foo", "a foo .", { lstrip: true, rstrip: true })).toEqual([97, 309, 46])
+    for (const text of ["foobar", "afoo", "foo_", "1foo", "foo\u00e9", "foo\u0301", "fo o", "Foo"])
+      expect(note(text)).toBe(0)
+    for (const text of ["foo", "foo foo", "(foo)", "foo-foo", "\u201cfoo\u201d!"]) {
+      expect(note(text)).toBe(text.split("foo").length - 1)
+    }
+    expect(encode("a.b*[c]", "x a.b*[c] y")).toContain(309)
+    expect(encode("a.b*[c]", "aXb*[c]")).not.toContain(309)
+  })
+
   it("never reads control tokens from text, even where the file does not call them special", () => {
     const json = byteTokenizerJson()
     const tokenizer = new Tokenizer({

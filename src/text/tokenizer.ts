@@ -15,7 +15,15 @@ function only(kind: string) {
   return z.literal(kind, { error: ({ input }) => `expected "${kind}" as gpt-oss has it, found ${found(input)}` })
 }
 
-const addedToken = z.looseObject({ id: tokenId, content: z.string(), special: z.boolean().default(false) })
+const flag = z.boolean().default(false)
+const addedToken = z.looseObject({
+  id: tokenId,
+  content: z.string(),
+  special: flag,
+  single_word: flag,
+  lstrip: flag,
+  rstrip: flag,
+})
 
 const schema = z.looseObject({
   added_tokens: z.array(addedToken).default([]),
@@ -53,6 +61,8 @@ export class Tokenizer {
   private readonly specialIds: ReadonlySet<number>
   private readonly bytes: ReadonlyMap<number, Uint8Array>
   private readonly encoder: BytePairEncoder
+  /** Finds added tokens that are `single_word`, which the tokenizers package takes inside words too. */
+  private readonly words: RegExp | undefined
 
   /**
    * @param json tokenizer.json, parsed
@@ -74,15 +84,14 @@ export class Tokenizer {
     const added_tokens = parsed.data.added_tokens.filter(({ content }) => content !== "")
     this.added = new Map(added_tokens.map(({ content, id }) => [content, id]))
     this.specialIds = new Set(added_tokens.flatMap(({ special, id }) => (special ? [id] : [])))
+    const readable = added_tokens.filter(({ special, content }) => !special && !CONTROL.test(content))
+    this.words = wholeWords(readable.filter(({ single_word }) => single_word))
     checkClosed(model, file)
     this.bytes = tokenBytes(model.vocab, added_tokens, file)
     this.vocab_size = [...this.bytes.keys()].reduce((highest, id) => Math.max(highest, id), -1) + 1
     try {
       this.encoder = new BytePairEncoder(
-        {
-          ...parsed.data,
-          added_tokens: added_tokens.filter((token) => !token.special && !CONTROL.test(token.content)),
-        },
+        { ...parsed.data, added_tokens: readable.filter(({ single_word }) => !single_word) },
         {},
       )
     } catch (cause) {
@@ -92,6 +101,18 @@ export class Tokenizer {
 
   /** Token ids of plain text. */
   encode(text: string): number[] {
+    if (!this.words) return this.encodePiece(text)
+    const pieces: number[][] = []
+    let end = 0
+    for (const match of text.matchAll(this.words)) {
+      const word = match.slice(1).find((captured) => captured !== undefined)!
+      pieces.push(this.encodePiece(text.slice(end, match.index)), [this.added.get(word)!])
+      end = match.index + match[0].length
+    }
+    return [...pieces, this.encodePiece(text.slice(end))].flat()
+  }
+
+  private encodePiece(text: string): number[] {
     return text === "" ? [] : this.encoder.encode(text, { add_special_tokens: false }).ids
   }
 
@@ -128,6 +149,20 @@ export class Tokenizer {
       end: () => utf8.decode(),
     }
   }
+}
+
+/** Rust's `\\w`, by which Hugging Face's tokenizers tell words. */
+const WORD = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]"
+
+/** Finds and captures any of these tokens where no word goes on before or after it; the longest of several. */
+function wholeWords(tokens: readonly { content: string; lstrip: boolean; rstrip: boolean }[]): RegExp | undefined {
+  if (tokens.length === 0) return undefined
+  const longestFirst = [...tokens].sort((a, b) => b.content.length - a.content.length)
+  const patterns = longestFirst.map(({ content, lstrip, rstrip }) => {
+    const literal = content.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")
+    return `${lstrip ? "\\s*" : ""}(?<!${WORD})(${literal})(?!${WORD})${rstrip ? "\\s*" : ""}`
+  })
+  return new RegExp(patterns.join("|"), "gu")
 }
 
 /** @throws TokenizerError for merges and an unknown token that the vocabulary lacks: text would vanish in silence */

@@ -58,7 +58,7 @@ Examples:
       return withPipedInput((piped) => run(async () => joinPrompt(prompt, await piped())))
     }
     const text = prompt === "" && process.stdin.isTTY ? "" : await readStdin()
-    if (!text) throw new UsageError("no prompt: give one as an argument or on standard input")
+    if (!text?.trim()) throw new UsageError("no prompt: give one as an argument or on standard input")
     await run(async () => text)
   })
 

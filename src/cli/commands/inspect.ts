@@ -47,7 +47,8 @@ export const inspectCommand = withDeviceOptions(new Command("inspect"))
     }
     const { name, checkpoint } = await openModel(model ?? flags.model)
     try {
-      const opened = await openBackend(flags)
+      const { device, threads, precision } = flags
+      const opened = await openBackend({ device, threads, precision })
       try {
         const report = await inspect(name, checkpoint, opened, flags)
         if (flags.json) printJson(report)

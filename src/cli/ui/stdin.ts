@@ -1,4 +1,5 @@
 import { fstatSync } from "node:fs"
+import { UsageError } from "./errors.js"
 import { printNote } from "./output.js"
 
 /** How long to wait for the first byte beside a prompt or an example: a pipe may stay open and never say anything. */
@@ -25,7 +26,16 @@ export async function readStdin(giveUp?: Promise<void>): Promise<string | undefi
     if (chunks.length > 0) throw error
     return undefined
   }
-  return new TextDecoder().decode(Buffer.concat(chunks)).replace(/\r?\n$/, "")
+  return textOf(Buffer.concat(chunks)).replace(/\r?\n$/, "")
+}
+
+/** @throws UsageError for what is no text, or text of another encoding: a model would be asked about something else */
+function textOf(bytes: Uint8Array): string {
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
+    if (!text.includes("\0")) return text
+  } catch {}
+  throw new UsageError("standard input is not text in UTF-8: convert it, for example with iconv -t utf-8")
 }
 
 /**

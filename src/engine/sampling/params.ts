@@ -3,61 +3,68 @@ import { ParameterError, valueAt } from "../errors.js"
 import { tokenIdBelow } from "../token_ids.js"
 
 /**
- * How the next token is chosen; every field is optional. The steps run in this order, the one of transformers' `generate`:
+ * How the next token is chosen; every field is optional, and null is as if it were left out. The steps run in this order, the one of transformers' `generate`:
  * `logit_bias`, `repetition_penalty`, `frequency_penalty` and `presence_penalty`, `temperature`, `top_k`, `top_p`, `min_p`.
  */
 export interface SamplingOptions {
   /** Divides the logits. 0 takes the most likely token always (the lower id wins a tie). Range [0, 2], 1 by default. */
-  readonly temperature?: number
+  readonly temperature?: number | null
   /** Keeps the k most likely tokens. 0, the default, keeps all. */
-  readonly top_k?: number
+  readonly top_k?: number | null
   /** Keeps the fewest most likely tokens whose probabilities reach `top_p` together (Holtzman et al. 2019). 1, the default, keeps all. */
-  readonly top_p?: number
+  readonly top_p?: number | null
   /** Drops tokens less likely than `min_p` times the most likely one (Nguyen et al. 2024). 0, the default, drops none. */
-  readonly min_p?: number
+  readonly min_p?: number | null
   /**
    * Divides positive and multiplies negative logits of tokens already in the context (Keskar et al. 2019, CTRL;
    * transformers' `RepetitionPenaltyLogitsProcessor`). 1, the default, is off. Range (0, 10].
    */
-  readonly repetition_penalty?: number
+  readonly repetition_penalty?: number | null
   /** How many of the last tokens, prompt included, `repetition_penalty` looks at. Left out: all of them. */
-  readonly repetition_context_size?: number
+  readonly repetition_context_size?: number | null
   /** Subtracted from a token's logit once per time it was generated (OpenAI's formula; the prompt does not count). Range [-2, 2]. */
-  readonly frequency_penalty?: number
+  readonly frequency_penalty?: number | null
   /** Subtracted from the logit of every token generated so far (OpenAI's formula; the prompt does not count). Range [-2, 2]. */
-  readonly presence_penalty?: number
+  readonly presence_penalty?: number | null
   /** Added to the logits of these token ids, each in [-100, 100]. */
-  readonly logit_bias?: Readonly<Record<string, number>>
+  readonly logit_bias?: Readonly<Record<string, number>> | null
   /** The same seed on the same logits gives the same tokens. Left out: drawn at random and reported in the summary. */
-  readonly seed?: number
+  readonly seed?: number | null
   /** Reports the log-probability of each sampled token. */
-  readonly logprobs?: boolean
+  readonly logprobs?: boolean | null
   /** Also reports this many most likely tokens, at most 20. Needs `logprobs`. */
-  readonly top_logprobs?: number
+  readonly top_logprobs?: number | null
 }
 
 type WithoutDefault = "repetition_context_size" | "seed"
 
+type Said = { readonly [K in keyof SamplingOptions]-?: NonNullable<SamplingOptions[K]> }
+
 /** Checked and completed. */
-export type SamplingParams = Required<Omit<SamplingOptions, WithoutDefault>> & Pick<SamplingOptions, WithoutDefault>
+export type SamplingParams = Omit<Said, WithoutDefault> & Partial<Pick<Said, WithoutDefault>>
+
+/** What is absent or null is `value`. */
+function or<T extends z.ZodType, V>(schema: T, value: V) {
+  return schema.nullish().transform((given) => given ?? value)
+}
 
 const probability = z.number().min(0).max(1)
 const openAIPenalty = z.number().min(-2).max(2)
 
 /** Not exported: who imports the types of this package shall not need those of zod. */
 const schema: z.ZodType<SamplingParams, SamplingOptions> = z.strictObject({
-  temperature: z.number().min(0).max(2).default(1),
-  top_k: z.int().min(0).default(0),
-  top_p: probability.default(1),
-  min_p: probability.default(0),
-  repetition_penalty: z.number().positive().max(10).default(1),
-  repetition_context_size: z.int().min(1).optional(),
-  frequency_penalty: openAIPenalty.default(0),
-  presence_penalty: openAIPenalty.default(0),
-  logit_bias: z.record(z.string().regex(/^(0|[1-9]\d*)$/), z.number().min(-100).max(100)).default({}),
-  seed: z.int().optional(),
-  logprobs: z.boolean().default(false),
-  top_logprobs: z.int().min(0).max(20).default(0),
+  temperature: or(z.number().min(0).max(2), 1),
+  top_k: or(z.int().min(0), 0),
+  top_p: or(probability, 1),
+  min_p: or(probability, 0),
+  repetition_penalty: or(z.number().positive().max(10), 1),
+  repetition_context_size: or(z.int().min(1), undefined),
+  frequency_penalty: or(openAIPenalty, 0),
+  presence_penalty: or(openAIPenalty, 0),
+  logit_bias: or(z.record(z.string().regex(/^(0|[1-9]\d*)$/), z.number().min(-100).max(100)), {}),
+  seed: or(z.int(), undefined),
+  logprobs: or(z.boolean(), false),
+  top_logprobs: or(z.int().min(0).max(20), 0),
 })
 
 const EXPECTED: Record<keyof SamplingParams, string> = {
@@ -99,7 +106,8 @@ export function parseSamplingParams(
 
 function parameterError(issue: z.core.$ZodIssue, options: unknown): ParameterError {
   if (issue.code === "unrecognized_keys") {
-    return new ParameterError(issue.keys[0], `one of ${Object.keys(EXPECTED).join(", ")}`, "an unknown parameter")
+    const [name] = issue.keys
+    return new ParameterError(name, `one of ${Object.keys(EXPECTED).join(", ")}`, valueAt(options, [name]))
   }
   const path = issue.path.map(String)
   const expected = EXPECTED[path[0] as keyof SamplingParams] ?? "an object of sampling parameters"
