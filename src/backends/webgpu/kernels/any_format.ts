@@ -1,13 +1,13 @@
 import { partsOf } from "../../../ir/operands.js"
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
+import { ofRows } from "../bindable.js"
 import {
   type Dispatch,
   dispatch,
   extentBytes,
   grid,
   type KernelContext,
-  ofRows,
   partOfWeight,
   reads,
   type View,

@@ -1,13 +1,13 @@
 import type { OperandsOf } from "../../../ir/operations.js"
 import { NO_INDEX } from "../../../ir/specs/rows.js"
 import type { Operand } from "../../../ir/program.js"
+import { ofRows } from "../bindable.js"
 import {
   type Accessor,
   type Dispatch,
   dispatch,
   grid,
   type KernelContext,
-  ofRows,
   reads,
   workgroupIndex,
   writes,

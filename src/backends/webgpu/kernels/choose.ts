@@ -1,17 +1,8 @@
 import type { KernelOf } from "../../../ir/operations.js"
 import { NO_INDEX } from "../../../ir/specs/rows.js"
 import type { Operand } from "../../../ir/program.js"
-import {
-  derive,
-  type Dispatch,
-  dispatch,
-  grid,
-  type KernelContext,
-  most,
-  reads,
-  workgroupIndex,
-  writes,
-} from "../dispatch.js"
+import { derive, most } from "../bindable.js"
+import { type Dispatch, dispatch, grid, type KernelContext, reads, workgroupIndex, writes } from "../dispatch.js"
 import { RANKED } from "../wgsl/ranked.js"
 import { LOWEST, type Reductions, reductions } from "../wgsl/reduce.js"
 import { rowsOf } from "./rows.js"

@@ -1,7 +1,8 @@
 import { itemSize } from "../../../tensor/dtype.js"
 import { BackendError } from "../../backend.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, grid, ofElements, reads, workgroupIndex, writes } from "../dispatch.js"
+import { ofElements } from "../bindable.js"
+import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 import { conversion } from "../wgsl/floats.js"
 import { stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
 

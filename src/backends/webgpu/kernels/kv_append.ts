@@ -1,6 +1,7 @@
 import type { OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, grid, ofRows, reads, type View, workgroupIndex, writes } from "../dispatch.js"
+import { ofRows } from "../bindable.js"
+import { type Dispatch, dispatch, grid, reads, type View, workgroupIndex, writes } from "../dispatch.js"
 
 const SIZE = 256
 

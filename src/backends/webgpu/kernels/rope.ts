@@ -1,6 +1,7 @@
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, grid, ofRows, reads, workgroupIndex, writes } from "../dispatch.js"
+import { ofRows } from "../bindable.js"
+import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 import { rotation } from "../wgsl/rotation.js"
 
 const SIZE = 256

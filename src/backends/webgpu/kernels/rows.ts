@@ -1,14 +1,12 @@
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { ReduceFn } from "../../../ir/specs/rows.js"
 import type { Operand } from "../../../ir/program.js"
+import { type Bindable, derive, ofElements } from "../bindable.js"
 import {
-  type Bindable,
-  derive,
   type Dispatch,
   dispatch,
   grid,
   type KernelContext,
-  ofElements,
   type Param,
   reads,
   type View,

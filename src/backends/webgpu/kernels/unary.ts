@@ -2,7 +2,8 @@ import { BackendError } from "../../backend.js"
 import type { KernelOf } from "../../../ir/operations.js"
 import type { UnaryFn } from "../../../ir/specs/elementwise.js"
 import type { Operand } from "../../../ir/program.js"
-import { type Dispatch, dispatch, grid, ofElements, reads, workgroupIndex, writes } from "../dispatch.js"
+import { ofElements } from "../bindable.js"
+import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 
 /** Of a float `v` and its bits `b`, the result's bits: signs are bits, which no compiler may drop. */
 const EXPRESSIONS: Record<UnaryFn, string> = {

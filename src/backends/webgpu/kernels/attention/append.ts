@@ -1,5 +1,6 @@
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, ofRows, reads, type View } from "../../dispatch.js"
+import { ofRows } from "../../bindable.js"
+import { type Dispatch, dispatch, reads, type View } from "../../dispatch.js"
 import { rotation } from "../../wgsl/rotation.js"
 import { type Attention, cacheLayout, describe, rowParams, rowViews, visible } from "./problem.js"
 

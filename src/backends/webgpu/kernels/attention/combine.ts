@@ -1,5 +1,6 @@
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, ofRows, reads, type View, writes } from "../../dispatch.js"
+import { ofRows } from "../../bindable.js"
+import { type Dispatch, dispatch, reads, type View, writes } from "../../dispatch.js"
 import { type Attention, describe, sinkLogit } from "./problem.js"
 
 /** What workgroups with shares of the keys leave: `sums` [L, Hq, splits, D], undefined where no key was visible. */

@@ -1,5 +1,6 @@
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, type KernelContext, ofRows, reads, type View, writes } from "../../dispatch.js"
+import { ofRows } from "../../bindable.js"
+import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { rotation } from "../../wgsl/rotation.js"
 import { combine, type Partials } from "./combine.js"
 import { pooledSums, shuffledSums } from "./lanes.js"

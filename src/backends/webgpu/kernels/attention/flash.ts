@@ -1,5 +1,6 @@
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, type KernelContext, ofRows, reads, type View, writes } from "../../dispatch.js"
+import { ofRows } from "../../bindable.js"
+import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { flashMath } from "./flash_math.js"
 import type { FlashMath } from "./flash_tile.js"
 import { matrixMath } from "./matrix_math.js"

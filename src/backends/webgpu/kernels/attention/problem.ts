@@ -1,7 +1,8 @@
 import { BackendError } from "../../../backend.js"
 import type { KernelOf, OperandsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
-import { type Accessor, ofRows, type Param, reads, type View, writes } from "../../dispatch.js"
+import { ofRows } from "../../bindable.js"
+import { type Accessor, type Param, reads, type View, writes } from "../../dispatch.js"
 
 /** Below every score, and finite, as WGSL may assume that infinities do not occur. */
 export const MASKED = "-3e38"

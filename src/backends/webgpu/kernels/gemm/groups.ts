@@ -1,5 +1,6 @@
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, type KernelContext, most, ofElements, reads, writes } from "../../dispatch.js"
+import { most, ofElements } from "../../bindable.js"
+import { type Dispatch, dispatch, type KernelContext, reads, writes } from "../../dispatch.js"
 import { type Groups, NONE } from "./product.js"
 
 const THREADS = 256

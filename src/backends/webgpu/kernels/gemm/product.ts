@@ -1,14 +1,12 @@
 import type { GatedActivation } from "../../../../ir/activation.js"
 import { partsOf } from "../../../../ir/operands.js"
 import type { Operand } from "../../../../ir/program.js"
+import { type Bindable, derive, most } from "../../bindable.js"
 import {
   type Accessor,
-  type Bindable,
-  derive,
   type Dispatch,
   dispatch,
   type ElementType,
-  most,
   operandBytes,
   reads,
   type View,

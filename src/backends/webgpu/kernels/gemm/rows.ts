@@ -1,5 +1,6 @@
 import type { Operand } from "../../../../ir/program.js"
-import { type Dispatch, dispatch, grid, ofElements, ofRows, reads, workgroupIndex, writes } from "../../dispatch.js"
+import { ofElements, ofRows } from "../../bindable.js"
+import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../../dispatch.js"
 
 const THREADS = 256
 

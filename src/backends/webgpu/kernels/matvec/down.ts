@@ -1,16 +1,8 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { OperandsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
-import {
-  type Dispatch,
-  dispatch,
-  type KernelContext,
-  ofRows,
-  operandBytes,
-  reads,
-  type View,
-  writes,
-} from "../../dispatch.js"
+import { ofRows } from "../../bindable.js"
+import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables } from "../../features.js"
 import { range } from "../../wgsl/range.js"
 import { UNIT, weightAccessors, weightViews } from "./chunk.js"

@@ -1,12 +1,12 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
 import {
   type Accessor,
   type Dispatch,
   dispatch,
   type KernelContext,
-  ofRows,
   operandBytes,
   reads,
   type View,

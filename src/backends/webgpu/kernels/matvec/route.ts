@@ -1,16 +1,8 @@
 import { partsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
-import {
-  type Dispatch,
-  dispatch,
-  type KernelContext,
-  ofRows,
-  operandBytes,
-  reads,
-  type View,
-  writes,
-} from "../../dispatch.js"
+import { ofRows } from "../../bindable.js"
+import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables } from "../../features.js"
 import { weightAccessors, weightViews } from "./chunk.js"
 import { chunkFormat } from "./formats/choose.js"
