@@ -45,7 +45,7 @@ export type { TokenLogprob } from "./engine/sampling/logprobs.js"
 export type { SamplingOptions } from "./engine/sampling/params.js"
 export type { Sampled } from "./engine/sampling/sampler.js"
 export type { FinishReason } from "./engine/stop.js"
-export { GraphError } from "./graph/ir.js"
+export { GraphError } from "./ir/graph_error.js"
 export type { SamplingDefaults } from "./models/sampling_defaults.js"
 export type {
   AssistantMessage,

@@ -1,32 +1,27 @@
-import type { BinaryFn, ReduceFn, UnaryFn, WeightFormat } from "../backends/ops.js"
 import * as build from "../graph/build.js"
+import type { GatedActivation } from "../ir/activation.js"
+import type { Dims } from "../ir/dim.js"
+import { mapWeight } from "../ir/operands.js"
+import type { BinaryFn, UnaryFn } from "../ir/specs/elementwise.js"
+import type { ReduceFn } from "../ir/specs/rows.js"
+import type { WeightOf } from "../ir/type.js"
+import type { Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
-import type { Quantization } from "../tensor/quantization.js"
 import type { Shape } from "../tensor/shape.js"
 import { memoryStats, Storage } from "../tensor/storage.js"
 import { MxArray } from "./mx_array.js"
 
+export type { GatedActivation } from "../ir/activation.js"
 export { autoDevice } from "../backends/placement.js"
 export { compile, evaluate, setDefaultDevice } from "./transforms.js"
 
-/** A matmul weight as stored: packed words with scales (and biases), or a dense float array. */
-export interface Weight {
-  /** `[..., N, K]` dense, or packed along K */
-  readonly weight: MxArray
-  /** `[..., N, K / group_size]` */
-  readonly scales?: MxArray
-  /** `[..., N, K / group_size]`, affine only */
-  readonly biases?: MxArray
-  /** null for a dense weight */
-  readonly quantization: Quantization | null
-}
+/** A matmul weight as stored: see {@link WeightOf}. Its bias is given to the product. */
+export type Weight = Omit<WeightOf<MxArray>, "bias">
 
-const record = (...args: Parameters<typeof build.apply>) => new MxArray(build.apply(...args))
-const nodes = (...arrays: (MxArray | undefined)[]) => arrays.flatMap((array) => (array ? [array.node] : []))
+const wrap = (value: Value) => new MxArray(value)
 
-function weightNodes({ weight, scales, biases, quantization }: Weight, bias?: MxArray) {
-  const format: WeightFormat = { quantization, bias: bias !== undefined }
-  return { format, operands: nodes(weight, scales, biases, bias) }
+function weightNodes(weight: Weight, bias?: MxArray): WeightOf<Value> {
+  return mapWeight<MxArray, Value>({ ...weight, bias }, ({ value }) => value)
 }
 
 /** An array with a copy of the host values. */
@@ -36,9 +31,10 @@ export function zeros(shape: Shape, dtype: DType = "float32"): MxArray {
   return MxArray.of(new Storage("zeros", dtype, shape, null))
 }
 
-const unary = (fn: UnaryFn) => (x: MxArray) => record({ kind: "unary", fn }, nodes(x))
-const binary = (fn: BinaryFn) => (a: MxArray, b: MxArray) => record({ kind: "binary", fn }, nodes(a, b))
-const reduce = (fn: ReduceFn) => (x: MxArray) => record({ kind: "reduce", fn }, nodes(x))
+const unary = (fn: UnaryFn) => (x: MxArray) => wrap(build.apply({ kind: "unary", fn }, { x: x.value }).y)
+const binary = (fn: BinaryFn) => (a: MxArray, b: MxArray) =>
+  wrap(build.apply({ kind: "binary", fn }, { a: a.value, b: b.value }).y)
+const reduce = (fn: ReduceFn) => (x: MxArray) => wrap(build.apply({ kind: "reduce", fn }, { x: x.value }).y)
 
 export const negative = unary("neg")
 export const abs = unary("abs")
@@ -62,17 +58,17 @@ export const mean = reduce("mean")
 export const max = reduce("max")
 
 /** The same elements in row-major order; one dimension may be -1. */
-export function reshape(x: MxArray, shape: Shape): MxArray {
-  return new MxArray(build.reshape(x.node, shape))
+export function reshape(x: MxArray, shape: Dims): MxArray {
+  return wrap(build.reshape(x.value, shape))
 }
 
 /** Elements from `start` below `stop` by `step`, per axis: a view. */
-export function slice(x: MxArray, start: Shape, stop: Shape, step?: Shape): MxArray {
-  return new MxArray(build.slice(x.node, start, stop, step))
+export function slice(x: MxArray, start: Shape, stop: Dims, step?: Shape): MxArray {
+  return wrap(build.slice(x.value, start, stop, step))
 }
 
 export function astype(x: MxArray, dtype: DType): MxArray {
-  return x.dtype === dtype ? x : new MxArray(build.copy(x.node, dtype))
+  return x.dtype === dtype ? x : wrap(build.copy(x.value, dtype))
 }
 
 /**
@@ -80,50 +76,53 @@ export function astype(x: MxArray, dtype: DType): MxArray {
  * itself in the same step (see `MxArray.stateOf`) sees it as it was before.
  */
 export function assign(state: Storage, x: MxArray): MxArray {
-  return record({ kind: "assign" }, [build.state(state), x.node])
+  return wrap(build.apply({ kind: "assign" }, { state: build.state(state), x: x.value }).state)
 }
 
 /** Over the last axis, in float32. */
 export function softmax(x: MxArray): MxArray {
-  return record({ kind: "softmax" }, nodes(x))
+  return wrap(build.apply({ kind: "softmax" }, { x: x.value }).y)
 }
 
 /** Index of the largest element of the last axis, uint32; the lowest of equals. */
 export function argmax(x: MxArray): MxArray {
-  return record({ kind: "argmax" }, nodes(x))
+  return wrap(build.apply({ kind: "argmax" }, { x: x.value }).ids)
 }
 
 /** Indices of the `k` largest elements of the last axis in descending order, uint32; the lower index first among equals. */
 export function topK(x: MxArray, k: number): MxArray {
-  return record({ kind: "top_k", k }, nodes(x))
+  return wrap(build.apply({ kind: "top_k", k }, { x: x.value }).ids)
 }
 
 /** Elements of the last axis at `indices` (uint32). */
 export function takeAlongAxis(x: MxArray, indices: MxArray): MxArray {
-  return record({ kind: "take_along_axis" }, nodes(x, indices))
+  return wrap(build.apply({ kind: "take_along_axis" }, { x: x.value, indices: indices.value }).y)
+}
+
+/** Rows of x `[L, ...]` at `indices` `[W]` (uint32) -> `[W, ...]`. */
+export function take(x: MxArray, indices: MxArray): MxArray {
+  return wrap(build.apply({ kind: "take" }, { x: x.value, indices: indices.value }).y)
 }
 
 /** Rows of a `[vocab, n]` weight at `ids` `[L]` (uint32), as float32 `[L, n]`. */
 export function embedding(ids: MxArray, weight: Weight): MxArray {
-  const { format, operands } = weightNodes(weight)
-  return record({ kind: "embedding", format }, [ids.node, ...operands])
+  return wrap(build.apply({ kind: "embedding" }, { ids: ids.value, weight: weightNodes(weight) }).y)
 }
 
 /** `x W^T + bias`: x `[L, K]`, weight `[N, K]`, bias `[N]` -> `[L, N]`. */
 export function matmul(x: MxArray, weight: Weight, bias?: MxArray): MxArray {
-  const { format, operands } = weightNodes(weight, bias)
-  return record({ kind: "matmul", format, residual: false }, [x.node, ...operands])
+  return wrap(build.apply({ kind: "matmul" }, { x: x.value, weight: weightNodes(weight, bias) }).y)
 }
 
 /** Each row through its chosen experts: x `[L, K]` or `[L, k, K]`, ids `[L, k]`, weight `[E, N, K]` -> `[L, k, N]`. */
 export function gatherMatmul(x: MxArray, ids: MxArray, weight: Weight, bias?: MxArray): MxArray {
-  const { format, operands } = weightNodes(weight, bias)
-  return record({ kind: "gather_matmul", format }, [x.node, ids.node, ...operands])
+  const operands = { x: x.value, ids: ids.value, weight: weightNodes(weight, bias) }
+  return wrap(build.apply({ kind: "gather_matmul" }, operands).y)
 }
 
 /** x `[L, k, N]` summed over k with weights `[L, k]` -> `[L, N]`. */
 export function weightedSum(x: MxArray, weights: MxArray): MxArray {
-  return record({ kind: "weighted_sum" }, nodes(x, weights))
+  return wrap(build.apply({ kind: "weighted_sum" }, { x: x.value, weights: weights.value }).y)
 }
 
 export const random = {
@@ -132,7 +131,8 @@ export const random = {
    * in [0, 1); `temperature` `[1]`.
    */
   categorical(logits: MxArray, temperature: MxArray, uniform: MxArray): MxArray {
-    return record({ kind: "categorical" }, nodes(logits, temperature, uniform))
+    const operands = { logits: logits.value, temperature: temperature.value, uniform: uniform.value }
+    return wrap(build.apply({ kind: "categorical" }, operands).ids)
   },
 }
 
@@ -150,12 +150,13 @@ export interface AttentionOptions {
 export const fast = {
   /** `x / sqrt(mean(x^2) + eps) * weight` over the last axis (Zhang and Sennrich, 2019). */
   rmsNorm(x: MxArray, weight: MxArray, eps: number): MxArray {
-    return record({ kind: "rms_norm", eps }, nodes(x, weight))
+    return wrap(build.apply({ kind: "rms_norm", eps }, { x: x.value, weight: weight.value }).y)
   },
 
   /** Rotary embedding of the two halves of each head: x `[L, heads, head_dim]`, positions `[L]`, invFreq `[head_dim / 2]`. */
   rope(x: MxArray, positions: MxArray, invFreq: MxArray, scale: number): MxArray {
-    return record({ kind: "rope", scale }, nodes(x, positions, invFreq))
+    const operands = { x: x.value, positions: positions.value, inv_freq: invFreq.value }
+    return wrap(build.apply({ kind: "rope", scale }, operands).y)
   },
 
   /**
@@ -164,8 +165,8 @@ export const fast = {
    * cache is `[S, capacity, heads, head_dim]` and each row goes to its sequence.
    */
   kvAppend(cache: Storage, x: MxArray, positions: MxArray, sequences?: MxArray): MxArray {
-    const op = { kind: "kv_append", sequences: sequences !== undefined } as const
-    return record(op, [build.state(cache), ...nodes(x, positions, sequences)])
+    const operands = { x: x.value, positions: positions.value, sequences: sequences?.value }
+    return wrap(build.apply({ kind: "kv_append" }, { cache: build.state(cache), ...operands }).cache)
   },
 
   /**
@@ -174,8 +175,9 @@ export const fast = {
    */
   attention(q: MxArray, keys: MxArray, values: MxArray, positions: MxArray, options: AttentionOptions): MxArray {
     const { scale, window, sinks, sequences } = options
-    const has = { sinks: sinks !== undefined, sequences: sequences !== undefined }
-    return record({ kind: "attention", scale, window, ...has }, nodes(q, keys, values, positions, sinks, sequences))
+    const cached = { keys: keys.value, values: values.value, positions: positions.value }
+    const operands = { q: q.value, ...cached, sinks: sinks?.value, sequences: sequences?.value }
+    return wrap(build.apply({ kind: "attention", scale, window }, operands).y)
   },
 
   /**
@@ -183,7 +185,16 @@ export const fast = {
    * (openai/gpt-oss, gpt_oss/torch/model.py).
    */
   swiglu(gate: MxArray, up: MxArray, alpha: number, limit: number): MxArray {
-    return record({ kind: "swiglu", alpha, limit }, nodes(gate, up))
+    return fast.glu(gate, up, { fn: "clamped_swiglu", alpha, limit, offset: 1 })
+  },
+
+  /**
+   * Joins the halves of a gated feed-forward layer, of one shape, element by element (Shazeer 2020, arXiv 2002.05202):
+   * `{ fn: "silu" }` is SwiGLU, `gate * sigmoid(gate) * up`; `{ fn: "gelu_tanh" }` is GeGLU with the tanh approximation
+   * (arXiv 1606.08415); `{ fn: "clamped_swiglu", alpha, limit, offset }` is gpt-oss's, see `swiglu`. All in float32.
+   */
+  glu(gate: MxArray, up: MxArray, activation: GatedActivation): MxArray {
+    return wrap(build.apply({ kind: "glu", activation }, { gate: gate.value, up: up.value }).y)
   },
 }
 

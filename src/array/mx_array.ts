@@ -1,5 +1,7 @@
 import { constant, state } from "../graph/build.js"
-import { GraphError, type Value } from "../graph/ir.js"
+import { GraphError } from "../ir/graph_error.js"
+import type { Dims } from "../ir/dim.js"
+import type { Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
 import type { Shape } from "../tensor/shape.js"
 import { Storage } from "../tensor/storage.js"
@@ -33,8 +35,8 @@ const HOST_ARRAYS = {
  * until `mx.evaluate`, or until a function compiled by `mx.compile` is replayed. An array has no home: see `Storage`.
  */
 export class MxArray {
-  /** @param node the graph node that computes this array; after `mx.evaluate`, the constant it evaluated to */
-  constructor(public node: Value) {}
+  /** @param value the value of the graph that this array is; after `mx.eval`, the constant it evaluated to */
+  constructor(public value: Value) {}
 
   /** An array whose bytes are (or will be read) in a storage: weights, for instance. */
   static of(storage: Storage): MxArray {
@@ -59,17 +61,17 @@ export class MxArray {
     return MxArray.of(storage)
   }
 
-  get shape(): Shape {
-    return this.node.shape
+  get shape(): Dims {
+    return this.value.shape
   }
 
   get dtype(): DType {
-    return this.node.dtype
+    return this.value.dtype
   }
 
   /** The storage of an evaluated array or leaf. @throws GraphError before evaluation */
   get storage(): Storage {
-    const { op } = this.node
+    const { op } = this.value.node
     if (op.kind === "constant" || op.kind === "state") return op.storage
     throw new GraphError(`${op.kind} has no value yet: call mx.evaluate first`)
   }

@@ -1,12 +1,12 @@
 import type { Backend, Executable, HostArray, LoadOptions } from "../backends/backend.js"
 import type { Placement } from "../backends/placement.js"
-import { constant, input } from "../graph/build.js"
-import { GraphError } from "../graph/ir.js"
+import { input } from "../graph/build.js"
 import { lower } from "../graph/lower.js"
 import { optimise } from "../graph/optimise.js"
-import type { Roots } from "../graph/rewrite.js"
+import { GraphError } from "../ir/graph_error.js"
+import type { Dims } from "../ir/dim.js"
+import type { Roots } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
-import type { Shape } from "../tensor/shape.js"
 import { MxArray } from "./mx_array.js"
 
 /** A backend, or what chooses one for each program: see `mx.autoDevice`. */
@@ -22,9 +22,7 @@ export function setDefaultDevice(device: Device | undefined): void {
 function backendFor(device: Device | undefined, traced: Roots): Backend {
   const chosen = device ?? defaultDevice
   if (!chosen) throw new GraphError("no device: name one, or call mx.setDefaultDevice first")
-  if (!("choose" in chosen)) return chosen
-  const { outputs, effects } = optimise(traced.outputs, traced.effects)
-  return chosen.choose(lower(outputs, effects))
+  return "choose" in chosen ? chosen.choose(traced) : chosen
 }
 
 /**
@@ -33,25 +31,17 @@ function backendFor(device: Device | undefined, traced: Roots): Backend {
  * @throws {GraphError} when no device is named and there is no default
  */
 export async function evaluate(arrays: readonly MxArray[], device?: Device): Promise<void> {
-  const pending = arrays.filter(({ node }) => node.op.kind !== "constant")
+  const pending = arrays.filter(({ value }) => value.node.op.kind !== "constant")
   if (pending.length === 0) return
-  const traced = { outputs: pending.map(({ node }) => node), effects: [] }
-  const backend = backendFor(device, traced)
-  const roots = optimise(traced.outputs, traced.effects, backend.fusions)
-  const program = lower(roots.outputs)
-  const executable = await backend.compile(program)
-  try {
-    await executable.replay({})
-  } finally {
-    executable.dispose()
-  }
+  const compiled = await compileTraced({ outputs: pending.map(({ value }) => value) }, { device })
+  await compiled.replay({}).finally(() => compiled.executable.dispose())
   pending.forEach((array, i) => {
-    array.node = constant(program.results[i])
+    array.value = compiled.outputs[i].value
   })
 }
 
 /** The inputs of a compiled function: what is fed at each replay. */
-export type InputSpecs = Readonly<Record<string, { readonly shape: Shape; readonly dtype: DType }>>
+export type InputSpecs = Readonly<Record<string, { readonly shape: Dims; readonly dtype: DType }>>
 
 /** What a traced function asks for. */
 export interface Traced {
@@ -69,7 +59,7 @@ export interface CompileOptions extends LoadOptions {
 /** A function traced once and replayed: nothing is allocated per call. */
 export class CompiledFunction<I extends InputSpecs> {
   constructor(
-    private readonly executable: Executable,
+    readonly executable: Executable,
     /** The outputs, in the traced order. Their values are those of the latest replay. */
     readonly outputs: readonly MxArray[],
   ) {}
@@ -85,24 +75,38 @@ export class CompiledFunction<I extends InputSpecs> {
   }
 }
 
-/** Traces `fn` once on inputs of the given shapes and compiles the recorded graph. */
-export async function compile<I extends InputSpecs>(
+/** Records what `fn` does with inputs of the given shapes. Nothing is compiled, and nothing runs. */
+export function trace<I extends InputSpecs>(
   inputs: I,
   fn: (inputs: { readonly [K in keyof I]: MxArray }) => Traced,
-  options: CompileOptions = {},
-): Promise<CompiledFunction<I>> {
+): Roots {
   const placeholders = Object.fromEntries(
     Object.entries(inputs).map(([name, { shape, dtype }]) => [name, new MxArray(input(name, shape, dtype))]),
   ) as { [K in keyof I]: MxArray }
   const { outputs, effects = [] } = fn(placeholders)
-  const reuseMemory = options.optimise ?? true
-  const traced = { outputs: outputs.map(({ node }) => node), effects: effects.map(({ node }) => node) }
-  const backend = backendFor(options.device, traced)
-  const roots = reuseMemory ? optimise(traced.outputs, traced.effects, backend.fusions) : traced
-  const program = lower(roots.outputs, roots.effects, { reuseMemory })
+  return { outputs: outputs.map(({ value }) => value), effects: effects.map(({ value }) => value) }
+}
+
+/** Optimises, lowers and compiles a traced graph. */
+export async function compileTraced<I extends InputSpecs>(
+  traced: Roots,
+  { device, optimise: isOptimised = true, ...options }: CompileOptions = {},
+): Promise<CompiledFunction<I>> {
+  const backend = backendFor(device, traced)
+  const roots = isOptimised ? optimise(traced, { fusions: backend.fusions }) : traced
+  const program = lower(roots, { reuseMemory: isOptimised })
   const executable = await backend.compile(program, options).catch((error: unknown) => {
     for (const result of program.results) result.dispose()
     throw error
   })
   return new CompiledFunction(executable, program.results.map(MxArray.of))
+}
+
+/** Traces `fn` once on inputs of the given shapes and compiles the recorded graph. */
+export function compile<I extends InputSpecs>(
+  inputs: I,
+  fn: (inputs: { readonly [K in keyof I]: MxArray }) => Traced,
+  options: CompileOptions = {},
+): Promise<CompiledFunction<I>> {
+  return compileTraced(trace(inputs, fn), options)
 }

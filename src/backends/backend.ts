@@ -1,7 +1,8 @@
 import type { DType } from "../tensor/dtype.js"
 import type { MemorySpace, Storage } from "../tensor/storage.js"
-import type { FusedKind, KernelKind } from "./ops.js"
-import type { Program } from "./program.js"
+import type { Tolerance } from "../ir/op_spec.js"
+import type { FusedKind } from "../ir/operations.js"
+import type { Program } from "../ir/program.js"
 
 /** The values a caller may feed to an input: its dtype must match the array type. */
 export type HostArray = Float32Array | Uint32Array | Int32Array | Uint8Array
@@ -39,10 +40,12 @@ export interface Backend extends MemorySpace {
   readonly cacheDTypes: readonly DType[]
   /** Rows per step in which long prompts run best. */
   readonly prefillChunk: number
+  /** Numbers of rows, ascending to `prefillChunk`: programs for at most so many run well for any number above the one before. */
+  readonly rowClasses: readonly number[]
   /** Replays worth submitting before the first one's results are read: 1 where `replay` runs to its end. */
   readonly replaysAhead: number
-  /** The relative error ||a - b|| / ||b|| that a kernel's float result may have against exact arithmetic. */
-  tolerance(kind: KernelKind): number
+  /** The relative error ||a - b|| / ||b|| that float results of such operations may have against exact arithmetic. */
+  tolerance(of: Tolerance): number
   /**
    * Copies each storage that is not yet here, straight into its destination.
    * @throws BackendError when the memory does not suffice.
@@ -52,6 +55,11 @@ export interface Backend extends MemorySpace {
   compile(program: Program, options?: LoadOptions): Promise<Executable>
   /** Counts memory as this backend would allocate it, without allocating any. Without it, arrays take their bytes. */
   memoryCounter?(): MemoryCounter
+  /**
+   * Resolves when everything submitted so far has run.
+   * @throws BackendError when the device was lost meanwhile
+   */
+  fence(): Promise<void>
   /** Frees memory and threads. Executables are invalid afterwards. */
   close(): Promise<void>
 }
@@ -73,6 +81,7 @@ export interface Executable {
    * read that begins before the next replay gives this one's values, even if it ends later. One replay at a time.
    */
   replay(inputs: Readonly<Record<string, HostArray>>): Promise<void>
+  /** Frees what the program has of its own. It cannot be replayed afterwards. */
   dispose(): void
 }
 

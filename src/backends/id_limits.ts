@@ -1,6 +1,9 @@
+import { picksOf, specOf } from "../ir/describe.js"
+import type { Sym } from "../ir/dim.js"
+import type { Operand, Program } from "../ir/program.js"
 import { sizeOf } from "../tensor/shape.js"
 import { BackendError, type HostArray } from "./backend.js"
-import type { Instruction, Operand, Program } from "./program.js"
+import type { Rows } from "./step_inputs.js"
 
 /** A step input that picks rows: where its ids lie in the input, and what they must stay below. */
 export interface IdLimit {
@@ -9,40 +12,28 @@ export interface IdLimit {
   readonly first: number
   readonly count: number
   readonly limit: number
-}
-
-/** The operand with an instruction's ids, what they are, and how many there are to pick from. */
-function idsOf({ op, inputs }: Instruction): [ids: Operand, what: string, limit: number] | null {
-  switch (op.kind) {
-    case "embedding":
-      return [inputs[0], "token id", inputs[1].shape[0]]
-    case "gather_matmul":
-    case "gather_swiglu":
-    case "gather_matmul_sum":
-      return [inputs[1], "expert", inputs[2].shape[0]]
-    case "norm_gather_swiglu":
-      return [inputs[2], "expert", inputs[3].shape[0]]
-    case "take_along_axis":
-      return [inputs[1], "take_along_axis: index", inputs[0].shape[inputs[0].shape.length - 1]]
-    default:
-      return null
-  }
+  /** What tells the limit at each replay, where they pick from the rows of a step. */
+  readonly rows?: Sym
 }
 
 /** For backends whose kernels cannot refuse: the ids that a program takes straight from step inputs. */
 export function idLimits({ buffers, instructions }: Program): IdLimit[] {
   return instructions.flatMap((instruction) => {
-    const found = idsOf(instruction)
-    if (!found) return []
-    const [{ buffer, offset, shape }, what, limit] = found
-    const source = buffers[buffer]
-    return source.kind === "input" ? [{ input: source.name, what, first: offset / 4, count: sizeOf(shape), limit }] : []
+    const picks = picksOf(instruction)
+    if (!picks) return []
+    const { ids, what, limit } = picks
+    const source = buffers[ids.buffer]
+    if (source.kind !== "input") return []
+    const ofRows = specOf(instruction.op).indices!.axis !== "last"
+    const { rows } = ofRows ? (instruction.operands[picks.of[0]] as Partial<Operand>) : {}
+    return [{ input: source.name, what, first: ids.offset / 4, count: sizeOf(ids.shape), limit, rows }]
   })
 }
 
 /** @throws BackendError naming an id that is too large */
-export function checkIds(limits: readonly IdLimit[], inputs: Readonly<Record<string, HostArray>>): void {
-  for (const { input, what, first, count, limit } of limits) {
+export function checkIds(limits: readonly IdLimit[], inputs: Readonly<Record<string, HostArray>>, told: Rows): void {
+  for (const { input, what, first, count, limit: most, rows } of limits) {
+    const limit = rows ? told.get(rows)! : most
     const wrong = inputs[input]?.subarray(first, first + count).find((id) => id >= limit)
     if (wrong !== undefined) throw new BackendError(`${what} ${wrong} is outside 0 to ${limit - 1}`)
   }

@@ -1,9 +1,10 @@
 import type { Backend } from "../backends/backend.js"
-import type { WeightFormat } from "../backends/ops.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { apply, constant } from "../graph/build.js"
-import type { Value } from "../graph/ir.js"
 import { lower } from "../graph/lower.js"
+import { mapWeight, partsOf } from "../ir/operands.js"
+import type { WeightOf } from "../ir/type.js"
+import type { Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
 import { packedRowBytes, type Quantization } from "../tensor/quantization.js"
 import type { Shape } from "../tensor/shape.js"
@@ -49,13 +50,13 @@ export async function benchKernels(backend: Backend, options: KernelBenchOptions
   const { rows, outputs, runs, onProgress } = options
   const results: KernelBench[] = []
   for (const [name, quantization] of FORMATS) {
-    const operands = randomWeight(quantization, outputs)
-    const weight_bytes = operands.reduce((sum, { storage }) => sum + storage.byteLength, 0)
-    const N = operands[0].storage.shape[0]
+    const random = randomWeight(quantization, outputs)
+    const weight_bytes = partsOf(random).reduce((sum, { storage }) => sum + storage.byteLength, 0)
+    const N = random.weight.storage.shape[0]
     try {
       for (const L of rows) {
-        const weight = operands.map(({ value }) => value)
-        const ms = await timeProduct(backend, { quantization, bias: false }, weight, L, runs)
+        const weight = mapWeight(random, ({ value }) => value)
+        const ms = await timeProduct(backend, weight, L, runs)
         results.push({
           format: name,
           rows: L,
@@ -68,28 +69,22 @@ export async function benchKernels(backend: Backend, options: KernelBenchOptions
         onProgress?.(results.length, FORMATS.length * rows.length)
       }
     } finally {
-      for (const { storage } of operands) storage.dispose()
+      for (const { storage } of partsOf(random)) storage.dispose()
     }
   }
   return results
 }
 
 /** Median milliseconds of a product with `rows` rows. */
-async function timeProduct(
-  backend: Backend,
-  format: WeightFormat,
-  weight: readonly Value[],
-  rows: number,
-  runs: number,
-): Promise<number> {
+async function timeProduct(backend: Backend, weight: WeightOf<Value>, rows: number, runs: number): Promise<number> {
   const x = random("float32", [rows, K], 0x38, 8)
-  const program = lower([apply({ kind: "matmul", format, residual: false }, [x.value, ...weight])])
+  const program = lower({ outputs: [apply({ kind: "matmul" }, { x: x.value, weight }).y] })
   try {
     const executable = await backend.compile(program)
     // A GPU that waits for us between replays lowers its clocks; one that never does piles them up.
     const burst = async () => {
       for (let i = 0; i < backend.replaysAhead; i++) await executable.replay({})
-      await program.results[0].read(0, new Uint8Array(4))
+      await backend.fence()
     }
     try {
       await warmUp(burst)
@@ -118,18 +113,24 @@ async function timeReplays(backend: Backend, runs: number, burst: () => Promise<
   return times
 }
 
-function randomWeight(quantization: Quantization | null, outputs?: number) {
+interface RandomArray {
+  readonly value: Value
+  readonly storage: Storage
+}
+
+function randomWeight(quantization: Quantization | null, outputs?: number): WeightOf<RandomArray> {
   const N = outputs ?? Math.floor(WEIGHT_BYTES / (quantization ? packedRowBytes(quantization, K) : 2 * K))
   // Bytes between 0x38 and 0x3f are bfloat16 (and float32) numbers below 1 and above 2^-16.
-  if (!quantization) return [random("bfloat16", [N, K], 0x38, 8)]
-  const packed = random("uint32", [N, packedRowBytes(quantization, K) / 4], 0, 256)
+  if (!quantization) return { quantization, weight: random("bfloat16", [N, K], 0x38, 8) }
+  const weight = random("uint32", [N, packedRowBytes(quantization, K) / 4], 0, 256)
   const groups = [N, K / quantization.group_size]
-  if (quantization.mode !== "affine") return [packed, random("uint8", groups, 118, 8)]
-  return [packed, random("bfloat16", groups, 0x3c, 1), random("bfloat16", groups, 0x3c, 1)]
+  if (quantization.mode !== "affine") return { quantization, weight, scales: random("uint8", groups, 118, 8) }
+  const [scales, biases] = [random("bfloat16", groups, 0x3c, 1), random("bfloat16", groups, 0x3c, 1)]
+  return { quantization, weight, scales, biases }
 }
 
 /** An array of bytes from `low` on, below `low + range`; a pattern long enough that no kernel profits from it. */
-function random(dtype: DType, shape: Shape, low: number, range: number): { value: Value; storage: Storage } {
+function random(dtype: DType, shape: Shape, low: number, range: number): RandomArray {
   const pattern = Uint8Array.from({ length: 65536 }, (_, i) => low + ((Math.imul(i + 1, 2654435761) >>> 16) % range))
   const read = async (_: number, into: Uint8Array) => {
     for (let at = 0; at < into.length; at += pattern.length) into.set(pattern.subarray(0, into.length - at), at)

@@ -72,7 +72,7 @@ describe("help", () => {
   it("lists every command on the first screen", () => {
     const { code, out } = minerva(["--help"])
     expect(code).toBe(0)
-    for (const command of ["generate", "chat", "inspect", "logits", "perplexity", "synth", "bench"]) {
+    for (const command of ["generate", "chat", "inspect", "graph", "logits", "perplexity", "synth", "bench"]) {
       expect(out).toMatch(new RegExp(`^  ${command}\\b`, "m"))
     }
   })
@@ -121,6 +121,8 @@ describe("errors are one line", () => {
     [1, ["bench", "gpu", "--model", fixture, "-d", "reference"], "--device gpu"],
     [1, ["logits", "--model", fixture, "-d", "reference", "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
     [2, ["inspect", "one", "--model", "two"], "one, and --model two"],
+    [2, ["graph", "--without", "fuse_matmul,nope"], 'There is no pass "nope"; there are fuse_matmul, '],
+    [1, ["graph", "--out", join(scratch, "missing", "step.html")], "no such file or folder"],
     [1, ["inspect", "-m", "openai/gpt-oss-20b"], "hf download openai/gpt-oss-20b"],
     [1, ["generate", "hi", "-m", main, "-d", "reference"], "holds no model"],
     [1, ["inspect", join(main, "x")], "no such folder"],

@@ -3,7 +3,7 @@ import type { LayerCache } from "../cache/layer_cache.js"
 import { ContextLengthError } from "./errors.js"
 import type { Draw } from "./model_runner.js"
 import { runAhead, type Submitted } from "./run_ahead.js"
-import { type CausalLM, feedDraw, readDrawn, type Step, samplingOf } from "./step.js"
+import { type CausalLM, feedDraw, promptRows, readDrawn, samplingOf, type Step } from "./step.js"
 import { Steps } from "./steps.js"
 import { checkTokenIds } from "./token_ids.js"
 
@@ -30,7 +30,11 @@ export class BatchRunner {
   private readonly ahead: number
   private readonly lengths: number[]
 
-  constructor(model: CausalLM, backend: Backend, options: BatchOptions) {
+  constructor(
+    model: CausalLM,
+    private readonly backend: Backend,
+    options: BatchOptions,
+  ) {
     const { sequences } = options
     const max_context = Math.min(options.max_context, model.config.max_position_embeddings)
     this.max_context = max_context
@@ -59,11 +63,12 @@ export class BatchRunner {
     const lastStart = Math.floor((tokens.length - 1) / this.chunk) * this.chunk
     for (let start = 0; start < lastStart; start += this.chunk) {
       const ids = tokens.subarray(start, start + this.chunk)
-      const step = await this.steps.get({ rows: ids.length, wanted: "none" })
+      const step = await this.steps.get({ rows: promptRows(ids.length, this.backend, this.chunk), wanted: "none" })
       await this.append(sequence, ids, step)
     }
     const ids = tokens.subarray(lastStart)
-    const step = await this.steps.get({ rows: ids.length, wanted: "last", sampling: samplingOf(draw) })
+    const rows = promptRows(ids.length, this.backend, this.chunk)
+    const step = await this.steps.get({ rows, wanted: "last", sampling: samplingOf(draw) })
     feedDraw(step, draw, 0)
     await this.append(sequence, ids, step)
     const [first] = await readDrawn(step).result
@@ -113,9 +118,9 @@ export class BatchRunner {
 
   private async append(sequence: number, ids: Uint32Array, step: Step): Promise<void> {
     step.ids.set(ids)
-    step.sequences.fill(sequence)
+    step.sequences.fill(sequence, 0, ids.length)
     for (let row = 0; row < ids.length; row++) step.positions[row] = this.lengths[sequence] + row
-    await step.replay()
+    await step.replay(ids.length)
     this.lengths[sequence] += ids.length
   }
 
@@ -129,7 +134,7 @@ export class BatchRunner {
       step.positions[s] = this.lengths[s]
     }
     feedDraw(step, draw, (i + 1) * sequences)
-    await step.replay()
+    await step.replay(sequences)
     for (let s = 0; s < sequences; s++) this.lengths[s]++
     return readDrawn(step)
   }

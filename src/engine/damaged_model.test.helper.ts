@@ -9,9 +9,9 @@ export function damagedFrom(position: number, model: CausalLM): CausalLM {
   return {
     config: model.config,
     makeCaches: (...args) => model.makeCaches(...args),
-    forward(ids, positions, caches, firstRow) {
-      const logits = model.forward(ids, positions, caches, firstRow)
-      const rows = mx.slice(positions, [firstRow], positions.shape)
+    forward(ids, positions, caches, wanted) {
+      const logits = model.forward(ids, positions, caches, wanted)
+      const rows = wanted ? mx.take(positions, wanted) : positions
       return mx.add(logits, mx.embedding(rows, { weight: mx.array(damage, [64, vocab_size]), quantization: null }))
     },
   }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from "vitest"
+import { afterAll, beforeAll, expect, it, vi } from "vitest"
 import { describeWithGpu } from "../backends/webgpu/test_gpu.test.helper.js"
 import { openFixture } from "../models/fixtures.test.helper.js"
 import { BatchRunner } from "./batch_runner.js"
@@ -12,7 +12,7 @@ import { Session } from "./session.js"
 const greedy: Draw = { temperature: 0, uniform: () => 0 }
 
 /** Where steps really are under way together: a queue that runs on while the host goes ahead. */
-await describeWithGpu("decoding on the GPU", {}, (_gpu, createBackend) => {
+await describeWithGpu("decoding on the GPU", {}, (gpu, createBackend) => {
   let fixture: Awaited<ReturnType<typeof openFixture>>
   beforeAll(async () => {
     fixture = await openFixture("clamped", "mlx-q8")
@@ -65,6 +65,29 @@ await describeWithGpu("decoding on the GPU", {}, (_gpu, createBackend) => {
     const stopped = generate(session, prompt, 1, { temperature: 0, signal: stop.signal, onProgress })
     await expect(stopped).rejects.toMatchObject({ name: "AbortError" })
     expect([64, 128]).toContain(session.tokens.length)
+  })
+
+  it("compiles no program and no pipeline for a prompt of a new length, but for the first of its class", async () => {
+    const { checkpoint, model } = await openFixture("tied", "hf")
+    const backend = createBackend()
+    const runner = new Runner(model, backend, { prefill_chunk: 16, max_context: 100 })
+    const ask = async (length: number) => {
+      runner.reset()
+      const prompt = Uint32Array.from({ length }, (_, i) => (i * 37 + 11) % 97)
+      for await (const _ of runner.decode!(prompt, { draw: greedy, limit: 1 }));
+    }
+    // Up to 8 tokens, and up to a chunk.
+    for (const length of [7, 12]) await ask(length)
+    const compile = vi.spyOn(backend, "compile")
+    const build = vi.spyOn(gpu.device, "createComputePipelineAsync")
+    for (const length of [5, 8, 9, 16]) await ask(length)
+    expect([compile.mock.calls.length, build.mock.calls.length]).toEqual([0, 0])
+    // The first whole chunk that more follows.
+    await ask(24)
+    expect(compile.mock.calls.length).toBe(1)
+    for (const spy of [compile, build]) spy.mockRestore()
+    runner.dispose()
+    await checkpoint.close()
   })
 
   it("gives each sequence of a batch what it gets alone", async () => {

@@ -36,7 +36,7 @@ export interface GenerationSummary {
 }
 
 /** A sampled token; the last one says why it is the last. */
-export interface Step extends Sampled {
+export interface GeneratedToken extends Sampled {
   readonly finish_reason?: FinishReason
 }
 
@@ -72,7 +72,7 @@ export class Generation {
     this.sampler = new Sampler(parseSamplingParams(sampling, vocab_size), vocab_size, prompt)
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Step, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<GeneratedToken, void, undefined> {
     const sampled = this.sampler.draw && this.session.runner.decode ? this.onDevice(this.sampler.draw) : this.onHost()
     for await (const step of this.session.inTurn(sampled, this.options.signal)) {
       this.completion_tokens++

@@ -1,9 +1,10 @@
-import type { Backend, Executable, MemoryCounter } from "../backends/backend.js"
-import type { Program } from "../backends/program.js"
-import type { LayerCache } from "../cache/layer_cache.js"
-import type { DType } from "../tensor/dtype.js"
-import { Storage } from "../tensor/storage.js"
-import { type CausalLM, compileStep, decodingStep, type StepKind } from "./step.js"
+import type { Backend, MemoryCounter } from "../backends/backend.js"
+import type { Program } from "../ir/program.js"
+import { lower } from "../graph/lower.js"
+import { optimise } from "../graph/optimise.js"
+import type { Storage } from "../tensor/storage.js"
+import { type CausalLM, decodingStep, promptRows, type StepKind, type StepStates, traceStep } from "./step.js"
+import { stepStates } from "./steps.js"
 
 /** What running a model takes, in bytes, told before anything is loaded: what the backend allocates, not only what it asks for. */
 export interface MemoryPlan {
@@ -55,12 +56,11 @@ export async function planMemory(
   const own = cachesAt(model, backend, max_context)
   const batch = sequences === undefined ? [] : batchCaches(model, backend, max_context, sequences)
   const caches = [...own, ...batch].flatMap(({ states }) => states)
-  const drawn = new Storage("drawn ids", "uint32", [1], null)
-  const trace = (kind: StepKind) => traceStep(kind, model, own, drawn, false, backend)
-  const programs = [await trace(decodingStep(backend)), await trace({ rows, wanted: "last" })]
+  const states = stepStates(own)
+  const prompt = { rows: promptRows(rows, backend, rows), wanted: "last" } as const
+  const programs = [decodingStep(backend), prompt].map((kind) => programOf(kind, model, states, backend))
   if (sequences !== undefined) {
-    const ids = new Storage("drawn ids", "uint32", [sequences], null)
-    programs.push(await traceStep({ rows: sequences, wanted: "all" }, model, batch, ids, true, backend))
+    programs.push(programOf({ rows: sequences, wanted: "all" }, model, stepStates(batch, sequences), backend))
   }
   const bytes = { weights: 0, caches: await counter.storages(caches), working: 0 }
   for (const program of programs) {
@@ -85,17 +85,8 @@ function storagesOf({ buffers }: Program, access: "read" | "write"): Storage[] {
 }
 
 /** The program of a step, as `backend` would be given it. */
-async function traceStep(
-  kind: StepKind,
-  model: CausalLM,
-  caches: readonly LayerCache[],
-  drawn: Storage,
-  batched: boolean,
-  backend: Backend,
-): Promise<Program> {
-  const device = new TracingBackend(backend)
-  await compileStep(kind, model, caches, drawn, batched, { device })
-  return device.program!
+function programOf(kind: StepKind, model: CausalLM, states: StepStates, { fusions }: Backend): Program {
+  return lower(optimise(traceStep(kind, model, states), { fusions }))
 }
 
 /**
@@ -165,35 +156,4 @@ class PlainCounter implements MemoryCounter {
     this.largestArena += growth
     return inputs + growth
   }
-}
-
-/** Takes programs as another backend would, and keeps the last one instead of compiling it. */
-class TracingBackend implements Backend {
-  readonly name: string
-  readonly fusions: Backend["fusions"]
-  readonly cacheDTypes: readonly DType[]
-  readonly prefillChunk: number
-  readonly replaysAhead: number
-  program: Program | undefined
-
-  constructor(like: Backend) {
-    this.name = like.name
-    this.fusions = like.fusions
-    this.cacheDTypes = like.cacheDTypes
-    this.prefillChunk = like.prefillChunk
-    this.replaysAhead = like.replaysAhead
-  }
-
-  async compile(program: Program): Promise<Executable> {
-    this.program = program
-    return { replay: async () => {}, dispose: () => {} }
-  }
-
-  tolerance(): number {
-    return 0
-  }
-
-  async makeResident(): Promise<void> {}
-
-  async close(): Promise<void> {}
 }

@@ -1,6 +1,6 @@
-import type { MxArray } from "../array/mx_array.js"
 import type { Backend, LoadOptions } from "../backends/backend.js"
 import type { LayerCache } from "../cache/layer_cache.js"
+import type { Dim } from "../ir/dim.js"
 import { ContextLengthError } from "./errors.js"
 import type { DecodeOptions, Draw, ForwardOptions, ModelRunner } from "./model_runner.js"
 import { runAhead, type Submitted } from "./run_ahead.js"
@@ -8,6 +8,7 @@ import {
   type CausalLM,
   decodingStep,
   feedDraw,
+  promptRows,
   readDrawn,
   type Step,
   type StepKind,
@@ -28,7 +29,7 @@ export interface RunnerOptions {
   readonly optimise?: boolean
 }
 
-/** Runs a model on one sequence: traces a step per row count once, then replays it over the KV caches. */
+/** Runs a model on one sequence: traces a step per class of row counts once, then replays it over the KV caches. */
 export class Runner implements ModelRunner {
   readonly vocab_size: number
   readonly max_context: number
@@ -69,13 +70,13 @@ export class Runner implements ModelRunner {
    */
   async forward(tokens: Uint32Array, options: ForwardOptions = {}): Promise<Float32Array> {
     let logits: Float32Array = new Float32Array()
-    for await (const { program } of this.chunks(tokens, "last", options)) logits = await readLogits(program.outputs[0])
+    for await (const { step } of this.chunks(tokens, "last", options)) logits = await this.read(step, 1)
     return logits
   }
 
   /** As `forward`, yielding the logits of every token, `[rows, vocab_size]` a chunk, each valid until the next. */
   async *logits(tokens: Uint32Array, options: ForwardOptions = {}): AsyncGenerator<Float32Array> {
-    for await (const { program } of this.chunks(tokens, "all", options)) yield await readLogits(program.outputs[0])
+    for await (const { step, rows } of this.chunks(tokens, "all", options)) yield await this.read(step, rows)
   }
 
   /** See {@link ModelRunner.decode}: only where steps can be submitted ahead of their results. */
@@ -148,49 +149,63 @@ export class Runner implements ModelRunner {
       const isLast = start + this.chunk >= tokens.length
       const kind: StepKind =
         isLast || wanted === "all"
-          ? { rows: ids.length, wanted, sampling: draw && samplingOf(draw) }
-          : { rows: ids.length, wanted: "none" }
+          ? { rows: this.rowsFor(ids), wanted, sampling: draw && samplingOf(draw) }
+          : { rows: this.rowsFor(ids), wanted: "none" }
       const step = await this.steps.get(kind)
       step.ids.set(ids)
-      await this.run(step, draw, 0)
+      await this.run(step, ids.length, draw, 0)
       // One chunk is submitted while another runs and no more, so that progress and the signal keep up.
       await running
       running = isLast ? undefined : this.caughtUp()
       onProgress?.(start + ids.length, tokens.length)
-      if (kind.wanted !== "none") yield step
+      if (kind.wanted !== "none") yield { step, rows: ids.length }
     }
   }
 
-  /** When what was submitted so far has run: a read comes after it in the device's order. */
+  private rowsFor(ids: Uint32Array): Dim {
+    return promptRows(ids.length, this.backend, this.chunk)
+  }
+
+  /** When what was submitted so far has run. */
   private caughtUp(): Promise<void> {
-    const reading = this.caches[0].states[0].read(0, new Uint8Array(4))
+    const fence = this.backend.fence()
     // Told where it is awaited.
-    reading.catch(() => {})
-    return reading
+    fence.catch(() => {})
+    return fence
   }
 
   /** Submits tokens and the draw after them. */
   private async first(tokens: Uint32Array, options: DecodeOptions): Promise<Submitted<Uint32Array>> {
     // One step alone is yielded: that of the last chunk.
-    const { value: step } = await this.chunks(tokens, "last", options, options.draw).next()
-    return readDrawn(step as Step)
+    const { value } = await this.chunks(tokens, "last", options, options.draw).next()
+    return readDrawn(value!.step)
   }
 
   /** Submits the token drawn last and the draw after it, the `i`-th. */
   private async next(draw: Draw, i: number): Promise<Submitted<Uint32Array>> {
     await this.reserve(this.cached + 1)
     const step = await this.steps.get({ rows: 1, wanted: "last", sampling: samplingOf(draw), continues: true })
-    await this.run(step, draw, i)
+    await this.run(step, 1, draw, i)
     return readDrawn(step)
   }
 
-  private async run(step: Step, draw: Draw | undefined, i: number): Promise<void> {
-    const rows = step.positions.length
+  private async run(step: Step, rows: number, draw: Draw | undefined, i: number): Promise<void> {
     for (let row = 0; row < rows; row++) step.positions[row] = this.cached + row
     if (draw) feedDraw(step, draw, i)
-    await step.replay()
+    await step.replay(rows)
     this.cached += rows
     for (const cache of this.caches) cache.advance(this.cached)
+  }
+
+  /** Logits `[rows, vocab_size]`: where they are when the CPU can address them, else a copy. */
+  private async read({ program }: Step, rows: number): Promise<Float32Array> {
+    const { storage } = program.outputs[0]
+    const view = storage.view()
+    const length = rows * this.vocab_size
+    if (view) return new Float32Array(view.buffer, view.byteOffset, length)
+    const logits = new Float32Array(length)
+    await storage.read(0, new Uint8Array(logits.buffer))
+    return logits
   }
 
   private async reserve(length: number): Promise<void> {
@@ -203,13 +218,4 @@ export class Runner implements ModelRunner {
       for (const storage of replaced) storage.dispose()
     }
   }
-}
-
-/** The bytes where they are when the CPU can address them, else a copy. */
-async function readLogits({ storage }: MxArray): Promise<Float32Array> {
-  const view = storage.view()
-  if (view) return new Float32Array(view.buffer, view.byteOffset, view.byteLength / 4)
-  const logits = new Float32Array(storage.byteLength / 4)
-  await storage.read(0, new Uint8Array(logits.buffer))
-  return logits
 }

@@ -1,10 +1,10 @@
 import type { Backend, LoadOptions } from "../backends/backend.js"
 import type { LayerCache } from "../cache/layer_cache.js"
 import { Storage } from "../tensor/storage.js"
-import { type CausalLM, compileStep, type Step, type StepKind } from "./step.js"
+import { type CausalLM, compileStep, type Step, type StepKind, type StepStates } from "./step.js"
 
-/** Compiled steps kept: decoding, the prefill chunk, and the last few prompt remainders. */
-const MAX_STEPS = 8
+/** Compiled steps kept: decoding, and each class of prompts with and without logits. */
+const MAX_STEPS = 20
 
 export interface StepsOptions {
   readonly device: Backend
@@ -13,22 +13,28 @@ export interface StepsOptions {
   readonly sequences?: number
 }
 
+/** What a step of a model over these caches is traced with. */
+export function stepStates(caches: readonly LayerCache[], sequences?: number): StepStates {
+  const drawn = new Storage("drawn ids", "uint32", [sequences ?? 1], null)
+  return { caches, drawn, batched: sequences !== undefined }
+}
+
 /** The compiled steps of a model over its caches: the most recently used ones. */
 export class Steps {
   private readonly compiled = new Map<string, Step>()
-  /** Where drawn ids wait for the step that continues with them. */
-  private readonly drawn: Storage
+  private readonly states: StepStates
 
   constructor(
     private readonly model: CausalLM,
-    private readonly caches: readonly LayerCache[],
+    caches: readonly LayerCache[],
     private readonly options: StepsOptions,
   ) {
-    this.drawn = new Storage("drawn ids", "uint32", [options.sequences ?? 1], null)
+    this.states = stepStates(caches, options.sequences)
   }
 
   async get(kind: StepKind, options?: LoadOptions): Promise<Step> {
-    const key = `${kind.rows} ${kind.wanted} ${kind.sampling} ${kind.continues}`
+    const { rows, wanted, sampling, continues } = kind
+    const key = `${typeof rows === "number" ? rows : `to ${rows.max}`} ${wanted} ${sampling} ${continues}`
     const step = this.compiled.get(key) ?? (await this.compile(kind, options))
     this.compiled.delete(key)
     this.compiled.set(key, step)
@@ -48,12 +54,11 @@ export class Steps {
 
   dispose(): void {
     this.drop()
-    this.drawn.dispose()
+    this.states.drawn.dispose()
   }
 
   private compile(kind: StepKind, options?: LoadOptions): Promise<Step> {
-    const { device, optimise, sequences } = this.options
-    const batched = sequences !== undefined
-    return compileStep(kind, this.model, this.caches, this.drawn, batched, { ...options, device, optimise })
+    const { device, optimise } = this.options
+    return compileStep(kind, this.model, this.states, { ...options, device, optimise })
   }
 }

@@ -67,9 +67,11 @@ class MLPBlock extends Module {
     super()
     const { hidden_size, intermediate_size, num_local_experts, swiglu_alpha, swiglu_limit } = config
     this.router = new Linear(hidden_size, num_local_experts, true)
-    this.experts = new SwitchGLU(hidden_size, intermediate_size, num_local_experts, {
+    this.experts = new SwitchGLU(hidden_size, intermediate_size, num_local_experts, true, {
+      fn: "clamped_swiglu",
       alpha: swiglu_alpha,
       limit: swiglu_limit,
+      offset: 1,
     })
   }
 
@@ -113,9 +115,9 @@ class GptOssModel extends Module {
     this.norm = new RMSNorm(config.hidden_size, config.rms_norm_eps)
   }
 
-  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], firstRow: number): MxArray {
+  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], wanted: MxArray | null): MxArray {
     const x = this.layers.reduce((x, layer, i) => layer.forward(x, positions, caches[i]), this.embedTokens.forward(ids))
-    return this.norm.forward(mx.slice(x, [firstRow, 0], x.shape))
+    return this.norm.forward(wanted ? mx.take(x, wanted) : x)
   }
 }
 
@@ -140,11 +142,11 @@ export class GptOss extends Module {
    *
    * @param ids `[L]` uint32
    * @param positions `[L]` uint32, ascending from the cache's length
-   * @param firstRow logits are wanted for the rows from this one on
-   * @returns logits `[L - firstRow, vocab_size]`, float32
+   * @param wanted `[W]` uint32: the rows that logits are wanted of; null for all
+   * @returns logits `[W, vocab_size]`, float32
    */
-  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], firstRow: number): MxArray {
-    const hidden = this.model.forward(ids, positions, caches, firstRow)
+  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], wanted: MxArray | null): MxArray {
+    const hidden = this.model.forward(ids, positions, caches, wanted)
     return this.config.tie_word_embeddings ? this.model.embedTokens.asLinear(hidden) : this.lmHead.forward(hidden)
   }
 

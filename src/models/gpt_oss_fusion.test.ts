@@ -1,17 +1,24 @@
 import { describe, expect, it } from "vitest"
 import { MxArray } from "../array/mx_array.js"
-import { FUSED_KINDS } from "../backends/ops.js"
-import type { Program } from "../backends/program.js"
+import { FUSED_KINDS } from "../ir/operations.js"
+import { writesOf } from "../ir/describe.js"
+import { isKind, type Program } from "../ir/program.js"
 import type { KeyValues } from "../cache/layer_cache.js"
-import { input } from "../graph/build.js"
+import { apply, constant, input } from "../graph/build.js"
+import { explain } from "../graph/explain.js"
 import { lower } from "../graph/lower.js"
 import { optimise } from "../graph/optimise.js"
+import { rewrite } from "../graph/rewrite.js"
+import { isNode, type Node, type Roots, type Value } from "../ir/value.js"
+import { Storage } from "../tensor/storage.js"
 import { fixtures, openFixture } from "./fixtures.test.helper.js"
 import type { GptOss } from "./gpt_oss.js"
 
-/** A step of `rows` tokens as a runner traces it, with every fusion there is. */
-function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
-  const placeholder = (name: string) => new MxArray(input(name, [rows], "uint32"))
+const fusions = new Set(FUSED_KINDS)
+
+/** A step of `rows` tokens as a runner traces it. */
+function trace(model: GptOss, rows: number, wantsLogits: boolean): Roots {
+  const placeholder = (name: string, n = rows) => new MxArray(input(name, [n], "uint32"))
   const appended: KeyValues[] = []
   const caches = model.makeCaches(64, 16).map((cache) => ({
     append(...args: Parameters<typeof cache.append>) {
@@ -19,13 +26,31 @@ function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
       return appended[appended.length - 1]
     },
   }))
-  const logits = model.forward(placeholder("ids"), placeholder("positions"), caches, rows - 1)
-  const effects = appended.flatMap(({ keys, values }) => [keys.node, values.node])
-  const roots = optimise(wantsLogits ? [logits.node] : [], effects, new Set(FUSED_KINDS))
-  return lower(roots.outputs, roots.effects)
+  const logits = model.forward(
+    placeholder("ids"),
+    placeholder("positions"),
+    caches,
+    rows > 1 ? placeholder("wanted", 1) : null,
+  )
+  const effects = appended.flatMap(({ keys, values }) => [keys.value, values.value])
+  return { outputs: wantsLogits ? [logits.value] : [], effects }
 }
 
-const LAYER = ["norm_matmul", "rope_attention", "matmul", "route", "norm_gather_swiglu", "gather_matmul_sum"]
+/** The same with every fusion there is. */
+function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
+  return lower(optimise(trace(model, rows, wantsLogits), { fusions }))
+}
+
+const kindsOf = (roots: Roots) => lower(roots).instructions.map(({ op }) => op.kind)
+
+/** The traced graph with something else in place of some values, as another model would have it. */
+const altered = (roots: Roots, rule: (node: Node) => ReadonlyMap<Value, Value> | null) =>
+  rewrite(roots, { name: "alter", makes: null, rule: () => rule })
+
+const weight = (...shape: number[]) => constant(new Storage("w", "float32", shape, null))
+const matmul = (x: Value, w: Value) => apply({ kind: "matmul" }, { x, weight: { quantization: null, weight: w } }).y
+
+const LAYER = ["norm_matmul", "rope_attention", "matmul", "route", "norm_gather_glu", "gather_matmul_sum"]
 
 describe("a traced step of gpt-oss with every fusion", () => {
   it.each(fixtures("hf", "hf-mxfp4", "mlx-q8"))("%s, %s: six kernels a layer, no copies", async (shape, layout) => {
@@ -33,9 +58,10 @@ describe("a traced step of gpt-oss with every fusion", () => {
     const layers = model.config.layer_types.map(() => LAYER)
     for (const rows of [1, 5]) {
       const { instructions } = program(model, rows, true)
-      expect(instructions.map(({ op }) => op.kind)).toEqual(["embedding", ...layers.flat(), "norm_matmul"])
-      const products = instructions.flatMap(({ op }) => (op.kind === "matmul" ? [op.residual] : []))
-      expect(products.every((residual) => residual)).toBe(true)
+      const head = rows > 1 ? ["take", "norm_matmul"] : ["norm_matmul"]
+      expect(instructions.map(({ op }) => op.kind)).toEqual(["embedding", ...layers.flat(), ...head])
+      const products = instructions.filter((instruction) => isKind(instruction, "matmul"))
+      expect(products.every(({ operands }) => operands.residual)).toBe(true)
     }
     await checkpoint.close()
   })
@@ -45,10 +71,9 @@ describe("a traced step of gpt-oss with every fusion", () => {
     for (const wantsLogits of [true, false]) {
       const { buffers, instructions } = program(model, 5, wantsLogits)
       const states = buffers.flatMap((buffer, i) => (buffer.kind === "storage" && buffer.access === "write" ? [i] : []))
-      const appends = instructions.flatMap(({ op, inputs }) => {
-        if (op.kind === "kv_append") return [inputs[0].buffer]
-        return op.kind === "rope_attention" ? [inputs[3].buffer, inputs[4].buffer] : []
-      })
+      const appends = instructions.flatMap(({ op, results }) =>
+        Object.keys(writesOf(op)).map((name) => results[name].buffer),
+      )
       const results = wantsLogits ? 1 : 0
       expect(states).toHaveLength(2 * model.config.layer_types.length + results)
       expect([...appends].sort((a, b) => a - b)).toEqual(states.slice(0, states.length - results))
@@ -56,4 +81,88 @@ describe("a traced step of gpt-oss with every fusion", () => {
     }
     await checkpoint.close()
   })
+
+  it("loses no fusion: every pass matches in every layer, and what it leaves alone is known", async () => {
+    const { checkpoint, model } = await openFixture("three-of-ten", "mlx-q8")
+    const layers = model.config.layer_types.length
+    const explained = explain(optimise(trace(model, 1, true), { fusions }))
+    expect(Object.fromEntries(explained.map(({ pass, matched }) => [pass, matched]))).toEqual({
+      fuse_matmul: layers, // the output projection and the residual
+      fuse_glu: layers,
+      fuse_route: 2 * layers, // the ids and their weights
+      fuse_norm_gather_glu: layers,
+      fuse_gather_matmul_sum: layers,
+      fuse_norm_matmul: 3 * layers + 1, // q, k and v; the head
+      fuse_rope_attention: layers,
+    })
+    expect(explained.flatMap(({ pass, missed }) => missed.map(({ kind, count }) => [pass, kind, count]))).toEqual([
+      ["fuse_matmul", "binary", layers], // the experts' sum, which fuse_gather_matmul_sum takes
+      ["fuse_norm_matmul", "matmul", layers], // the output projection
+    ])
+    await checkpoint.close()
+  })
 })
+
+describe("a layer with something unusual in it", () => {
+  const missedBy = (pass: string, roots: Roots) =>
+    explain(optimise(roots, { fusions })).find((explanation) => explanation.pass === pass)?.missed
+
+  it("has a norm between heads and rotation: only the attention is left in parts", async () => {
+    const { checkpoint, model } = await openFixture("three-of-ten", "mlx-q8")
+    const layers = model.config.layer_types.length
+    const roots = altered(trace(model, 1, true), (node) => {
+      if (!isNode(node, "rope")) return null
+      const { x, ...others } = node.operands
+      const normed = apply({ kind: "rms_norm", eps: 1e-5 }, { x, weight: weight(model.config.head_dim) }).y
+      return new Map([[node.results.y, apply(node.op, { x: normed, ...others }).y]])
+    })
+    const reason = "something stands between the products and their heads, or they are no norm's products side by side"
+    expect(missedBy("fuse_rope_attention", roots)).toEqual([{ kind: "attention", reason, count: layers }])
+    const kinds = kindsOf(optimise(roots, { fusions }))
+    for (const kind of LAYER.filter((kind) => kind !== "rope_attention")) {
+      const head = kind === "norm_matmul" ? 1 : 0
+      expect([kind, kinds.filter((one) => one === kind).length]).toEqual([kind, layers + head])
+    }
+    const parts = ["rms_norm", "rope", "rms_norm", "rope", "kv_append", "kv_append", "attention"]
+    const rest = kinds.filter((kind) => !["embedding", "copy", ...LAYER].includes(kind))
+    expect(rest.sort()).toEqual(
+      Array.from({ length: layers }, () => parts)
+        .flat()
+        .sort(),
+    )
+    await checkpoint.close()
+  })
+
+  it("has an adapter beside the queries' product: its norm still goes into all products", async () => {
+    const { checkpoint, model } = await openFixture("three-of-ten", "mlx-q8")
+    const layers = model.config.layer_types.length
+    const { hidden_size, num_attention_heads, head_dim } = model.config
+    const N = num_attention_heads * head_dim
+    for (const isFirst of [false, true]) {
+      const roots = altered(trace(model, 1, true), (node) => {
+        const isQueries = isNode(node, "matmul") && nameOf(node.operands.weight.weight).includes("q_proj")
+        if (!isQueries) return null
+        const { x } = node.operands
+        const adapter = matmul(matmul(x, weight(4, hidden_size)), weight(N, 4))
+        const { y } = node.results
+        const [a, b] = isFirst ? [adapter, y] : [y, adapter]
+        return new Map([[y, apply({ kind: "binary", fn: "add" }, { a, b }).y]])
+      })
+      const reason =
+        "something stands between the products and their heads, or they are no norm's products side by side"
+      expect(missedBy("fuse_rope_attention", roots)).toEqual([{ kind: "attention", reason, count: layers }])
+      const optimised = optimise(roots, { fusions })
+      const kinds = kindsOf(optimised)
+      expect(kinds).not.toContain("rms_norm")
+      expect(kinds).not.toContain("binary")
+      const products = lower(optimised).instructions.filter((instruction) => isKind(instruction, "norm_matmul"))
+      expect(products.map(({ operands }) => operands.weights.length)).toEqual([...Array(layers).fill(4), 1])
+      for (const kind of LAYER.slice(3)) expect(kinds.filter((one) => one === kind)).toHaveLength(layers)
+    }
+    await checkpoint.close()
+  })
+})
+
+function nameOf({ node }: Value): string {
+  return node.op.kind === "constant" ? node.op.storage.name : node.inputs.map(nameOf).join()
+}

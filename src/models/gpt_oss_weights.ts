@@ -34,7 +34,7 @@ const PARTS: Record<string, string> = { _blocks: "weight", _scales: "scales", _b
 
 /** `[E, N, groups, 16]` bytes -> `[E, N, groups * 16]`: the bytes of an MLX row, which calls them uint32 words. */
 function packedRows(blocks: MxArray): MxArray {
-  return mx.reshape(blocks, [blocks.shape[0], blocks.shape[1], -1])
+  return mx.reshape(blocks, [...blocks.shape.slice(0, 2), -1])
 }
 
 /** Rows `first`, `first + 2`, ... of axis 1. */
@@ -46,8 +46,8 @@ function everySecond(x: MxArray, first: number): MxArray {
 
 /** `[E, K, N]` -> `[E, N, K]`, transposed as it is loaded: kernels want the elements of a row together. */
 function transposed(x: MxArray): MxArray {
-  const [experts, K, N] = x.shape
   const { storage } = x
+  const [experts, K, N] = storage.shape
   const size = storage.byteLength / (experts * K * N)
   const expertBytes = K * N * size
   const read = async (offset: number, into: Uint8Array) => {

@@ -35,10 +35,10 @@ export async function withoutTiedHead(
 async function differenceOf(checkpoint: Checkpoint, a: MxArray, b: MxArray | undefined): Promise<string | undefined> {
   if (!b) return "the embedding has no such tensor"
   const comparable = a.dtype === b.dtype || (isFloatDType(a.dtype) && isFloatDType(b.dtype))
-  if (!comparable || formatShape(a.shape) !== formatShape(b.shape)) {
-    return `${a.dtype} ${formatShape(a.shape)}, while the embedding is ${b.dtype} ${formatShape(b.shape)}`
+  if (!comparable || formatShape(a.storage.shape) !== formatShape(b.storage.shape)) {
+    return `${a.dtype} ${formatShape(a.storage.shape)}, while the embedding is ${b.dtype} ${formatShape(b.storage.shape)}`
   }
-  const size = sizeOf(a.shape)
+  const size = sizeOf(a.storage.shape)
   for (let at = 0; at < size; at += PIECE) {
     const length = Math.min(PIECE, size - at)
     const [x, y] = await Promise.all([a, b].map((array) => piece(checkpoint, array, at, length)))

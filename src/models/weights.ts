@@ -1,6 +1,7 @@
 import type { Weight } from "../array/mx.js"
 import { MxArray } from "../array/mx_array.js"
 import type { Checkpoint } from "../checkpoint/checkpoint.js"
+import { formatDims, largest } from "../ir/dim.js"
 import { CheckpointError } from "../checkpoint/errors.js"
 import { inferQuantization, type QuantizationConfig } from "../checkpoint/quantization_config.js"
 import type { WeightSource } from "../nn/module.js"
@@ -52,7 +53,7 @@ export class CheckpointWeights implements WeightSource {
     const weight = this.tensors.get(`${path}.weight`)
     const scales = this.tensors.get(`${path}.scales`)
     const configured = this.quantization.quantizationOf(path)
-    const inferred = weight && scales ? inferQuantization(weight, scales, shape[shape.length - 1]) : null
+    const inferred = weight && scales ? inferQuantization(known(weight), known(scales), shape[shape.length - 1]) : null
     const isNamed = this.quantization.names(path)
     if (inferred && !isNamed) return inferred
     if (configured && (!inferred || describe(configured) === describe(inferred))) return configured
@@ -74,7 +75,7 @@ export class CheckpointWeights implements WeightSource {
    * is not the model config.json says
    */
   finish(): void {
-    const isNeedless = (name: string, { shape }: MxArray) => BUFFER.test(name) || sizeOf(shape) === 0
+    const isNeedless = (name: string, array: MxArray) => BUFFER.test(name) || sizeOf(known(array).shape) === 0
     const unused = [...this.tensors]
       .filter(([name, array]) => !this.taken.has(name) && !isNeedless(name, array))
       .map(([name]) => name)
@@ -114,7 +115,7 @@ export class CheckpointWeights implements WeightSource {
         file: this.fileOf(name),
         tensor: name,
         expected: `${dtypes.join(" or ")} ${formatShape(shape)}`,
-        found: `${array.dtype} ${formatShape(array.shape)}`,
+        found: `${array.dtype} ${formatDims(array.shape)}`,
         advice: "config.json and the weights must be of the same model",
       })
     }
@@ -129,4 +130,9 @@ export class CheckpointWeights implements WeightSource {
 
 function describe({ mode, bits, group_size }: Quantization): string {
   return `${mode} ${bits}-bit in groups of ${group_size}`
+}
+
+/** Of weights every dimension is known. */
+function known({ dtype, shape }: MxArray): { dtype: DType; shape: Shape } {
+  return { dtype, shape: largest(shape) }
 }

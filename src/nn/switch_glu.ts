@@ -5,19 +5,20 @@ import { Module, type WeightSource } from "./module.js"
 /** One linear layer per expert; each row goes through the experts chosen for it. */
 class SwitchLinear extends Module {
   private weight!: mx.Weight
-  private bias!: MxArray
+  private bias?: MxArray
 
   constructor(
     private readonly inputDims: number,
     private readonly outputDims: number,
     private readonly numExperts: number,
+    private readonly hasBias: boolean,
   ) {
     super()
   }
 
   override load(source: WeightSource, path: string): void {
     this.weight = source.takeWeight(path, [this.numExperts, this.outputDims, this.inputDims])
-    this.bias = source.take(`${path}.bias`, [this.numExperts, this.outputDims])
+    if (this.hasBias) this.bias = source.take(`${path}.bias`, [this.numExperts, this.outputDims])
   }
 
   forward(x: MxArray, ids: MxArray): MxArray {
@@ -25,7 +26,7 @@ class SwitchLinear extends Module {
   }
 }
 
-/** A mixture of gated feed-forward experts with gpt-oss's clamped SwiGLU. */
+/** A mixture of gated feed-forward experts (Shazeer 2020, arXiv 2002.05202): `down(activation(gate(x), up(x)))`. */
 export class SwitchGLU extends Module {
   private readonly gateProj: SwitchLinear
   private readonly upProj: SwitchLinear
@@ -35,19 +36,19 @@ export class SwitchGLU extends Module {
     inputDims: number,
     hiddenDims: number,
     numExperts: number,
-    private readonly activation: { readonly alpha: number; readonly limit: number },
+    hasBias: boolean,
+    private readonly activation: mx.GatedActivation,
   ) {
     super()
-    this.gateProj = new SwitchLinear(inputDims, hiddenDims, numExperts)
-    this.upProj = new SwitchLinear(inputDims, hiddenDims, numExperts)
-    this.downProj = new SwitchLinear(hiddenDims, inputDims, numExperts)
+    this.gateProj = new SwitchLinear(inputDims, hiddenDims, numExperts, hasBias)
+    this.upProj = new SwitchLinear(inputDims, hiddenDims, numExperts, hasBias)
+    this.downProj = new SwitchLinear(hiddenDims, inputDims, numExperts, hasBias)
   }
 
   /** x `[L, inputDims]`, expert ids `[L, k]` -> `[L, k, inputDims]` */
   forward(x: MxArray, ids: MxArray): MxArray {
-    const { alpha, limit } = this.activation
     const gate = this.gateProj.forward(x, ids)
     const up = this.upProj.forward(x, ids)
-    return this.downProj.forward(mx.fast.swiglu(gate, up, alpha, limit), ids)
+    return this.downProj.forward(mx.fast.glu(gate, up, this.activation), ids)
   }
 }

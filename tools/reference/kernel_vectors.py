@@ -1,8 +1,8 @@
 """Records what transformers, torch and MLX make of small inputs to every kernel, for the tests of src/backends.
 
-    python tools/reference/kernel_vectors.py src/backends/fixtures/kernel_vectors.json
+    python tools/reference/kernel_vectors.py src/backends/conformance/fixtures/kernel_vectors.json
 
-A case is an operation as src/backends/ops.ts writes it, its operands and its result, as raw bytes. The parts of gpt-oss
+A case is an operation as src/ir/operations.ts has it, its operands in the order of its description and its result, as raw bytes. The parts of gpt-oss
 are transformers' own functions (attention with sinks, masks, YaRN's frequencies, router, experts' gate, RMSNorm), quantized
 weights are MLX's, the rest is torch or numpy. Computed in float64 unless a case says what float32 costs it.
 Made with torch 2.15.0, transformers 5.23.0, mlx 0.32.4, numpy 2.4.6; seed 11.
@@ -201,7 +201,7 @@ config = GptOssConfig(
     hidden_size=6, intermediate_size=5, num_local_experts=4, num_experts_per_tok=2, num_attention_heads=4,
     num_key_value_heads=2, head_dim=8, swiglu_limit=1.5,
 )
-alpha, limit = config.swiglu_alpha, config.swiglu_limit
+clamped = {"fn": "clamped_swiglu", "alpha": config.swiglu_alpha, "limit": config.swiglu_limit, "offset": 1}
 config._experts_implementation = "eager"
 experts = gpt_oss.GptOssExperts(config).double()
 router = gpt_oss.GptOssTopKRouter(config).double()
@@ -211,7 +211,7 @@ with torch.no_grad():
 
     gate_up = normal(4, 10, scale=2)
     halves = [{**operand(gate_up), "slice": {"start": [0, first], "step": [1, 2]}} for first in (0, 1)]
-    case("interleaved", {"kind": "swiglu", "alpha": alpha, "limit": limit}, halves, experts._apply_gate(gate_up.double()))
+    case("interleaved", {"kind": "glu", "activation": clamped}, halves, experts._apply_gate(gate_up.double()))
 
     x = normal(5, 6)
     logits, scores, indices = router(x.double())
@@ -231,7 +231,7 @@ with torch.no_grad():
         experts._apply_gate(row.double() @ experts.gate_up_proj[e] + experts.gate_up_proj_bias[e])
         for row, chosen in zip(x, indices) for e in chosen
     ]).view(5, 2, 5)
-    case("experts, interleaved", {"kind": "gather_swiglu", "gate": dense, "up": dense, "alpha": alpha, "limit": limit},
+    case("experts, interleaved", {"kind": "gather_glu", "gate": dense, "up": dense, "activation": clamped},
          [x, ids, *operands], gated)
 
     gated32 = gated.float()
@@ -308,6 +308,31 @@ attend("sinks that take nearly all", 2, 6, 6, 2, 1, 8, None, "float32", sink_sca
 # Drawn last: what was recorded before MLX knew 5 bits stays as it is.
 for i, group in enumerate((32, 64, 128)):
     products(i, "affine", 5, group)
+
+x, indices = normal(7, 2, 3), integers(7, 5)
+case("[7, 2, 3]", {"kind": "take"}, [x, indices], np.take(x.numpy(), indices.astype(int), 0))
+
+GATED = {"silu": F.silu, "gelu_tanh": lambda gate: F.gelu(gate, approximate="tanh")}
+for fn, f in GATED.items():
+    activation = {"fn": fn}
+    gate, up = normal(5, 9, scale=4), normal(5, 9, scale=2)
+    case(fn, {"kind": "glu", "activation": activation}, [gate, up], f(gate.double()) * up.double())
+    x, ids = normal(4, 32), integers(3, 4, 2)
+    op = {"kind": "gather_glu", "activation": activation}
+    # Without a bias, dense; with one, quantized.
+    weights = [normal(3, 7, 32) for _ in range(2)]
+    gate, up = (torch.einsum("lk,lsnk->lsn", x.double(), w.double()[ids.astype(int)]) for w in weights)
+    plain = {"quantization": None, "bias": False}
+    case(f"{fn}, dense", {**op, "gate": plain, "up": plain}, [x, ids, *weights], f(gate) * up)
+    halves, operands = [], []
+    for _ in range(2):
+        parts, values = quantized("affine", 8, 32, "float32", 3, 6, 32)
+        bias = normal(3, 6)
+        halves.append(torch.einsum("lk,lsnk->lsn", x.double(), values[ids.astype(int)]) + bias.double()[ids.astype(int)])
+        operands += [*parts, bias]
+    gate, up = halves
+    biased = weight_format("affine", 8, 32, True)
+    case(f"{fn}, affine 8/32", {**op, "gate": biased, "up": biased}, [x, ids, *operands], f(gate) * up)
 
 with open(sys.argv[1], "w") as file:
     file.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

@@ -1,5 +1,5 @@
 import { apply, copy, input, state } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import type { Value } from "../../ir/value.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { encodeFloats, float16ToFloat32, float32ToFloat16 } from "../../tensor/floats.js"
 import { sizeOf } from "../../tensor/shape.js"
@@ -18,14 +18,17 @@ export function ropeCases(random: Random): Case[] {
     [1, 1.3466].map((scale) => ({
       name: `[${L}, ${H}, ${D}], scale ${scale}`,
       outputs: [
-        apply({ kind: "rope", scale }, [
-          floats(random, [L, H, D]),
-          integers(random, [L], 131_072),
-          exactly(
-            [D / 2],
-            Array.from({ length: D / 2 }, (_, i) => 150000 ** ((-2 * i) / D)),
-          ),
-        ]),
+        apply(
+          { kind: "rope", scale },
+          {
+            x: floats(random, [L, H, D]),
+            positions: integers(random, [L], 131_072),
+            inv_freq: exactly(
+              [D / 2],
+              Array.from({ length: D / 2 }, (_, i) => 150000 ** ((-2 * i) / D)),
+            ),
+          },
+        ).y,
       ],
     })),
   )
@@ -69,12 +72,15 @@ export function kvAppendCases(random: Random, cacheDType: CacheDType = "float32"
     const dims = [...(sequences ? [sequences] : []), capacity, heads, D]
     const before = new Uint8Array(sizeOf(dims) * itemSize(cacheDType))
     encodeFloats(cacheDType, random.floats(sizeOf(dims)), before)
-    const appended = apply({ kind: "kv_append", sequences: sequences !== undefined }, [
-      state(storageOf("cache", cacheDType, dims, before)),
-      input("x", [L, heads, D], "float32"),
-      input("positions", [L], "uint32"),
-      ...(sequences ? [input("sequences", [L], "uint32")] : []),
-    ])
+    const appended = apply(
+      { kind: "kv_append" },
+      {
+        cache: state(storageOf("cache", cacheDType, dims, before)),
+        x: input("x", [L, heads, D], "float32"),
+        positions: input("positions", [L], "uint32"),
+        sequences: sequences ? input("sequences", [L], "uint32") : undefined,
+      },
+    ).cache
     return {
       name: `${L} rows into ${capacity} slots${sequences ? ` of ${sequences} sequences` : ""}`,
       outputs: [copy(appended, "float32")],
@@ -125,22 +131,25 @@ export function attentionCases(random: Random, cacheDType: CacheDType = "float32
   const given = (values: Float32Array) => (cacheDType === "float16" ? values.map(rounded) : values)
   return ATTENTION.map(({ L, heads, kv, D, capacity, steps, window, sinks, sequences }) => {
     const positions = input("positions", [L], "uint32")
-    const ids = sequences ? [input("sequences", [L], "uint32")] : []
+    const ids = sequences ? input("sequences", [L], "uint32") : undefined
     const dims = [...(sequences ? [sequences] : []), capacity, kv, D]
-    const has = { sinks: sinks !== null, sequences: sequences !== undefined }
-    const append = (name: string) =>
-      apply({ kind: "kv_append", sequences: has.sequences }, [
-        state(new Storage(name, cacheDType, dims, null)),
-        input(name, [L, kv, D], "float32"),
-        positions,
-        ...ids,
-      ])
-    const operands = [input("q", [L, heads, D], "float32"), append("k"), append("v"), positions]
-    if (sinks) operands.push(floats(random, [heads], sinks, 2))
+    const append = (name: string) => {
+      const cache = state(new Storage(name, cacheDType, dims, null))
+      return apply({ kind: "kv_append" }, { cache, x: input(name, [L, kv, D], "float32"), positions, sequences: ids })
+        .cache
+    }
+    const operands = {
+      q: input("q", [L, heads, D], "float32"),
+      keys: append("k"),
+      values: append("v"),
+      positions,
+      sinks: sinks ? floats(random, [heads], sinks, 2) : undefined,
+      sequences: ids,
+    }
     const of = `${L} rows, ${heads}/${kv} heads of ${D}, window ${window}, capacity ${capacity}`
     return {
       name: sequences ? `${of}, ${sequences} sequences` : of,
-      outputs: [apply({ kind: "attention", scale: D ** -0.5, window, ...has }, [...operands, ...ids])],
+      outputs: [apply({ kind: "attention", scale: D ** -0.5, window }, operands).y],
       replays: feed(L, steps, sequences).map((rows) => ({
         ...rows,
         q: given(random.floats(L * heads * D, 4)),

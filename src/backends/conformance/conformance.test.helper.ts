@@ -1,19 +1,20 @@
 import { describe, expect, it } from "vitest"
 import type { Backend } from "../backend.js"
-import { isFused, type KernelKind } from "../ops.js"
+import { toleranceOf } from "../../ir/describe.js"
+import { isFused, type KernelKind } from "../../ir/operations.js"
 import { ReferenceBackend } from "../reference/backend.js"
 import { attentionCases, kvAppendCases, ropeCases } from "./attention_cases.test.helper.js"
 import { itKeepsTheContract } from "./contract.test.helper.js"
-import { assignCases, binaryCases, copyCases, swigluCases, unaryCases } from "./elementwise_cases.test.helper.js"
+import { assignCases, binaryCases, copyCases, unaryCases } from "./elementwise_cases.test.helper.js"
 import {
   gatherMatmulSumCases,
-  normGatherSwigluCases,
+  normGatherGluCases,
   normMatmulCases,
   ropeAttentionCases,
   routeCases,
 } from "./fused_cases.test.helper.js"
 import { itFusesFaithfully } from "./fusion_properties.test.helper.js"
-import { embeddingCases, gatherMatmulCases, gatherSwigluCases, matmulCases } from "./product_cases.test.helper.js"
+import { embeddingCases, gatherMatmulCases, gatherGluCases, matmulCases } from "./product_cases.test.helper.js"
 import { itHasTheProperties } from "./properties.test.helper.js"
 import { Random } from "./random.test.helper.js"
 import {
@@ -23,15 +24,17 @@ import {
   rmsNormCases,
   softmaxCases,
   takeAlongAxisCases,
+  takeCases,
   topKCases,
   weightedSumCases,
 } from "./row_cases.test.helper.js"
 import { type Case, expectClose, needs, run, type Share, shareOf, type WithBackend } from "./run.test.helper.js"
-import { extremeSwigluCases, SWIGLU_KINDS } from "./swiglu_cases.test.helper.js"
+import { extremeGluCases, GLU_KINDS, gluCases } from "./glu_cases.test.helper.js"
+import { itTakesRowsAtReplay } from "./told_rows.test.helper.js"
 import { trueCases } from "./vectors.test.helper.js"
 
 /** Cases for every kernel there is: a new kernel does not compile without some. */
-const CASES: Record<KernelKind, (random: Random) => Case[]> = {
+export const CASES: Record<KernelKind, (random: Random) => Case[]> = {
   copy: copyCases,
   assign: assignCases,
   unary: unaryCases,
@@ -41,20 +44,21 @@ const CASES: Record<KernelKind, (random: Random) => Case[]> = {
   argmax: argmaxCases,
   top_k: topKCases,
   take_along_axis: takeAlongAxisCases,
+  take: takeCases,
   categorical: categoricalCases,
   embedding: embeddingCases,
   matmul: matmulCases,
   gather_matmul: gatherMatmulCases,
-  gather_swiglu: gatherSwigluCases,
+  gather_glu: gatherGluCases,
   rms_norm: rmsNormCases,
   rope: ropeCases,
   kv_append: kvAppendCases,
   attention: attentionCases,
-  swiglu: swigluCases,
+  glu: gluCases,
   weighted_sum: weightedSumCases,
   norm_matmul: normMatmulCases,
   route: routeCases,
-  norm_gather_swiglu: normGatherSwigluCases,
+  norm_gather_glu: normGatherGluCases,
   gather_matmul_sum: gatherMatmulSumCases,
   rope_attention: (random) => ropeAttentionCases(random, "float32"),
 }
@@ -139,7 +143,7 @@ export function runConformance(
             expect(cases, "recorded cases").not.toHaveLength(0)
             await forAll(shareOf(kind, cases, share), async (testCase) => {
               const [[found]] = await run(testCase, backend)
-              const tolerance = backend.tolerance(kind) + testCase.tolerance
+              const tolerance = backend.tolerance(toleranceOf(kind)) + testCase.tolerance
               expectClose(found, testCase.expected, tolerance, `${kind}: ${testCase.name}`)
             })
           }),
@@ -153,21 +157,21 @@ export function runConformance(
           kind,
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
-            await holdAgainstReference(backend, kind, CASES[kind], backend.tolerance(kind), share)
+            await holdAgainstReference(backend, kind, CASES[kind], backend.tolerance(toleranceOf(kind)), share)
           }),
         )
       }
     })
 
     describe("at extreme gates", () => {
-      for (const kind of SWIGLU_KINDS) {
+      for (const kind of GLU_KINDS) {
         it(
           kind,
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
-            const casesOf = (random: Random) => extremeSwigluCases(kind, random)
+            const casesOf = (random: Random) => extremeGluCases(kind, random)
             // On every device: each has kernels of its own.
-            await holdAgainstReference(backend, kind, casesOf, backend.tolerance(kind), { part: 0, of: 1 })
+            await holdAgainstReference(backend, kind, casesOf, backend.tolerance(toleranceOf(kind)), { part: 0, of: 1 })
           }),
         )
       }
@@ -180,7 +184,7 @@ export function runConformance(
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
             if (!backend.cacheDTypes.includes("float16")) context.skip(`${backend.name} keeps no float16 caches`)
-            await holdAgainstReference(backend, kind, casesOf, backend.tolerance(kind) + rounding, share)
+            await holdAgainstReference(backend, kind, casesOf, backend.tolerance(toleranceOf(kind)) + rounding, share)
           }),
         )
       }
@@ -188,6 +192,7 @@ export function runConformance(
 
     itHasTheProperties(withBackend, share)
     itFusesFaithfully(withBackend, share)
+    itTakesRowsAtReplay(withBackend, share)
     itKeepsTheContract(withBackend)
   })
 }

@@ -16,13 +16,25 @@ async function floatsOf(storage: Storage): Promise<number[]> {
 /** `x + x` over an input of two rows of three. */
 function doubling() {
   const x = input("x", [2, 3], "float32")
-  return lower([apply({ kind: "binary", fn: "add" }, [x, x])])
+  return lower({ outputs: [apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y] })
+}
+
+/** Takes a GPU longer than JavaScript takes to ask for the result. */
+function slow() {
+  let x = constant(new Storage("x", "float32", [300, 1000], null))
+  for (let i = 0; i < 8; i++) x = apply({ kind: "unary", fn: "exp" }, { x }).y
+  return lower({ outputs: [x] })
 }
 
 /** Appends a row of four to a cache of three slots. */
 function appending(cache: Storage) {
   const row = input("row", [1, 1, 4], "float32")
-  return lower([], [apply({ kind: "kv_append" }, [state(cache), row, input("positions", [1], "uint32")])])
+  return lower({
+    outputs: [],
+    effects: [
+      apply({ kind: "kv_append" }, { cache: state(cache), x: row, positions: input("positions", [1], "uint32") }).cache,
+    ],
+  })
 }
 
 const rowAt = (position: number, value: number) => ({
@@ -69,30 +81,64 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
       "refuses ids out of range, and runs on",
       withBackend(async (backend) => {
         const random = new Random(1)
-        const dense = { quantization: null, bias: false } as const
         const mxfp4 = { quantization: MXFP4, bias: false } as const
         const ids = input("ids", [1, 2], "uint32")
         const x = floats(random, [1, 64])
         const table = input("ids", [2], "uint32")
         const graphs = [
-          apply({ kind: "embedding", format: dense }, [table, floats(random, [3, 8])]),
-          apply({ kind: "embedding", format: mxfp4 }, [table, ...weight(random, mxfp4, [], 3, 64, "float32")]),
-          apply({ kind: "gather_matmul", format: dense }, [x, ids, floats(random, [3, 5, 64])]),
-          apply({ kind: "gather_matmul", format: mxfp4 }, [x, ids, ...weight(random, mxfp4, [3], 5, 64, "float32")]),
-          apply({ kind: "gather_swiglu", gate: mxfp4, up: mxfp4, alpha: 1, limit: 1 }, [
-            x,
-            ids,
-            ...weight(random, mxfp4, [3], 5, 64, "float32"),
-            ...weight(random, mxfp4, [3], 5, 64, "float32"),
-          ]),
-          apply({ kind: "take_along_axis" }, [floats(random, [1, 3]), ids]),
+          apply({ kind: "embedding" }, { ids: table, weight: { quantization: null, weight: floats(random, [3, 8]) } })
+            .y,
+          apply({ kind: "embedding" }, { ids: table, weight: weight(random, mxfp4, [], 3, 64, "float32") }).y,
+          apply(
+            { kind: "gather_matmul" },
+            { x, ids, weight: { quantization: null, weight: floats(random, [3, 5, 64]) } },
+          ).y,
+          apply({ kind: "gather_matmul" }, { x, ids, weight: weight(random, mxfp4, [3], 5, 64, "float32") }).y,
+          apply(
+            { kind: "gather_glu", activation: { fn: "silu" } },
+            {
+              x,
+              ids,
+              gate: weight(random, mxfp4, [3], 5, 64, "float32"),
+              up: weight(random, mxfp4, [3], 5, 64, "float32"),
+            },
+          ).y,
+          apply({ kind: "take" }, { x: floats(random, [3, 5]), indices: table }).y,
+          apply({ kind: "take_along_axis" }, { x: floats(random, [1, 3]), indices: ids }).y,
         ]
         for (const output of graphs) {
-          const executable = await backend.compile(lower([output]))
+          const executable = await backend.compile(lower({ outputs: [output] }))
           for (const id of [3, 2 ** 32 - 1]) {
             await refuses(executable, { ids: Uint32Array.of(0, id) }, { ids: Uint32Array.of(0, 2) })
           }
         }
+      }),
+    )
+
+    it(
+      "refuses to take a row that there may be but that this replay has not",
+      withBackend(async (backend) => {
+        const x = input("x", [{ name: "rows", max: 4 }, 3], "float32")
+        const output = apply({ kind: "take" }, { x, indices: input("ids", [1], "uint32") }).y
+        const executable = await backend.compile(lower({ outputs: [output] }))
+        const fed = (rows: number, id: number) => ({ x: ramp(3 * rows), ids: Uint32Array.of(id) })
+        await executable.replay(fed(4, 3))
+        await refuses(executable, fed(2, 2), fed(2, 1))
+        await executable.replay(fed(3, 2))
+      }),
+    )
+
+    it(
+      "refuses wrong numbers of rows, and runs on",
+      withBackend(async (backend) => {
+        const rows = { name: "rows", max: 4 }
+        const [x, y] = ["x", "y"].map((name) => input(name, [rows, 3], "float32"))
+        const program = lower({ outputs: [apply({ kind: "binary", fn: "add" }, { a: x, b: y }).y] })
+        const executable = await backend.compile(program)
+        const fed = (a: number, b: number) => ({ x: ramp(a), y: ramp(b) })
+        for (const bad of [fed(0, 0), fed(4, 4), fed(15, 15), fed(6, 3)]) await refuses(executable, bad, fed(6, 6))
+        await executable.replay(fed(3, 3))
+        expect((await floatsOf(program.results[0])).slice(0, 3)).toEqual([0, 2, 4])
       }),
     )
 
@@ -143,6 +189,40 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
     )
 
     it(
+      "has run all that was submitted once its fence has passed",
+      withBackend(async (backend) => {
+        await backend.fence()
+        const program = slow()
+        const executable = await backend.compile(program)
+        const part = new Uint8Array(4)
+        // The first small read may have to wait for more than its turn.
+        await program.results[0].read(0, part)
+        for (let i = 0; i < backend.replaysAhead; i++) await executable.replay({})
+        let isRead = false
+        const read = program.results[0].read(0, part).then(() => {
+          isRead = true
+        })
+        await backend.fence()
+        await new Promise((resolve) => setTimeout(resolve))
+        expect(isRead).toBe(true)
+        await read
+      }),
+    )
+
+    it(
+      "refuses to run what was disposed of, once or twice, and runs what is left",
+      withBackend(async (backend) => {
+        const [program, other] = [doubling(), doubling()]
+        const [disposed, left] = [await backend.compile(program), await backend.compile(other)]
+        disposed.dispose()
+        disposed.dispose()
+        await expect(disposed.replay({ x: ramp(6) })).rejects.toThrow(BackendError)
+        await left.replay({ x: ramp(6) })
+        expect(await floatsOf(other.results[0])).toEqual([0, 2, 4, 6, 8, 10])
+      }),
+    )
+
+    it(
       "shares storages with another backend, and refuses to run on bytes that have become stale",
       withBackend(async (backend) => {
         const other = new ReferenceBackend()
@@ -176,7 +256,7 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
         expect(seen[2][0]).toBe(total)
         const { copies } = memoryStats()
         await backend.makeResident([...storages, storages[0]])
-        await backend.compile(lower([apply({ kind: "unary", fn: "neg" }, [constant(storages[1])])]))
+        await backend.compile(lower({ outputs: [apply({ kind: "unary", fn: "neg" }, { x: constant(storages[1]) }).y] }))
         expect(memoryStats().copies).toBe(copies)
         for (const storage of storages) storage.dispose()
       }),

@@ -2,11 +2,18 @@ import { apply, copy, input, slice, state } from "../../graph/build.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { type Shape, sizeOf } from "../../tensor/shape.js"
 import { Storage } from "../../tensor/storage.js"
-import type { BinaryFn, UnaryFn } from "../ops.js"
-import { everySecond, exactly, floats, integers, type Random, stored, WEIGHT_DTYPES } from "./random.test.helper.js"
+import type { BinaryFn, UnaryFn } from "../../ir/specs/elementwise.js"
+import {
+  everySecond,
+  exactly,
+  floats,
+  integers,
+  type Random,
+  SHAPES,
+  stored,
+  WEIGHT_DTYPES,
+} from "./random.test.helper.js"
 import type { Case } from "./run.test.helper.js"
-
-const SHAPES: readonly Shape[] = [[1], [7], [3, 5], [17, 33], [2, 3, 130]]
 
 const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", "sigmoid", "silu"]
 const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
@@ -55,30 +62,36 @@ export function assignCases(random: Random): Case[] {
   return [
     ...SHAPES.map((shape) => {
       const total = new Storage("total", "float32", shape, null)
-      const sum = apply({ kind: "binary", fn: "add" }, [state(total), input("x", shape, "float32")])
+      const sum = apply({ kind: "binary", fn: "add" }, { a: state(total), b: input("x", shape, "float32") }).y
       return {
         name: `the running sum of [${shape}], and what it was before`,
-        outputs: [apply({ kind: "assign" }, [state(total), sum]), apply({ kind: "unary", fn: "neg" }, [state(total)])],
+        outputs: [
+          apply({ kind: "assign" }, { state: state(total), x: sum }).state,
+          apply({ kind: "unary", fn: "neg" }, { x: state(total) }).y,
+        ],
         replays: replays(shape),
       }
     }),
     ...(["float16", "bfloat16"] as const).map((dtype) => ({
       name: `${dtype}, an odd number`,
       outputs: [
-        apply({ kind: "assign" }, [
-          state(new Storage("state", dtype, [3, 7], null)),
-          copy(input("x", [3, 7], "float32"), dtype),
-        ]),
+        apply(
+          { kind: "assign" },
+          { state: state(new Storage("state", dtype, [3, 7], null)), x: copy(input("x", [3, 7], "float32"), dtype) },
+        ).state,
       ],
       replays: replays([3, 7]),
     })),
     {
       name: "uint32",
       outputs: [
-        apply({ kind: "assign" }, [
-          state(new Storage("state", "uint32", [3], null)),
-          apply({ kind: "argmax" }, [input("x", [3, 5], "float32")]),
-        ]),
+        apply(
+          { kind: "assign" },
+          {
+            state: state(new Storage("state", "uint32", [3], null)),
+            x: apply({ kind: "argmax" }, { x: input("x", [3, 5], "float32") }).ids,
+          },
+        ).state,
       ],
       replays: replays([3, 5]),
     },
@@ -89,23 +102,23 @@ export function unaryCases(random: Random): Case[] {
   return UNARY.flatMap((fn) => [
     ...SHAPES.map((shape) => {
       const x = floats(random, shape, "float32", fn === "sigmoid" || fn === "silu" ? 30 : 4)
-      const positive = apply({ kind: "unary", fn: "abs" }, [x])
+      const positive = apply({ kind: "unary", fn: "abs" }, { x }).y
       return {
         name: fn,
-        outputs: [apply({ kind: "unary", fn }, [["log", "sqrt", "rsqrt"].includes(fn) ? positive : x])],
+        outputs: [apply({ kind: "unary", fn }, { x: ["log", "sqrt", "rsqrt"].includes(fn) ? positive : x }).y],
       }
     }),
     // One at a time: next to 1e38 nothing small would count.
     ...EXTREMES[fn].map((x) => ({
       name: `${fn} of ${x}`,
-      outputs: [apply({ kind: "unary", fn }, [exactly([1], [x])])],
+      outputs: [apply({ kind: "unary", fn }, { x: exactly([1], [x]) }).y],
     })),
   ])
 }
 
 export function binaryCases(random: Random): Case[] {
   return BINARY.flatMap((fn) => {
-    const op = (a: Shape, b: Shape) => apply({ kind: "binary", fn }, [floats(random, a), floats(random, b)])
+    const op = (a: Shape, b: Shape) => apply({ kind: "binary", fn }, { a: floats(random, a), b: floats(random, b) }).y
     const x = floats(random, [4, 3])
     return [
       ...SHAPES.map((shape) => ({ name: fn, outputs: [op(shape, shape)] })),
@@ -115,22 +128,9 @@ export function binaryCases(random: Random): Case[] {
       },
       {
         name: `${fn}, strided`,
-        outputs: [apply({ kind: "binary", fn }, [slice(floats(random, [8, 6]), [0, 1], [8, 6], [2, 2]), x])],
+        outputs: [apply({ kind: "binary", fn }, { a: slice(floats(random, [8, 6]), [0, 1], [8, 6], [2, 2]), b: x }).y],
       },
-      { name: `${fn} with itself`, outputs: [apply({ kind: "binary", fn }, [x, x])] },
+      { name: `${fn} with itself`, outputs: [apply({ kind: "binary", fn }, { a: x, b: x }).y] },
     ]
   })
-}
-
-export function swigluCases(random: Random): Case[] {
-  const swiglu = (shape: Shape, scale: number, alpha = 1.702, limit = 7) =>
-    apply({ kind: "swiglu", alpha, limit }, [
-      floats(random, shape, "float32", scale),
-      floats(random, shape, "float32", scale),
-    ])
-  return [
-    ...SHAPES.map((shape) => ({ name: `[${shape}]`, outputs: [swiglu(shape, 12)] })),
-    { name: "mostly beyond the limits", outputs: [swiglu([9, 11], 500)] },
-    { name: "other constants", outputs: [swiglu([9, 11], 4, 0.5, 1.5)] },
-  ]
 }

@@ -1,11 +1,12 @@
-import { apply, bitcast, copy, input, reshape, slice, state } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import { apply, copy, input, state } from "../../graph/build.js"
+import type { GatedActivation } from "../../ir/activation.js"
+import type { Value } from "../../ir/value.js"
 import { Storage } from "../../tensor/storage.js"
-import type { WeightFormat } from "../ops.js"
+import type { WeightOf } from "../../ir/type.js"
 import { type CacheDType, feed } from "./attention_cases.test.helper.js"
 import {
   AFFINE_8,
-  everySecond,
+  everySecondRow,
   exactly,
   floats,
   formats,
@@ -14,11 +15,14 @@ import {
   type NamedFormat,
   type Random,
   type WeightDType,
+  type WeightFormat,
   weight,
 } from "./random.test.helper.js"
+import { ACTIVATIONS } from "./glu_cases.test.helper.js"
 import type { Case } from "./run.test.helper.js"
 
 const EPS = 1e-5
+const [GPT_OSS] = ACTIVATIONS
 const ROWS = [1, 3, 17, 70]
 
 const affine8: NamedFormat = {
@@ -38,11 +42,9 @@ const mxfp4: NamedFormat = { name: "mxfp4", format: { quantization: MXFP4, bias:
 const rowLength = ({ quantization }: WeightFormat) => 3 * (quantization?.group_size ?? 11)
 
 function normMatmul(random: Random, L: number, K: number, sizes: readonly number[], named: readonly NamedFormat[]) {
-  return apply({ kind: "norm_matmul", eps: EPS, formats: named.map(({ format }) => format) }, [
-    floats(random, [L, K], "float32", 5),
-    floats(random, [K], named[0].dtype),
-    ...named.flatMap(({ format, dtype }, i) => weight(random, format, [], sizes[i], K, dtype)),
-  ])
+  const [x, norm] = [floats(random, [L, K], "float32", 5), floats(random, [K], named[0].dtype)]
+  const weights = named.map(({ format, dtype }, i) => weight(random, format, [], sizes[i], K, dtype))
+  return apply({ kind: "norm_matmul", eps: EPS }, { x, norm, weights }).y
 }
 
 export function normMatmulCases(random: Random): Case[] {
@@ -70,90 +72,91 @@ export function normMatmulCases(random: Random): Case[] {
   ]
 }
 
-/** A `route`, as the ids and the weights in it. */
-function halves(route: Value): Value[] {
-  const [, L, k] = route.shape
-  const half = (i: number) => reshape(slice(route, [i, 0, 0], [i + 1, L, k]), [L, k])
-  return [half(0), bitcast(half(1), "float32")]
+/** What a `route` gives. */
+function choice({ ids, scores }: { ids: Value; scores: Value }): Value[] {
+  return [ids, scores]
 }
 
 function route(random: Random, L: number, E: number, k: number, { format, dtype }: NamedFormat, K = rowLength(format)) {
-  return apply({ kind: "route", eps: EPS, k, format }, [
-    floats(random, [L, K], "float32", 5),
-    floats(random, [K], dtype),
-    ...weight(random, format, [], E, K, dtype),
-  ])
+  return apply(
+    { kind: "route", eps: EPS, k },
+    {
+      x: floats(random, [L, K], "float32", 5),
+      norm: floats(random, [K], dtype),
+      weight: weight(random, format, [], E, K, dtype),
+    },
+  )
 }
 
 export function routeCases(random: Random): Case[] {
   const twins = (L: number) =>
-    apply({ kind: "route", eps: EPS, k: 5, format: { quantization: null, bias: false } }, [
-      floats(random, [L, 33]),
-      floats(random, [33]),
-      exactly(
-        [40, 33],
-        Array.from({ length: 20 }, () => [...random.floats(33)]).flatMap((row) => [...row, ...row]),
-      ),
-    ])
+    apply(
+      { kind: "route", eps: EPS, k: 5 },
+      {
+        x: floats(random, [L, 33]),
+        norm: floats(random, [33]),
+        weight: {
+          quantization: null,
+          weight: exactly(
+            [40, 33],
+            Array.from({ length: 20 }, () => [...random.floats(33)]).flatMap((row) => [...row, ...row]),
+          ),
+        },
+      },
+    )
   return [
     ...formats().map((named) => ({
       name: named.name,
-      outputs: [1, 5].flatMap((L) => halves(route(random, L, 10, 3, named))),
+      outputs: [1, 5].flatMap((L) => choice(route(random, L, 10, 3, named))),
     })),
-    ...ROWS.map((L) => ({ name: `4 of 32, ${L} rows`, outputs: halves(route(random, L, 32, 4, affine8, 576)) })),
-    { name: "4 of 128, gpt-oss's hidden size", outputs: halves(route(random, 2, 128, 4, dense, 2880)) },
-    { name: "1 of 3", outputs: halves(route(random, 3, 3, 1, dense)) },
-    { name: "all of 7", outputs: halves(route(random, 3, 7, 7, dense)) },
-    { name: "experts that are twins: the lower id first", outputs: [1, 6].flatMap((L) => halves(twins(L))) },
+    ...ROWS.map((L) => ({ name: `4 of 32, ${L} rows`, outputs: choice(route(random, L, 32, 4, affine8, 576)) })),
+    { name: "4 of 128, gpt-oss's hidden size", outputs: choice(route(random, 2, 128, 4, dense, 2880)) },
+    { name: "1 of 3", outputs: choice(route(random, 3, 3, 1, dense)) },
+    { name: "all of 7", outputs: choice(route(random, 3, 7, 7, dense)) },
+    { name: "experts that are twins: the lower id first", outputs: [1, 6].flatMap((L) => choice(twins(L))) },
   ]
 }
 
 /** How gate and up lie: in tensors of their own, or their rows in turn in one tensor as Hugging Face stores them. */
 type Rows = "apart" | "interleaved"
 
-function normGatherSwiglu(random: Random, named: NamedFormat, L: number, K: number, rows: Rows, packing?: "uint8") {
+function normGatherGlu(
+  random: Random,
+  activation: GatedActivation,
+  named: NamedFormat,
+  [L, K]: readonly [number, number],
+  rows: Rows,
+  packing?: "uint8",
+) {
   const { format, dtype } = named
   const both = weight(random, format, [5], 26, K, dtype, packing)
-  const half = (first: number) =>
-    rows === "apart" ? weight(random, format, [5], 13, K, dtype) : both.map((operand) => everySecond(operand, 1, first))
-  return apply({ kind: "norm_gather_swiglu", eps: EPS, gate: format, up: format, alpha: 1.702, limit: 7 }, [
-    floats(random, [L, K], "float32", 3),
-    floats(random, [K], dtype, 3),
-    integers(random, [L, 3], 5),
-    ...half(0),
-    ...half(1),
-  ])
+  const half = (first: number): WeightOf<Value> =>
+    rows === "apart" ? weight(random, format, [5], 13, K, dtype) : everySecondRow(both, 1, first)
+  return apply(
+    { kind: "norm_gather_glu", eps: EPS, activation },
+    {
+      x: floats(random, [L, K], "float32", 3),
+      norm: floats(random, [K], dtype, 3),
+      ids: integers(random, [L, 3], 5),
+      gate: half(0),
+      up: half(1),
+    },
+  ).y
 }
 
 /** A product, and experts as a router chooses them for its rows, in which the launches may share. */
-function routedSwiglu(random: Random, experts: NamedFormat, router: NamedFormat, [L, E, k, N, K]: readonly number[]) {
-  const rows = [
-    apply({ kind: "matmul", format: router.format, residual: true }, [
-      floats(random, [L, 192]),
-      ...weight(random, router.format, [], K, 192, router.dtype),
-      floats(random, [L, K]),
-    ]),
-    floats(random, [K], router.dtype),
-  ]
-  const chosen = halves(
-    apply({ kind: "route", eps: EPS, k, format: router.format }, [
-      ...rows,
-      ...weight(random, router.format, [], E, K, router.dtype),
-    ]),
-  )
-  const [gate, up] = [0, 1].flatMap(() => [weight(random, experts.format, [E], N, K, experts.dtype)])
-  const { format } = experts
+function routedGlu(random: Random, experts: NamedFormat, router: NamedFormat, [L, E, k, N, K]: readonly number[]) {
+  const routerWeight = (rows: number, columns: number) => weight(random, router.format, [], rows, columns, router.dtype)
+  const product = { x: floats(random, [L, 192]), weight: routerWeight(K, 192), residual: floats(random, [L, K]) }
+  const x = apply({ kind: "matmul" }, product).y
+  const norm = floats(random, [K], router.dtype)
+  const { ids, scores } = apply({ kind: "route", eps: EPS, k }, { x, norm, weight: routerWeight(E, K) })
+  const [gate, up] = [0, 1].map(() => weight(random, experts.format, [E], N, K, experts.dtype))
   return [
-    apply({ kind: "norm_gather_swiglu", eps: EPS, gate: format, up: format, alpha: 1.702, limit: 7 }, [
-      ...rows,
-      chosen[0],
-      ...gate,
-      ...up,
-    ]),
-    // Copies, as views that are results would be written before the experts run.
-    copy(chosen[0], "uint32"),
-    copy(chosen[1], "float32"),
-    rows[0],
+    apply({ kind: "norm_gather_glu", eps: EPS, activation: GPT_OSS }, { x, norm, ids, gate, up }).y,
+    ids,
+    scores,
+    x,
   ]
 }
 
@@ -161,7 +164,7 @@ function routedSwiglu(random: Random, experts: NamedFormat, router: NamedFormat,
 export function routedCases(random: Random, L: number): (Case & { readonly isShared: boolean })[] {
   const routed = (experts: NamedFormat, router: NamedFormat, sizes: readonly number[], isShared: boolean) => ({
     name: `${experts.name} experts, ${router.name} router, ${[L, ...sizes].join(" ")}`,
-    outputs: routedSwiglu(random, experts, router, [L, ...sizes]),
+    outputs: routedGlu(random, experts, router, [L, ...sizes]),
     isShared,
   })
   return [
@@ -178,49 +181,60 @@ export function routedCases(random: Random, L: number): (Case & { readonly isSha
   ]
 }
 
-export function normGatherSwigluCases(random: Random): Case[] {
+export function normGatherGluCases(random: Random): Case[] {
   return [
     ...[1, 3].map((L) => ({
       name: `of chosen experts, ${L} rows`,
       outputs: routedCases(random, L).flatMap(({ outputs }) => outputs),
     })),
-    ...formats().flatMap((named) =>
-      (["apart", "interleaved"] as const).map((rows) => ({
-        name: `${named.name}, ${rows}`,
-        outputs: [1, 5].map((L) => normGatherSwiglu(random, named, L, rowLength(named.format), rows)),
-      })),
+    ...formats().flatMap((named, i) =>
+      (["apart", "interleaved"] as const).map((rows, j) => {
+        const activation = ACTIVATIONS[(i + j) % ACTIVATIONS.length]
+        return {
+          name: `${named.name}, ${rows}, ${activation.fn}`,
+          outputs: [1, 5].map((L) => normGatherGlu(random, activation, named, [L, rowLength(named.format)], rows)),
+        }
+      }),
     ),
+    ...ACTIVATIONS.map((activation) => ({
+      name: `mxfp4, ${activation.fn}`,
+      outputs: [1, 21].map((L) => normGatherGlu(random, activation, mxfp4, [L, 96], "apart")),
+    })),
     ...ROWS.map((L) => ({
       name: `mxfp4, packed in bytes, ${L} rows`,
-      outputs: [normGatherSwiglu(random, mxfp4, L, 96, "interleaved", "uint8")],
+      outputs: [normGatherGlu(random, GPT_OSS, mxfp4, [L, 96], "interleaved", "uint8")],
     })),
-    { name: "gpt-oss's hidden size", outputs: [normGatherSwiglu(random, mxfp4, 2, 2880, "apart")] },
+    { name: "gpt-oss's hidden size", outputs: [normGatherGlu(random, GPT_OSS, mxfp4, [2, 2880], "apart")] },
     {
       name: "gate and up in different formats",
-      outputs: [1, 6].map((L) =>
-        apply(
-          { kind: "norm_gather_swiglu", eps: EPS, gate: mxfp4.format, up: affine8.format, alpha: 1.702, limit: 7 },
-          [
-            floats(random, [L, 192]),
-            floats(random, [192]),
-            integers(random, [L, 2], 3),
-            ...weight(random, mxfp4.format, [3], 9, 192, "bfloat16"),
-            ...weight(random, affine8.format, [3], 9, 192, "bfloat16"),
-          ],
-        ),
+      outputs: [1, 6].map(
+        (L) =>
+          apply(
+            { kind: "norm_gather_glu", eps: EPS, activation: GPT_OSS },
+            {
+              x: floats(random, [L, 192]),
+              norm: floats(random, [192]),
+              ids: integers(random, [L, 2], 3),
+              gate: weight(random, mxfp4.format, [3], 9, 192, "bfloat16"),
+              up: weight(random, affine8.format, [3], 9, 192, "bfloat16"),
+            },
+          ).y,
       ),
     },
   ]
 }
 
 function gatherMatmulSum(random: Random, { format, dtype }: NamedFormat, L: number, k: number, N: number, K: number) {
-  return apply({ kind: "gather_matmul_sum", format }, [
-    floats(random, [L, k, K]),
-    integers(random, [L, k], 5),
-    ...weight(random, format, [5], N, K, dtype),
-    floats(random, [L, k]),
-    floats(random, [L, N], "float32", 3),
-  ])
+  return apply(
+    { kind: "gather_matmul_sum" },
+    {
+      x: floats(random, [L, k, K]),
+      ids: integers(random, [L, k], 5),
+      weight: weight(random, format, [5], N, K, dtype),
+      scores: floats(random, [L, k]),
+      residual: floats(random, [L, N], "float32", 3),
+    },
+  ).y
 }
 
 export function gatherMatmulSumCases(random: Random): Case[] {
@@ -273,18 +287,16 @@ export function ropeAttentionCases(random: Random, cacheDType: CacheDType): Case
     const dims = [...(sequences ? [sequences] : []), capacity, kv, D]
     const [keys, values] = ["keys", "values"].map((name) => new Storage(name, cacheDType, dims, null))
     const op = { kind: "rope_attention", rope_scale: 1.3466, scale: D ** -0.5, window } as const
-    const attended = apply({ ...op, sinks: sinks !== null, sequences: sequences !== undefined }, [
-      input("qkv", [L, (heads + 2 * kv) * D], "float32"),
-      input("positions", [L], "uint32"),
-      exactly(
-        [D / 2],
-        Array.from({ length: D / 2 }, (_, i) => 150000 ** ((-2 * i) / D)),
-      ),
-      state(keys),
-      state(values),
-      ...(sinks ? [floats(random, [heads], sinks, 2)] : []),
-      ...(sequences ? [input("sequences", [L], "uint32")] : []),
-    ])
+    const frequencies = Array.from({ length: D / 2 }, (_, i) => 150000 ** ((-2 * i) / D))
+    const attended = apply(op, {
+      qkv: input("qkv", [L, (heads + 2 * kv) * D], "float32"),
+      positions: input("positions", [L], "uint32"),
+      inv_freq: exactly([D / 2], frequencies),
+      keys: state(keys),
+      values: state(values),
+      sinks: sinks ? floats(random, [heads], sinks, 2) : undefined,
+      sequences: sequences ? input("sequences", [L], "uint32") : undefined,
+    }).y
     const of = `${L} rows, ${heads}/${kv} heads of ${D}, window ${window}, capacity ${capacity}`
     return {
       name: sequences ? `${of}, ${sequences} sequences` : of,

@@ -1,125 +1,147 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { apply, input, reshape, state } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import type { Value } from "../../ir/value.js"
 import { lower } from "../../graph/lower.js"
 import { optimise } from "../../graph/optimise.js"
+import { toleranceOf } from "../../ir/describe.js"
 import { Storage } from "../../tensor/storage.js"
-import type { HostArray } from "../backend.js"
-import { FUSED_KINDS, type FusedKind, type KernelKind } from "../ops.js"
-import { feed } from "./attention_cases.test.helper.js"
-import { exactly, floats, formats, integers, type NamedFormat, Random, weight } from "./random.test.helper.js"
+import type { Shape } from "../../tensor/shape.js"
+import type { Backend } from "../backend.js"
+import { FUSED_KINDS, type FusedKind, type KernelKind } from "../../ir/operations.js"
+import { exactly, floats, formats, type NamedFormat, Random, weight } from "./random.test.helper.js"
+import { someActivation } from "./glu_cases.test.helper.js"
 import { expectClose, needs, run, type Share, settingsOf, type WithBackend } from "./run.test.helper.js"
+import { expectToldRows, Feeder, fewerRuns, type Over, SEQUENCES, steps } from "./told_rows.test.helper.js"
 
 /** Two groups of the widest, so that every format divides it. */
 const K = 256
 
 /** What a fused operation stands for, in primitives, and the kinds whose errors add up. */
 interface Composition {
-  readonly outputs: readonly Value[]
-  readonly replays?: readonly Readonly<Record<string, HostArray>>[]
+  readonly compose: (named: NamedFormat, of: Over) => readonly Value[]
   readonly kinds: readonly KernelKind[]
 }
 
-const norm = (random: Random, x: Value) => apply({ kind: "rms_norm", eps: 1e-5 }, [x, floats(random, [K])])
+const norm = (random: Random, x: Value) => apply({ kind: "rms_norm", eps: 1e-5 }, { x, weight: floats(random, [K]) }).y
 
 function matmul(random: Random, x: Value, N: number, { format, dtype }: NamedFormat): Value {
-  return apply({ kind: "matmul", format, residual: false }, [x, ...weight(random, format, [], N, K, dtype)])
+  return apply({ kind: "matmul" }, { x, weight: weight(random, format, [], N, K, dtype) }).y
 }
 
 function gather(random: Random, x: Value, ids: Value, N: number, { format, dtype }: NamedFormat): Value {
-  return apply({ kind: "gather_matmul", format }, [x, ids, ...weight(random, format, [4], N, K, dtype)])
+  return apply({ kind: "gather_matmul" }, { x, ids, weight: weight(random, format, [4], N, K, dtype) }).y
 }
 
-const COMPOSITIONS: Record<FusedKind, (random: Random, named: NamedFormat, L: number) => Composition> = {
-  norm_matmul: (random, named, L) => {
-    const rows = norm(random, floats(random, [L, K]))
-    return { outputs: [9, 4, 5].map((N) => matmul(random, rows, N, named)), kinds: ["rms_norm", "matmul"] }
+const COMPOSITIONS: Record<FusedKind, Composition> = {
+  norm_matmul: {
+    compose: (named, { random, rows }) => {
+      const normed = norm(random, input("x", [rows, K], "float32"))
+      return [9, 4, 5].map((N) => matmul(random, normed, N, named))
+    },
+    kinds: ["rms_norm", "matmul"],
   },
-  route: (random, named, L) => {
-    const logits = matmul(random, norm(random, floats(random, [L, K])), 10, named)
-    const ids = apply({ kind: "top_k", k: 3 }, [logits])
-    const weights = apply({ kind: "softmax" }, [apply({ kind: "take_along_axis" }, [logits, ids])])
-    return { outputs: [ids, weights], kinds: ["rms_norm", "matmul", "softmax"] }
+  route: {
+    compose: (named, { random, rows }) => {
+      const logits = matmul(random, norm(random, input("x", [rows, K], "float32")), 10, named)
+      const ids = apply({ kind: "top_k", k: 3 }, { x: logits }).ids
+      const chosen = apply({ kind: "take_along_axis" }, { x: logits, indices: ids }).y
+      return [ids, apply({ kind: "softmax" }, { x: chosen }).y]
+    },
+    kinds: ["rms_norm", "matmul", "softmax"],
   },
-  norm_gather_swiglu: (random, named, L) => {
-    const rows = norm(random, floats(random, [L, K]))
-    const ids = integers(random, [L, 2], 4)
-    const [gate, up] = [0, 1].map(() => gather(random, rows, ids, 5, named))
-    const outputs = [apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, [gate, up])]
-    return { outputs, kinds: ["rms_norm", "gather_matmul", "gather_matmul", "swiglu"] }
+  norm_gather_glu: {
+    compose: (named, { random, rows }) => {
+      const normed = norm(random, input("x", [rows, K], "float32"))
+      const ids = input("ids", [rows, 2], "uint32")
+      const [gate, up] = [0, 1].map(() => gather(random, normed, ids, 5, named))
+      return [apply({ kind: "glu", activation: someActivation(random) }, { gate, up }).y]
+    },
+    kinds: ["rms_norm", "gather_matmul", "gather_matmul", "glu"],
   },
-  gather_matmul_sum: (random, named, L) => {
-    const rows = gather(random, floats(random, [L, 3, K]), integers(random, [L, 3], 4), 7, named)
-    const sum = apply({ kind: "weighted_sum" }, [rows, floats(random, [L, 3])])
-    const outputs = [apply({ kind: "binary", fn: "add" }, [floats(random, [L, 7]), sum])]
-    return { outputs, kinds: ["gather_matmul", "weighted_sum", "binary"] }
+  gather_matmul_sum: {
+    compose: (named, { random, rows }) => {
+      const x = input("x", [rows, 3, K], "float32")
+      const gathered = gather(random, x, input("ids", [rows, 3], "uint32"), 7, named)
+      const weights = input("weights", [rows, 3], "float32")
+      const sum = apply({ kind: "weighted_sum" }, { x: gathered, weights }).y
+      return [apply({ kind: "binary", fn: "add" }, { a: input("residual", [rows, 7], "float32"), b: sum }).y]
+    },
+    kinds: ["gather_matmul", "weighted_sum", "binary"],
   },
-  rope_attention: (random, named, L) => {
-    const [heads, kv, D, steps] = [6, 2, 8, 3]
-    const several = random.below(2) === 1 ? 3 : undefined
-    const rows = norm(random, input("x", [L, K], "float32"))
-    const positions = input("positions", [L], "uint32")
-    const sequences = several ? [input("sequences", [L], "uint32")] : []
-    const dims = [...(several ? [several] : []), steps * L + 4, kv, D]
-    const [q, k, v] = [heads, kv, kv].map((n) => reshape(matmul(random, rows, n * D, named), [L, n, D]))
-    const invFreq = exactly([D / 2], [1, 0.1, 0.01, 0.001])
-    const rope = (x: Value) => apply({ kind: "rope", scale: 1.1 }, [x, positions, invFreq])
-    const append = (x: Value) => {
-      const cache = state(new Storage("cache", "float32", dims, null))
-      return apply({ kind: "kv_append", sequences: several !== undefined }, [cache, x, positions, ...sequences])
-    }
-    const sinks = floats(random, [heads])
-    const op = {
-      kind: "attention",
-      scale: D ** -0.5,
-      window: 5,
-      sinks: true,
-      sequences: several !== undefined,
-    } as const
-    return {
-      outputs: [apply(op, [rope(q), append(rope(k)), append(v), positions, sinks, ...sequences])],
-      replays: feed(L, steps, several).map((rows) => ({ ...rows, x: random.floats(L * K) })),
-      kinds: ["rms_norm", "matmul", "rope", "rope", "attention", "norm_matmul"],
-    }
+  rope_attention: {
+    compose: (named, { random, rows, total, cache }) => {
+      const [heads, kv, D] = [6, 2, 8]
+      const several = random.below(2) === 1
+      const normed = norm(random, input("x", [rows, K], "float32"))
+      const positions = input("positions", [rows], "uint32")
+      const sequences = several ? input("sequences", [rows], "uint32") : undefined
+      const dims = [...(several ? [SEQUENCES] : []), total + 4, kv, D]
+      const [q, k, v] = [heads, kv, kv].map((n) => reshape(matmul(random, normed, n * D, named), [rows, n, D]))
+      const invFreq = exactly([D / 2], [1, 0.1, 0.01, 0.001])
+      const rope = (x: Value) => apply({ kind: "rope", scale: 1.1 }, { x, positions, inv_freq: invFreq }).y
+      const append = (name: string, x: Value) =>
+        apply({ kind: "kv_append" }, { cache: cache(name, dims), x, positions, sequences }).cache
+      const sinks = floats(random, [heads])
+      const cached = { keys: append("keys", rope(k)), values: append("values", v), positions, sinks, sequences }
+      return [apply({ kind: "attention", scale: D ** -0.5, window: 5 }, { q: rope(q), ...cached }).y]
+    },
+    kinds: ["rms_norm", "matmul", "rope", "rope", "attention", "norm_matmul"],
   },
 }
+
+const toleranceOfAll = (backend: Backend, kinds: readonly KernelKind[]) =>
+  2 * kinds.reduce((sum, kind) => sum + backend.tolerance(toleranceOf(kind)), 0)
 
 /** Declares that each fused operation is found where it should be, and computes what the primitives do. */
 export function itFusesFaithfully(withBackend: WithBackend, share: Share): void {
   const settings = settingsOf(share)
-  describe("fused operations are their unfused composition", () => {
+  const seed = fc.integer({ min: 0, max: 2 ** 31 - 1 })
+  const format = fc.constantFrom(...formats())
+  describe("fused operations", () => {
     for (const kind of FUSED_KINDS) {
+      const { compose, kinds } = COMPOSITIONS[kind]
+
       it(
-        kind,
+        `${kind} is its unfused composition`,
         withBackend((backend, context) => {
           needs(kind, backend, context)
           return fc.assert(
-            fc.asyncProperty(
-              fc.integer({ min: 0, max: 2 ** 31 - 1 }),
-              fc.constantFrom(...formats()),
-              fc.constantFrom(1, 2, 3, 7, 18, 33),
-              async (seed, named, L) => {
-                const compose = () => COMPOSITIONS[kind](new Random(seed), named, L)
-                const { outputs: unfused, replays, kinds } = compose()
-                const { outputs } = optimise(compose().outputs, [], backend.fusions)
-                expect(lower(outputs).instructions.map(({ op }) => op.kind)).toContain(kind)
-                const expected = await run({ name: "unfused", outputs: unfused, replays }, backend)
-                const found = await run({ name: "fused", outputs, replays }, backend)
-                const tolerance = 2 * [...kinds, kind].reduce((sum, kind) => sum + backend.tolerance(kind), 0)
-                for (const [step, results] of expected.entries()) {
-                  for (const [i, result] of results.entries()) {
-                    expectClose(
-                      found[step][i],
-                      result,
-                      tolerance,
-                      `${named.name}, ${L} rows, replay ${step}, output ${i}`,
-                    )
-                  }
+            fc.asyncProperty(seed, format, fc.constantFrom(1, 2, 3, 7, 18, 33), async (seed, named, L) => {
+              const composed = () => {
+                const cache = (_: string, dims: Shape) => state(new Storage("cache", "float32", dims, null))
+                return compose(named, { random: new Random(seed), rows: L, most: L, total: 3 * L, cache })
+              }
+              const unfused = composed()
+              const { outputs } = optimise({ outputs: composed() }, backend)
+              expect(lower({ outputs }).instructions.map(({ op }) => op.kind)).toContain(kind)
+              const feeder = new Feeder(new Random(seed + 1), unfused)
+              const replays = [0, 1, 2].map(() => feeder.step(L))
+              const expected = await run({ name: "unfused", outputs: unfused, replays }, backend)
+              const found = await run({ name: "fused", outputs, replays }, backend)
+              const tolerance = toleranceOfAll(backend, [...kinds, kind])
+              for (const [step, results] of expected.entries()) {
+                for (const [i, result] of results.entries()) {
+                  const what = `${named.name}, ${L} rows, replay ${step}, output ${i}`
+                  expectClose(found[step][i], result, tolerance, what)
                 }
-              },
-            ),
+              }
+            }),
             settings,
+          )
+        }),
+      )
+
+      it(
+        `${kind} takes its rows at replay`,
+        withBackend((backend, context) => {
+          needs(kind, backend, context)
+          return fc.assert(
+            fc.asyncProperty(seed, format, steps, (seed, named, steps) => {
+              const tolerance = toleranceOfAll(backend, [...kinds, kind])
+              return expectToldRows(backend, (of) => compose(named, of), steps, seed, tolerance, true)
+            }),
+            fewerRuns(settings),
           )
         }),
       )

@@ -1,10 +1,11 @@
 import { apply } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import type { GatedActivation } from "../../ir/activation.js"
+import type { Value } from "../../ir/value.js"
 import type { Shape } from "../../tensor/shape.js"
-import type { WeightFormat } from "../ops.js"
+import type { WeightOf } from "../../ir/type.js"
 import {
   AFFINE_8,
-  everySecond,
+  everySecondRow,
   exactly,
   floats,
   formats,
@@ -14,8 +15,10 @@ import {
   type Random,
   stored,
   type WeightDType,
+  type WeightFormat,
   weight,
 } from "./random.test.helper.js"
+import { ACTIVATIONS } from "./glu_cases.test.helper.js"
 import type { Case } from "./run.test.helper.js"
 
 const affine8: WeightFormat = { quantization: AFFINE_8, bias: true }
@@ -41,18 +44,21 @@ export function embeddingCases(random: Random): Case[] {
     return rowLengths(format).map((n) => ({
       name: `${name}, ${n} columns`,
       outputs: [
-        apply({ kind: "embedding", format: bare }, [
-          stored("uint32", [6], new Uint8Array(Uint32Array.of(30, 0, 17, 17, random.below(31), 1).buffer)),
-          ...weight(random, bare, [], 31, n, dtype),
-        ]),
+        apply(
+          { kind: "embedding" },
+          {
+            ids: stored("uint32", [6], new Uint8Array(Uint32Array.of(30, 0, 17, 17, random.below(31), 1).buffer)),
+            weight: weight(random, bare, [], 31, n, dtype),
+          },
+        ).y,
       ],
     }))
   })
 }
 
 function product(random: Random, format: WeightFormat, dtype: WeightDType, L: number, N: number, K: number, scale = 1) {
-  const operands = [floats(random, [L, K], "float32", scale), ...weight(random, format, [], N, K, dtype)]
-  return apply({ kind: "matmul", format, residual: false }, operands)
+  const x = floats(random, [L, K], "float32", scale)
+  return apply({ kind: "matmul" }, { x, weight: weight(random, format, [], N, K, dtype) }).y
 }
 
 export function matmulCases(random: Random): Case[] {
@@ -77,30 +83,35 @@ export function matmulCases(random: Random): Case[] {
     ),
     ...[1, 6].map((L) => ({
       name: `with a residual, ${L} rows`,
-      outputs: [affine8, { ...affine8, bias: false }].map((format) =>
-        apply({ kind: "matmul", format, residual: true }, [
-          floats(random, [L, 192]),
-          ...weight(random, format, [], 10, 192, "bfloat16"),
-          floats(random, [L, 10], "float32", 5),
-        ]),
+      outputs: [affine8, { ...affine8, bias: false }].map(
+        (format) =>
+          apply(
+            { kind: "matmul" },
+            {
+              x: floats(random, [L, 192]),
+              weight: weight(random, format, [], 10, 192, "bfloat16"),
+              residual: floats(random, [L, 10], "float32", 5),
+            },
+          ).y,
       ),
     })),
     {
       name: "every second row of a weight",
       outputs: [affine8, mxfp4].flatMap((format) =>
         [1, 5].map((L) => {
-          const rows = weight(random, format, [], 24, 128, "bfloat16").map((operand) => everySecond(operand, 0, 1))
-          return apply({ kind: "matmul", format, residual: false }, [floats(random, [L, 128]), ...rows])
+          const rows = everySecondRow(weight(random, format, [], 24, 128, "bfloat16"), 0, 1)
+          return apply({ kind: "matmul" }, { x: floats(random, [L, 128]), weight: rows }).y
         }),
       ),
     },
     {
       name: "a weight packed in bytes",
-      outputs: [affine8, mxfp4].map((format) =>
-        apply({ kind: "matmul", format, residual: false }, [
-          floats(random, [3, 192]),
-          ...weight(random, format, [], 10, 192, "bfloat16", "uint8"),
-        ]),
+      outputs: [affine8, mxfp4].map(
+        (format) =>
+          apply(
+            { kind: "matmul" },
+            { x: floats(random, [3, 192]), weight: weight(random, format, [], 10, 192, "bfloat16", "uint8") },
+          ).y,
       ),
     },
     ...[0, 1e-20, 1e6].map((scale) => ({
@@ -114,19 +125,25 @@ export function matmulCases(random: Random): Case[] {
       outputs: [1, 5].map((L) => {
         const x = random.floats(L * 576, 0.01)
         for (let l = 0; l < L; l++) x[l * 576 + random.below(576)] = 1000
-        const operands = [exactly([L, 576], x), ...weight(random, format, [], 7, 576, "bfloat16")]
-        return apply({ kind: "matmul", format, residual: false }, operands)
+        const of = weight(random, format, [], 7, 576, "bfloat16")
+        return apply({ kind: "matmul" }, { x: exactly([L, 576], x), weight: of }).y
       }),
     })),
     // gpt-oss's scales are far inside; a conversion gone wrong shows at the ends, where the scale's exponent field is 0.
     ...[0, 1, 60, 180].map((byte) => ({
       name: `mxfp4 scales of 2^${byte - 127}`,
       outputs: [
-        apply({ kind: "matmul", format: { quantization: MXFP4, bias: false }, residual: false }, [
-          floats(random, [2, 64], "float32", 1e6),
-          stored("uint32", [5, 8], random.bytes(5 * 32)),
-          stored("uint8", [5, 2], new Uint8Array(10).fill(byte)),
-        ]),
+        apply(
+          { kind: "matmul" },
+          {
+            x: floats(random, [2, 64], "float32", 1e6),
+            weight: {
+              quantization: MXFP4,
+              weight: stored("uint32", [5, 8], random.bytes(5 * 32)),
+              scales: stored("uint8", [5, 2], new Uint8Array(10).fill(byte)),
+            },
+          },
+        ).y,
       ],
     })),
   ]
@@ -134,11 +151,10 @@ export function matmulCases(random: Random): Case[] {
 
 function gather(random: Random, { format, dtype }: NamedFormat, xShape: Shape, experts: Value): Value {
   const K = xShape[xShape.length - 1]
-  return apply({ kind: "gather_matmul", format }, [
-    floats(random, xShape),
-    experts,
-    ...weight(random, format, [5], 11, K, dtype),
-  ])
+  return apply(
+    { kind: "gather_matmul" },
+    { x: floats(random, xShape), ids: experts, weight: weight(random, format, [5], 11, K, dtype) },
+  ).y
 }
 
 export function gatherMatmulCases(random: Random): Case[] {
@@ -168,37 +184,55 @@ function exactlyExpert(expert: number, L: number): Value {
 /** How gate and up lie: in tensors of their own, or their rows in turn in one tensor as Hugging Face stores them. */
 type Rows = "apart" | "interleaved" | "interleaved, packed in bytes"
 
-function gatherSwiglu(random: Random, { format, dtype }: NamedFormat, L: number, K: number, rows: Rows): Value {
+function gatherGlu(
+  random: Random,
+  activation: GatedActivation,
+  { format, dtype }: NamedFormat,
+  L: number,
+  K: number,
+  rows: Rows,
+): Value {
   const packing = rows === "interleaved, packed in bytes" ? "uint8" : "uint32"
   const both = weight(random, format, [5], 26, K, dtype, packing)
-  const half = (first: number) =>
-    rows === "apart" ? weight(random, format, [5], 13, K, dtype) : both.map((operand) => everySecond(operand, 1, first))
-  const operands = [floats(random, [L, K], "float32", 3), integers(random, [L, 3], 5), ...half(0), ...half(1)]
-  return apply({ kind: "gather_swiglu", gate: format, up: format, alpha: 1.702, limit: 7 }, operands)
+  const half = (first: number): WeightOf<Value> =>
+    rows === "apart" ? weight(random, format, [5], 13, K, dtype) : everySecondRow(both, 1, first)
+  const operands = { x: floats(random, [L, K], "float32", 3), ids: integers(random, [L, 3], 5) }
+  return apply({ kind: "gather_glu", activation }, { ...operands, gate: half(0), up: half(1) }).y
 }
 
-export function gatherSwigluCases(random: Random): Case[] {
+export function gatherGluCases(random: Random): Case[] {
   const published: NamedFormat = { name: "mxfp4", format: mxfp4, dtype: "bfloat16" }
   return [
-    ...formats().flatMap((named) =>
-      (["apart", "interleaved"] as const).map((rows) => ({
-        name: `${named.name}, ${rows}`,
-        outputs: [1, 21].map((L) => gatherSwiglu(random, named, L, rowLengths(named.format)[1], rows)),
-      })),
+    ...formats().flatMap((named, i) =>
+      (["apart", "interleaved"] as const).map((rows, j) => {
+        const activation = ACTIVATIONS[(i + j) % ACTIVATIONS.length]
+        return {
+          name: `${named.name}, ${rows}, ${activation.fn}`,
+          outputs: [1, 21].map((L) => gatherGlu(random, activation, named, L, rowLengths(named.format)[1], rows)),
+        }
+      }),
     ),
+    ...ACTIVATIONS.map((activation) => ({
+      name: `mxfp4, ${activation.fn}`,
+      outputs: [1, 21].map((L) => gatherGlu(random, activation, published, L, 96, "apart")),
+    })),
     {
       name: "mxfp4, interleaved, packed in bytes",
-      outputs: [1, 21].map((L) => gatherSwiglu(random, published, L, 96, "interleaved, packed in bytes")),
+      outputs: [1, 21].map((L) => gatherGlu(random, ACTIVATIONS[0], published, L, 96, "interleaved, packed in bytes")),
     },
     {
       name: "gate and up in different formats",
-      outputs: [1, 6].map((L) =>
-        apply({ kind: "gather_swiglu", gate: mxfp4, up: affine8, alpha: 1.702, limit: 7 }, [
-          floats(random, [L, 192]),
-          integers(random, [L, 2], 3),
-          ...weight(random, mxfp4, [3], 9, 192, "bfloat16"),
-          ...weight(random, affine8, [3], 9, 192, "bfloat16"),
-        ]),
+      outputs: [1, 6].map(
+        (L) =>
+          apply(
+            { kind: "gather_glu", activation: ACTIVATIONS[0] },
+            {
+              x: floats(random, [L, 192]),
+              ids: integers(random, [L, 2], 3),
+              gate: weight(random, mxfp4, [3], 9, 192, "bfloat16"),
+              up: weight(random, affine8, [3], 9, 192, "bfloat16"),
+            },
+          ).y,
       ),
     },
   ]

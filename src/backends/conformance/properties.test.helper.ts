@@ -1,14 +1,18 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { apply, input, reshape, slice, state } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import type { Value } from "../../ir/value.js"
 import { lower } from "../../graph/lower.js"
 import { optimise } from "../../graph/optimise.js"
+import { toleranceOf } from "../../ir/describe.js"
+import { mapWeight } from "../../ir/operands.js"
+import type { WeightOf } from "../../ir/type.js"
 import { Storage } from "../../tensor/storage.js"
 import type { Backend } from "../backend.js"
-import type { KernelKind } from "../ops.js"
+import type { KernelKind } from "../../ir/operations.js"
 import { cache, positionsFrom } from "./attention_cases.test.helper.js"
-import { exactly, floats, formats, integers, type NamedFormat, Random, stored, weight } from "./random.test.helper.js"
+import { someActivation } from "./glu_cases.test.helper.js"
+import { exactly, floats, formats, integers, Random, stored, weight } from "./random.test.helper.js"
 import { expectClose, run, type Share, settingsOf, type WithBackend } from "./run.test.helper.js"
 
 const seed = fc.integer({ min: 0, max: 2 ** 31 - 1 })
@@ -18,9 +22,8 @@ const rows = fc.constantFrom(1, 2, 3, 7, 18, 33)
 /** Two groups of the widest, so that every format divides it. */
 const K = 256
 
-const matmul = (x: Value, { format }: NamedFormat, operands: readonly Value[]) =>
-  apply({ kind: "matmul", format, residual: false }, [x, ...operands])
-const add = (a: Value, b: Value) => apply({ kind: "binary", fn: "add" }, [a, b])
+const matmul = (x: Value, weight: WeightOf<Value>) => apply({ kind: "matmul" }, { x, weight }).y
+const add = (a: Value, b: Value) => apply({ kind: "binary", fn: "add" }, { a, b }).y
 
 async function values(backend: Backend, ...outputs: Value[]): Promise<Float32Array[]> {
   const [results] = await run({ name: "a property", outputs }, backend)
@@ -29,7 +32,7 @@ async function values(backend: Backend, ...outputs: Value[]): Promise<Float32Arr
 
 /** Both sides may be off by the tolerance of the kernels in them. */
 function bound(backend: Backend, ...kinds: KernelKind[]): number {
-  return 2 * kinds.reduce((sum, kind) => sum + backend.tolerance(kind), 0)
+  return 2 * kinds.reduce((sum, kind) => sum + backend.tolerance(toleranceOf(kind)), 0)
 }
 
 const rowOf = (values: Float32Array, row: number, n: number) => values.subarray(row * n, (row + 1) * n)
@@ -46,24 +49,24 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
             const random = new Random(seed)
             const bare = { ...named, format: { ...named.format, bias: false } }
             const x = input("x", [L, K], "float32")
-            const product = matmul(x, bare, weight(random, bare.format, [], 9, K, named.dtype))
+            const product = matmul(x, weight(random, bare.format, [], 9, K, named.dtype))
             const whole = add(input("residual", [L, 9], "float32"), add(product, floats(random, [9], "float32", 3)))
             const ids = integers(random, [L, 2], 4)
-            const [gate, up] = [0, 1].map(() =>
-              apply({ kind: "gather_matmul", format: named.format }, [
-                x,
-                ids,
-                ...weight(random, named.format, [4], 5, K, named.dtype),
-              ]),
+            const [gate, up] = [0, 1].map(
+              () =>
+                apply(
+                  { kind: "gather_matmul" },
+                  { x, ids, weight: weight(random, named.format, [4], 5, K, named.dtype) },
+                ).y,
             )
-            const unfused = [whole, apply({ kind: "swiglu", alpha: 1.702, limit: 7 }, [gate, up])]
-            const { outputs: fused } = optimise(unfused)
-            expect(fused.map(({ op }) => op.kind)).toEqual(["matmul", "gather_swiglu"])
+            const unfused = [whole, apply({ kind: "glu", activation: someActivation(random) }, { gate, up }).y]
+            const { outputs: fused } = optimise({ outputs: unfused })
+            expect(fused.map(({ node }) => node.op.kind)).toEqual(["matmul", "gather_glu"])
             const replays = [{ x: random.floats(L * K), residual: random.floats(L * 9) }]
             const [expected] = await run({ name: "unfused", outputs: unfused, replays }, backend)
             const [found] = await run({ name: "fused", outputs: fused, replays }, backend)
             expectClose(found[0], expected[0], bound(backend, "matmul"), "matmul")
-            expectClose(found[1], expected[1], bound(backend, "gather_matmul", "gather_swiglu"), "gather_swiglu")
+            expectClose(found[1], expected[1], bound(backend, "gather_matmul", "gather_glu"), "gather_glu")
           }),
           settings,
         ),
@@ -78,8 +81,8 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
             const random = new Random(seed)
             const x = floats(random, [L, K], "float32", 4)
             const operands = weight(random, named.format, [], 6, K, named.dtype)
-            const alone = Array.from({ length: L }, (_, l) => matmul(slice(x, [l, 0], [l + 1, K]), named, operands))
-            const [together, ...single] = await values(backend, matmul(x, named, operands), ...alone)
+            const alone = Array.from({ length: L }, (_, l) => matmul(slice(x, [l, 0], [l + 1, K]), operands))
+            const [together, ...single] = await values(backend, matmul(x, operands), ...alone)
             for (const [l, row] of single.entries()) {
               expectClose(rowOf(together, l, 6), row, bound(backend, "matmul"), `row ${l} of ${L}, ${named.name}`)
             }
@@ -103,8 +106,8 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
             const all = stored("uint32", [7], new Uint8Array(positionsFrom(0, 7).buffer))
             const [product, table] = await values(
               backend,
-              matmul(exactly([5, K], oneHot), bare, operands),
-              apply({ kind: "embedding", format: bare.format }, [all, ...operands]),
+              matmul(exactly([5, K], oneHot), operands),
+              apply({ kind: "embedding" }, { ids: all, weight: operands }).y,
             )
             const expected = Float32Array.from(product, (_, i) => table[(i % 7) * K + columns[Math.floor(i / 7)]])
             expectClose(product, expected, bound(backend, "matmul", "embedding"), named.name)
@@ -124,15 +127,15 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
             const operands = weight(random, named.format, [3], 5, K, named.dtype)
             const expert = random.below(3)
             const ids = stored("uint32", [L, 1], new Uint8Array(new Uint32Array(L).fill(expert).buffer))
-            const own = operands.map((operand) => {
+            const own = mapWeight(operands, (operand) => {
               const [, ...shape] = operand.shape
               const start = operand.shape.map((_, axis) => (axis === 0 ? expert : 0))
               return reshape(slice(operand, start, [expert + 1, ...shape]), shape)
             })
             const [gathered, plain] = await values(
               backend,
-              apply({ kind: "gather_matmul", format: named.format }, [x, ids, ...operands]),
-              matmul(x, named, own),
+              apply({ kind: "gather_matmul" }, { x, ids, weight: operands }).y,
+              matmul(x, own),
             )
             expectClose(gathered, plain, bound(backend, "matmul", "gather_matmul"), named.name)
           }),
@@ -154,10 +157,10 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
                 {
                   name: "top_k",
                   outputs: [
-                    apply({ kind: "top_k", k }, [x]),
-                    apply({ kind: "top_k", k: n }, [x]),
-                    apply({ kind: "argmax" }, [x]),
-                    apply({ kind: "take_along_axis" }, [x, apply({ kind: "top_k", k: n }, [x])]),
+                    apply({ kind: "top_k", k }, { x }).ids,
+                    apply({ kind: "top_k", k: n }, { x }).ids,
+                    apply({ kind: "argmax" }, { x }).ids,
+                    apply({ kind: "take_along_axis" }, { x, indices: apply({ kind: "top_k", k: n }, { x }).ids }).y,
                   ],
                 },
                 backend,
@@ -192,11 +195,10 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
             )
             const x = floats(random, [1, 2, D])
             const at = (position: number) =>
-              apply({ kind: "rope", scale: 1 }, [
-                x,
-                stored("uint32", [1], new Uint8Array(Uint32Array.of(position).buffer)),
-                inv_freq,
-              ])
+              apply(
+                { kind: "rope", scale: 1 },
+                { x, positions: stored("uint32", [1], new Uint8Array(Uint32Array.of(position).buffer)), inv_freq },
+              ).y
             const [q, k, far, farther] = await values(backend, at(distance), at(0), at(shift + distance), at(shift))
             const dot = (a: Float32Array, b: Float32Array) =>
               rowOf(a, 0, D).reduce((sum, v, i) => sum + v * b[D + i], 0)
@@ -375,16 +377,19 @@ class Text {
     const sequences = stored("uint32", [L], new Uint8Array(Uint32Array.from(ids).buffer))
     const dims = [texts.length, L, Text.KV_HEADS, Text.D]
     const append = (name: "k" | "v") =>
-      apply({ kind: "kv_append", sequences: true }, [
-        state(new Storage(name, "float32", dims, null)),
-        rowsOf(name, Text.KV_HEADS),
-        places,
-        sequences,
-      ])
-    const op = { kind: "attention", scale: Text.D ** -0.5, window, sinks: true, sequences: true } as const
+      apply(
+        { kind: "kv_append" },
+        {
+          cache: state(new Storage(name, "float32", dims, null)),
+          x: rowsOf(name, Text.KV_HEADS),
+          positions: places,
+          sequences,
+        },
+      ).cache
     const sinks = exactly([Text.HEADS], Array(Text.HEADS).fill(0.5))
-    const operands = [rowsOf("q", Text.HEADS), append("k"), append("v"), places, sinks, sequences]
-    const [attended] = await values(backend, apply(op, operands))
+    const cached = { keys: append("k"), values: append("v"), positions: places, sinks, sequences }
+    const op = { kind: "attention", scale: Text.D ** -0.5, window } as const
+    const [attended] = await values(backend, apply(op, { q: rowsOf("q", Text.HEADS), ...cached }).y)
     return ids.map((_, l) => rowOf(attended, l, Text.HEADS * Text.D))
   }
 
@@ -399,15 +404,19 @@ class Text {
   ): Promise<Float32Array> {
     const positions = input("positions", [L], "uint32")
     const append = (state: Value, name: string) =>
-      apply({ kind: "kv_append" }, [state, input(name, [L, Text.KV_HEADS, Text.D], "float32"), positions])
-    const output = apply({ kind: "attention", scale: Text.D ** -0.5, window, sinks: sink !== null }, [
-      input("q", [L, Text.HEADS, Text.D], "float32"),
-      append(keys, "k"),
-      append(vals, "v"),
-      positions,
-      ...(sink === null ? [] : [exactly([Text.HEADS], Array(Text.HEADS).fill(sink))]),
-    ])
-    const program = lower([output])
+      apply({ kind: "kv_append" }, { cache: state, x: input(name, [L, Text.KV_HEADS, Text.D], "float32"), positions })
+        .cache
+    const output = apply(
+      { kind: "attention", scale: Text.D ** -0.5, window },
+      {
+        q: input("q", [L, Text.HEADS, Text.D], "float32"),
+        keys: append(keys, "k"),
+        values: append(vals, "v"),
+        positions,
+        sinks: sink === null ? undefined : exactly([Text.HEADS], Array(Text.HEADS).fill(sink)),
+      },
+    ).y
+    const program = lower({ outputs: [output] })
     const executable = await backend.compile(program)
     await executable.replay(inputs)
     executable.dispose()

@@ -1,16 +1,26 @@
 import { constant, slice } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import type { Value } from "../../ir/value.js"
 import type { DType } from "../../tensor/dtype.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { encodeFloats } from "../../tensor/floats.js"
 import { packedRowBytes, type Quantization } from "../../tensor/quantization.js"
 import { type Shape, sizeOf } from "../../tensor/shape.js"
 import { Storage } from "../../tensor/storage.js"
-import type { WeightFormat } from "../ops.js"
+import { mapWeight } from "../../ir/operands.js"
+import type { WeightOf } from "../../ir/type.js"
+
+/** How a weight is stored, and whether it has a bias. */
+export interface WeightFormat {
+  readonly quantization: Quantization | null
+  readonly bias: boolean
+}
 
 /** The dtypes that dense weights, scales, biases, norms and sinks come in. */
 export type WeightDType = "float32" | "float16" | "bfloat16"
 export const WEIGHT_DTYPES: readonly WeightDType[] = ["float32", "float16", "bfloat16"]
+
+/** Shapes of elements in all: one, fewer than a vector, no multiple of one, and more than a workgroup takes. */
+export const SHAPES: readonly Shape[] = [[1], [7], [3, 5], [17, 33], [2, 3, 130]]
 
 /** Random numbers that are the same in every run. */
 export class Random {
@@ -88,8 +98,13 @@ export function everySecond(operand: Value, axis: number, first: number): Value 
   return slice(operand, at(first, 0), operand.shape, at(2, 1))
 }
 
+/** The same rows of a weight's every part: see {@link everySecond}. */
+export function everySecondRow(weight: WeightOf<Value>, axis: number, first: number): WeightOf<Value> {
+  return mapWeight(weight, (part) => everySecond(part, axis, first))
+}
+
 /**
- * Random weight operands of a format, `[...lead, N, K]`; scales and biases in `dtype`, or dense in it. Packed rows are
+ * A random weight of a format, `[...lead, N, K]`; scales and biases in `dtype`, or dense in it. Packed rows are
  * words as MLX stores them, or bytes as Hugging Face does.
  */
 export function weight(
@@ -100,10 +115,10 @@ export function weight(
   K: number,
   dtype: WeightDType,
   packing: "uint32" | "uint8" = "uint32",
-): Value[] {
-  const { quantization, bias } = format
-  const tail = bias ? [floats(random, [...lead, N], dtype)] : []
-  if (!quantization) return [floats(random, [...lead, N, K], dtype, K ** -0.5), ...tail]
+): WeightOf<Value> {
+  const { quantization } = format
+  const bias = format.bias ? floats(random, [...lead, N], dtype) : undefined
+  if (!quantization) return { quantization, weight: floats(random, [...lead, N, K], dtype, K ** -0.5), bias }
   const rowBytes = packedRowBytes(quantization, K)
   const packed = random.bytes(sizeOf(lead) * N * rowBytes)
   const words = stored(
@@ -114,11 +129,12 @@ export function weight(
   const groups = [...lead, N, K / quantization.group_size]
   if (quantization.mode === "affine") {
     const scale = 1 / 2 ** quantization.bits
-    return [words, floats(random, groups, dtype, scale), floats(random, groups, dtype, 0.5), ...tail]
+    const [scales, biases] = [floats(random, groups, dtype, scale), floats(random, groups, dtype, 0.5)]
+    return { quantization, weight: words, scales, biases, bias }
   }
   const scales =
     quantization.mode === "nvfp4" ? random.bytes(sizeOf(groups), 0x18, 0x38) : random.bytes(sizeOf(groups), 118, 128)
-  return [words, stored("uint8", groups, scales), ...tail]
+  return { quantization, weight: words, scales: stored("uint8", groups, scales), bias }
 }
 
 /** Without the two bytes that are NaN. */

@@ -1,7 +1,8 @@
 import { apply } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import { largest } from "../../ir/dim.js"
+import type { Value } from "../../ir/value.js"
 import { type Shape, sizeOf } from "../../tensor/shape.js"
-import type { ReduceFn } from "../ops.js"
+import type { ReduceFn } from "../../ir/specs/rows.js"
 import { exactly, floats, integers, masked, type Random, stored, tied, type WeightDType } from "./random.test.helper.js"
 import type { Case } from "./run.test.helper.js"
 
@@ -11,11 +12,11 @@ export function reduceCases(random: Random): Case[] {
   return REDUCE.flatMap((fn) => [
     ...[[1], [9, 1], [4, 33], [2, 3, 515]].map((shape) => ({
       name: fn,
-      outputs: [apply({ kind: "reduce", fn }, [floats(random, shape, "float32", 3)])],
+      outputs: [apply({ kind: "reduce", fn }, { x: floats(random, shape, "float32", 3) }).y],
     })),
     {
       name: `${fn} of negatives`,
-      outputs: [apply({ kind: "reduce", fn }, [exactly([2, 3], [-5, -3, -4, -1, -9, -2])])],
+      outputs: [apply({ kind: "reduce", fn }, { x: exactly([2, 3], [-5, -3, -4, -1, -9, -2]) }).y],
     },
   ])
 }
@@ -25,10 +26,10 @@ export function softmaxCases(random: Random): Case[] {
   return [
     ...[[1], [3, 4], [17, 33], [2, 515]].map((shape) => ({
       name: `[${shape}]`,
-      outputs: [apply({ kind: "softmax" }, [floats(random, shape, "float32", 40)])],
+      outputs: [apply({ kind: "softmax" }, { x: floats(random, shape, "float32", 40) }).y],
     })),
-    { name: "masked", outputs: [apply({ kind: "softmax" }, [masked(random, [7, 19])])] },
-    { name: "far from zero", outputs: [apply({ kind: "softmax" }, [far])] },
+    { name: "masked", outputs: [apply({ kind: "softmax" }, { x: masked(random, [7, 19]) }).y] },
+    { name: "far from zero", outputs: [apply({ kind: "softmax" }, { x: far }).y] },
   ]
 }
 
@@ -82,12 +83,12 @@ export function argmaxCases(random: Random): Case[] {
   ]
   return shapes
     .flatMap((shape) =>
-      choices(random, shape).map(([name, x]) => ({ name, outputs: [apply({ kind: "argmax" }, [x])] })),
+      choices(random, shape).map(([name, x]) => ({ name, outputs: [apply({ kind: "argmax" }, { x }).ids] })),
     )
     .concat(
       HOPELESS.flatMap((n) => hopeless(random, n)).map(([name, x]) => ({
         name,
-        outputs: [apply({ kind: "argmax" }, [x])],
+        outputs: [apply({ kind: "argmax" }, { x }).ids],
       })),
     )
 }
@@ -104,7 +105,7 @@ export function topKCases(random: Random): Case[] {
   return cases.flatMap(([shape, k]) =>
     choices(random, shape).map(([name, x]) => ({
       name: `${k} of ${name}`,
-      outputs: [apply({ kind: "top_k", k }, [x])],
+      outputs: [apply({ kind: "top_k", k }, { x }).ids],
     })),
   )
 }
@@ -118,10 +119,26 @@ export function takeAlongAxisCases(random: Random): Case[] {
   return cases.map(([shape, k]) => ({
     name: `${k} of [${shape}]`,
     outputs: [
-      apply({ kind: "take_along_axis" }, [
-        floats(random, shape),
-        integers(random, [...shape.slice(0, -1), k], shape[shape.length - 1]),
-      ]),
+      apply(
+        { kind: "take_along_axis" },
+        { x: floats(random, shape), indices: integers(random, [...shape.slice(0, -1), k], shape[shape.length - 1]) },
+      ).y,
+    ],
+  }))
+}
+
+export function takeCases(random: Random): Case[] {
+  const cases: [Shape, number][] = [
+    [[1], 1],
+    [[7], 3],
+    [[5, 33], 9],
+    [[3, 2, 2880], 2],
+  ]
+  return cases.map(([shape, count]) => ({
+    name: `${count} of [${shape}]`,
+    outputs: [
+      apply({ kind: "take" }, { x: floats(random, shape), indices: integers(random, [count], shape[0]) }).y,
+      apply({ kind: "take" }, { x: integers(random, shape, 2 ** 32), indices: integers(random, [count], shape[0]) }).y,
     ],
   }))
 }
@@ -129,7 +146,10 @@ export function takeAlongAxisCases(random: Random): Case[] {
 export function categoricalCases(random: Random): Case[] {
   const rows = 33
   const draw = (logits: Value, temperature: number, uniforms: Iterable<number>) =>
-    apply({ kind: "categorical" }, [logits, exactly([1], [temperature]), exactly([logits.shape[0]], uniforms)])
+    apply(
+      { kind: "categorical" },
+      { logits, temperature: exactly([1], [temperature]), uniform: exactly([largest(logits.shape)[0]], uniforms) },
+    ).ids
   const uniforms = () => Array.from({ length: rows }, () => Math.fround(random.uniform()) % 1)
   return [
     ...[1, 7, 515].flatMap((n) =>
@@ -162,10 +182,10 @@ export function rmsNormCases(random: Random): Case[] {
   return cases.map(([shape, dtype, scale, eps]) => ({
     name: `[${shape}] of ${scale}, weight ${dtype}, eps ${eps}`,
     outputs: [
-      apply({ kind: "rms_norm", eps }, [
-        floats(random, shape, "float32", scale),
-        floats(random, shape.slice(-1), dtype),
-      ]),
+      apply(
+        { kind: "rms_norm", eps },
+        { x: floats(random, shape, "float32", scale), weight: floats(random, shape.slice(-1), dtype) },
+      ).y,
     ],
   }))
 }
@@ -180,6 +200,6 @@ export function weightedSumCases(random: Random): Case[] {
   ]
   return shapes.map(([L, k, N]) => ({
     name: `[${L}, ${k}, ${N}]`,
-    outputs: [apply({ kind: "weighted_sum" }, [floats(random, [L, k, N]), floats(random, [L, k])])],
+    outputs: [apply({ kind: "weighted_sum" }, { x: floats(random, [L, k, N]), weights: floats(random, [L, k]) }).y],
   }))
 }

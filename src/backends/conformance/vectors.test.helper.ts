@@ -1,10 +1,13 @@
 import { readFileSync } from "node:fs"
-import { apply, constant, copy, slice, state } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import { apply, constant, slice, state } from "../../graph/build.js"
+import type { Value } from "../../ir/value.js"
 import type { DType } from "../../tensor/dtype.js"
 import type { Shape } from "../../tensor/shape.js"
-import type { KernelKind, KernelOp } from "../ops.js"
-import { storageOf } from "./random.test.helper.js"
+import { specOf } from "../../ir/describe.js"
+import type { AnyOperands } from "../../ir/operands.js"
+import type { KernelKind, KernelOf } from "../../ir/operations.js"
+import type { WeightOf } from "../../ir/type.js"
+import { storageOf, type WeightFormat } from "./random.test.helper.js"
 import type { Case, Result } from "./run.test.helper.js"
 
 interface StoredArray {
@@ -16,10 +19,11 @@ interface StoredArray {
   readonly slice?: { readonly start: Shape; readonly step: Shape }
 }
 
-/** A case of tools/reference/kernel_vectors.py. */
+/** A case of tools/reference/kernel_vectors.py. Its operands stand in the order of the operation's description. */
 interface Vector {
   readonly name: string
-  readonly op: KernelOp
+  /** The operation, and for each weight its format: `format`, or `gate` and `up`. */
+  readonly op: { readonly kind: KernelKind } & Readonly<Record<string, unknown>>
   readonly operands: readonly StoredArray[]
   readonly result: StoredArray
   /** How far off the truth itself may be; 0 where it was computed in float64. */
@@ -49,13 +53,32 @@ function typed({ dtype, bytes: data }: StoredArray): Result {
   return dtype === "uint32" ? new Uint32Array(bytes(data).buffer) : bytes(data)
 }
 
+/** The operands by name. */
+function named(op: Vector["op"], values: Value[]): AnyOperands<Value> {
+  const next = (isPresent: boolean) => (isPresent ? values.shift() : undefined)
+  const weight = ({ quantization, bias }: WeightFormat): WeightOf<Value> => ({
+    quantization,
+    weight: values.shift()!,
+    scales: next(quantization !== null),
+    biases: next(quantization?.mode === "affine"),
+    bias: next(bias),
+  })
+  return Object.fromEntries(
+    Object.entries(specOf(op).operands).map(([name, role]) => [
+      name,
+      role === "weight" ? weight((op[name] ?? op.format) as WeightFormat) : values.shift(),
+    ]),
+  )
+}
+
 /** The recorded cases of a kernel. */
 export function trueCases(kind: KernelKind): TrueCase[] {
   return vectors
     .filter(({ op }) => op.kind === kind)
     .map(({ name, op, operands, result, tolerance = 0 }) => {
-      const inputs = operands.map((array, i) => operand(array, op.kind === "kv_append" && i === 0))
-      const output = op.kind === "copy" ? copy(inputs[0], result.dtype) : apply(op, inputs)
-      return { name, outputs: [output], expected: typed(result), tolerance }
+      const roles = Object.values(specOf(op).operands)
+      const values = operands.map((array, i) => operand(array, roles[i] === "state"))
+      const applied = apply({ dtype: result.dtype, ...op } as KernelOf<"copy">, named(op, values) as { x: Value })
+      return { name, outputs: [Object.values(applied)[0]], expected: typed(result), tolerance }
     })
 }

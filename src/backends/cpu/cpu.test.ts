@@ -35,17 +35,20 @@ runConformance("cpu, fast, on the calling thread, without relaxed SIMD", async (
 
 describe("cpu", () => {
   const append = (cache: Storage) =>
-    lower(
-      [],
-      [
-        apply({ kind: "kv_append", sequences: true }, [
-          state(cache),
-          input("x", [2, 1, 4], "float32"),
-          input("positions", [2], "uint32"),
-          input("sequences", [2], "uint32"),
-        ]),
+    lower({
+      outputs: [],
+      effects: [
+        apply(
+          { kind: "kv_append" },
+          {
+            cache: state(cache),
+            x: input("x", [2, 1, 4], "float32"),
+            positions: input("positions", [2], "uint32"),
+            sequences: input("sequences", [2], "uint32"),
+          },
+        ).cache,
       ],
-    )
+    })
 
   it("refuses caches in float16, and operations that it does not ask for", async () => {
     const backend = await createCpuBackend({ threads: 1 })
@@ -53,13 +56,10 @@ describe("cpu", () => {
     await expect(backend.compile(half)).rejects.toThrow(
       new BackendError("kv_append: the cpu backend keeps float32 caches, found float16"),
     )
-    const format = { quantization: null, bias: false } as const
-    const weights = [[4], [2, 4]].map((shape) => constant(new Storage("w", "float32", shape, null)))
-    const fused = apply({ kind: "norm_matmul", eps: 1e-5, formats: [format] }, [
-      input("x", [1, 4], "float32"),
-      ...weights,
-    ])
-    await expect(backend.compile(lower([fused]))).rejects.toThrow(/does not run norm_matmul/)
+    const [norm, weight] = [[4], [2, 4]].map((shape) => constant(new Storage("w", "float32", shape, null)))
+    const operands = { x: input("x", [1, 4], "float32"), norm, weights: [{ quantization: null, weight }] }
+    const fused = apply({ kind: "norm_matmul", eps: 1e-5 }, operands).y
+    await expect(backend.compile(lower({ outputs: [fused] }))).rejects.toThrow(/does not run norm_matmul/)
     await backend.close()
   })
 
@@ -76,11 +76,11 @@ describe("cpu", () => {
   it("says which input is wrong, and which id is out of range", async () => {
     const backend = await createCpuBackend({ threads: 2 })
     const rows = constant(new Storage("rows", "float32", [10, 4], null))
-    const lookup = apply({ kind: "embedding", format: { quantization: null, bias: false } }, [
-      input("ids", [2], "uint32"),
-      rows,
-    ])
-    const executable = await backend.compile(lower([lookup]))
+    const lookup = apply(
+      { kind: "embedding" },
+      { ids: input("ids", [2], "uint32"), weight: { quantization: null, weight: rows } },
+    ).y
+    const executable = await backend.compile(lower({ outputs: [lookup] }))
     await expect(executable.replay({})).rejects.toThrow(/input ids: expected uint32 of 2, found nothing/)
     await expect(executable.replay({ ids: Uint32Array.of(0, 10) })).rejects.toThrow(/kernel failed/)
     await executable.replay({ ids: Uint32Array.of(0, 9) })

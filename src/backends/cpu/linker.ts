@@ -1,13 +1,22 @@
+import type { Sym } from "../../ir/dim.js"
+import { specOf, workOf, writesOf } from "../../ir/describe.js"
+import { type AnyOperands, listOperands, mapOperands } from "../../ir/operands.js"
+import type { Instruction, Operand, Program } from "../../ir/program.js"
 import { itemSize } from "../../tensor/dtype.js"
 import type { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
-import { type KernelOp, writtenOperands } from "../ops.js"
-import { costOf, workOf } from "../placement.js"
-import type { Instruction, Operand, Program } from "../program.js"
+import { costOf } from "../placement.js"
+import { type Count, counted } from "./counts.js"
 import type { Placed } from "./descriptors.js"
 import { type CpuKind, LAUNCHES, type Launch, type LaunchContext } from "./kernels.js"
 import type { Block, SegmentedMemory } from "./memory.js"
-import type { KernelStep, Step } from "./steps.js"
+import type { Argument, KernelStep, Step } from "./steps.js"
+
+/** Words that a kernel reads its operands' shapes from. */
+interface Description {
+  readonly block: Block
+  readonly words: readonly Count[]
+}
 
 /** Hands out memory that is needed during a replay only, in the segment given. */
 export type Borrow = (byteLength: number, segment: number) => Block
@@ -37,6 +46,10 @@ interface Needs {
  */
 export class Linker {
   readonly steps: Step[] = []
+  /** The symbols that numbers in steps and descriptions stand for. */
+  readonly symbols: Sym[] = []
+  /** To be written again when the rows change. */
+  readonly perReplay: Description[] = []
   /** To be zeroed before each replay. */
   readonly counters: Block[] = []
   private readonly constants = new Map<string, Block>()
@@ -66,16 +79,13 @@ export class Linker {
     for (const instruction of this.program.instructions) this.emit(instruction)
   }
 
-  private measure({ op, inputs, output }: Instruction): void {
-    const home = this.homeOf(op, inputs, output)
+  private measure(instruction: Instruction): void {
+    const home = this.homeOf(instruction)
     const needs = this.needs.get(home) ?? { shared: 0, scratch: 0, counters: 0 }
-    const staged = [...inputs, output].filter((operand) => this.isStaged(operand, home))
+    const staged = touched(instruction).filter((operand) => this.isStaged(operand, home))
     let shared = staged.reduce((sum, operand) => sum + aligned(spanOf(operand)), 0)
-    const placed = inputs.map((operand) => ({ ...operand, address: 0 }))
     const launches = lower(
-      op,
-      placed,
-      { ...output, address: 0 },
+      place(instruction, (operand) => ({ ...operand, address: 0 })),
       {
         exact: this.exact,
         describe: () => 0,
@@ -92,11 +102,10 @@ export class Linker {
   }
 
   private emit(instruction: Instruction): void {
-    const { op, inputs, output } = instruction
-    const home = this.homeOf(op, inputs, output)
+    const home = this.homeOf(instruction)
     let room = this.rooms.get(home)?.offset ?? 0
     const after: Step[] = []
-    const place = (operand: Operand, isOutput: boolean): Placed => {
+    const placed = place(instruction, (operand, isResult): Placed => {
       const block = this.blocks[operand.buffer]
       if (block.segment === home) return { ...operand, address: block.offset + operand.offset }
       if (!this.isStaged(operand, home)) {
@@ -106,16 +115,17 @@ export class Linker {
       const there = { segment: block.segment, offset: block.offset + operand.offset }
       const here = { segment: home, offset: room }
       room += aligned(byteLength)
-      if (isOutput) after.push({ from: here, to: there, byteLength, work: 2 * byteLength })
+      if (isResult) after.push({ from: here, to: there, byteLength, work: 2 * byteLength })
       else this.steps.push({ from: there, to: here, byteLength, work: 2 * byteLength })
       return { ...operand, address: here.offset }
-    }
-    const placed = inputs.map((operand) => place(operand, false))
-    const launches = lower(op, placed, place(output, true), {
+    })
+    const launches = lower(placed, {
       exact: this.exact,
       describe: (words) => {
-        const block = this.allocate("a kernel's arguments", words.byteLength, home)
-        this.memory.view(block, words.byteLength).set(new Uint8Array(words.buffer))
+        const block = this.allocate("a kernel's arguments", words.length * 4, home)
+        const description = { block, words }
+        if (words.some((word) => typeof word !== "number")) this.perReplay.push(description)
+        this.write(description, ({ max }) => max)
         return block.offset
       },
       counter: () => this.counter(home),
@@ -127,9 +137,21 @@ export class Linker {
     })
     // Steps before the last prepare the first operand.
     const works = launches.map((_, i) =>
-      i === launches.length - 1 ? costOf(workOf({ instructions: [instruction] })) : spanOf(inputs[0]),
+      i === launches.length - 1 ? costOf(workOf(instruction)) : spanOf(touched(instruction)[0]),
     )
     this.steps.push(...launches.map((launch, i) => this.kernelStep(launch, home, works[i])), ...after)
+  }
+
+  /** Writes a description for so many rows. */
+  write({ block, words }: Description, rowsFor: (rows: Sym) => number): void {
+    const values = Uint32Array.from(words, (word) => counted(word, rowsFor))
+    this.memory.view(block, values.byteLength).set(new Uint8Array(values.buffer))
+  }
+
+  private argument(count: Count): Argument {
+    if (typeof count === "number") return count
+    if (!this.symbols.includes(count.rows)) this.symbols.push(count.rows)
+    return { symbol: this.symbols.indexOf(count.rows), times: count.times }
   }
 
   /** The next word of the segment's counters. */
@@ -143,11 +165,12 @@ export class Linker {
     const room = this.rooms.get(segment)
     const needs = this.needs.get(segment)!
     const own = scratch === null || !room ? null : { offset: room.offset + needs.shared, stride: needs.scratch }
-    return { kernel, segment, args, scratch: own, work }
+    return { kernel, segment, args: args.map((arg) => this.argument(arg)), scratch: own, work }
   }
 
-  private homeOf(op: KernelOp, inputs: readonly Operand[], output: Operand): number {
-    const operands = writtenOperands(op).length > 0 ? [output] : [...inputs, output]
+  private homeOf(instruction: Instruction): number {
+    const written = Object.keys(writesOf(instruction.op))
+    const operands = written.length > 0 ? written.map((name) => instruction.results[name]) : touched(instruction)
     const largest = operands.reduce((a, b) => (spanOf(b) > spanOf(a) ? b : a))
     return this.blocks[largest.buffer].segment
   }
@@ -180,12 +203,36 @@ export class Linker {
   }
 }
 
-type Lower = (op: KernelOp, inputs: readonly Placed[], output: Placed, at: LaunchContext) => Launch | Launch[]
+/** Every operand and result of an instruction. */
+function touched({ op, operands, results }: Instruction): Operand[] {
+  const inputs = listOperands(specOf(op).operands, operands).map(({ operand }) => operand)
+  return [...inputs, ...Object.values(results)]
+}
 
-/** The table's entry for `op`: TypeScript cannot see that the key and the argument belong together. */
-function lower(op: KernelOp, ...rest: [readonly Placed[], Placed, LaunchContext]): Launch[] {
-  const entry = LAUNCHES[op.kind as CpuKind] as Lower | undefined
+interface PlacedInstruction {
+  readonly op: Instruction["op"]
+  readonly operands: AnyOperands<Placed>
+  readonly results: Readonly<Record<string, Placed>>
+}
+
+/** The instruction on placed operands. States that it writes are placed once, as operands. */
+function place(
+  { op, operands, results }: Instruction,
+  placeOne: (operand: Operand, isResult: boolean) => Placed,
+): PlacedInstruction {
+  const placed = mapOperands(specOf(op).operands, operands, (operand) => placeOne(operand, false))
+  const writes = writesOf(op)
+  const outcome = Object.entries(results).map(([name, result]) => [
+    name,
+    name in writes ? (placed[writes[name]] as Placed) : placeOne(result, true),
+  ])
+  return { op, operands: placed, results: Object.fromEntries(outcome) }
+}
+
+/** The table's entry for an instruction: TypeScript cannot see that the key and the operands belong together. */
+function lower({ op, operands, results }: PlacedInstruction, at: LaunchContext): Launch[] {
+  const entry = LAUNCHES[op.kind as CpuKind] as ((...of: unknown[]) => Launch | Launch[]) | undefined
   if (!entry) throw new BackendError(`the cpu backend does not run ${op.kind}: leave it out of the passes' fusions`)
-  const launches = entry(op, ...rest)
+  const launches = entry(op, operands, results, at)
   return Array.isArray(launches) ? launches : [launches]
 }

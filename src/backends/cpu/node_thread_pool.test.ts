@@ -52,7 +52,7 @@ describe("node thread pool", () => {
         pool.load(id, sectionsOf(parts))
         for (let i = 0; i < repeats; i++) {
           new Float32Array(buffer, at(0), length).fill(++runs)
-          await pool.run(id)
+          await pool.run(id, [])
           const last = new Float32Array(buffer, at(Math.ceil(parts.length / 2)), length)
           expect(last.every((value) => value === runs * (-1) ** parts.length)).toBe(true)
         }
@@ -68,7 +68,7 @@ describe("node thread pool", () => {
     floats.fill(1)
     pool.load(0, inParts(5, ...Array.from({ length: 2001 }, () => negate(1024))))
     for (let run = 1; run <= 5; run++) {
-      await pool.run(0)
+      await pool.run(0, [])
       expect(floats.every((value) => value === (-1) ** run)).toBe(true)
     }
     await pool.close()
@@ -80,8 +80,8 @@ describe("node thread pool", () => {
     pool.load(0, inParts(3, negate(8), trap, negate(8)))
     pool.load(1, inParts(3, negate(8)))
     for (let run = 0; run < 3; run++) {
-      await expect(pool.run(0)).rejects.toThrow(BackendError)
-      await pool.run(1)
+      await expect(pool.run(0, [])).rejects.toThrow(BackendError)
+      await pool.run(1, [])
     }
     expect(floats[0]).toBe(1)
     await pool.close()
@@ -96,8 +96,8 @@ describe("node thread pool", () => {
     pool.load(0, [...inParts(threads, negate(8)), { parts: 1, steps: [...long, trap] }, ...inParts(threads, negate(8))])
     pool.load(1, inParts(threads, negate(8)))
     for (let run = 0; run < 3; run++) {
-      await expect(pool.run(0)).rejects.toThrow(BackendError)
-      await pool.run(1)
+      await expect(pool.run(0, [])).rejects.toThrow(BackendError)
+      await pool.run(1, [])
     }
     expect(floats[0]).toBe(1)
     await pool.close()
@@ -110,8 +110,8 @@ describe("node thread pool", () => {
     pool.load(1, [{ parts: 1, steps: [trap] }])
     for (let run = 1; run <= 50; run++) {
       // Done before most threads have come to it.
-      await pool.run(0)
-      await expect(pool.run(1)).rejects.toThrow(BackendError)
+      await pool.run(0, [])
+      await expect(pool.run(1, [])).rejects.toThrow(BackendError)
       expect(floats.every((value) => value === (-1) ** run)).toBe(true)
     }
     await pool.close()
@@ -120,18 +120,18 @@ describe("node thread pool", () => {
   it("rejects when a thread dies, then and later", async () => {
     const { pool } = await poolWithMemory(3)
     pool.load(0, inParts(3, { ...negate(8), kernel: "no such kernel" }))
-    await expect(pool.run(0)).rejects.toThrow(BackendError)
+    await expect(pool.run(0, [])).rejects.toThrow(BackendError)
     // A segment that never was: the threads end as they try to load this.
     pool.load(1, inParts(3, { ...negate(8), segment: 7 }))
-    await expect(pool.run(1)).rejects.toThrow(/cpu thread \d failed/)
-    await expect(pool.run(0)).rejects.toThrow(/cpu thread \d failed/)
+    await expect(pool.run(1, [])).rejects.toThrow(/cpu thread \d failed/)
+    await expect(pool.run(0, [])).rejects.toThrow(/cpu thread \d failed/)
     await pool.close()
   })
 
   it("rejects a run that closing interrupts", async () => {
     const { pool } = await poolWithMemory(2)
     pool.load(0, inParts(2, ...Array.from({ length: 1000 }, () => negate(1024))))
-    const running = pool.run(0)
+    const running = pool.run(0, [])
     const closed = pool.close()
     await expect(running).rejects.toThrow(/closed/)
     await closed
@@ -142,7 +142,7 @@ describe("node thread pool", () => {
       const { createCpuBackend } = await import(${JSON.stringify(new URL("./node_cpu.js", import.meta.url).href)})
       const { pool } = await createCpuBackend({ threads: 2 })
       pool.load(0, [{ parts: 1, steps: [] }])
-      await pool.run(0)
+      await pool.run(0, [])
       console.log("ran")`
     const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {
       timeout: 30_000,

@@ -18,7 +18,7 @@ export type WorkerOrder =
   | { readonly kind: "segment"; readonly memory: WebAssembly.Memory }
   | { readonly kind: "load"; readonly id: number; readonly sections: readonly Section[] }
   | { readonly kind: "drop"; readonly id: number }
-  | { readonly kind: "run"; readonly id: number; readonly first: number }
+  | { readonly kind: "run"; readonly id: number; readonly first: number; readonly rows: readonly number[] }
   | { readonly kind: "halt" }
 
 /** A run is "done" when the last part is: one worker says so. Each answers to "halt", after whatever it was at. */
@@ -79,7 +79,7 @@ export class NodeThreadPool implements ThreadPool {
     this.tell({ kind: "drop", id })
   }
 
-  run(id: number): Promise<void> {
+  run(id: number, rows: readonly number[]): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.fate) {
         reject(new BackendError(this.fate))
@@ -88,7 +88,7 @@ export class NodeThreadPool implements ThreadPool {
       const { workers, parts } = this.programs.get(id)!
       this.current = { workers, error: null, busy: 0, resolve, reject }
       workers[0].ref()
-      this.tell({ kind: "run", id, first: this.first }, workers)
+      this.tell({ kind: "run", id, first: this.first, rows }, workers)
       this.first = (this.first + parts) | 0
     })
   }

@@ -52,10 +52,9 @@ describe("the threads a program calls for", () => {
       async run() {},
       async close() {},
     }
-    const format = { quantization: null, bias: false } as const
-    const weight = constant(new Storage("w", "float32", [N, K], null))
-    const product = apply({ kind: "matmul", format, residual: false }, [input("x", [rows, K], "float32"), weight])
-    await new CpuBackend(pool).compile(lower([apply({ kind: "unary", fn: "neg" }, [product])]))
+    const weight = { quantization: null, weight: constant(new Storage("w", "float32", [N, K], null)) }
+    const x = apply({ kind: "matmul" }, { x: input("x", [rows, K], "float32"), weight }).y
+    await new CpuBackend(pool).compile(lower({ outputs: [apply({ kind: "unary", fn: "neg" }, { x }).y] }))
     return loaded.map(({ parts }) => parts)
   }
 

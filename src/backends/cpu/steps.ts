@@ -1,12 +1,12 @@
-import { type Claims, BrokenRun } from "./claims.js"
-import type { Section } from "./sections.js"
+/** A number, or so many for each row that a run tells of the symbol with that number. */
+export type Argument = number | { readonly symbol: number; readonly times: number }
 
 /** A kernel call, made once for each part; the kernel does the part that it is told. */
 export interface KernelStep {
   readonly kernel: string
   readonly segment: number
   /** The kernel's arguments but the last: `scratch` if it has one, the part's number, the number of parts. */
-  readonly args: readonly number[]
+  readonly args: readonly Argument[]
   /** Memory of each thread's own: thread t has `stride` bytes from `offset + t * stride`. */
   readonly scratch: { readonly offset: number; readonly stride: number } | null
   /** An estimate, in bytes that could be streamed meanwhile. */
@@ -22,81 +22,3 @@ export interface CopyStep {
 }
 
 export type Step = KernelStep | CopyStep
-
-type Kernel = (...args: number[]) => void
-
-interface Instance {
-  readonly memory: WebAssembly.Memory
-  readonly kernels: Readonly<Record<string, Kernel>>
-}
-
-interface Loaded {
-  /** How many parts each section has. */
-  readonly parts: readonly number[]
-  readonly calls: readonly (readonly ((part: number) => void)[])[]
-}
-
-/** What one thread does: its instances of the kernels, one per segment, and the programs it has been given. */
-export class StepRunner {
-  private readonly instances: Instance[] = []
-  private readonly programs = new Map<number, Loaded>()
-
-  constructor(
-    private readonly module: WebAssembly.Module,
-    private readonly thread: number,
-    private readonly claims: Claims,
-  ) {}
-
-  addSegment(memory: WebAssembly.Memory): void {
-    const { exports } = new WebAssembly.Instance(this.module, { env: { memory } })
-    this.instances.push({ memory, kernels: exports as unknown as Record<string, Kernel> })
-  }
-
-  load(id: number, sections: readonly Section[]): void {
-    this.programs.set(id, {
-      parts: sections.map(({ parts }) => parts),
-      calls: sections.map(({ parts, steps }) =>
-        steps.map((step) => ("kernel" in step ? this.kernelCall(step, parts) : this.copyCall(step, parts))),
-      ),
-    })
-  }
-
-  drop(id: number): void {
-    this.programs.delete(id)
-  }
-
-  /**
-   * Does its parts of a program's run, which begins with part `first`; returns whether it did the last one.
-   * @throws BrokenRun when another thread failed; what a kernel throws when it traps
-   */
-  run(id: number, first: number): boolean {
-    const { parts, calls } = this.programs.get(id)!
-    try {
-      return this.claims.run(parts, first, (section, part) => {
-        for (const call of calls[section]) call(part)
-      })
-    } catch (error) {
-      if (!(error instanceof BrokenRun)) this.claims.break()
-      throw error
-    }
-  }
-
-  private kernelCall({ kernel, segment, args, scratch }: KernelStep, parts: number): (part: number) => void {
-    const call = this.instances[segment].kernels[kernel]
-    const own = scratch ? [scratch.offset + this.thread * scratch.stride] : []
-    const all = [...args, ...own, 0, parts]
-    return (part) => {
-      all[all.length - 2] = part
-      call(...all)
-    }
-  }
-
-  private copyCall({ from, to, byteLength }: CopyStep, parts: number): (part: number) => void {
-    const source = new Uint8Array(this.instances[from.segment].memory.buffer, from.offset, byteLength)
-    const target = new Uint8Array(this.instances[to.segment].memory.buffer, to.offset, byteLength)
-    return (part) => {
-      const start = Math.floor((byteLength * part) / parts)
-      target.set(source.subarray(start, Math.floor((byteLength * (part + 1)) / parts)), start)
-    }
-  }
-}

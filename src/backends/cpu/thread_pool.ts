@@ -1,7 +1,7 @@
 import { BackendError } from "../backend.js"
 import { Claims } from "./claims.js"
 import type { Section } from "./sections.js"
-import { StepRunner } from "./steps.js"
+import { StepRunner } from "./step_runner.js"
 
 /** The threads that run programs, and share the parts of each. */
 export interface ThreadPool {
@@ -13,9 +13,11 @@ export interface ThreadPool {
   drop(id: number): void
   /**
    * Runs a program once; one at a time.
+   *
+   * @param rows what the program's symbols stand for, by their numbers
    * @throws BackendError when a kernel trapped, or a thread is gone
    */
-  run(id: number): Promise<void>
+  run(id: number, rows: readonly number[]): Promise<void>
   /** Ends the threads. A run in progress is rejected. */
   close(): Promise<void>
 }
@@ -42,9 +44,9 @@ export class InlinePool implements ThreadPool {
     this.runner.drop(id)
   }
 
-  async run(id: number): Promise<void> {
+  async run(id: number, rows: readonly number[]): Promise<void> {
     try {
-      this.runner.run(id, 0)
+      this.runner.run(id, 0, rows)
     } catch (error) {
       throw new BackendError(`a cpu kernel failed: ${(error as Error).message}`)
     } finally {

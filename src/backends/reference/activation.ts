@@ -1,6 +1,8 @@
+import { type GatedActivation, gluCoefficients } from "../../ir/activation.js"
+import type { KernelOf, OperandsOf } from "../../ir/operations.js"
+import type { Operand } from "../../ir/program.js"
+import type { BinaryFn, UnaryFn } from "../../ir/specs/elementwise.js"
 import { contiguousStrides, sizeOf } from "../../tensor/shape.js"
-import type { BinaryFn, KernelOf, UnaryFn } from "../ops.js"
-import type { Operand } from "../program.js"
 import { loadFloats, type Memory } from "./operands.js"
 
 const sigmoid = (x: number) => 1 / (1 + Math.exp(-x))
@@ -25,7 +27,7 @@ const BINARY: Record<BinaryFn, (a: number, b: number) => number> = {
   minimum: Math.min,
 }
 
-export function unary(memory: Memory, { fn }: KernelOf<"unary">, [x]: Operand[]): Float32Array {
+export function unary(memory: Memory, { fn }: KernelOf<"unary">, { x }: OperandsOf<"unary", Operand>): Float32Array {
   return loadFloats(memory, x).map(UNARY[fn])
 }
 
@@ -38,20 +40,27 @@ function broadcast(operand: Operand, shape: readonly number[]): Operand {
   return { ...operand, shape, strides }
 }
 
-export function binary(memory: Memory, { fn }: KernelOf<"binary">, [a, b]: Operand[], output: Operand): Float32Array {
-  const right = loadFloats(memory, broadcast(b, output.shape))
-  return loadFloats(memory, broadcast(a, output.shape)).map((value, i) => BINARY[fn](value, right[i]))
+export function binary(
+  memory: Memory,
+  { fn }: KernelOf<"binary">,
+  { a, b }: OperandsOf<"binary", Operand>,
+  { shape }: Operand,
+): Float32Array {
+  const right = loadFloats(memory, broadcast(b, shape))
+  return loadFloats(memory, broadcast(a, shape)).map((value, i) => BINARY[fn](value, right[i]))
 }
 
-export function swiglu(gate: Float32Array, up: Float32Array, alpha: number, limit: number): Float32Array {
+export function glu(gate: Float32Array, up: Float32Array, activation: GatedActivation): Float32Array {
+  const { alpha, cubic, limit, offset } = gluCoefficients(activation)
   return gate.map((value, i) => {
     const g = Math.min(value, limit)
-    return g * sigmoid(alpha * g) * (Math.min(Math.max(up[i], -limit), limit) + 1)
+    const z = cubic === 0 ? alpha * g : alpha * g + cubic * g ** 3
+    return g * sigmoid(z) * (Math.min(Math.max(up[i], -limit), limit) + offset)
   })
 }
 
 /** `x / sqrt(mean(x^2) + eps) * weight`, by rows. */
-export function rmsNorm(memory: Memory, { eps }: KernelOf<"rms_norm">, [x, weight]: Operand[]): Float32Array {
+export function rmsNorm(memory: Memory, eps: number, x: Operand, weight: Operand): Float32Array {
   const n = x.shape[x.shape.length - 1]
   const values = loadFloats(memory, x)
   const scale = loadFloats(memory, weight)
@@ -66,12 +75,16 @@ export function rmsNorm(memory: Memory, { eps }: KernelOf<"rms_norm">, [x, weigh
 }
 
 /** Rotates the two halves of each head by `position * inv_freq`. */
-export function rope(memory: Memory, { scale }: KernelOf<"rope">, [x, positions, invFreq]: Operand[]): Float32Array {
+export function rope(
+  memory: Memory,
+  scale: number,
+  { x, positions, inv_freq }: OperandsOf<"rope", Operand>,
+): Float32Array {
   const [, heads, headDim] = x.shape
   const half = headDim / 2
   const values = loadFloats(memory, x)
   const position = loadFloats(memory, positions)
-  const frequency = loadFloats(memory, invFreq)
+  const frequency = loadFloats(memory, inv_freq)
   const out = new Float32Array(sizeOf(x.shape))
   const strides = contiguousStrides(x.shape)
   for (let l = 0; l < position.length; l++) {

@@ -1,7 +1,7 @@
+import type { KernelOf, OperandsOf } from "../../ir/operations.js"
+import type { Operand } from "../../ir/program.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { BackendError } from "../backend.js"
-import type { KernelOf } from "../ops.js"
-import type { Operand } from "../program.js"
 import { loadFloats, loadIntegers, type Memory, row, store } from "./operands.js"
 
 /** The cache of each row of a step, and its sequence: one for all without `sequences`. */
@@ -13,8 +13,7 @@ function cachesOf(memory: Memory, cache: Operand, sequences: Operand | undefined
 }
 
 /** Writes rows into their slots, in place, rounded to the cache's dtype. */
-export function kvAppend(memory: Memory, _: KernelOf<"kv_append">, operands: Operand[]): void {
-  const [cache, x, positions, sequences] = operands
+export function kvAppend(memory: Memory, { cache, x, positions, sequences }: OperandsOf<"kv_append", Operand>): void {
   const { ids, cacheOf } = cachesOf(memory, cache, sequences, x.shape[0])
   loadIntegers(memory, positions).forEach((position, l) => {
     const slots = cacheOf(ids[l])
@@ -26,11 +25,10 @@ export function kvAppend(memory: Memory, _: KernelOf<"kv_append">, operands: Ope
  * Causal attention with grouped heads and sinks: softmax over the scaled dot products and the head's sink, which takes
  * its share and brings no value (openai/gpt-oss, gpt_oss/torch/model.py, sdpa).
  */
-export function attention(memory: Memory, op: KernelOf<"attention">, operands: Operand[]): Float32Array {
-  const [q, keys, values, positions, ...tail] = operands
+export function attention(memory: Memory, op: Seen, operands: OperandsOf<"attention", Operand>): Float32Array {
+  const { q, keys, values, positions, sequences } = operands
   const L = q.shape[0]
-  const sinks = op.sinks ? loadFloats(memory, tail[0]) : null
-  const sequences = op.sequences ? tail[Number(op.sinks)] : undefined
+  const sinks = operands.sinks ? loadFloats(memory, operands.sinks) : null
   const { ids, cacheOf } = cachesOf(memory, keys, sequences, L)
   const position = loadIntegers(memory, positions)
   const width = sizeOf(q.shape) / L
@@ -44,6 +42,9 @@ export function attention(memory: Memory, op: KernelOf<"attention">, operands: O
   return out
 }
 
+/** Which positions a row sees, and how dot products are scaled. */
+type Seen = Pick<KernelOf<"attention">, "window" | "scale">
+
 interface Query {
   readonly position: number
   /** `[heads * headDim]` */
@@ -53,7 +54,7 @@ interface Query {
 /** The rows of one sequence, ascending in position. */
 function attend(
   memory: Memory,
-  op: KernelOf<"attention">,
+  op: Seen,
   queries: readonly Query[],
   cache: { readonly keys: Operand; readonly values: Operand },
   sinks: Float32Array | null,

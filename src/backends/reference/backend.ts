@@ -1,8 +1,11 @@
-import type { Replica, Storage } from "../../tensor/storage.js"
+import { FUSED_KINDS } from "../../ir/operations.js"
+import { specOf } from "../../ir/describe.js"
+import { mapOperands } from "../../ir/operands.js"
+import type { Instruction, Operand, Program } from "../../ir/program.js"
+import type { MemorySpace, Replica, Storage } from "../../tensor/storage.js"
 import { type Backend, BackendError, type Executable, type HostArray, type LoadOptions } from "../backend.js"
-import { FUSED_KINDS } from "../ops.js"
-import type { Program } from "../program.js"
-import { inputBytes } from "../step_inputs.js"
+import { type ReplayBuffers, replayBuffers } from "../replay_buffers.js"
+import { inputBytes, type Rows, rowsOf } from "../step_inputs.js"
 import { runKernel } from "./kernels.js"
 import type { Memory } from "./operands.js"
 import { store } from "./operands.js"
@@ -20,6 +23,7 @@ export class ReferenceBackend implements Backend {
   readonly fusions = new Set(FUSED_KINDS)
   readonly cacheDTypes = ["float32", "float16"] as const
   readonly prefillChunk = 256
+  readonly rowClasses = [1, 256]
   readonly replaysAhead = 1
 
   /** Sums are float64, results rounded to float32 once. */
@@ -47,6 +51,9 @@ export class ReferenceBackend implements Backend {
     return new ReferenceExecutable(this, program)
   }
 
+  /** At once: replays run to their ends. */
+  async fence(): Promise<void> {}
+
   async close(): Promise<void> {}
 }
 
@@ -60,39 +67,55 @@ function replicaOf(bytes: Uint8Array): HostReplica {
 
 class ReferenceExecutable implements Executable {
   private readonly memory: Memory
+  private readonly buffers: ReplayBuffers<Uint8Array>
+  private isDisposed = false
 
   constructor(
-    private readonly backend: ReferenceBackend,
+    private readonly space: MemorySpace,
     private readonly program: Program,
   ) {
     this.memory = program.buffers.map((buffer) =>
-      buffer.kind === "storage" ? viewOf(buffer.storage, backend) : new Uint8Array(buffer.byteLength),
+      buffer.kind === "storage" ? viewOf(buffer.storage, space) : new Uint8Array(buffer.byteLength),
     )
+    this.buffers = replayBuffers(program, this.memory)
   }
 
   async replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
-    for (const [i, buffer] of this.program.buffers.entries()) {
-      if (buffer.kind === "input") this.memory[i].set(inputBytes(buffer, inputs[buffer.name]))
-      else if (buffer.kind === "storage" && viewOf(buffer.storage, this.backend) !== this.memory[i]) {
-        throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
-      }
+    if (this.isDisposed) throw new BackendError("this executable was disposed of: compile the program again")
+    for (const { buffer, place } of this.buffers.storages) {
+      if (viewOf(buffer.storage, this.space) === place) continue
+      throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
     }
-    for (const [i, { op, inputs, output }] of this.program.instructions.entries()) {
+    const rows = rowsOf(this.buffers.inputs, inputs)
+    for (const { buffer, place } of this.buffers.inputs) place.set(inputBytes(buffer, inputs[buffer.name]))
+    for (const [i, template] of this.program.instructions.entries()) {
       if (i % KERNELS_PER_TURN === 0) await new Promise((resolve) => setTimeout(resolve))
-      const values = runKernel(this.memory, op, [...inputs], output)
-      if (values) store(this.memory, output, values)
+      const instruction = rows.size === 0 ? template : withRows(template, rows)
+      const values = runKernel(this.memory, instruction)
+      for (const [name, result] of Object.entries(values)) store(this.memory, instruction.results[name], result)
     }
-    for (const buffer of this.program.buffers) {
-      if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(this.backend)
-    }
+    for (const storage of this.buffers.written) storage.written(this.space)
   }
 
-  dispose(): void {}
+  dispose(): void {
+    this.isDisposed = true
+  }
+}
+
+/** The instruction on as many rows as a replay has. */
+function withRows({ op, operands, results }: Instruction, rows: Rows): Instruction {
+  const cut = (operand: Operand): Operand =>
+    operand.rows ? { ...operand, shape: [rows.get(operand.rows)!, ...operand.shape.slice(1)] } : operand
+  return {
+    op,
+    operands: mapOperands(specOf(op).operands, operands, cut),
+    results: Object.fromEntries(Object.entries(results).map(([name, result]) => [name, cut(result)])),
+  }
 }
 
 /** @throws BackendError when the storage is not here, such as after another backend has written it */
-function viewOf(storage: Storage, backend: ReferenceBackend): Uint8Array {
-  const replica = storage.replicaIn(backend) as HostReplica | undefined
+function viewOf(storage: Storage, space: MemorySpace): Uint8Array {
+  const replica = storage.replicaIn(space) as HostReplica | undefined
   if (!replica) throw new BackendError(`${storage.name} is no longer in the memory of the reference: compile again`)
   return replica.view()
 }

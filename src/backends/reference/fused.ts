@@ -1,10 +1,10 @@
+import type { KernelOf, OperandsOf } from "../../ir/operations.js"
+import type { Operand } from "../../ir/program.js"
 import { contiguousStrides, type Shape } from "../../tensor/shape.js"
-import { type KernelOf, weightRoles } from "../ops.js"
-import type { Operand } from "../program.js"
 import { rmsNorm, rope } from "./activation.js"
 import { attention, kvAppend } from "./attention.js"
 import { softmax, takeAlongAxis, topK } from "./last_axis.js"
-import { gatherMatmul, gatherSwiglu, matmul, weightedSum } from "./matmul.js"
+import { gatherMatmul, gatherGlu, matmul, weightedSum } from "./matmul.js"
 import { loadFloats, type Memory } from "./operands.js"
 
 /** A program's memory and, behind it, the values between the kernels that a fused one is made of. */
@@ -22,17 +22,18 @@ class Workspace {
   }
 
   norm(eps: number, x: Operand, weight: Operand): Operand {
-    return this.hold(rmsNorm(this.memory, { kind: "rms_norm", eps }, [x, weight]), x.shape)
+    return this.hold(rmsNorm(this.memory, eps, x, weight), x.shape)
   }
 }
 
-export function normMatmul(memory: Memory, op: KernelOf<"norm_matmul">, [x, norm, ...operands]: Operand[]) {
+export function normMatmul(
+  memory: Memory,
+  { eps }: KernelOf<"norm_matmul">,
+  { x, norm, weights }: OperandsOf<"norm_matmul", Operand>,
+): Float32Array {
   const work = new Workspace(memory)
-  const normed = work.norm(op.eps, x, norm)
-  const products = op.formats.map((format) => {
-    const weight = operands.splice(0, weightRoles(format).length)
-    return matmul(work.memory, { kind: "matmul", format, residual: false }, [normed, ...weight])
-  })
+  const normed = work.norm(eps, x, norm)
+  const products = weights.map((weight) => matmul(work.memory, { x: normed, weight }))
   const L = x.shape[0]
   const width = products.reduce((sum, { length }) => sum + length / L, 0)
   const out = new Float32Array(L * width)
@@ -45,37 +46,45 @@ export function normMatmul(memory: Memory, op: KernelOf<"norm_matmul">, [x, norm
   return out
 }
 
-export function route(memory: Memory, op: KernelOf<"route">, [x, norm, ...weight]: Operand[]): Uint32Array {
+export function route(
+  memory: Memory,
+  { eps, k }: KernelOf<"route">,
+  { x, norm, weight }: OperandsOf<"route", Operand>,
+): { ids: Uint32Array; scores: Float32Array } {
   const work = new Workspace(memory)
-  const product = { kind: "matmul", format: op.format, residual: false } as const
-  const N = weight[0].shape[0]
-  const logits = work.hold(matmul(work.memory, product, [work.norm(op.eps, x, norm), ...weight]), [x.shape[0], N])
-  const chosen = topK(work.memory, { kind: "top_k", k: op.k }, [logits])
-  const ids = work.hold(chosen, [x.shape[0], op.k])
-  const largest = work.hold(takeAlongAxis(work.memory, { kind: "take_along_axis" }, [logits, ids]), ids.shape)
-  const weights = softmax(work.memory, { kind: "softmax" }, [largest])
-  return Uint32Array.of(...chosen, ...new Uint32Array(weights.buffer, weights.byteOffset, weights.length))
+  const [L] = x.shape
+  const product = matmul(work.memory, { x: work.norm(eps, x, norm), weight })
+  const logits = work.hold(product, [L, weight.weight.shape[0]])
+  const ids = topK(work.memory, k, logits)
+  const largest = work.hold(takeAlongAxis(work.memory, logits, work.hold(ids, [L, k])), [L, k])
+  return { ids, scores: softmax(work.memory, largest) }
 }
 
-export function normGatherSwiglu(memory: Memory, op: KernelOf<"norm_gather_swiglu">, operands: Operand[]) {
-  const [x, norm, ...rest] = operands
+export function normGatherGlu(
+  memory: Memory,
+  op: KernelOf<"norm_gather_glu">,
+  { x, norm, ...rest }: OperandsOf<"norm_gather_glu", Operand>,
+): Float32Array {
   const work = new Workspace(memory)
-  return gatherSwiglu(work.memory, { ...op, kind: "gather_swiglu" }, [work.norm(op.eps, x, norm), ...rest])
+  return gatherGlu(work.memory, op, { x: work.norm(op.eps, x, norm), ...rest })
 }
 
-export function gatherMatmulSum(memory: Memory, op: KernelOf<"gather_matmul_sum">, operands: Operand[]) {
-  const [weights, residual] = operands.slice(-2)
+export function gatherMatmulSum(
+  memory: Memory,
+  { scores, residual, ...product }: OperandsOf<"gather_matmul_sum", Operand>,
+): Float32Array {
   const work = new Workspace(memory)
-  const product = gatherMatmul(work.memory, { ...op, kind: "gather_matmul" }, operands.slice(0, -2))
-  const expertRows = work.hold(product, [...weights.shape, residual.shape[1]])
-  const sum = weightedSum(work.memory, { kind: "weighted_sum" }, [expertRows, weights])
+  const rows = work.hold(gatherMatmul(work.memory, product), [...scores.shape, residual.shape[1]])
   const added = loadFloats(memory, residual)
-  return sum.map((value, i) => value + added[i])
+  return weightedSum(work.memory, rows, scores).map((value, i) => value + added[i])
 }
 
-export function ropeAttention(memory: Memory, op: KernelOf<"rope_attention">, operands: Operand[]): Float32Array {
-  const [qkv, positions, invFreq, keys, values, ...tail] = operands
-  const { sequences } = op
+export function ropeAttention(
+  memory: Memory,
+  op: KernelOf<"rope_attention">,
+  operands: OperandsOf<"rope_attention", Operand>,
+): Float32Array {
+  const { qkv, positions, inv_freq, keys, values, sinks, sequences } = operands
   const [kvHeads, headDim] = keys.shape.slice(-2)
   const [L, width] = qkv.shape
   const work = new Workspace(memory)
@@ -85,13 +94,9 @@ export function ropeAttention(memory: Memory, op: KernelOf<"rope_attention">, op
     shape: [L, count, headDim],
     strides: [width, headDim, 1],
   })
-  const rotated = (x: Operand) =>
-    work.hold(rope(work.memory, { kind: "rope", scale: op.rope_scale }, [x, positions, invFreq]), x.shape)
-  const append = (cache: Operand, x: Operand) =>
-    kvAppend(work.memory, { kind: "kv_append", sequences }, [cache, x, positions, ...(sequences ? tail.slice(-1) : [])])
+  const rotated = (x: Operand) => work.hold(rope(work.memory, op.rope_scale, { x, positions, inv_freq }), x.shape)
   const queryHeads = width / headDim - 2 * kvHeads
-  append(keys, rotated(heads(queryHeads, kvHeads)))
-  append(values, heads(queryHeads + kvHeads, kvHeads))
-  const q = rotated(heads(0, queryHeads))
-  return attention(work.memory, { ...op, kind: "attention" }, [q, keys, values, positions, ...tail])
+  kvAppend(work.memory, { cache: keys, x: rotated(heads(queryHeads, kvHeads)), positions, sequences })
+  kvAppend(work.memory, { cache: values, x: heads(queryHeads + kvHeads, kvHeads), positions, sequences })
+  return attention(work.memory, op, { q: rotated(heads(0, queryHeads)), keys, values, positions, sinks, sequences })
 }

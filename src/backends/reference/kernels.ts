@@ -1,73 +1,62 @@
+import type { KernelKind, KernelOf, OperandsOf, ResultsOf } from "../../ir/operations.js"
+import type { Instruction, Operand } from "../../ir/program.js"
 import { isFloatDType } from "../../tensor/floats.js"
-import type { KernelOf, KernelOp } from "../ops.js"
-import type { Operand } from "../program.js"
-import { binary, rmsNorm, rope, swiglu, unary } from "./activation.js"
+import { binary, rmsNorm, rope, glu, unary } from "./activation.js"
 import { attention, kvAppend } from "./attention.js"
-import { gatherMatmulSum, normGatherSwiglu, normMatmul, ropeAttention, route } from "./fused.js"
-import { argmax, categorical, reduce, softmax, takeAlongAxis, topK } from "./last_axis.js"
-import { embedding, gatherMatmul, gatherSwiglu, matmul, weightedSum } from "./matmul.js"
+import { gatherMatmulSum, normGatherGlu, normMatmul, ropeAttention, route } from "./fused.js"
+import { argmax, categorical, reduce, softmax, take, takeAlongAxis, topK } from "./last_axis.js"
+import { embedding, gatherMatmul, gatherGlu, matmul, weightedSum } from "./matmul.js"
 import { gatherBytes, loadFloats, loadIntegers, type Memory, type Values } from "./operands.js"
 
-/** Computes one kernel's result, row-major; nothing for those that write in place. */
-export function runKernel(memory: Memory, op: KernelOp, inputs: Operand[], output: Operand): Values | undefined {
-  switch (op.kind) {
-    case "copy":
-      return copy(memory, op, inputs, output)
-    case "assign":
-      return gatherBytes(memory, inputs[1])
-    case "unary":
-      return unary(memory, op, inputs)
-    case "binary":
-      return binary(memory, op, inputs, output)
-    case "reduce":
-      return reduce(memory, op, inputs)
-    case "softmax":
-      return softmax(memory, op, inputs)
-    case "argmax":
-      return argmax(memory, op, inputs)
-    case "top_k":
-      return topK(memory, op, inputs)
-    case "take_along_axis":
-      return takeAlongAxis(memory, op, inputs)
-    case "categorical":
-      return categorical(memory, op, inputs)
-    case "embedding":
-      return embedding(memory, op, inputs, output)
-    case "matmul":
-      return matmul(memory, op, inputs)
-    case "gather_matmul":
-      return gatherMatmul(memory, op, inputs)
-    case "gather_swiglu":
-      return gatherSwiglu(memory, op, inputs)
-    case "rms_norm":
-      return rmsNorm(memory, op, inputs)
-    case "rope":
-      return rope(memory, op, inputs)
-    case "kv_append":
-      kvAppend(memory, op, inputs)
-      return undefined
-    case "attention":
-      return attention(memory, op, inputs)
-    case "swiglu":
-      return swiglu(loadFloats(memory, inputs[0]), loadFloats(memory, inputs[1]), op.alpha, op.limit)
-    case "weighted_sum":
-      return weightedSum(memory, op, inputs)
-    case "norm_matmul":
-      return normMatmul(memory, op, inputs)
-    case "route":
-      return route(memory, op, inputs)
-    case "norm_gather_swiglu":
-      return normGatherSwiglu(memory, op, inputs)
-    case "gather_matmul_sum":
-      return gatherMatmulSum(memory, op, inputs)
-    case "rope_attention":
-      return ropeAttention(memory, op, inputs)
-    default:
-      return op satisfies never
-  }
+/** Computes results, row-major, by name; those written in place are no part of it. */
+type Kernel<K extends KernelKind> = (
+  memory: Memory,
+  op: KernelOf<K>,
+  operands: OperandsOf<K, Operand>,
+  results: ResultsOf<K, Operand>,
+) => Partial<ResultsOf<K, Values>>
+
+const KERNELS: { readonly [K in KernelKind]: Kernel<K> } = {
+  copy: (memory, { dtype }, { x }) => ({ y: converted(memory, x, dtype) }),
+  assign: (memory, _, { x }) => ({ state: gatherBytes(memory, x) }),
+  unary: (memory, op, operands) => ({ y: unary(memory, op, operands) }),
+  binary: (memory, op, operands, { y }) => ({ y: binary(memory, op, operands, y) }),
+  reduce: (memory, { fn }, { x }) => ({ y: reduce(memory, fn, x) }),
+  softmax: (memory, _, { x }) => ({ y: softmax(memory, x) }),
+  argmax: (memory, _, { x }) => ({ ids: argmax(memory, x) }),
+  top_k: (memory, { k }, { x }) => ({ ids: topK(memory, k, x) }),
+  take_along_axis: (memory, _, { x, indices }) => ({ y: takeAlongAxis(memory, x, indices) }),
+  take: (memory, _, { x, indices }) => ({ y: take(memory, x, indices) }),
+  categorical: (memory, _, operands) => ({ ids: categorical(memory, operands) }),
+  embedding: (memory, _, operands, { y }) => ({ y: embedding(memory, operands, y.shape[1]) }),
+  matmul: (memory, _, operands) => ({ y: matmul(memory, operands) }),
+  gather_matmul: (memory, _, operands) => ({ y: gatherMatmul(memory, operands) }),
+  gather_glu: (memory, op, operands) => ({ y: gatherGlu(memory, op, operands) }),
+  rms_norm: (memory, { eps }, { x, weight }) => ({ y: rmsNorm(memory, eps, x, weight) }),
+  rope: (memory, { scale }, operands) => ({ y: rope(memory, scale, operands) }),
+  kv_append: (memory, _, operands) => {
+    kvAppend(memory, operands)
+    return {}
+  },
+  attention: (memory, op, operands) => ({ y: attention(memory, op, operands) }),
+  glu: (memory, { activation }, { gate, up }) => ({
+    y: glu(loadFloats(memory, gate), loadFloats(memory, up), activation),
+  }),
+  weighted_sum: (memory, _, { x, weights }) => ({ y: weightedSum(memory, x, weights) }),
+  norm_matmul: (memory, op, operands) => ({ y: normMatmul(memory, op, operands) }),
+  route,
+  norm_gather_glu: (memory, op, operands) => ({ y: normGatherGlu(memory, op, operands) }),
+  gather_matmul_sum: (memory, _, operands) => ({ y: gatherMatmulSum(memory, operands) }),
+  rope_attention: (memory, op, operands) => ({ y: ropeAttention(memory, op, operands) }),
 }
 
-function copy(memory: Memory, _: KernelOf<"copy">, [x]: Operand[], output: Operand): Values {
-  if (x.dtype === output.dtype) return gatherBytes(memory, x)
+/** Computes one instruction's results, row-major, by name; nothing for those written in place. */
+export function runKernel(memory: Memory, { op, operands, results }: Instruction): Readonly<Record<string, Values>> {
+  // TypeScript cannot see that the key and the operands belong together.
+  return (KERNELS[op.kind] as unknown as (...of: unknown[]) => Record<string, Values>)(memory, op, operands, results)
+}
+
+function converted(memory: Memory, x: Operand, dtype: Operand["dtype"]): Values {
+  if (x.dtype === dtype) return gatherBytes(memory, x)
   return isFloatDType(x.dtype) ? loadFloats(memory, x) : Float64Array.from(loadIntegers(memory, x))
 }

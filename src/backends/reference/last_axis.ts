@@ -1,8 +1,9 @@
+import type { Operand } from "../../ir/program.js"
+import type { OperandsOf } from "../../ir/operations.js"
+import { NO_INDEX, type ReduceFn } from "../../ir/specs/rows.js"
 import { BackendError } from "../backend.js"
-import { type KernelOf, NO_INDEX, type ReduceFn } from "../ops.js"
-import type { Operand } from "../program.js"
 import { rowsOf } from "./matmul.js"
-import { loadFloats, loadIntegers, type Memory } from "./operands.js"
+import { concat, gatherBytes, loadFloats, loadIntegers, type Memory, row } from "./operands.js"
 
 const REDUCE: Record<ReduceFn, (row: Float32Array) => number> = {
   sum: (row) => row.reduce((a, b) => a + b, 0),
@@ -12,7 +13,7 @@ const REDUCE: Record<ReduceFn, (row: Float32Array) => number> = {
 
 const lastAxis = (memory: Memory, x: Operand) => rowsOf(loadFloats(memory, x), x.shape[x.shape.length - 1])
 
-export function reduce(memory: Memory, { fn }: KernelOf<"reduce">, [x]: Operand[]): Float32Array {
+export function reduce(memory: Memory, fn: ReduceFn, x: Operand): Float32Array {
   return Float32Array.from(lastAxis(memory, x), REDUCE[fn])
 }
 
@@ -23,7 +24,7 @@ function softmaxOf(row: Float32Array): Float64Array {
   return weights.map((weight) => weight / total)
 }
 
-export function softmax(memory: Memory, _: KernelOf<"softmax">, [x]: Operand[]): Float32Array {
+export function softmax(memory: Memory, x: Operand): Float32Array {
   return Float32Array.from(lastAxis(memory, x).flatMap((row) => [...softmaxOf(row)]))
 }
 
@@ -32,18 +33,18 @@ function descending(row: Float32Array): number[] {
   return Array.from(row.keys()).sort((a, b) => row[b] - row[a])
 }
 
-export function argmax(memory: Memory, _: KernelOf<"argmax">, [x]: Operand[]): Uint32Array {
+export function argmax(memory: Memory, x: Operand): Uint32Array {
   return Uint32Array.from(lastAxis(memory, x), (row) => {
     const largest = REDUCE.max(row)
     return Number.isFinite(largest) ? row.indexOf(largest) : NO_INDEX
   })
 }
 
-export function topK(memory: Memory, { k }: KernelOf<"top_k">, [x]: Operand[]): Uint32Array {
+export function topK(memory: Memory, k: number, x: Operand): Uint32Array {
   return Uint32Array.from(lastAxis(memory, x).flatMap((row) => descending(row).slice(0, k)))
 }
 
-export function takeAlongAxis(memory: Memory, _: KernelOf<"take_along_axis">, [x, indices]: Operand[]): Float32Array {
+export function takeAlongAxis(memory: Memory, x: Operand, indices: Operand): Float32Array {
   const k = indices.shape[indices.shape.length - 1]
   const rows = lastAxis(memory, x)
   return Float32Array.from(loadIntegers(memory, indices), (index, i) => {
@@ -53,9 +54,18 @@ export function takeAlongAxis(memory: Memory, _: KernelOf<"take_along_axis">, [x
   })
 }
 
+/** Whole rows, bit by bit. */
+export function take(memory: Memory, x: Operand, indices: Operand): Uint8Array {
+  const rows = Array.from(loadIntegers(memory, indices), (index) => {
+    if (index >= x.shape[0]) throw new BackendError(`row ${index} is outside 0 to ${x.shape[0] - 1}`)
+    return gatherBytes(memory, row(x, index))
+  })
+  return concat(rows, (length) => new Uint8Array(length))
+}
+
 /** The first index whose inclusive cumulative probability exceeds the uniform number. */
-export function categorical(memory: Memory, _: KernelOf<"categorical">, operands: Operand[]): Uint32Array {
-  const [logits, temperature, uniform] = operands
+export function categorical(memory: Memory, operands: OperandsOf<"categorical", Operand>): Uint32Array {
+  const { logits, temperature, uniform } = operands
   const [T] = loadFloats(memory, temperature)
   const u = loadFloats(memory, uniform)
   return Uint32Array.from(lastAxis(memory, logits), (row, l) => {

@@ -1,44 +1,37 @@
+import type { OperandsOf } from "../../ir/operations.js"
+import type { Operand } from "../../ir/program.js"
+import type { Glu } from "../../ir/specs/elementwise.js"
+import type { WeightOf } from "../../ir/type.js"
 import { BackendError } from "../backend.js"
-import type { KernelOf } from "../ops.js"
-import type { Operand } from "../program.js"
-import { swiglu } from "./activation.js"
-import { loadFloats, loadIntegers, type Memory } from "./operands.js"
-import { takeWeight, type Weight } from "./weights.js"
+import { glu } from "./activation.js"
+import { concat, loadFloats, loadIntegers, type Memory } from "./operands.js"
+import { Weight } from "./weights.js"
+
+const floats = (length: number) => new Float32Array(length)
 
 /** Splits row-major values into rows of `n`. */
 export function rowsOf(values: Float32Array, n: number): Float32Array[] {
   return Array.from({ length: values.length / n }, (_, i) => values.subarray(i * n, (i + 1) * n))
 }
 
-function concat(rows: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(rows.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const row of rows) {
-    out.set(row, at)
-    at += row.length
-  }
-  return out
-}
-
 function checkId(what: string, id: number, limit: number): void {
   if (id >= limit) throw new BackendError(`${what} ${id} is outside 0 to ${limit - 1}`)
 }
 
-export function embedding(memory: Memory, op: KernelOf<"embedding">, [ids, ...operands]: Operand[], output: Operand) {
-  const weight = takeWeight(memory, op.format, operands)
+export function embedding(memory: Memory, { ids, weight }: OperandsOf<"embedding", Operand>, n: number) {
+  const table = new Weight(memory, weight)
   const rows = Array.from(loadIntegers(memory, ids), (id) => {
-    checkId("token id", id, weight.length)
-    return weight.row(id, output.shape[1])
+    checkId("token id", id, table.length)
+    return table.row(id, n)
   })
-  return concat(rows)
+  return concat(rows, floats)
 }
 
-export function matmul(memory: Memory, op: KernelOf<"matmul">, [x, ...operands]: Operand[]) {
-  const weight = takeWeight(memory, op.format, operands)
-  const product = concat(weight.apply(rowsOf(loadFloats(memory, x), x.shape[1])))
-  if (!op.residual) return product
-  const residual = loadFloats(memory, operands[0])
-  return product.map((value, i) => value + residual[i])
+export function matmul(memory: Memory, { x, weight, residual }: OperandsOf<"matmul", Operand>): Float32Array {
+  const product = concat(new Weight(memory, weight).apply(rowsOf(loadFloats(memory, x), x.shape[1])), floats)
+  if (!residual) return product
+  const added = loadFloats(memory, residual)
+  return product.map((value, i) => value + added[i])
 }
 
 /** The rows that go to each expert, applied together so that an expert's rows are decoded once. */
@@ -63,20 +56,26 @@ function rowPerSlot(memory: Memory, x: Operand, ids: Operand): Float32Array[] {
   return x.shape.length === 3 ? rows : Array.from({ length: ids.shape[0] * k }, (_, slot) => rows[Math.floor(slot / k)])
 }
 
-export function gatherMatmul(memory: Memory, op: KernelOf<"gather_matmul">, [x, ids, ...operands]: Operand[]) {
-  const weight = takeWeight(memory, op.format, operands)
-  return concat(throughExperts(rowPerSlot(memory, x, ids), loadIntegers(memory, ids), weight))
+export function gatherMatmul(memory: Memory, { x, ids, weight }: OperandsOf<"gather_matmul", Operand>) {
+  return concat(
+    throughExperts(rowPerSlot(memory, x, ids), loadIntegers(memory, ids), new Weight(memory, weight)),
+    floats,
+  )
 }
 
-export function gatherSwiglu(memory: Memory, op: KernelOf<"gather_swiglu">, [x, ids, ...operands]: Operand[]) {
+export function gatherGlu(
+  memory: Memory,
+  { activation }: Glu,
+  { x, ids, gate, up }: OperandsOf<"gather_glu", Operand>,
+): Float32Array {
   const rows = rowPerSlot(memory, x, ids)
   const experts = loadIntegers(memory, ids)
-  const gate = concat(throughExperts(rows, experts, takeWeight(memory, op.gate, operands)))
-  const up = concat(throughExperts(rows, experts, takeWeight(memory, op.up, operands)))
-  return swiglu(gate, up, op.alpha, op.limit)
+  const through = (weight: WeightOf<Operand>) =>
+    concat(throughExperts(rows, experts, new Weight(memory, weight)), floats)
+  return glu(through(gate), through(up), activation)
 }
 
-export function weightedSum(memory: Memory, _: KernelOf<"weighted_sum">, [x, weights]: Operand[]) {
+export function weightedSum(memory: Memory, x: Operand, weights: Operand): Float32Array {
   const [L, k, N] = x.shape
   const values = loadFloats(memory, x)
   const scale = loadFloats(memory, weights)

@@ -1,9 +1,9 @@
+import type { Operand } from "../../ir/program.js"
 import type { DType } from "../../tensor/dtype.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { decodeFloats, encodeFloats, isFloatDType } from "../../tensor/floats.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { BackendError } from "../backend.js"
-import type { Operand } from "../program.js"
 
 /** The bytes of each of a program's buffers. */
 export type Memory = readonly Uint8Array[]
@@ -55,6 +55,17 @@ function integerArray(dtype: DType) {
 /** The values of an integer operand, row-major. */
 export function loadIntegers(memory: Memory, operand: Operand): Uint32Array | Int32Array | Uint8Array {
   return new (integerArray(operand.dtype))(gatherBytes(memory, operand).buffer as ArrayBuffer)
+}
+
+/** Rows one after another. */
+export function concat<T extends Float32Array | Uint8Array>(rows: readonly T[], empty: (length: number) => T): T {
+  const out = empty(rows.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const row of rows) {
+    out.set(row, at)
+    at += row.length
+  }
+  return out
 }
 
 /** A kernel's result: numbers to be rounded to the output's dtype, or its bytes as they are. */

@@ -1,12 +1,12 @@
 import { expect, it } from "vitest"
 import { apply, input } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import type { Value } from "../../ir/value.js"
 import { lower } from "../../graph/lower.js"
 import { runConformance } from "../conformance/conformance.test.helper.js"
 import { exactly, Random } from "../conformance/random.test.helper.js"
 import { hopeless } from "../conformance/row_cases.test.helper.js"
 import { run } from "../conformance/run.test.helper.js"
-import { NO_INDEX } from "../ops.js"
+import { NO_INDEX } from "../../ir/specs/rows.js"
 import { ReferenceBackend } from "./backend.js"
 
 // Held to others' results; against itself it shows only that the suite's own programs lower, run and finish.
@@ -14,8 +14,8 @@ runConformance("reference", () => new ReferenceBackend())
 
 it("lets other events through during a long replay", async () => {
   let x: Value = input("x", [1], "float32")
-  for (let i = 0; i < 100; i++) x = apply({ kind: "unary", fn: "neg" }, [x])
-  const executable = await new ReferenceBackend().compile(lower([x]))
+  for (let i = 0; i < 100; i++) x = apply({ kind: "unary", fn: "neg" }, { x }).y
+  const executable = await new ReferenceBackend().compile(lower({ outputs: [x] }))
   let events = 0
   let done = false
   const count = () => {
@@ -31,7 +31,10 @@ it("lets other events through during a long replay", async () => {
 it("chooses from rows that somebody can choose from, and from no other", async () => {
   const [temperature, uniform] = [exactly([1], [1]), exactly([5], [0, 0.2, 0.4, 0.6, 0.8])]
   for (const [name, x] of hopeless(new Random(3), 7)) {
-    const outputs = [apply({ kind: "argmax" }, [x]), apply({ kind: "categorical" }, [x, temperature, uniform])]
+    const outputs = [
+      apply({ kind: "argmax" }, { x }).ids,
+      apply({ kind: "categorical" }, { logits: x, temperature, uniform }).ids,
+    ]
     for (const found of (await run({ name, outputs }, new ReferenceBackend()))[0]) {
       expect(
         [...found].map((index) => index === NO_INDEX),

@@ -8,30 +8,22 @@ import {
   type MemoryCounter,
   type Precision,
 } from "../backend.js"
-import { FUSED_KINDS, type KernelKind } from "../ops.js"
-import type { Program } from "../program.js"
+import { FUSED_KINDS } from "../../ir/operations.js"
+import type { Program } from "../../ir/program.js"
 import { compileLayout } from "./compile.js"
 import { GpuCounter } from "./counter.js"
+import type { Tolerance } from "../../ir/op_spec.js"
 import { type DeviceOptions, GpuDevice } from "./device.js"
 import type { GpuProvider } from "./gpu_provider.js"
 import { type Layout, layOut } from "./layout.js"
 import { GpuMemory } from "./memory.js"
 import { type ProfileDetail, Profiler } from "./profiler.js"
+import { GpuQueue } from "./queue.js"
 
 export interface WebGpuOptions extends DeviceOptions {
   /** `fast`: float16 for products and caches where the device has it. */
   readonly precision?: Precision
 }
-
-/** What takes activations as float16 where the device has it. The router does not. */
-const PRODUCTS: readonly KernelKind[] = [
-  "matmul",
-  "gather_matmul",
-  "gather_swiglu",
-  "norm_matmul",
-  "norm_gather_swiglu",
-  "gather_matmul_sum",
-]
 
 /** WGSL kernels on a GPU. Weights stay as stored; kernels decode them in registers. */
 export class WebGpuBackend implements Backend {
@@ -39,7 +31,10 @@ export class WebGpuBackend implements Backend {
   readonly fusions = new Set(FUSED_KINDS)
   readonly cacheDTypes: readonly DType[]
   readonly prefillChunk = 2048
+  // Kernels for few rows, and tiles of more and more.
+  readonly rowClasses = [1, 2, 4, 8, 32, 128, 512, 2048]
   readonly replaysAhead = 6
+  readonly queue: GpuQueue
   readonly memory: GpuMemory
 
   /** On a device that is open already; closing the backend closes it. */
@@ -48,7 +43,8 @@ export class WebGpuBackend implements Backend {
     precision: Precision = "fast",
   ) {
     this.cacheDTypes = precision === "exact" ? ["float32", "float16"] : ["float16", "float32"]
-    this.memory = new GpuMemory(this, gpu)
+    this.queue = new GpuQueue(gpu.device)
+    this.memory = new GpuMemory(this, gpu, this.queue)
   }
 
   /** @throws BackendError when there is no GPU */
@@ -60,12 +56,12 @@ export class WebGpuBackend implements Backend {
   }
 
   /** Kernels are float32, except products where the device has f16. */
-  tolerance(kind: KernelKind): number {
+  tolerance(of: Tolerance): number {
     const { f16, matrix } = this.gpu.features
     // Subgroup matrices take queries and softmax weights as float16, over caches of float16.
-    if (matrix && (kind === "attention" || kind === "rope_attention")) return 2e-3
+    if (matrix && of === "attention") return 2e-3
     // A sum of 32 float16 products, which is what the shortest rows have, may cancel.
-    return f16 && PRODUCTS.includes(kind) ? 5e-3 : 1e-5
+    return f16 && of === "product" ? 5e-3 : 1e-5
   }
 
   async makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void> {
@@ -111,12 +107,16 @@ export class WebGpuBackend implements Backend {
    * @throws BackendError when the GPU has no timestamps
    */
   async profile(detail: ProfileDetail): Promise<Profiler> {
-    const { gpu } = this
+    const { gpu, queue } = this
     if (!gpu.features.timestamps) {
       throw new BackendError(`${gpu.description} has no timestamp queries: its kernels cannot be timed`)
     }
-    gpu.profiler = await Profiler.start(gpu, detail)
-    return gpu.profiler
+    return Profiler.start(gpu, queue, detail)
+  }
+
+  async fence(): Promise<void> {
+    await this.queue.idle()
+    this.gpu.check()
   }
 
   async close(): Promise<void> {

@@ -1,17 +1,17 @@
 import { expect, it, vi } from "vitest"
 import * as mx from "../../array/mx.js"
 import { apply, input } from "../../graph/build.js"
-import type { Value } from "../../graph/ir.js"
+import type { Value } from "../../ir/value.js"
 import { lower } from "../../graph/lower.js"
 import { describeWithGpu } from "./test_gpu.test.helper.js"
 
 await describeWithGpu("compiling for the GPU", {}, (_gpu, createBackend) => {
   it("tells how many kernels are compiled, each counted once", async () => {
     const x = input("x", [4], "float32")
-    const doubled = apply({ kind: "binary", fn: "add" }, [x, x])
-    const twice = (value: Value) => apply({ kind: "binary", fn: "add" }, [value, value])
+    const doubled = apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y
+    const twice = (value: Value) => apply({ kind: "binary", fn: "add" }, { a: value, b: value }).y
     // The second and the third double what the GPU computed, and are one kernel.
-    const program = lower([apply({ kind: "unary", fn: "exp" }, [twice(twice(doubled))])])
+    const program = lower({ outputs: [apply({ kind: "unary", fn: "exp" }, { x: twice(twice(doubled)) }).y] })
     const calls: [number, number][] = []
     const executable = await createBackend().compile(program, { onCompile: (...call) => calls.push(call) })
     executable.dispose()

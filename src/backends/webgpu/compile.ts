@@ -1,19 +1,19 @@
 import { BackendError, type LoadOptions } from "../backend.js"
-import type { Program } from "../program.js"
-import type { WebGpuBackend } from "./backend.js"
+import type { Program } from "../../ir/program.js"
+import type { GpuDevice } from "./device.js"
 import type { Assembled } from "./dispatch.js"
-import { GpuExecutable } from "./executable.js"
+import { GpuExecutable, type GpuPorts } from "./executable.js"
 import type { GpuFeatures } from "./features.js"
 import type { Layout } from "./layout.js"
 
 /** Compiles the pipelines of a program in parallel. The executable frees the layout, as does a failure. */
 export async function compileLayout(
-  backend: WebGpuBackend,
+  ports: GpuPorts & { readonly gpu: GpuDevice },
   program: Program,
   layout: Layout,
   { onCompile, signal }: LoadOptions,
 ): Promise<GpuExecutable> {
-  const { gpu } = backend
+  const { gpu, queue } = ports
   try {
     signal?.throwIfAborted()
     const { dispatches, params } = layout
@@ -26,8 +26,8 @@ export async function compileLayout(
       return [code, pipeline] as const
     }
     const pipelines = new Map(await Promise.all([...kernels].map(compile)))
-    gpu.device.queue.writeBuffer(params.buffer, 0, params.words)
-    const executable = new GpuExecutable(backend, program, layout, pipelines)
+    queue.write(params.buffer, params.words)
+    const executable = new GpuExecutable(ports, program, layout, pipelines)
     await gpu.settle()
     return executable
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { Storage } from "../../tensor/storage.js"
 import { BackendError, type MemoryCounter } from "../backend.js"
-import type { Program } from "../program.js"
+import type { Program } from "../../ir/program.js"
 import { allocateBlocks } from "./blocks.js"
 import { type Block, type BufferDevice, Buffers, bytesTaken } from "./buffers.js"
 import type { GpuFeatures } from "./features.js"

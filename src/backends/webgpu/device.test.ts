@@ -9,7 +9,7 @@ import { describeWithGpu } from "./test_gpu.test.helper.js"
 
 const doubling = () => {
   const x = input("x", [4], "float32")
-  return lower([apply({ kind: "binary", fn: "add" }, [x, x])])
+  return lower({ outputs: [apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y] })
 }
 
 await describeWithGpu("GPU errors", {}, () => {
@@ -48,6 +48,7 @@ await describeWithGpu("GPU errors", {}, () => {
     const [result] = program.results
     await expect(result.read(0, new Uint8Array(16))).rejects.toThrow(BackendError)
     await expect(executable.replay({ x: new Float32Array(4) })).rejects.toThrow(BackendError)
+    await expect(backend.fence()).rejects.toThrow(BackendError)
     await expect(backend.compile(doubling())).rejects.toThrow(BackendError)
     await expect(backend.makeResident([new Storage("late", "float32", [4], null)])).rejects.toThrow(BackendError)
   })

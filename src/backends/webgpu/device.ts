@@ -1,7 +1,6 @@
 import { BackendError } from "../backend.js"
 import { type GpuFeatures, limitedTo, type MatrixShape, type Tier } from "./features.js"
 import type { GpuProvider } from "./gpu_provider.js"
-import type { Profiler } from "./profiler.js"
 
 export interface DeviceOptions {
   /** Uses no more than this tier offers: for tests of weaker devices' kernels. */
@@ -31,8 +30,6 @@ const LIMITS = [
 export class GpuDevice {
   private readonly pipelines = new Map<string, Promise<GPUComputePipeline>>()
   private failure: BackendError | null = null
-  /** Times what is submitted, while one is set. */
-  profiler: Profiler | null = null
 
   private constructor(
     /** Held because Dawn's instance goes when its JavaScript object is collected. */

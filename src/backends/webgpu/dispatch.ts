@@ -1,6 +1,10 @@
+import type { Sym } from "../../ir/dim.js"
+import { mapWeight } from "../../ir/operands.js"
+import type { WeightOf } from "../../ir/type.js"
 import { type DType, itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
-import type { Operand } from "../program.js"
+import type { Operand } from "../../ir/program.js"
+import { type Bindable, isPerReplay, most, type PerReplay } from "./bindable.js"
 import type { GpuFeatures } from "./features.js"
 
 /** Element types that a kernel may see a buffer as, with their bytes. */
@@ -45,13 +49,15 @@ export interface Accessor {
 }
 
 /** A value of the kernel's uniform block. Plain numbers are u32. */
-export type Param = number | { readonly f32: number }
+export type Param = Bindable<number> | { readonly f32: number }
 
 /**
  * One compute dispatch: what runs, on what. `code` returns WGSL with an entry point `main`; the bindings and
  * `params.<name>` are declared for it. Dispatches whose text is equal share a pipeline, so sizes that vary
  * from call to call (rows) belong into `params`.
  */
+export type Workgroups = readonly [number, number, number]
+
 export interface Dispatch<V extends string = string> {
   /** For traces and benchmarks: "attention f16 window". */
   readonly label: string
@@ -59,7 +65,7 @@ export interface Dispatch<V extends string = string> {
   readonly params?: Readonly<Record<string, Param>>
   readonly enable?: readonly ("f16" | "subgroups" | "chromium_experimental_subgroup_matrix")[]
   readonly code: (views: Readonly<Record<V, Accessor>>) => string
-  readonly workgroups: readonly [number, number, number]
+  readonly workgroups: Bindable<Workgroups>
   /** Bytes of weights and caches that it must at least read. */
   readonly bytes?: number
 }
@@ -73,7 +79,7 @@ export function dispatch<V extends string>(of: Dispatch<V>): Dispatch {
 export interface KernelContext {
   readonly features: GpuFeatures
   /** Memory for use between the dispatches that are planned together; its contents are undefined at first. */
-  scratch(dtype: DType, shape: readonly number[]): Operand
+  scratch(dtype: DType, shape: readonly number[], rows?: Sym): Operand
   /**
    * Ranges of the outermost axis such that the part of each operand in a range fits one binding: one range, usually.
    * Planners launch once per range, on `partOf(operand, range)`.
@@ -86,6 +92,11 @@ export interface KernelContext {
 export interface Range {
   readonly start: number
   readonly count: number
+}
+
+/** The part of a weight: see {@link partOf}. */
+export function partOfWeight(weight: WeightOf<Operand>, range: Range): WeightOf<Operand> {
+  return mapWeight(weight, (operand) => partOf(operand, range))
 }
 
 /** The part of an operand that lies in a range of its outermost axis. */
@@ -133,7 +144,9 @@ export interface Assembled {
   readonly bindings: readonly Binding[]
   /** Of the uniform block; null for kernels that need none. */
   readonly params: Uint32Array<ArrayBuffer> | null
-  readonly workgroups: readonly [number, number, number]
+  /** The parameters that are told at each replay. */
+  readonly perReplay: readonly { readonly word: number; readonly value: PerReplay<number> }[]
+  readonly workgroups: Bindable<Workgroups>
   readonly bytes: number
 }
 
@@ -220,9 +233,11 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
   const fields = Object.entries(params)
   const words = new Uint32Array(Math.max(4, fields.length))
   const floats = new Float32Array(words.buffer)
-  fields.forEach(([, value], i) => {
-    if (typeof value === "number") words[i] = value
-    else floats[i] = value.f32
+  const perReplay: { word: number; value: PerReplay<number> }[] = []
+  fields.forEach(([, value], word) => {
+    if (isFloat(value)) floats[word] = value.f32
+    else words[word] = most(value)
+    if (!isFloat(value) && isPerReplay(value)) perReplay.push({ word, value })
   })
   const body = of.code(accessors)
   // Layouts made from a text know no bindings that it leaves out.
@@ -238,7 +253,7 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
     ...(usesParams
       ? [
           "struct Params {",
-          ...fields.map(([name, value]) => `  ${name}: ${typeof value === "number" ? "u32" : "f32"},`),
+          ...fields.map(([name, value]) => `  ${name}: ${isFloat(value) ? "f32" : "u32"},`),
           "}",
           "@group(0) @binding(0) var<uniform> params: Params;",
         ]
@@ -255,9 +270,14 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
     code,
     bindings,
     params: usesParams ? words : null,
+    perReplay: usesParams ? perReplay : [],
     workgroups: of.workgroups,
     bytes: of.bytes ?? 0,
   }
+}
+
+function isFloat(value: Param): value is { readonly f32: number } {
+  return typeof value === "object" && "f32" in value
 }
 
 function accessor(array: string, byteStart: string, type: ElementType, dtype: DType): Accessor {

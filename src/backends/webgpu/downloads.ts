@@ -2,6 +2,7 @@ import { BackendError } from "../backend.js"
 import type { Block, Buffers } from "./buffers.js"
 import type { GpuDevice } from "./device.js"
 import { BufferUsage, MAP_READ } from "./gpu_provider.js"
+import type { GpuQueue } from "./queue.js"
 
 /** Reads up to so many bytes use pooled staging buffers: a drawn token is read after every step. */
 const POOLED_BYTES = 256
@@ -13,6 +14,7 @@ export class Downloads {
   constructor(
     private readonly gpu: GpuDevice,
     private readonly buffers: Buffers,
+    private readonly queue: GpuQueue,
   ) {}
 
   /**
@@ -21,8 +23,8 @@ export class Downloads {
    * @throws BackendError when the GPU is lost
    */
   async read({ buffer, offset: first }: Block, offset: number, into: Uint8Array): Promise<void> {
-    const { device, profiler } = this.gpu
-    const done = profiler?.span("read")
+    const { device } = this.gpu
+    const done = this.queue.observer?.span("read")
     const position = first + offset
     const skipped = position % 4
     const size = Math.ceil((skipped + into.byteLength) / 4) * 4

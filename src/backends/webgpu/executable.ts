@@ -1,49 +1,51 @@
-import type { Storage } from "../../tensor/storage.js"
+import type { Sym } from "../../ir/dim.js"
 import type { Executable, HostArray } from "../backend.js"
 import { BackendError } from "../backend.js"
 import { checkIds, type IdLimit, idLimits } from "../id_limits.js"
-import type { Program } from "../program.js"
-import { inputBytes } from "../step_inputs.js"
-import type { WebGpuBackend } from "./backend.js"
+import type { Program } from "../../ir/program.js"
+import { type ReplayBuffers, replayBuffers } from "../replay_buffers.js"
+import { inputBytes, type Rows, rowsOf, sameRows } from "../step_inputs.js"
+import type { Block } from "./buffers.js"
+import type { GpuDevice } from "./device.js"
+import { bound, most } from "./bindable.js"
 import { WorkspaceRef } from "./dispatch.js"
 import type { Layout } from "./layout.js"
+import type { GpuMemory } from "./memory.js"
+import type { GpuQueue } from "./queue.js"
+import type { Step } from "./steps.js"
 
-/** A dispatch ready to be encoded. */
-export interface Step {
-  readonly label: string
-  readonly pipeline: GPUComputePipeline
-  readonly bindGroup: GPUBindGroup
-  readonly workgroups: readonly [number, number, number]
-  readonly bytes: number
-}
-
-/** Records the steps' dispatches, in order. */
-export function encodeSteps(pass: GPUComputePassEncoder, steps: readonly Step[]): void {
-  let last: GPUComputePipeline | null = null
-  for (const { pipeline, bindGroup, workgroups } of steps) {
-    if (pipeline !== last) pass.setPipeline(pipeline)
-    last = pipeline
-    pass.setBindGroup(0, bindGroup)
-    pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2])
-  }
+/** What an executable needs of its backend. */
+export interface GpuPorts {
+  readonly gpu: Pick<GpuDevice, "device" | "check">
+  /** Where storages and intermediate values lie now. */
+  readonly memory: Pick<GpuMemory, "workspace" | "departures" | "blockOf" | "written">
+  readonly queue: Pick<GpuQueue, "write" | "submit">
 }
 
 /** A command list: replaying encodes the same dispatches into one pass and submits it. */
 export class GpuExecutable implements Executable {
   private readonly idLimits: readonly IdLimit[]
+  private readonly buffers: ReplayBuffers<Block>
   /** Where the intermediate values were when the steps were bound. */
   private workspace: GPUBuffer | null
   private steps: readonly Step[]
+  /** What the parameters and workgroups were last told. */
+  private rows: Rows = new Map()
+  /** The memory's departures up to which all storages lie where the steps are bound to. */
+  private checked = -1
+  private isDisposed = false
 
   constructor(
-    private readonly backend: WebGpuBackend,
-    private readonly program: Program,
+    private readonly ports: GpuPorts,
+    program: Program,
     private readonly layout: Layout,
     /** By the kernels' texts. */
     private readonly pipelines: ReadonlyMap<string, GPUComputePipeline>,
   ) {
     this.idLimits = idLimits(program)
-    this.workspace = backend.memory.workspace.buffer
+    // Intermediate values, which have no place of their own, are none of a replay's concern.
+    this.buffers = replayBuffers(program, layout.places as readonly Block[])
+    this.workspace = ports.memory.workspace.buffer
     this.steps = this.bind()
   }
 
@@ -52,42 +54,49 @@ export class GpuExecutable implements Executable {
    * a caller may submit several replays and read each one's results later.
    */
   async replay(inputs: Readonly<Record<string, HostArray>>): Promise<void> {
-    const { gpu } = this.backend
+    const { gpu, memory, queue } = this.ports
+    const { inputs: fed, written } = this.buffers
     gpu.check()
-    checkIds(this.idLimits, inputs)
-    for (const [i, buffer] of this.program.buffers.entries()) {
-      if (buffer.kind === "input") {
-        gpu.device.queue.writeBuffer(
-          this.layout.places[i]!.buffer,
-          0,
-          inputBytes(buffer, inputs[buffer.name]) as Uint8Array<ArrayBuffer>,
-        )
-      } else if (buffer.kind === "storage" && !this.isInPlace(buffer.storage, i)) {
-        throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
-      }
-    }
-    if (this.workspace !== this.backend.memory.workspace.buffer) {
-      this.workspace = this.backend.memory.workspace.buffer
+    if (this.isDisposed) throw new BackendError("this executable was disposed of: compile the program again")
+    const rows = rowsOf(fed, inputs)
+    checkIds(this.idLimits, inputs, rows)
+    this.checkStorages()
+    for (const { buffer, place } of fed) queue.write(place.buffer, inputBytes(buffer, inputs[buffer.name]))
+    if (this.workspace !== memory.workspace.buffer) {
+      this.workspace = memory.workspace.buffer
       this.steps = this.bind()
+      this.rows = new Map()
     }
-    if (gpu.profiler) {
-      gpu.profiler.submit(this.steps)
-    } else {
-      const encoder = gpu.device.createCommandEncoder()
-      const pass = encoder.beginComputePass()
-      encodeSteps(pass, this.steps)
-      pass.end()
-      gpu.device.queue.submit([encoder.finish()])
-    }
-    for (const buffer of this.program.buffers) {
-      if (buffer.kind === "storage" && buffer.access === "write") buffer.storage.written(this.backend)
-    }
+    if (!sameRows(rows, this.rows)) this.tell(rows)
+    queue.submit(this.steps)
+    for (const storage of written) memory.written(storage)
   }
 
-  private isInPlace(storage: Storage, i: number): boolean {
-    const { buffer, offset } = this.backend.memory.blockOf(storage)
-    const place = this.layout.places[i]!
-    return buffer === place.buffer && offset === place.offset
+  /** @throws BackendError when a storage no longer lies where the steps are bound to */
+  private checkStorages(): void {
+    const { memory } = this.ports
+    const { departures } = memory
+    if (departures === this.checked) return
+    for (const { buffer, place } of this.buffers.storages) {
+      const block = memory.blockOf(buffer.storage)
+      if (block.buffer === place.buffer && block.offset === place.offset) continue
+      throw new BackendError(`${buffer.storage.name} has moved since the program was compiled: compile it again`)
+    }
+    this.checked = departures
+  }
+
+  /** Gives parameters and workgroups their values for so many rows. */
+  private tell(rows: Rows): void {
+    const { dispatches, params } = this.layout
+    const rowsFor = (sym: Sym) => rows.get(sym)!
+    let isChanged = false
+    for (const [i, { perReplay, workgroups }] of dispatches.entries()) {
+      for (const { word, value } of perReplay) params.words[params.offsets[i] / 4 + word] = bound(value, rowsFor)
+      isChanged ||= perReplay.length > 0
+      this.steps[i].workgroups = bound(workgroups, rowsFor)
+    }
+    if (isChanged) this.ports.queue.write(params.buffer, params.words)
+    this.rows = rows
   }
 
   private bind(): Step[] {
@@ -95,7 +104,7 @@ export class GpuExecutable implements Executable {
     return dispatches.map(({ label, code, bindings, params: words, workgroups, bytes }, i) => {
       const pipeline = this.pipelines.get(code)!
       const uniform = { buffer: params.buffer, offset: params.offsets[i], size: words?.byteLength }
-      const bindGroup = this.backend.gpu.device.createBindGroup({
+      const bindGroup = this.ports.gpu.device.createBindGroup({
         layout: pipeline.getBindGroupLayout(0),
         entries: [
           ...(words ? [{ binding: 0, resource: uniform }] : []),
@@ -105,11 +114,13 @@ export class GpuExecutable implements Executable {
           })),
         ],
       })
-      return { label, pipeline, bindGroup, workgroups, bytes }
+      return { label, pipeline, bindGroup, workgroups: most(workgroups), bytes }
     })
   }
 
   dispose(): void {
+    if (this.isDisposed) return
+    this.isDisposed = true
     this.layout.free()
   }
 }

@@ -2,7 +2,7 @@ import { itemSize } from "../../tensor/dtype.js"
 import { contiguousStrides, sizeOf } from "../../tensor/shape.js"
 import type { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
-import type { Operand, Program } from "../program.js"
+import type { Operand, Program } from "../../ir/program.js"
 import type { Block, Buffers } from "./buffers.js"
 import {
   type Assembled,
@@ -124,11 +124,11 @@ function planDispatches(program: Program, places: readonly (Block | undefined)[]
     let scratchBytes = 0
     const context: KernelContext = {
       features,
-      scratch: (dtype, shape) => {
+      scratch: (dtype, shape, rows) => {
         const offset = scratchBytes
         scratchBytes +=
           Math.ceil((sizeOf(shape) * itemSize(dtype)) / features.offsetAlignment) * features.offsetAlignment
-        return { buffer: SCRATCH, offset, shape, strides: contiguousStrides(shape), dtype }
+        return { buffer: SCRATCH, offset, shape, rows, strides: contiguousStrides(shape), dtype }
       },
       ranges: (operands) => rangesOf(operands, features),
       fits: ({ views }) => placeViews(views, locate, features).slots.length <= features.maxBindings,

@@ -62,11 +62,13 @@ await describeWithGpu("a GPU that runs out of memory", {}, () => {
     const weight = (name: string) =>
       constant(new Storage(name, "float32", [1000], { read: async (_, into) => void into.fill(0) }))
     const add = { kind: "binary", fn: "add" } as const
-    const sum = apply(add, [apply(add, [weight("a"), input("x", [1000], "float32")]), weight("b")])
-    return lower(
-      [apply({ kind: "unary", fn: "exp" }, [sum])],
-      [apply({ kind: "assign" }, [state(new Storage("state", "float32", [1000], null)), sum])],
-    )
+    const first = apply(add, { a: weight("a"), b: input("x", [1000], "float32") }).y
+    const sum = apply(add, { a: first, b: weight("b") }).y
+    const kept = state(new Storage("state", "float32", [1000], null))
+    return lower({
+      outputs: [apply({ kind: "unary", fn: "exp" }, { x: sum }).y],
+      effects: [apply({ kind: "assign" }, { state: kept, x: sum }).state],
+    })
   }
 
   it("is one error whichever buffer is the first that does not fit; nothing is left, and it goes on", async () => {
@@ -117,8 +119,8 @@ await describeWithGpu("a workspace", {}, () => {
     const backend = await WebGpuBackend.open(await nodeGpu({ validate: true }))
     const doubled = (n: number) => {
       const x = input("x", [n], "float32")
-      const twice = apply({ kind: "binary", fn: "add" }, [x, x])
-      return lower([apply({ kind: "unary", fn: "abs" }, [twice])])
+      const twice = apply({ kind: "binary", fn: "add" }, { a: x, b: x }).y
+      return lower({ outputs: [apply({ kind: "unary", fn: "abs" }, { x: twice }).y] })
     }
     const [small, large] = [doubled(8), doubled(5000)]
     const first = await backend.compile(small)

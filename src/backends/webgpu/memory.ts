@@ -4,6 +4,7 @@ import { allocateBlocks, type Newcomer } from "./blocks.js"
 import { type Block, Buffers } from "./buffers.js"
 import type { GpuDevice } from "./device.js"
 import { Downloads } from "./downloads.js"
+import type { GpuQueue } from "./queue.js"
 import { upload } from "./uploads.js"
 import { Workspace } from "./workspace.js"
 
@@ -25,14 +26,21 @@ export class GpuMemory {
   private readonly tenants = new Map<GPUBuffer, number>()
   /** Where storages will lie that are being loaded. */
   private readonly arriving = new Map<Storage, Block>()
+  private departed = 0
 
   constructor(
     private readonly space: MemorySpace,
     private readonly gpu: GpuDevice,
+    queue: GpuQueue,
   ) {
     this.buffers = new Buffers(gpu.device, gpu.description, gpu.features.maxBuffer)
     this.workspace = new Workspace(this.buffers)
-    this.downloads = new Downloads(gpu, this.buffers)
+    this.downloads = new Downloads(gpu, this.buffers, queue)
+  }
+
+  /** Grows when a storage leaves its block: as long as it does not, all lie where they did. */
+  get departures(): number {
+    return this.departed
   }
 
   /**
@@ -93,6 +101,11 @@ export class GpuMemory {
     return block
   }
 
+  /** Declares that a program has written a storage here: other copies are stale. */
+  written(storage: Storage): void {
+    storage.written(this.space)
+  }
+
   /** Gives a storage that kernels are going to write a buffer of its own: a dispatch may not write one that it reads. */
   async makeWritable(storage: Storage): Promise<void> {
     const block = this.blockOf(storage)
@@ -110,6 +123,7 @@ export class GpuMemory {
   }
 
   private free({ buffer }: Block): void {
+    this.departed++
     const others = (this.tenants.get(buffer) ?? 1) - 1
     if (others > 0) this.tenants.set(buffer, others)
     else {

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import * as mx from "../../array/mx.js"
 import type { MxArray } from "../../array/mx_array.js"
+import { apply, input } from "../../graph/build.js"
+import { lower } from "../../graph/lower.js"
 import { WebGpuBackend } from "./backend.js"
 import { nodeGpu } from "./node_gpu.js"
 import type { Profile, ProfileDetail } from "./profiler.js"
@@ -47,6 +49,29 @@ describe("profiles", () => {
     expect(replays).toHaveLength(1)
     expect(replays[0].dispatches).toEqual([])
     expect(replays[0].gpu.ms).toBeGreaterThan(0)
+  })
+
+  it("knows the workgroups of each replay, whatever rows the next one has", async () => {
+    const x = input("x", [{ name: "rows", max: 1000 }, 1], "float32")
+    const program = lower({ outputs: [apply({ kind: "unary", fn: "abs" }, { x }).y] })
+    const executable = await backend.compile(program)
+    const profiler = await backend.profile("dispatch")
+    for (const rows of [1000, 10, 500]) await executable.replay({ x: new Float32Array(rows) })
+    const { replays } = await profiler.stop()
+    expect(replays.map(({ dispatches: [{ workgroups }] }) => workgroups.join())).toEqual(["4,1,1", "1,1,1", "2,1,1"])
+    executable.dispose()
+  })
+
+  it("takes over from the one before, which still tells what it saw", async () => {
+    const roots = () => [mx.sqrt(mx.array(Float32Array.of(4)))]
+    const first = await backend.profile("dispatch")
+    await mx.evaluate(roots(), backend)
+    const second = await backend.profile("replay")
+    await mx.evaluate(roots(), backend)
+    await mx.evaluate(roots(), backend)
+    expect((await first.stop()).replays).toHaveLength(1)
+    await mx.evaluate(roots(), backend)
+    expect((await second.stop()).replays).toHaveLength(3)
   })
 
   it("leaves programs alone once it has stopped", async () => {

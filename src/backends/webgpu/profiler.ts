@@ -1,5 +1,6 @@
 import type { GpuDevice } from "./device.js"
-import { encodeSteps, type Step } from "./executable.js"
+import type { GpuObserver, GpuQueue, ObservedReplay } from "./queue.js"
+import type { Step } from "./steps.js"
 import { Timestamps } from "./timestamps.js"
 
 /** When something ran, in milliseconds on the clock of `performance.now()`. */
@@ -38,26 +39,34 @@ export interface Profile {
  */
 export type ProfileDetail = "replay" | "dispatch"
 
+/** What is known of a dispatch when it is submitted. */
+type Dispatched = Pick<Step, "label" | "workgroups" | "bytes">
+
 /** A replay whose timestamps are on their way. */
 interface Pending {
-  readonly steps: readonly Step[]
+  /** Empty when replays are timed as a whole. */
+  readonly dispatched: readonly Dispatched[]
   readonly times: Promise<BigUint64Array>
 }
 
 /** Times the replays of a device's programs from `start` to `stop`. `WebGpuBackend.profile` starts one. */
-export class Profiler {
+export class Profiler implements GpuObserver {
   private readonly pending: Pending[] = []
   private readonly host: Span[] = []
+  private readonly detach: () => void
 
   private constructor(
     private readonly gpu: GpuDevice,
+    queue: GpuQueue,
     private readonly detail: ProfileDetail,
     /** The same moment on both clocks: nanoseconds of the GPU, milliseconds of `performance.now()`. */
     private readonly origin: { readonly gpu: bigint; readonly host: number },
-  ) {}
+  ) {
+    this.detach = queue.observe(this)
+  }
 
   /** Waits for the work submitted so far, so that the clocks of GPU and host can be laid over one another. */
-  static async start(gpu: GpuDevice, detail: ProfileDetail): Promise<Profiler> {
+  static async start(gpu: GpuDevice, queue: GpuQueue, detail: ProfileDetail): Promise<Profiler> {
     let narrowest = Number.POSITIVE_INFINITY
     let origin = { gpu: 0n, host: 0 }
     for (let i = 0; i < 5; i++) {
@@ -75,32 +84,25 @@ export class Profiler {
       narrowest = after - before
       origin = { gpu: start, host: (before + after) / 2 }
     }
-    return new Profiler(gpu, detail, origin)
+    return new Profiler(gpu, queue, detail, origin)
   }
 
-  /** Encodes and submits a program's steps with timestamps. */
-  submit(steps: readonly Step[]): void {
-    if (steps.length === 0) return
-    const { device } = this.gpu
-    const encode = this.span("encode")
-    const encoder = device.createCommandEncoder()
-    const groups = this.detail === "dispatch" ? steps.map((step) => [step]) : [steps]
-    const timestamps = new Timestamps(device, groups.length)
-    groups.forEach((group, i) => {
-      const pass = encoder.beginComputePass({ timestampWrites: timestamps.pass(i) })
-      encodeSteps(pass, group)
-      pass.end()
-    })
-    timestamps.resolve(encoder)
-    const commands = encoder.finish()
-    encode()
-    const submit = this.span("submit")
-    device.queue.submit([commands])
-    submit()
-    const times = timestamps.read()
-    // A failure is for `stop` to report, which may come much later.
-    times.catch(() => {})
-    this.pending.push({ steps, times })
+  replay(steps: readonly Step[]): ObservedReplay {
+    const isApart = this.detail === "dispatch"
+    const groups = isApart ? steps.map((step) => [step]) : [steps]
+    const timestamps = new Timestamps(this.gpu.device, groups.length)
+    // Workgroups as they are now: the next replay may have other rows.
+    const dispatched = isApart ? steps.map(({ label, workgroups, bytes }) => ({ label, workgroups, bytes })) : []
+    return {
+      passes: groups.map((group, i) => ({ steps: group, timestampWrites: timestamps.pass(i) })),
+      encoded: (encoder) => timestamps.resolve(encoder),
+      submitted: () => {
+        const times = timestamps.read()
+        // A failure is for `stop` to report, which may come much later.
+        times.catch(() => {})
+        this.pending.push({ dispatched, times })
+      },
+    }
   }
 
   /** Notes when something on the JavaScript side starts; call the result when it ends. */
@@ -117,11 +119,11 @@ export class Profiler {
    * @throws BackendError when the GPU was lost meanwhile
    */
   async stop(): Promise<Profile> {
-    if (this.gpu.profiler === this) this.gpu.profiler = null
+    this.detach()
     const { origin } = this
     const replays: ReplaySpan[] = []
     let previous = Number.NEGATIVE_INFINITY
-    for (const { steps, times } of this.pending) {
+    for (const { dispatched, times } of this.pending) {
       const ticks = await times.finally(() => this.gpu.check())
       const moments = Array.from(ticks, (tick) => origin.host + Number(tick - origin.gpu) / 1e6)
       const spans: Span[] = []
@@ -132,13 +134,12 @@ export class Profiler {
         spans.push({ name: "replay", start_ms, ms: previous - start_ms })
       }
       const gpu = { ...spans[0], ms: previous - spans[0].start_ms }
-      const dispatches = this.detail === "replay" ? [] : steps.map((step, i) => dispatchSpan(step, spans[i]))
-      replays.push({ gpu, dispatches })
+      replays.push({ gpu, dispatches: dispatched.map((dispatch, i) => dispatchSpan(dispatch, spans[i])) })
     }
     return { replays, host: [...this.host].sort((a, b) => a.start_ms - b.start_ms) }
   }
 }
 
-function dispatchSpan({ label, workgroups, bytes }: Step, { start_ms, ms }: Span): DispatchSpan {
+function dispatchSpan({ label, workgroups, bytes }: Dispatched, { start_ms, ms }: Span): DispatchSpan {
   return { name: label, start_ms, ms, workgroups, bytes }
 }

@@ -18,9 +18,9 @@ export function formatFacts(facts: readonly (readonly [string, string | number])
   return alignColumns(facts, [])
 }
 
-const QUANTITY = /^[\d.,]+( [kMGT]?B)?$/
+const QUANTITY = /^(-?[\d.,]+( [kMGT]?B|[KMBT])?)?$/
 
-/** A header and rows, columns as wide as their widest cell; columns of quantities stand to the right. */
+/** A header and rows, columns as wide as their widest cell; columns of quantities, or nothing, stand to the right. */
 export function formatTable(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const toRight = header.map((_, column) => rows.every((row) => QUANTITY.test(String(row[column]))))
   return alignColumns([header, ...rows], toRight)

@@ -1,19 +1,28 @@
-import { sameShape } from "../../tensor/shape.js"
+import { isNode, type Value } from "../../ir/value.js"
+import { sameDims } from "../../ir/dim.js"
 import { apply } from "../build.js"
-import type { Value } from "../ir.js"
-import { isPrivate, type Pass, type Readers, rewrite } from "../rewrite.js"
+import { type Pass, privateProducer, type Readers } from "../rewrite.js"
 
 /** `residual + weighted_sum(gather_matmul(x, ids, W), weights)`, x `[L, k, K]`: the experts' rows never reach memory. */
-export const fuseGatherMatmulSum: Pass = (roots) => rewrite(roots, fuse)
+export const fuseGatherMatmulSum: Pass = {
+  name: "fuse_gather_matmul_sum",
+  makes: "gather_matmul_sum",
+  rule: () => (node, readers) => {
+    if (!isNode(node, "binary") || node.op.fn !== "add") return null
+    const { a, b } = node.operands
+    const outcome = match(a, b, readers) ?? match(b, a, readers)
+    return outcome === null || typeof outcome === "string" ? outcome : new Map([[node.results.y, outcome]])
+  },
+}
 
-function fuse(value: Value, readers: Readers): Value | null {
-  if (value.op.kind !== "binary" || value.op.fn !== "add") return null
-  for (const [sum, residual] of [value.inputs, [...value.inputs].reverse()]) {
-    if (sum.op.kind !== "weighted_sum" || !isPrivate(sum, readers) || !sameShape(sum.shape, residual.shape)) continue
-    const [product, weights] = sum.inputs
-    if (product.op.kind !== "gather_matmul" || !isPrivate(product, readers)) continue
-    if (product.inputs[0].shape.length !== 3) continue
-    return apply({ kind: "gather_matmul_sum", format: product.op.format }, [...product.inputs, weights, residual])
-  }
-  return null
+function match(added: Value, residual: Value, readers: Readers): Value | string | null {
+  if (added.node.op.kind !== "weighted_sum") return null
+  const sum = privateProducer(added, "weighted_sum", readers)
+  if (!sum) return "the weighted sum is read by others too"
+  if (!sameDims(added.shape, residual.shape)) return "what is added has another shape"
+  const product = privateProducer(sum.operands.x, "gather_matmul", readers)
+  if (!product) return "what is summed is no product with experts, or read by others too"
+  const { x, ids, weight } = product.operands
+  if (x.shape.length !== 3) return "the experts of a token share a row"
+  return apply({ kind: "gather_matmul_sum" }, { x, ids, weight, scores: sum.operands.weights, residual }).y
 }

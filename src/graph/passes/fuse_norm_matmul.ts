@@ -1,45 +1,57 @@
+import { last } from "../../ir/expect.js"
+import { partsOf } from "../../ir/operands.js"
+import { isNode, isView, type Node, type NodeOf, producer, type Value } from "../../ir/value.js"
 import { apply, slice } from "../build.js"
-import type { Op, Value } from "../ir.js"
-import { isView } from "../ir.js"
-import { type Pass, type Readers, rewrite } from "../rewrite.js"
-
-type Matmul = Value & { op: Extract<Op, { kind: "matmul" }> }
+import type { Pass, Readers } from "../rewrite.js"
 
 /** An `rms_norm` that only matmuls read, and those matmuls (q, k and v; the head), become one: the products side by side. */
-export const fuseNormMatmul: Pass = (roots) => {
-  const products = new Map<Value, Value>() // by norm
-  return rewrite(roots, (value, readers) => {
-    const [norm] = value.inputs
-    if (value.op.kind !== "matmul" || norm.op.kind !== "rms_norm") return null
-    const matmuls = productsOf(norm, readers)
-    if (!matmuls) return null
-    let product = products.get(norm)
-    if (!product) {
-      const formats = matmuls.map(({ op }) => op.format)
-      const weights = matmuls.flatMap(({ inputs }) => inputs.slice(1))
-      product = apply({ kind: "norm_matmul", eps: norm.op.eps, formats }, [...norm.inputs, ...weights])
-      products.set(norm, product)
+export const fuseNormMatmul: Pass = {
+  name: "fuse_norm_matmul",
+  makes: "norm_matmul",
+  rule: () => {
+    const products = new Map<Node, Value>() // by norm
+    return (node, readers) => {
+      if (!isNode(node, "matmul")) return null
+      const norm = producer(node.operands.x, "rms_norm")
+      if (!norm) return "its rows are not those of a norm"
+      const matmuls = productsOf(norm, readers)
+      if (typeof matmuls === "string") return matmuls
+      let product = products.get(norm)
+      if (!product) {
+        const { x, weight } = norm.operands
+        const weights = matmuls.map(({ operands }) => operands.weight)
+        product = apply({ kind: "norm_matmul", eps: norm.op.eps }, { x, norm: weight, weights }).y
+        products.set(norm, product)
+      }
+      const { y } = node.results
+      if (matmuls.length === 1) return new Map([[y, product]])
+      // Constants are never rewritten: they tell which of the matmuls this is.
+      const own = partsOf(node.operands.weight)
+      const index = matmuls.findIndex(({ operands }) => {
+        const parts = partsOf(operands.weight)
+        return parts.length === own.length && parts.every((part, i) => part === own[i])
+      })
+      const start = matmuls.slice(0, index).reduce((sum, { results }) => sum + last(results.y.shape), 0)
+      return new Map([[y, slice(product, [0, start], [y.shape[0], start + last(y.shape)])]])
     }
-    if (matmuls.length === 1) return product
-    // Constants are never rewritten: they tell which of the matmuls this is.
-    const [, ...own] = value.inputs
-    const index = matmuls.findIndex(({ inputs }) => own.every((operand, i) => operand === inputs[i + 1]))
-    const start = matmuls.slice(0, index).reduce((sum, { shape }) => sum + shape[1], 0)
-    return slice(product, [0, start], [value.shape[0], start + value.shape[1]])
-  })
+  },
 }
 
-/** The matmuls of a norm, if nothing else reads it. */
-function productsOf(norm: Value, readers: Readers): readonly Matmul[] | null {
-  const all = readers.get(norm)!
-  const isProduct = (reader: (typeof all)[number]): reader is Matmul =>
-    typeof reader !== "string" &&
-    reader.op.kind === "matmul" &&
-    !reader.op.residual &&
-    reader.inputs.slice(1).every(isConstant)
-  return norm.shape.length === 2 && all.every(isProduct) ? all : null
+/** The matmuls of a norm, if nothing else reads it; else the reason why not. */
+function productsOf(norm: NodeOf<"rms_norm">, readers: Readers): readonly NodeOf<"matmul">[] | string {
+  const { y } = norm.results
+  if (y.shape.length !== 2) return "the norm is not of rows"
+  const products: NodeOf<"matmul">[] = []
+  for (const reader of readers.get(y)!) {
+    if (typeof reader === "string") return `the norm is an ${reader}, too`
+    if (!isNode(reader, "matmul")) return `the norm is read by ${reader.op.kind} too`
+    if (reader.operands.residual) return "one of the norm's products adds a residual"
+    if (!partsOf(reader.operands.weight).every(isConstant)) return "one of the norm's products has a computed weight"
+    products.push(reader)
+  }
+  return products
 }
 
-function isConstant(value: Value): boolean {
-  return value.op.kind === "constant" || (isView(value) && isConstant(value.inputs[0]))
+function isConstant({ node }: Value): boolean {
+  return node.op.kind === "constant" || (isView(node) && isConstant(node.inputs[0]))
 }

@@ -1,98 +1,94 @@
-import { weightRoles } from "../../backends/ops.js"
+import { fixed, largest } from "../../ir/dim.js"
+import { sizeOf } from "../../tensor/shape.js"
+import type { WeightOf } from "../../ir/type.js"
+import { isNode, type NodeOf, producer, type Value } from "../../ir/value.js"
 import { apply } from "../build.js"
-import type { Op, Value } from "../ir.js"
-import { isPrivate, type Pass, type Readers, rewrite } from "../rewrite.js"
+import { isPrivate, type Pass, privateProducer, type Readers } from "../rewrite.js"
 
 /**
  * Attention over rotated queries and caches that the same rows were just appended to, where queries, keys and values
- * are all that one `norm_matmul` gives. The appends happen inside, so they are no effects of their own any more.
+ * are all that one `norm_matmul` gives. The appends happen inside.
  */
-export const fuseRopeAttention: Pass = (roots) => {
-  const absorbed = new Map<Value, Value>()
-  const { outputs, effects } = rewrite(roots, (value, readers) => {
-    const match = matchAttention(value, readers)
-    if (!match) return null
-    for (const append of match.appends) absorbed.set(append, match.fused)
-    return match.fused
-  })
-  return { outputs, effects: [...new Set(effects.map((effect) => absorbed.get(effect) ?? effect))] }
+export const fuseRopeAttention: Pass = {
+  name: "fuse_rope_attention",
+  makes: "rope_attention",
+  rule: () => (node, readers) => (isNode(node, "attention") ? fuse(node, readers) : null),
 }
 
-function matchAttention(value: Value, readers: Readers): { fused: Value; appends: readonly Value[] } | null {
-  const { op, inputs } = value
-  if (op.kind !== "attention") return null
-  const [rotatedQ, keys, values, positions, ...tail] = inputs
-  const sequences = op.sequences ? tail[tail.length - 1] : undefined
-  const appends = [keys, values]
-  if (!appends.every((append) => isAppend(append, positions, sequences, readers))) return null
-  const rotatedK = keys.inputs[1]
-  if (rotatedQ.op.kind !== "rope" || rotatedK.op.kind !== "rope" || rotatedQ.op.scale !== rotatedK.op.scale) return null
-  const [, , invFreq] = rotatedQ.inputs
-  const sameRope = [rotatedQ, rotatedK].every(
-    (rope) => rope.inputs[1] === positions && rope.inputs[2] === invFreq && isPrivate(rope, readers),
-  )
-  const qkv = sameRope ? sideBySide([rotatedQ.inputs[0], rotatedK.inputs[0], values.inputs[1]], readers) : null
-  if (!qkv) return null
-  const { scale, window, sinks } = op
+function fuse(attention: NodeOf<"attention">, readers: Readers): ReadonlyMap<Value, Value> | string {
+  const { op, operands } = attention
+  const { q, positions, sequences } = operands
+  const [keys, values] = [operands.keys, operands.values].map((cache) => appendOf(cache, attention, readers))
+  if (!keys || !values) return "the caches are not those that its rows are appended to, or read by others too"
+  const [rotatedQ, rotatedK] = [q, keys.operands.x].map((x) => privateProducer(x, "rope", readers))
+  if (!rotatedQ || !rotatedK) return "something stands between the rotation and the attention, or no rotation"
+  const { inv_freq } = rotatedQ.operands
+  const isSame = (rope: NodeOf<"rope">) =>
+    rope.operands.positions === positions && rope.operands.inv_freq === inv_freq && rope.op.scale === rotatedQ.op.scale
+  if (!isSame(rotatedQ) || !isSame(rotatedK)) return "queries and keys are rotated in different ways"
+  const qkv = sideBySide([rotatedQ.operands.x, rotatedK.operands.x, values.operands.x], readers)
+  if (typeof qkv === "string") return qkv
+  const { sinks } = operands
+  const states = { keys: keys.operands.cache, values: values.operands.cache }
   const fused = apply(
-    { kind: "rope_attention", rope_scale: rotatedQ.op.scale, scale, window, sinks, sequences: sequences !== undefined },
-    [qkv, positions, invFreq, keys.inputs[0], values.inputs[0], ...tail],
+    { ...op, kind: "rope_attention", rope_scale: rotatedQ.op.scale },
+    { qkv, positions, inv_freq, ...states, sinks, sequences },
   )
-  return { fused, appends }
+  return new Map([
+    [attention.results.y, fused.y],
+    [operands.keys, fused.keys],
+    [operands.values, fused.values],
+  ])
 }
 
-/** An append of the rows that only their attention reads; it may be an effect beside. */
-function isAppend(append: Value, positions: Value, sequences: Value | undefined, readers: Readers): boolean {
-  const all = readers.get(append)!
-  return (
-    append.op.kind === "kv_append" &&
-    append.inputs[2] === positions &&
-    append.inputs[3] === sequences &&
-    all.filter((reader) => reader !== "effect").length === 1
-  )
+/** The append of the attention's rows that only the attention reads; it may be an effect beside. */
+function appendOf(cache: Value, { operands }: NodeOf<"attention">, readers: Readers): NodeOf<"kv_append"> | null {
+  const append = producer(cache, "kv_append")
+  if (!append) return null
+  const { positions, sequences } = append.operands
+  const isOurs = positions === operands.positions && sequences === operands.sequences
+  return isOurs && readers.get(cache)!.filter((reader) => reader !== "effect").length === 1 ? append : null
 }
-
-type NormMatmul = Value & { op: Extract<Op, { kind: "norm_matmul" }> }
 
 /**
  * The `norm_matmul` whose products `parts` are, in their order, if they are all of them and nothing else reads them:
  * heads `[L, H, D]` of slices. Its weights are put into that order where the graph happened to have another.
  */
-function sideBySide(parts: readonly Value[], readers: Readers): Value | null {
+function sideBySide(parts: readonly Value[], readers: Readers): Value | string {
   const slices: { source: Value; start: number }[] = []
   for (const part of parts) {
-    const [cut] = part.inputs
-    if (part.op.kind !== "reshape" || cut.op.kind !== "slice") return null
-    if (!isPrivate(part, readers) || !isPrivate(cut, readers)) return null
-    slices.push({ source: cut.inputs[0], start: cut.op.start[1] })
+    const [cut] = part.node.inputs
+    if (part.node.op.kind !== "reshape" || cut.node.op.kind !== "slice") {
+      return "something stands between the products and their heads, or they are no norm's products side by side"
+    }
+    if (!isPrivate(part, readers) || !isPrivate(cut, readers)) return "queries, keys or values are read by others too"
+    slices.push({ source: cut.node.inputs[0], start: cut.node.op.start[1] })
   }
   const [{ source }] = slices
-  if (!isNormMatmul(source) || slices.some((slice) => slice.source !== source)) return null
-  if (readers.get(source)!.length !== parts.length) return null
-  const products = productsOf(source)
-  const wanted = slices.map(({ start }) => products.find((product) => product.start === start))
+  const product = producer(source, "norm_matmul")
+  if (!product || slices.some((slice) => slice.source !== source)) return "q, k and v are not products of one norm"
+  if (readers.get(source)!.length !== parts.length) return "the norm has other products"
+  const products = productsOf(product)
+  const wanted = slices.map(({ start }) => products.find((one) => one.start === start))
   const isAll = products.length === parts.length && new Set(wanted).size === parts.length
-  if (!isAll || wanted.some((product, i) => product?.N !== parts[i].shape[1] * parts[i].shape[2])) return null
-  if (wanted.every((product, i) => product === products[i])) return source
-  const formats = wanted.map((product) => product!.format)
-  return apply({ ...source.op, formats }, [
-    ...source.inputs.slice(0, 2),
-    ...wanted.flatMap((product) => product!.operands),
-  ])
+  if (!isAll || wanted.some((one, i) => one?.N !== width(parts[i]))) {
+    return "q, k and v are parts of the norm's products"
+  }
+  if (wanted.every((one, i) => one === products[i])) return source
+  return apply(product.op, { ...product.operands, weights: wanted.map((one) => one!.weight) }).y
 }
 
-function isNormMatmul(value: Value): value is NormMatmul {
-  return value.op.kind === "norm_matmul"
+/** Elements of a row of heads `[L, H, D]`. */
+function width({ shape }: Value): number {
+  return sizeOf(largest(shape.slice(1)))
 }
 
 /** The products of a `norm_matmul`: the columns they start at, how many they have, and their weights. */
-function productsOf({ op, inputs }: NormMatmul) {
-  let [at, start] = [2, 0]
-  return op.formats.map((format) => {
-    const operands = inputs.slice(at, at + weightRoles(format).length)
-    const [N] = operands[0].shape
-    const product = { format, operands, start, N }
-    at += operands.length
+function productsOf({ operands }: NodeOf<"norm_matmul">): { weight: WeightOf<Value>; start: number; N: number }[] {
+  let start = 0
+  return operands.weights.map((weight) => {
+    const N = fixed(weight.weight.shape[0], "the rows of a weight")
+    const product = { weight, start, N }
     start += N
     return product
   })

@@ -5,7 +5,7 @@ import {
 } from "./integer_dot"
 import { group, groups, locate, offsets, scales as activationScales, stride as rowBytes, sums, values } from "./quantize"
 import { blockRows, take } from "./share"
-import { swigluInto } from "./swiglu"
+import { gluInto } from "./glu"
 import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
 /** Weight rows worked on at a time: decoded once, used for all activation rows. */
@@ -263,10 +263,10 @@ export function gather_matmul(
   }
 }
 
-/** out[L, k, N] = swiglu(x Wgate[ids]^T, x Wup[ids]^T), x `[L, K]`. Both weights have the same K and format. */
-export function gather_swiglu(
-  x: usize, rows: u32, slots: u32, ids: usize, gate: Weight, up: Weight, experts: u32, N: u32, alpha: f32, limit: f32,
-  out: usize, quantized: usize, counter: usize, scratch: usize, part: u32, parts: u32
+/** out[L, k, N] = glu(x Wgate[ids]^T, x Wup[ids]^T), x `[L, K]`. Both weights have the same K and format. */
+export function gather_glu(
+  x: usize, rows: u32, slots: u32, ids: usize, gate: Weight, up: Weight, experts: u32, N: u32, alpha: f32, cubic: f32,
+  limit: f32, offset: f32, out: usize, quantized: usize, counter: usize, scratch: usize, part: u32, parts: u32
 ): void {
   const pairs = rows * slots
   checkIds(ids, pairs, experts)
@@ -295,7 +295,7 @@ export function gather_swiglu(
       targets = outTargets
       for (let i: u32 = 0; i < count; i++) {
         const target = load<usize>(outTargets + (i << 2)) + (from << 2)
-        swigluInto(target, target, ups + i * upBytes, to - from, alpha, limit)
+        gluInto(target, target, ups + i * upBytes, to - from, alpha, cubic, limit, offset)
       }
     }
     passed += blocks

@@ -97,7 +97,7 @@ export function reduce(x: usize, rows: u32, n: u32, fn: u32, out: usize, part: u
   }
 }
 
-/** What stands for no index: NO_INDEX of ops.ts. */
+/** What stands for no index: NO_INDEX of ir/specs/rows.ts. */
 const NONE: u32 = 0xffffffff
 
 /** The index of the largest, the lowest of equals; NONE with NaN, Infinity, or -Infinity alone. */
@@ -150,6 +150,17 @@ export function take_along_axis(
       if (index >= n) unreachable()
       store<u32>(out + at, load<u32>(x + ((row * n + index) << 2)))
     }
+  }
+}
+
+/** Rows of `rowBytes` at `count` indices. */
+export function take(
+  x: usize, rows: u32, rowBytes: u32, indices: usize, count: u32, out: usize, thread: u32, threads: u32
+): void {
+  for (let i = thread; i < count; i += threads) {
+    const index = load<u32>(indices + (i << 2))
+    if (index >= rows) unreachable()
+    memory.copy(out + i * rowBytes, x + index * rowBytes, rowBytes)
   }
 }
 

@@ -1,13 +1,14 @@
-import type { KernelOf, WeightFormat } from "../../ops.js"
-import { weightRoles } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import { partsOf } from "../../../ir/operands.js"
+import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
+import type { Operand } from "../../../ir/program.js"
+import { ofRows } from "../bindable.js"
 import {
   type Dispatch,
   dispatch,
   extentBytes,
   grid,
   type KernelContext,
-  partOf,
+  partOfWeight,
   reads,
   type View,
   workgroupIndex,
@@ -15,7 +16,7 @@ import {
 } from "../dispatch.js"
 import { reductions } from "../wgsl/reduce.js"
 import { EIGHT, weightReader } from "../wgsl/weights.js"
-import { swiglu } from "./elementwise.js"
+import { glu } from "./elementwise.js"
 
 const THREADS = 64
 
@@ -26,29 +27,21 @@ const ENTRY = (threads: number, builtins = "") => `
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32${builtins}) {`
 
-interface Product {
-  readonly x: Operand
-  readonly format: WeightFormat
-  readonly weights: readonly Operand[]
-  readonly residual: Operand | null
-  readonly output: Operand
-}
-
 /**
  * `x W^T` for any format, sizes and strides, a workgroup per weight row and {@link TILE} rows of x: the kernel of last
  * resort. Rows of the output may lie apart.
  */
-export function anyMatmul({ x, format, weights, residual, output }: Product, context: KernelContext): Dispatch[] {
-  const [L, K] = x.shape
-  const tiles = Math.ceil(L / TILE)
+export function anyMatmul(
+  { x, weight, residual }: OperandsOf<"matmul", Operand>,
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] {
+  const [, K] = x.shape
+  const tiles = (L: number) => Math.ceil(L / TILE)
   const reduce = reductions(context.features, THREADS, ["sum"])
-  return context.ranges(weights).map((range) => {
-    const reader = weightReader(
-      "w",
-      format,
-      weights.map((operand) => partOf(operand, range)),
-      K,
-    )
+  return context.ranges(partsOf(weight)).map((range) => {
+    const part = partOfWeight(weight, range)
+    const reader = weightReader("w", part, K)
     const views: Record<string, View> = {
       x: reads(x, "f32"),
       ...reader.views,
@@ -59,16 +52,16 @@ export function anyMatmul({ x, format, weights, residual, output }: Product, con
       label: `matmul ${reader.name}, any size`,
       views,
       params: {
-        L,
+        L: ofRows(x, (L) => L),
         N: output.strides[0],
         first: range.start,
         count: range.count,
-        groups: range.count * tiles,
+        groups: ofRows(x, (L) => range.count * tiles(L)),
         ...reader.params,
       },
       enable: reduce.enable,
-      workgroups: grid(range.count * tiles),
-      bytes: weights.reduce((sum, operand) => sum + extentBytes(partOf(operand, range)), 0),
+      workgroups: ofRows(x, (L) => grid(range.count * tiles(L))),
+      bytes: partsOf(part).reduce((sum, operand) => sum + extentBytes(operand), 0),
       code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}${reduce.functions}
 fn x_eight(l: u32, k: u32) -> Eight {
   let at = min(l, params.L - 1u) * params.w_K;
@@ -101,32 +94,19 @@ ${ENTRY(THREADS, reduce.builtins)}
   })
 }
 
-interface ExpertProduct {
-  /** `[L, K]`, or `[L, k, K]` with a row for each slot. */
-  readonly x: Operand
-  readonly ids: Operand
-  readonly format: WeightFormat
-  readonly weights: readonly Operand[]
-  readonly output: Operand
-}
-
 /** The products of rows with their experts, for any format, sizes and strides: a workgroup per slot and weight row. */
 export function anyGatherMatmul(
-  { x, ids, format, weights, output }: ExpertProduct,
+  { x, ids, weight }: OperandsOf<"gather_matmul", Operand>,
+  output: Operand,
   context: KernelContext,
 ): Dispatch[] {
-  const [L, k] = ids.shape
-  const [E, N] = weights[0].shape
+  const [, k] = ids.shape
+  const [E, N] = weight.weight.shape
   const K = x.shape[x.shape.length - 1]
-  const slots = L * k
   const reduce = reductions(context.features, THREADS, ["sum"])
-  return context.ranges(weights).map((range) => {
-    const reader = weightReader(
-      "w",
-      format,
-      weights.map((operand) => partOf(operand, range)),
-      K,
-    )
+  return context.ranges(partsOf(weight)).map((range) => {
+    const part = partOfWeight(weight, range)
+    const reader = weightReader("w", part, K)
     const views: Record<string, View> = {
       x: reads(x, "f32"),
       ids: reads(ids, "u32"),
@@ -142,11 +122,11 @@ export function anyGatherMatmul(
         first: range.start,
         count: range.count,
         per_row: x.shape.length === 3 ? 1 : k,
-        groups: slots * N,
+        groups: ofRows(ids, (L) => L * k * N),
         ...reader.params,
       },
       enable: reduce.enable,
-      workgroups: grid(slots * N),
+      workgroups: ofRows(ids, (L) => grid(L * k * N)),
       code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}${reduce.functions}
 ${ENTRY(THREADS, reduce.builtins)}
   let group = ${workgroupIndex};
@@ -176,45 +156,45 @@ ${ENTRY(THREADS, reduce.builtins)}
 }
 
 /** Gate and up into scratch memory, then the activation. */
-export function anyGatherSwiglu(
-  { gate, up, alpha, limit }: KernelOf<"gather_swiglu">,
-  [x, ids, ...weights]: readonly Operand[],
-  output: Operand,
+export function anyGatherGlu(
+  { activation }: Pick<KernelOf<"gather_glu">, "activation">,
+  { x, ids, ...weights }: OperandsOf<"gather_glu", Operand>,
+  { y }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const split = weightRoles(gate).length
-  const products = [context.scratch("float32", output.shape), context.scratch("float32", output.shape)]
+  const [gate, up] = [0, 1].map(() => context.scratch("float32", y.shape, y.rows))
   return [
-    ...anyGatherMatmul({ x, ids, format: gate, weights: weights.slice(0, split), output: products[0] }, context),
-    ...anyGatherMatmul({ x, ids, format: up, weights: weights.slice(split), output: products[1] }, context),
-    ...swiglu({ kind: "swiglu", alpha, limit }, products, output),
+    ...anyGatherMatmul({ x, ids, weight: weights.gate }, gate, context),
+    ...anyGatherMatmul({ x, ids, weight: weights.up }, up, context),
+    ...glu({ activation }, { gate, up }, { y }),
   ]
 }
 
 /** Rows of a table, decoded; ids beyond it read its last row. */
 export function embedding(
-  { format }: KernelOf<"embedding">,
-  [ids, ...weights]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { ids, weight }: OperandsOf<"embedding", Operand>,
+  { y: output }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const [L, n] = output.shape
+  const [, n] = output.shape
   const size = 256
   const eights = Math.ceil(n / 8)
-  return context.ranges(weights).map((range) => {
-    const bare = { ...format, bias: false }
-    const reader = weightReader(
-      "w",
-      bare,
-      weights.map((operand) => partOf(operand, range)),
-      n,
-    )
+  return context.ranges(partsOf(weight)).map((range) => {
+    const reader = weightReader("w", partOfWeight({ ...weight, bias: undefined }, range), n)
     const views: Record<string, View> = { ids: reads(ids, "u32"), ...reader.views, out: writes(output, "f32") }
     return dispatch({
       label: `embedding ${reader.name}`,
       views,
-      params: { L, eights, rows: weights[0].shape[0], first: range.start, count: range.count, ...reader.params },
-      workgroups: grid(Math.ceil((L * eights) / size)),
+      params: {
+        L: ofRows(ids, (L) => L),
+        eights,
+        rows: weight.weight.shape[0],
+        first: range.start,
+        count: range.count,
+        ...reader.params,
+      },
+      workgroups: ofRows(ids, (L) => grid(Math.ceil((L * eights) / size))),
       code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}
 ${ENTRY(size)}
   let i = ${workgroupIndex} * ${size}u + lid;

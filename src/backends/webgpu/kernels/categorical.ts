@@ -1,5 +1,7 @@
-import { type KernelOf, NO_INDEX } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { OperandsOf } from "../../../ir/operations.js"
+import { NO_INDEX } from "../../../ir/specs/rows.js"
+import type { Operand } from "../../../ir/program.js"
+import { ofRows } from "../bindable.js"
 import {
   type Accessor,
   type Dispatch,
@@ -55,9 +57,9 @@ fn find(target_sum: f32, value: f32, lid: u32) -> u32 {
  * shows in its largest value: see {@link RANKED}.
  */
 export function categorical(
-  _: KernelOf<"categorical">,
-  [logits, temperature, uniform]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { logits, temperature, uniform }: OperandsOf<"categorical", Operand>,
+  { ids: output }: { ids: Operand },
   { features, scratch }: KernelContext,
 ): Dispatch[] {
   const [L, n] = logits.shape
@@ -80,9 +82,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
     dispatch({
       label: "categorical shares",
       views: { logits: reads(logits, "u32"), temperature: reads(temperature, "f32"), partial: writes(partial, "f32") },
-      params: { groups: L * shares, ...common },
+      params: { groups: ofRows(logits, (L) => L * shares), ...common },
       enable: reduce.enable,
-      workgroups: grid(L * shares),
+      workgroups: ofRows(logits, (L) => grid(L * shares)),
       code: (v) => /* wgsl */ `${functions}
 ${entry(reduce.builtins)}
   let temperature = ${v.temperature.at("0u")};
@@ -110,9 +112,9 @@ ${entry(reduce.builtins)}
         partial: reads(partial, "f32"),
         out: writes(output, "u32"),
       },
-      params: { groups: L, ...common },
+      params: { groups: ofRows(logits, (L) => L), ...common },
       enable: reduce.enable,
-      workgroups: grid(L),
+      workgroups: ofRows(logits, grid),
       code: (v) => /* wgsl */ `${functions}${SCAN}
 ${entry(reduce.builtins)}
   let temperature = ${v.temperature.at("0u")};

@@ -1,5 +1,7 @@
-import { type KernelOf, NO_INDEX } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { KernelOf } from "../../../ir/operations.js"
+import { NO_INDEX } from "../../../ir/specs/rows.js"
+import type { Operand } from "../../../ir/program.js"
+import { derive, most } from "../bindable.js"
 import { type Dispatch, dispatch, grid, type KernelContext, reads, workgroupIndex, writes } from "../dispatch.js"
 import { RANKED } from "../wgsl/ranked.js"
 import { LOWEST, type Reductions, reductions } from "../wgsl/reduce.js"
@@ -21,24 +23,25 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
  * in what wins it: see {@link RANKED}.
  */
 export function argmax(
-  _: KernelOf<"argmax">,
-  [x]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { x }: { x: Operand },
+  { ids: output }: { ids: Operand },
   { features, scratch }: KernelContext,
 ): Dispatch[] {
   const { rows, n } = rowsOf(x)
   const shares = n <= 2 * SHARE ? 1 : Math.ceil(n / SHARE)
   const reduce = reductions(features, THREADS, ["argmax"])
-  const winners = shares === 1 ? output : scratch("uint32", [rows, shares])
+  const groups = derive(rows, (rows) => rows * shares)
+  const winners = shares === 1 ? output : scratch("uint32", [most(rows), shares])
   const better = (value: string, index: string) => `let v = ${value};
     if (v > best || (v == best && ${index} < at)) { best = v; at = ${index}; }`
   const chosen = (bits: string) => `select(${NO_INDEX}u, winner, is_finite(${bits}))`
   const first = dispatch({
     label: "argmax",
     views: { x: reads(x, "u32"), out: writes(winners, "u32") },
-    params: { groups: rows * shares, n, shares },
+    params: { groups, n, shares },
     enable: reduce.enable,
-    workgroups: grid(rows * shares),
+    workgroups: derive(groups, grid),
     code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
   let row = (group / params.shares) * params.n;
   let share = (params.n + params.shares - 1u) / params.shares;
@@ -59,7 +62,7 @@ export function argmax(
     views: { x: reads(x, "u32"), winners: reads(winners, "u32"), out: writes(output, "u32") },
     params: { groups: rows, n, shares },
     enable: reduce.enable,
-    workgroups: grid(rows),
+    workgroups: derive(rows, grid),
     code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
   var best = ${LOWEST};
   var at = 0xffffffffu;
@@ -78,9 +81,9 @@ export function argmax(
 const COUNTED = 1024
 
 export function topK(
-  { k }: KernelOf<"top_k">,
-  [x]: readonly Operand[],
-  output: Operand,
+  { k }: Pick<KernelOf<"top_k">, "k">,
+  { x }: { x: Operand },
+  { ids: output }: { ids: Operand },
   { features }: KernelContext,
 ): Dispatch[] {
   const { rows, n } = rowsOf(x)
@@ -94,7 +97,7 @@ export function topK(
       views: { x: reads(x, "f32"), out: writes(output, "u32") },
       params: { groups: rows, n, k },
       enable: reduce.enable,
-      workgroups: grid(rows),
+      workgroups: derive(rows, grid),
       code: counted
         ? (v) => /* wgsl */ `${entry(threads, reduce)}
   let row = group * params.n;

@@ -1,92 +1,75 @@
+import type { KernelOf, OperandsOf, ResultsOf } from "../../../ir/operations.js"
+import type { Operand } from "../../../ir/program.js"
 import { itemSize } from "../../../tensor/dtype.js"
-import type { KernelOf, WeightFormat } from "../../ops.js"
-import { weightRoles } from "../../ops.js"
-import type { Operand } from "../../program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
-import { anyGatherMatmul, anyGatherSwiglu, anyMatmul } from "./any_format.js"
+import { anyGatherMatmul, anyGatherGlu, anyMatmul } from "./any_format.js"
 import { topK } from "./choose.js"
 import { binary, takeAlongAxis, weightedSum } from "./elementwise.js"
 import { rmsNorm, softmax } from "./rows.js"
 
 /** Fused operations from primitive kernels, for weights that no fast kernel takes. */
 
-/** Splits the operands of several weights, in the order of their formats. */
-export function splitWeights(formats: readonly WeightFormat[], operands: readonly Operand[]): Operand[][] {
-  let at = 0
-  return formats.map((format) => {
-    const start = at
-    at += weightRoles(format).length
-    return operands.slice(start, at)
-  })
-}
-
 function normed(eps: number, x: Operand, weight: Operand, context: KernelContext) {
-  const output = context.scratch("float32", x.shape)
-  return { output, dispatches: rmsNorm({ kind: "rms_norm", eps }, [x, weight], output, context) }
+  const y = context.scratch("float32", x.shape, x.rows)
+  return { rows: y, dispatches: rmsNorm({ eps }, { x, weight }, { y }, context) }
 }
 
 export function anyNormMatmul(
-  { eps, formats }: KernelOf<"norm_matmul">,
-  [x, norm, ...operands]: readonly Operand[],
-  output: Operand,
+  { eps }: KernelOf<"norm_matmul">,
+  { x, norm, weights }: OperandsOf<"norm_matmul", Operand>,
+  { y }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const { output: rows, dispatches } = normed(eps, x, norm, context)
+  const { rows, dispatches } = normed(eps, x, norm, context)
   let column = 0
-  const products = splitWeights(formats, operands).flatMap((weights, i) => {
-    const N = weights[0].shape[0]
-    const offset = output.offset + column * itemSize(output.dtype)
+  const products = weights.flatMap((weight) => {
+    const [N] = weight.weight.shape
+    const part = { ...y, offset: y.offset + column * itemSize(y.dtype), shape: [x.shape[0], N] }
     column += N
-    const part = { ...output, offset, shape: [x.shape[0], N] }
-    return anyMatmul({ x: rows, format: formats[i], weights, residual: null, output: part }, context)
+    return anyMatmul({ x: rows, weight }, part, context)
   })
   return [...dispatches, ...products]
 }
 
 export function anyRoute(
-  { eps, k, format }: KernelOf<"route">,
-  [x, norm, ...weights]: readonly Operand[],
-  output: Operand,
+  { eps, k }: KernelOf<"route">,
+  { x, norm, weight }: OperandsOf<"route", Operand>,
+  { ids, scores }: ResultsOf<"route", Operand>,
   context: KernelContext,
 ): Dispatch[] {
-  const { output: rows, dispatches } = normed(eps, x, norm, context)
-  const [L] = x.shape
-  const logits = context.scratch("float32", [L, weights[0].shape[0]])
-  const largest = context.scratch("float32", [L, k])
-  const ids = { ...output, shape: [L, k], strides: [k, 1] }
-  const scores: Operand = { ...ids, offset: output.offset + L * k * itemSize("uint32"), dtype: "float32" }
+  const { rows, dispatches } = normed(eps, x, norm, context)
+  const logits = context.scratch("float32", [x.shape[0], weight.weight.shape[0]], x.rows)
+  const largest = context.scratch("float32", ids.shape, ids.rows)
   return [
     ...dispatches,
-    ...anyMatmul({ x: rows, format, weights, residual: null, output: logits }, context),
-    ...topK({ kind: "top_k", k }, [logits], ids, context),
-    ...takeAlongAxis({ kind: "take_along_axis" }, [logits, ids], largest),
-    ...softmax({ kind: "softmax" }, [largest], scores, context),
+    ...anyMatmul({ x: rows, weight }, logits, context),
+    ...topK({ k }, { x: logits }, { ids }, context),
+    ...takeAlongAxis(null, { x: logits, indices: ids }, { y: largest }),
+    ...softmax(null, { x: largest }, { y: scores }, context),
   ]
 }
 
-export function anyNormGatherSwiglu(
-  op: KernelOf<"norm_gather_swiglu">,
-  [x, norm, ...rest]: readonly Operand[],
-  output: Operand,
+export function anyNormGatherGlu(
+  op: KernelOf<"norm_gather_glu">,
+  { x, norm, ...rest }: OperandsOf<"norm_gather_glu", Operand>,
+  results: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const { output: rows, dispatches } = normed(op.eps, x, norm, context)
-  return [...dispatches, ...anyGatherSwiglu({ ...op, kind: "gather_swiglu" }, [rows, ...rest], output, context)]
+  const { rows, dispatches } = normed(op.eps, x, norm, context)
+  return [...dispatches, ...anyGatherGlu(op, { x: rows, ...rest }, results, context)]
 }
 
 export function anyGatherMatmulSum(
-  { format }: KernelOf<"gather_matmul_sum">,
-  operands: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { scores, residual, ...product }: OperandsOf<"gather_matmul_sum", Operand>,
+  { y }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const [x, ids, ...weights] = operands.slice(0, -2)
-  const [scores, residual] = operands.slice(-2)
-  const products = context.scratch("float32", [...ids.shape, output.shape[1]])
-  const sum = context.scratch("float32", output.shape)
+  const products = context.scratch("float32", [...product.ids.shape, y.shape[1]], y.rows)
+  const sum = context.scratch("float32", y.shape, y.rows)
   return [
-    ...anyGatherMatmul({ x, ids, format, weights, output: products }, context),
-    ...weightedSum({ kind: "weighted_sum" }, [products, scores], sum),
-    ...binary({ kind: "binary", fn: "add" }, [sum, residual], output),
+    ...anyGatherMatmul(product, products, context),
+    ...weightedSum(null, { x: products, weights: scores }, { y: sum }),
+    ...binary({ fn: "add" }, { a: sum, b: residual }, { y }),
   ]
 }

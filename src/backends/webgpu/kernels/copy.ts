@@ -1,7 +1,7 @@
 import { itemSize } from "../../../tensor/dtype.js"
-import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
-import type { Operand } from "../../program.js"
+import type { Operand } from "../../../ir/program.js"
+import { ofElements } from "../bindable.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 import { conversion } from "../wgsl/floats.js"
 import { stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
@@ -11,22 +11,21 @@ const SIZE = 256
 const BITS = { 1: "uint8", 2: "uint16", 4: "uint32" } as const
 
 /** Any strides, any dtype to itself, floats and 8 or 32-bit integers to each other. A lane writes one word. */
-export function copy(_: unknown, [x]: readonly Operand[], output: Operand): Dispatch[] {
+export function copy(_: unknown, { x }: { x: Operand }, { y: output }: { y: Operand }): Dispatch[] {
   const convert = conversion(x.dtype, output.dtype)
   if (!convert) throw new BackendError(`webgpu does not convert ${x.dtype} to ${output.dtype}: cast it elsewhere`)
   const loop = stridedLoop(output.shape, [x])
-  const n = sizeOf(output.shape)
   const size = itemSize(output.dtype)
   const perWord = Math.max(1, 4 / size)
   const wide = size === 8
-  const words = wide ? 2 * n : Math.ceil(n / perWord)
+  const wordsOfAll = (n: number) => (wide ? 2 * n : Math.ceil(n / perWord))
   const bits = BITS[Math.min(4, itemSize(x.dtype)) as keyof typeof BITS]
   return [
     dispatch({
       label: `copy ${x.dtype} to ${output.dtype}`,
       views: { x: reads({ ...x, dtype: bits, ...(wide && wordsOf(x)) }, "u32"), out: writes(output, "u32") },
-      params: { n, words, ...strideParams(loop) },
-      workgroups: grid(Math.ceil(words / SIZE)),
+      params: { n: ofElements(output, (n) => n), words: ofElements(output, wordsOfAll), ...strideParams(loop) },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(wordsOfAll(n) / SIZE))),
       code: ({ x, out }) => /* wgsl */ `${convert}
 fn element(i: u32) -> u32 {
   ${stridedIndices(loop, "i", ["at"])}

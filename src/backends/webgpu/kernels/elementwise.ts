@@ -1,11 +1,13 @@
+import { itemSize } from "../../../tensor/dtype.js"
 import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
-import type { BinaryFn, KernelOf } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
+import type { BinaryFn } from "../../../ir/specs/elementwise.js"
+import type { Operand } from "../../../ir/program.js"
+import { ofElements, ofRows } from "../bindable.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
-import { MAX_FLOAT32 } from "../wgsl/float_literal.js"
+import { gluFunction } from "../wgsl/glu.js"
 import { type StridedLoop, stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
-import { SWIGLU } from "../wgsl/swiglu.js"
 
 const SIZE = 256
 
@@ -23,18 +25,21 @@ const BINARY: Record<BinaryFn, string> = {
   minimum: "min(a, b)",
 }
 
-export function binary({ fn }: KernelOf<"binary">, [a, b]: readonly Operand[], output: Operand): Dispatch[] {
+export function binary(
+  { fn }: Pick<KernelOf<"binary">, "fn">,
+  { a, b }: OperandsOf<"binary", Operand>,
+  { y: output }: { y: Operand },
+): Dispatch[] {
   if (a.dtype !== "float32") {
     throw new BackendError(`webgpu: ${fn} is computed in float32, found ${a.dtype}: cast the operands`)
   }
-  const n = sizeOf(output.shape)
   const loop: StridedLoop = stridedLoop(output.shape, [a, b])
   return [
     dispatch({
       label: `binary ${fn}`,
       views: { a: reads(a, "f32"), b: reads(b, "f32"), out: writes(output, "f32") },
-      params: { n, ...strideParams(loop) },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofElements(output, (n) => n), ...strideParams(loop) },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: (v) => /* wgsl */ `
 ${ENTRY}
   ${stridedIndices(loop, "i", ["ia", "ib"])}
@@ -46,39 +51,37 @@ ${ENTRY}
   ]
 }
 
-export function swiglu(
-  { alpha, limit }: KernelOf<"swiglu">,
-  [gate, up]: readonly Operand[],
-  output: Operand,
+export function glu(
+  { activation }: Pick<KernelOf<"glu">, "activation">,
+  { gate, up }: OperandsOf<"glu", Operand>,
+  { y: output }: { y: Operand },
 ): Dispatch[] {
-  const n = sizeOf(output.shape)
   return [
     dispatch({
-      label: "swiglu",
+      label: "glu",
       views: { gate: reads(gate, "f32"), up: reads(up, "f32"), out: writes(output, "f32") },
-      params: { n, alpha: { f32: alpha }, limit: { f32: Math.min(limit, MAX_FLOAT32) } },
-      workgroups: grid(Math.ceil(n / SIZE)),
-      code: (v) => /* wgsl */ `${SWIGLU}
+      params: { n: ofElements(output, (n) => n) },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
+      code: (v) => /* wgsl */ `${gluFunction(activation)}
 ${ENTRY}
-  ${v.out.at("i")} = swiglu(${v.gate.at("i")}, ${v.up.at("i")}, params.alpha, params.limit);
+  ${v.out.at("i")} = glu(${v.gate.at("i")}, ${v.up.at("i")});
 }`,
     }),
   ]
 }
 
 export function weightedSum(
-  _: KernelOf<"weighted_sum">,
-  [x, weights]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { x, weights }: OperandsOf<"weighted_sum", Operand>,
+  { y: output }: { y: Operand },
 ): Dispatch[] {
   const [, k, N] = x.shape
-  const n = sizeOf(output.shape)
   return [
     dispatch({
       label: "weighted_sum",
       views: { x: reads(x, "f32"), weights: reads(weights, "f32"), out: writes(output, "f32") },
-      params: { n, k, N },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofElements(output, (n) => n), k, N },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: (v) => /* wgsl */ `
 ${ENTRY}
   let row = i / params.N;
@@ -93,19 +96,42 @@ ${ENTRY}
   ]
 }
 
-export function takeAlongAxis(
-  _: KernelOf<"take_along_axis">,
-  [x, indices]: readonly Operand[],
-  output: Operand,
+/** Whole rows, as the 32-bit words that they are. */
+export function take(
+  _: unknown,
+  { x, indices }: OperandsOf<"take", Operand>,
+  { y: output }: { y: Operand },
 ): Dispatch[] {
-  const n = sizeOf(output.shape)
+  if (itemSize(x.dtype) !== 4)
+    throw new BackendError(`webgpu: take moves 4-byte types, found ${x.dtype}: cast it first`)
+  const length = sizeOf(x.shape) / x.shape[0]
+  return [
+    dispatch({
+      label: "take",
+      views: { x: reads(x, "u32"), indices: reads(indices, "u32"), out: writes(output, "u32") },
+      params: { n: ofElements(output, (n) => n), length, rows: ofRows(x, (rows) => rows) },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
+      code: (v) => /* wgsl */ `
+${ENTRY}
+  let row = min(${v.indices.at("i / params.length")}, params.rows - 1u);
+  ${v.out.at("i")} = ${v.x.at("row * params.length + i % params.length")};
+}`,
+    }),
+  ]
+}
+
+export function takeAlongAxis(
+  _: unknown,
+  { x, indices }: OperandsOf<"take_along_axis", Operand>,
+  { y: output }: { y: Operand },
+): Dispatch[] {
   const length = x.shape[x.shape.length - 1]
   return [
     dispatch({
       label: "take_along_axis",
       views: { x: reads(x, "u32"), indices: reads(indices, "u32"), out: writes(output, "u32") },
-      params: { n, length, k: indices.shape[indices.shape.length - 1] },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofElements(output, (n) => n), length, k: indices.shape[indices.shape.length - 1] },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: (v) => /* wgsl */ `
 ${ENTRY}
   let index = min(${v.indices.at("i")}, params.length - 1u);

@@ -1,5 +1,6 @@
-import type { KernelOf } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { OperandsOf } from "../../../ir/operations.js"
+import type { Operand } from "../../../ir/program.js"
+import { ofRows } from "../bindable.js"
 import { type Dispatch, dispatch, grid, reads, type View, workgroupIndex, writes } from "../dispatch.js"
 
 const SIZE = 256
@@ -8,20 +9,15 @@ const SIZE = 256
  * Copies rows into their slots; a thread per 32-bit word of the cache. Where rows of float16 are odd, neighbours share
  * a word and each sets its half atomically.
  */
-export function kvAppend(
-  op: KernelOf<"kv_append">,
-  [cache, x, positions, sequences]: readonly Operand[],
-  _: Operand,
-): Dispatch[] {
+export function kvAppend(_: unknown, { cache, x, positions, sequences }: OperandsOf<"kv_append", Operand>): Dispatch[] {
   const [L, heads, headDim] = x.shape
   const capacity = cache.shape[cache.shape.length - 3]
   const row = heads * headDim
   const half = cache.dtype === "float16"
   const shared = half && row % 2 === 1
   const words = half && !shared ? row / 2 : row
-  const n = L * words
   // Of rows of one sequence that take one slot, the last stays.
-  const overtaken = op.sequences && L > capacity
+  const overtaken = sequences !== undefined && L > capacity
   return [
     dispatch({
       label: `kv_append ${cache.dtype}`,
@@ -29,10 +25,10 @@ export function kvAppend(
         cache: writes(cache, shared ? "atomic<u32>" : half ? "u32" : "f32"),
         x: reads(x, "f32"),
         positions: reads(positions, "u32"),
-        ...(op.sequences ? { sequences: reads(sequences, "u32") } : {}),
+        ...(sequences ? { sequences: reads(sequences, "u32") } : {}),
       },
-      params: { n, capacity, rows: L },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofRows(x, (L) => L * words), capacity, rows: ofRows(x, (L) => L) },
+      workgroups: ofRows(x, (L) => grid(Math.ceil((L * words) / SIZE))),
       code: ({ cache, x, positions, sequences }) => {
         const sequence = (l: string) => (sequences ? sequences.at(l) : "0u")
         return /* wgsl */ `

@@ -1,14 +1,14 @@
 import { BackendError } from "../../backend.js"
-import type { KernelKind, KernelOf } from "../../ops.js"
-import type { Instruction, InstructionOf, Operand } from "../../program.js"
+import type { KernelKind, KernelOf, OperandsOf, ResultsOf } from "../../../ir/operations.js"
+import { type Instruction, isKind, type Operand } from "../../../ir/program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
-import { anyGatherMatmul, anyGatherSwiglu, anyMatmul, embedding } from "./any_format.js"
+import { anyGatherMatmul, anyGatherGlu, anyMatmul, embedding } from "./any_format.js"
 import { attention, ropeAttention } from "./attention/planners.js"
 import { categorical } from "./categorical.js"
 import { argmax, topK } from "./choose.js"
-import { anyGatherMatmulSum, anyNormGatherSwiglu, anyNormMatmul, anyRoute } from "./composed.js"
+import { anyGatherMatmulSum, anyNormGatherGlu, anyNormMatmul, anyRoute } from "./composed.js"
 import { copy } from "./copy.js"
-import { binary, swiglu, takeAlongAxis, weightedSum } from "./elementwise.js"
+import { binary, glu, take, takeAlongAxis, weightedSum } from "./elementwise.js"
 import * as gemm from "./gemm/planners.js"
 import { kvAppend } from "./kv_append.js"
 import * as matvec from "./matvec/planners.js"
@@ -19,8 +19,8 @@ import { unary } from "./unary.js"
 /** The dispatches that compute one instruction. */
 export type Planner<K extends KernelKind> = (
   op: KernelOf<K>,
-  inputs: readonly Operand[],
-  output: Operand,
+  operands: OperandsOf<K, Operand>,
+  results: ResultsOf<K, Operand>,
   context: KernelContext,
 ) => Dispatch[]
 
@@ -31,17 +31,28 @@ type Attempt<K extends KernelKind> = (...args: Parameters<Planner<K>>) => Dispat
 const FEW_ROWS = 8
 
 /** The kernel for few rows or for many, or the one that takes every format and few bindings. */
-function byRows<K extends KernelKind>(few: Attempt<K> | null, many: Attempt<K>, any: Planner<K>): Planner<K> {
-  return (op, inputs, output, context) => {
-    const attempt = inputs[0].shape[0] <= FEW_ROWS ? few : many
-    const dispatches = attempt?.(op, inputs, output, context)
-    return dispatches?.every(context.fits) ? dispatches : any(op, inputs, output, context)
+function byRows<K extends KernelKind & RowKind>(few: Attempt<K> | null, many: Attempt<K>, any: Planner<K>): Planner<K> {
+  return (op, operands, results, context) => {
+    const { x } = operands as unknown as { x: Operand }
+    const attempt = x.shape[0] <= FEW_ROWS ? few : many
+    const dispatches = attempt?.(op, operands, results, context)
+    return dispatches?.every(context.fits) ? dispatches : any(op, operands, results, context)
   }
 }
 
+/** What multiplies rows `x`. */
+type RowKind =
+  | "matmul"
+  | "gather_matmul"
+  | "gather_glu"
+  | "norm_matmul"
+  | "route"
+  | "norm_gather_glu"
+  | "gather_matmul_sum"
+
 const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   copy,
-  assign: (_, [, x], output) => copy(_, [x], output),
+  assign: (_, { x }, { state }) => copy(_, { x }, { y: state }),
   unary,
   binary,
   reduce,
@@ -49,6 +60,7 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   argmax,
   top_k: topK,
   take_along_axis: takeAlongAxis,
+  take,
   categorical,
   embedding,
   rms_norm: rmsNorm,
@@ -56,20 +68,18 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   kv_append: kvAppend,
   attention,
   rope_attention: ropeAttention,
-  swiglu,
+  glu,
   weighted_sum: weightedSum,
-  matmul: byRows(matvec.matvecMatmul, gemm.gemmMatmul, (op, [x, ...rest], output, context) => {
-    const weights = op.residual ? rest.slice(0, -1) : rest
-    const residual = op.residual ? rest[rest.length - 1] : null
-    return anyMatmul({ x, format: op.format, weights, residual, output }, context)
-  }),
-  gather_matmul: byRows(null, gemm.gemmGatherMatmul, ({ format }, [x, ids, ...weights], output, context) =>
-    anyGatherMatmul({ x, ids, format, weights, output }, context),
+  matmul: byRows(matvec.matvecMatmul, gemm.gemmMatmul, (_, operands, { y }, context) =>
+    anyMatmul(operands, y, context),
   ),
-  gather_swiglu: byRows(matvec.matvecGatherSwiglu, gemm.gemmGatherSwiglu, anyGatherSwiglu),
+  gather_matmul: byRows(null, gemm.gemmGatherMatmul, (_, operands, { y }, context) =>
+    anyGatherMatmul(operands, y, context),
+  ),
+  gather_glu: byRows(matvec.matvecGatherGlu, gemm.gemmGatherGlu, anyGatherGlu),
   norm_matmul: byRows(matvec.matvecNormMatmul, gemm.gemmNormMatmul, anyNormMatmul),
   route: byRows(matvec.matvecRoute, gemm.gemmRoute, anyRoute),
-  norm_gather_swiglu: byRows(matvec.matvecNormGatherSwiglu, gemm.gemmNormGatherSwiglu, anyNormGatherSwiglu),
+  norm_gather_glu: byRows(matvec.matvecNormGatherGlu, gemm.gemmNormGatherGlu, anyNormGatherGlu),
   gather_matmul_sum: byRows(matvec.matvecGatherMatmulSum, gemm.gemmGatherMatmulSum, anyGatherMatmulSum),
 }
 
@@ -82,17 +92,14 @@ export interface Planned {
 
 /** @param next the instructions after it */
 export function plan(instruction: Instruction, next: readonly Instruction[], context: KernelContext): Planned {
-  const { op, inputs, output } = instruction
   const [second, third] = next
-  if (isKind(instruction, "matmul") && isKind(second, "route") && isKind(third, "norm_gather_swiglu")) {
+  if (isKind(instruction, "matmul") && isKind(second, "route") && isKind(third, "norm_gather_glu")) {
     const dispatches = matvec.matvecRouted(instruction, second, third, context)
     if (dispatches?.every(context.fits)) return { dispatches, count: 3 }
   }
-  const planner = PLANNERS[op.kind] as Planner<KernelKind> | undefined
+  const { op, operands, results } = instruction
+  // TypeScript cannot see that the key and the operands belong together.
+  const planner = PLANNERS[op.kind] as ((...of: unknown[]) => Dispatch[]) | undefined
   if (!planner) throw new BackendError(`webgpu has no kernel for ${op.kind}`)
-  return { dispatches: planner(op, inputs, output, context), count: 1 }
-}
-
-function isKind<K extends KernelKind>(instruction: Instruction | undefined, kind: K): instruction is InstructionOf<K> {
-  return instruction?.op.kind === kind
+  return { dispatches: planner(op, operands, results, context), count: 1 }
 }

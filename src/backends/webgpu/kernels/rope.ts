@@ -1,5 +1,6 @@
-import type { KernelOf } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
+import type { Operand } from "../../../ir/program.js"
+import { ofRows } from "../bindable.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 import { rotation } from "../wgsl/rotation.js"
 
@@ -8,23 +9,23 @@ const SIZE = 256
 /** Rotates the pairs `(i, i + D / 2)` of every head; a thread per pair. */
 export function rope(
   { scale }: KernelOf<"rope">,
-  [x, positions, frequencies]: readonly Operand[],
-  output: Operand,
+  { x, positions, inv_freq }: OperandsOf<"rope", Operand>,
+  { y: output }: { y: Operand },
 ): Dispatch[] {
-  const [L, heads, headDim] = x.shape
+  const [, heads, headDim] = x.shape
   const half = headDim / 2
-  const n = L * heads * half
+  const pairs = (L: number) => L * heads * half
   return [
     dispatch({
       label: "rope",
       views: {
         x: reads(x, "f32"),
         positions: reads(positions, "u32"),
-        frequencies: reads(frequencies, "f32"),
+        frequencies: reads(inv_freq, "f32"),
         out: writes(output, "f32"),
       },
-      params: { n, scale: { f32: scale } },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofRows(x, pairs), scale: { f32: scale } },
+      workgroups: ofRows(x, (L) => grid(Math.ceil(pairs(L) / SIZE))),
       code: ({ x, positions, frequencies, out }) => /* wgsl */ `
 ${rotation}
 @compute @workgroup_size(${SIZE})

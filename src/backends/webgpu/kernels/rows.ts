@@ -1,6 +1,7 @@
-import { sizeOf } from "../../../tensor/shape.js"
-import type { KernelOf, ReduceFn } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
+import type { ReduceFn } from "../../../ir/specs/rows.js"
+import type { Operand } from "../../../ir/program.js"
+import { type Bindable, derive, ofElements } from "../bindable.js"
 import {
   type Dispatch,
   dispatch,
@@ -17,9 +18,9 @@ import { LOWEST, type ReductionFn, type Reductions, reductions } from "../wgsl/r
 const THREADS = 256
 
 /** Rows of the last axis: how many, and how long. */
-export function rowsOf({ shape }: Operand): { rows: number; n: number } {
-  const n = shape[shape.length - 1]
-  return { rows: sizeOf(shape) / n, n }
+export function rowsOf(x: Operand): { rows: Bindable<number>; n: number } {
+  const n = x.shape[x.shape.length - 1]
+  return { rows: ofElements(x, (elements) => elements / n), n }
 }
 
 interface RowKernel<V extends string> {
@@ -45,7 +46,7 @@ function perRow<V extends string>(
       views,
       params: { rows, n, ...params },
       enable: reduce.enable,
-      workgroups: grid(rows),
+      workgroups: derive(rows, grid),
       code: (v) => /* wgsl */ `${reduce.functions}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32${reduce.builtins}) {
@@ -64,7 +65,12 @@ const each = (body: string) => `for (var i = lid; i < params.n; i += ${THREADS}u
 /** Finite, so that differences are: an infinity is further down than any exponential reaches. */
 const finite = (value: string) => `max(${value}, ${LOWEST})`
 
-export function reduce({ fn }: KernelOf<"reduce">, [x]: readonly Operand[], output: Operand, context: KernelContext) {
+export function reduce(
+  { fn }: KernelOf<"reduce">,
+  { x }: { x: Operand },
+  { y: output }: { y: Operand },
+  context: KernelContext,
+) {
   const views = { x: reads(x, "f32"), out: writes(output, "f32") }
   const write: Record<ReduceFn, (r: Reductions) => string> = {
     sum: (r) => r.sum("own"),
@@ -87,7 +93,7 @@ export function reduce({ fn }: KernelOf<"reduce">, [x]: readonly Operand[], outp
   )
 }
 
-export function softmax(_: KernelOf<"softmax">, [x]: readonly Operand[], output: Operand, context: KernelContext) {
+export function softmax(_: unknown, { x }: { x: Operand }, { y: output }: { y: Operand }, context: KernelContext) {
   return perRow(
     {
       label: "softmax",
@@ -109,9 +115,9 @@ export function softmax(_: KernelOf<"softmax">, [x]: readonly Operand[], output:
 
 /** `x / sqrt(mean(x^2) + eps) * weight`, by rows. */
 export function rmsNorm(
-  { eps }: KernelOf<"rms_norm">,
-  [x, weight]: readonly Operand[],
-  output: Operand,
+  { eps }: Pick<KernelOf<"rms_norm">, "eps">,
+  { x, weight }: OperandsOf<"rms_norm", Operand>,
+  { y: output }: { y: Operand },
   context: KernelContext,
 ) {
   return perRow(

@@ -1,7 +1,8 @@
-import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
-import type { KernelOf, UnaryFn } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { KernelOf } from "../../../ir/operations.js"
+import type { UnaryFn } from "../../../ir/specs/elementwise.js"
+import type { Operand } from "../../../ir/program.js"
+import { ofElements } from "../bindable.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 
 /** Of a float `v` and its bits `b`, the result's bits: signs are bits, which no compiler may drop. */
@@ -36,15 +37,14 @@ fn log_near_1(v: f32) -> f32 {
 
 const SIZE = 256
 
-export function unary({ fn }: KernelOf<"unary">, [x]: readonly Operand[], output: Operand): Dispatch[] {
+export function unary({ fn }: KernelOf<"unary">, { x }: { x: Operand }, { y: output }: { y: Operand }): Dispatch[] {
   if (x.dtype !== "float32") throw new BackendError(`webgpu: ${fn} takes float32, found ${x.dtype}: cast it`)
-  const n = sizeOf(output.shape)
   return [
     dispatch({
       label: `unary ${fn}`,
       views: { x: reads(x, "u32"), out: writes(output, "u32") },
-      params: { n },
-      workgroups: grid(Math.ceil(n / SIZE)),
+      params: { n: ofElements(output, (n) => n) },
+      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
       code: ({ x, out }) => /* wgsl */ `${HELPERS}
 @compute @workgroup_size(${SIZE})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {

@@ -1,5 +1,5 @@
 /** The largest finite float32. */
-export const MAX_FLOAT32 = 2 ** 128 - 2 ** 104
+const MAX_FLOAT32 = 2 ** 128 - 2 ** 104
 
 /** A WGSL literal of a number. Infinity, which WGSL has no literal for, becomes the largest number there is. */
 export function wgslFloat(value: number): string {

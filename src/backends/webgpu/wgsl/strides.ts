@@ -1,5 +1,5 @@
 import type { Shape } from "../../../tensor/shape.js"
-import type { Operand } from "../../program.js"
+import type { Operand } from "../../../ir/program.js"
 import type { Param } from "../dispatch.js"
 
 /** Axes over which elements are visited in row-major order, with each operand's strides in elements. */

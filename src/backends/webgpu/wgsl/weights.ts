@@ -1,8 +1,9 @@
+import { listParts } from "../../../ir/operands.js"
+import type { WeightOf } from "../../../ir/type.js"
 import { itemSize } from "../../../tensor/dtype.js"
 import type { Quantization } from "../../../tensor/quantization.js"
 import { BackendError } from "../../backend.js"
-import { type WeightFormat, weightRoles } from "../../ops.js"
-import type { Operand } from "../../program.js"
+import type { Operand } from "../../../ir/program.js"
 import { type Accessor, type Param, reads, type View } from "../dispatch.js"
 
 /** Declares `Eight`, eight consecutive elements of a row, and decoders of small floats. Once per kernel. */
@@ -43,17 +44,11 @@ export interface WeightReader {
  *
  * @throws BackendError when packed rows do not start at whole words
  */
-export function weightReader(
-  prefix: string,
-  format: WeightFormat,
-  operands: readonly Operand[],
-  K: number,
-): WeightReader {
-  const { quantization } = format
+export function weightReader(prefix: string, of: WeightOf<Operand>, K: number): WeightReader {
+  const { quantization } = of
   const views: Record<string, View> = {}
   const params: Record<string, Param> = { [`${prefix}_K`]: K }
-  weightRoles(format).forEach((role, i) => {
-    const operand = operands[i]
+  for (const { part: role, value: operand } of listParts(of)) {
     const rowAxis = operand.shape.length - (role === "bias" ? 1 : 2)
     const packed = role === "weight" && quantization
     const unit = packed ? 4 / itemSize(operand.dtype) : 1
@@ -64,17 +59,17 @@ export function weightReader(
     views[`${prefix}_${role}`] = reads(operand, "u32")
     params[`${prefix}_${role}_n`] = strides[0] / unit
     params[`${prefix}_${role}_e`] = strides[1] / unit
-  })
+  }
   return {
     views,
     params,
-    name: quantization ? `${quantization.mode} ${quantization.bits}/${quantization.group_size}` : operands[0].dtype,
+    name: quantization ? `${quantization.mode} ${quantization.bits}/${quantization.group_size}` : of.weight.dtype,
     functions: (accessors) => {
       const at = (role: string) => `e * params.${prefix}_${role}_e + n * params.${prefix}_${role}_n`
       const load = (role: string, i: string) => accessors[`${prefix}_${role}`].load(`${at(role)} + ${i}`)
       const signature = "e: u32, n: u32, k: u32"
       const bias = `
-fn ${prefix}_bias(e: u32, n: u32) -> f32 { return ${format.bias ? load("bias", "0u") : "0.0"}; }`
+fn ${prefix}_bias(e: u32, n: u32) -> f32 { return ${of.bias ? load("bias", "0u") : "0.0"}; }`
       if (!quantization) {
         const element = (i: number) => `select(0.0, ${load("weight", `min(k + ${i}u, last)`)}, k + ${i}u <= last)`
         return `

@@ -2,15 +2,17 @@ import { Command } from "commander"
 import { batchCommand } from "./batch.js"
 import { decodeCommand } from "./decode.js"
 import { gpuCommand } from "./gpu.js"
+import { graphCommand } from "./graph.js"
 import { kernelsCommand } from "./kernels.js"
 import { loadCommand } from "./load.js"
 import { prefillCommand } from "./prefill.js"
 
 export const benchCommand = new Command("bench")
-  .description("measure loading, prefill, decoding and kernels")
+  .description("measure loading, prefill, decoding, kernels and the optimiser")
   .addCommand(loadCommand)
   .addCommand(prefillCommand)
   .addCommand(decodeCommand)
   .addCommand(batchCommand)
   .addCommand(kernelsCommand)
   .addCommand(gpuCommand)
+  .addCommand(graphCommand)

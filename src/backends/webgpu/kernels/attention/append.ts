@@ -1,4 +1,5 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, reads, type View } from "../../dispatch.js"
 import { rotation } from "../../wgsl/rotation.js"
 import { type Attention, cacheLayout, describe, rowParams, rowViews, visible } from "./problem.js"
@@ -31,7 +32,7 @@ export function append(
     label: `rope and append ${describe(of)}`,
     views,
     params: { ...rowParams(of), rope_scale: { f32: rotate.scale } },
-    workgroups: [rows, 1, 1],
+    workgroups: ofRows(of.output, (rows) => [rows, 1, 1]),
     code: (v) => {
       const store = (
         to: string,

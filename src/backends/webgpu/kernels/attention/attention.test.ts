@@ -52,22 +52,21 @@ function caseOf({ rows, heads, kv, D, capacity, window, starts, sequences }: Sha
     return state(storageOf(name, "float16", dims, bytes))
   }
   const width = (heads + 2 * kv) * D
-  const ids = sequences ? [input("sequences", [rows], "uint32")] : []
-  const op = { kind: "rope_attention", rope_scale: 1.3, scale: D ** -0.5, window, sinks: true } as const
+  const op = { kind: "rope_attention", rope_scale: 1.3, scale: D ** -0.5, window } as const
   const [keys, values] = [cache("keys"), cache("values")]
   const frequencies = Array.from({ length: D / 2 }, (_, i) => 150000 ** ((-2 * i) / D))
   return {
     name: `${rows} rows, ${heads}/${kv} heads of ${D}, window ${window}, capacity ${capacity}`,
     outputs: [
-      apply({ ...op, sequences: sequences !== undefined }, [
-        input("qkv", [rows, width], "float32"),
-        input("positions", [rows], "uint32"),
-        exactly([D / 2], frequencies),
+      apply(op, {
+        qkv: input("qkv", [rows, width], "float32"),
+        positions: input("positions", [rows], "uint32"),
+        inv_freq: exactly([D / 2], frequencies),
         keys,
         values,
-        floats(random, [heads], "bfloat16", 2),
-        ...ids,
-      ]),
+        sinks: floats(random, [heads], "bfloat16", 2),
+        sequences: sequences ? input("sequences", [rows], "uint32") : undefined,
+      }).y,
     ],
     replays: starts.map((start) => ({
       qkv: random.floats(rows * width, 2),

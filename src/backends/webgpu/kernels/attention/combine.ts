@@ -1,4 +1,5 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, reads, type View, writes } from "../../dispatch.js"
 import { type Attention, describe, sinkLogit } from "./problem.js"
 
@@ -12,7 +13,7 @@ export interface Partials {
 
 /** Adds the shares of the keys up, and the sinks; a workgroup per row and head. */
 export function combine(of: Attention, { splits, sums, weights }: Partials): Dispatch {
-  const { rows, heads, headDim: D, sinks, output } = of
+  const { heads, headDim: D, sinks, output } = of
   const parts = Math.max(1, Math.min(splits, Math.floor(256 / D)))
   const threads = parts * D
   const each = Math.ceil(splits / parts)
@@ -25,7 +26,7 @@ export function combine(of: Attention, { splits, sums, weights }: Partials): Dis
   return dispatch({
     label: `attention ${describe(of)} combine`,
     views,
-    workgroups: [heads, rows, 1],
+    workgroups: ofRows(output, (rows) => [heads, rows, 1]),
     code: (v) => /* wgsl */ `
 var<workgroup> shares: array<vec2f, ${splits}>;
 var<workgroup> pool: array<f32, ${threads}>;

@@ -1,4 +1,5 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { rotation } from "../../wgsl/rotation.js"
 import { combine, type Partials } from "./combine.js"
@@ -113,7 +114,7 @@ export function fewRows(of: Attention, queries: Queries, context: KernelContext)
       rope_scale: { f32: rotate?.scale ?? 1 },
     },
     enable: features.subgroups ? ["subgroups"] : [],
-    workgroups: [splits, kvHeads * chunks, rows],
+    workgroups: ofRows(output, (rows) => [splits, kvHeads * chunks, rows]),
     code: (v) => {
       const each = (n: number, write: (i: number) => string) => Array.from({ length: n }, (_, i) => write(i)).join("\n")
       /** The value at `d` of the head whose elements start at `base`, rotated or not. */

@@ -1,4 +1,5 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { flashMath } from "./flash_math.js"
 import type { FlashMath } from "./flash_tile.js"
@@ -30,7 +31,7 @@ export function mathFor(of: Attention, { features }: KernelContext): FlashMath |
  * @param queries `[L, Hq, D]`, rotated, float32 or as `math` wants
  */
 export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatch {
-  const { rows, heads, kvHeads, headDim: D, keys, values, sinks, sequences, output } = of
+  const { heads, kvHeads, headDim: D, keys, values, sinks, sequences, output } = of
   const { tile } = math
   const { queries: R, keys: C, threads } = tile
   const shared = heads / kvHeads
@@ -57,7 +58,7 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
     views,
     params: { ...rowParams(of), scale: { f32: of.scale * LOG2E } },
     enable: math.enable,
-    workgroups: [Math.ceil(rows / height), kvHeads * chunks, 1],
+    workgroups: ofRows(output, (rows) => [Math.ceil(rows / height), kvHeads * chunks, 1]),
     code: (v) => {
       const stage = (what: "key" | "value") => /* wgsl */ `
     for (var e = lid; e < ${(C * D) / cached.unit}u; e += ${threads}u) {

@@ -1,5 +1,5 @@
-import type { KernelOf } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
+import type { KernelOf, OperandsOf } from "../../../../ir/operations.js"
+import type { Operand } from "../../../../ir/program.js"
 import type { Dispatch, KernelContext } from "../../dispatch.js"
 import { append } from "./append.js"
 import { fewRows } from "./few_rows.js"
@@ -13,11 +13,12 @@ function isFew({ rows, sequences }: Attention): boolean {
 
 export function attention(
   op: KernelOf<"attention">,
-  [q, keys, values, positions, ...tail]: readonly Operand[],
-  output: Operand,
+  operands: OperandsOf<"attention", Operand>,
+  { y }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const of = attentionOf(op, [positions, keys, values, ...tail], output)
+  const of = attentionOf(op, operands, y)
+  const { q } = operands
   const math = isFew(of) ? null : mathFor(of, context)
   return math ? [flash(of, q, math)] : fewRows(of, { x: q, rotate: null, append: false }, context)
 }
@@ -25,15 +26,16 @@ export function attention(
 /** A single row appends and attends in one dispatch; of several, one may see another, so all are appended first. */
 export function ropeAttention(
   op: KernelOf<"rope_attention">,
-  [qkv, positions, frequencies, keys, values, ...tail]: readonly Operand[],
-  output: Operand,
+  operands: OperandsOf<"rope_attention", Operand>,
+  { y }: { y: Operand },
   context: KernelContext,
 ): Dispatch[] {
-  const of = attentionOf(op, [positions, keys, values, ...tail], output)
-  const rotate = { frequencies, scale: op.rope_scale }
+  const of = attentionOf(op, operands, y)
+  const { qkv, inv_freq } = operands
+  const rotate = { frequencies: inv_freq, scale: op.rope_scale }
   if (of.rows === 1) return fewRows(of, { x: qkv, rotate, append: true }, context)
   const math = isFew(of) ? null : mathFor(of, context)
   if (!math) return [append(of, qkv, rotate, null), ...fewRows(of, { x: qkv, rotate, append: false }, context)]
-  const queries = context.scratch(math.enable.includes("f16") ? "float16" : "float32", output.shape)
+  const queries = context.scratch(math.enable.includes("f16") ? "float16" : "float32", y.shape)
   return [append(of, qkv, rotate, queries), flash(of, queries, math)]
 }

@@ -1,7 +1,8 @@
 import { BackendError } from "../../../backend.js"
-import type { KernelOf } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
-import { type Accessor, reads, type View, writes } from "../../dispatch.js"
+import type { KernelOf, OperandsOf } from "../../../../ir/operations.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
+import { type Accessor, type Param, reads, type View, writes } from "../../dispatch.js"
 
 /** Below every score, and finite, as WGSL may assume that infinities do not occur. */
 export const MASKED = "-3e38"
@@ -14,6 +15,7 @@ export const LOG2E = Math.LOG2E
 
 /** One attention, as the kernels see it. */
 export interface Attention {
+  /** At most. */
   readonly rows: number
   readonly heads: number
   readonly kvHeads: number
@@ -29,27 +31,17 @@ export interface Attention {
   readonly output: Operand
 }
 
+/** @param output `[L, heads, headDim]` */
 export function attentionOf(
-  op: KernelOf<"attention" | "rope_attention">,
-  [positions, keys, values, ...tail]: readonly Operand[],
+  { scale, window }: Pick<KernelOf<"attention">, "scale" | "window">,
+  operands: Omit<OperandsOf<"attention", Operand>, "q">,
   output: Operand,
 ): Attention {
+  const { positions, keys, values, sinks, sequences } = operands
+  const [rows, heads] = output.shape
   const [capacity, kvHeads, headDim] = keys.shape.slice(-3)
-  return {
-    rows: output.shape[0],
-    heads: output.shape[1],
-    kvHeads,
-    headDim,
-    capacity,
-    scale: op.scale,
-    window: op.window,
-    positions,
-    keys,
-    values,
-    sinks: op.sinks ? tail[0] : null,
-    sequences: op.sequences ? tail[Number(op.sinks)] : null,
-    output,
-  }
+  const optional = { sinks: sinks ?? null, sequences: sequences ?? null }
+  return { rows, heads, kvHeads, headDim, capacity, scale, window, positions, keys, values, ...optional, output }
 }
 
 /** The most keys that a row can see. */
@@ -68,8 +60,8 @@ export function rowViews({ positions, sequences }: Attention): Record<string, Vi
 }
 
 /** The parameters that {@link visible} needs. */
-export function rowParams({ rows, capacity, window }: Attention): Record<string, number> {
-  return { rows, capacity, window: window ?? 0xffffffff }
+export function rowParams({ output, capacity, window }: Attention): Record<string, Param> {
+  return { rows: ofRows(output, (rows) => rows), capacity, window: window ?? 0xffffffff }
 }
 
 /**

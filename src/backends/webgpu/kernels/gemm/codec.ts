@@ -1,40 +1,12 @@
 import { itemSize } from "../../../../tensor/dtype.js"
 import { packedRowBytes } from "../../../../tensor/quantization.js"
-import type { WeightFormat } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
-import { type Accessor, type ElementType, partOf, type Range, reads, type View } from "../../dispatch.js"
+import type { WeightOf } from "../../../../ir/type.js"
+import type { Operand } from "../../../../ir/program.js"
+import { type Accessor, type ElementType, reads, type View } from "../../dispatch.js"
 import { E2M1_PAIRS, MAGNITUDES, SIGNS } from "../../wgsl/e2m1_pairs.js"
 
-/** The operands of one weight, `[N, ...]` or `[E, N, ...]` each. */
-export interface Weight {
-  readonly format: WeightFormat
-  readonly weight: Operand
-  readonly scales: Operand | null
-  readonly biases: Operand | null
-  readonly bias: Operand | null
-}
-
-/** Takes a weight's operands off the front of `operands`. */
-export function takeWeight(format: WeightFormat, operands: Operand[]): Weight {
-  const next = (present: boolean) => (present ? operands.shift()! : null)
-  const { quantization, bias } = format
-  return {
-    format,
-    weight: operands.shift()!,
-    scales: next(quantization !== null),
-    biases: next(quantization?.mode === "affine"),
-    bias: next(bias),
-  }
-}
-
-export function partOfWeight({ format, weight, scales, biases, bias }: Weight, range: Range): Weight {
-  const part = (operand: Operand | null) => operand && partOf(operand, range)
-  return { format, weight: partOf(weight, range), scales: part(scales), biases: part(biases), bias: part(bias) }
-}
-
-export function operandsOf({ weight, scales, biases, bias }: Weight): Operand[] {
-  return [weight, scales, biases, bias].filter((operand) => operand !== null)
-}
+/** A weight, `[N, ...]` or `[E, N, ...]`. */
+export type Weight = WeightOf<Operand>
 
 /**
  * How a kernel reads a weight's elements: in units of `unit` consecutive elements of a row, loaded as a struct `Raw`
@@ -61,8 +33,8 @@ export function elementsPerLoad(weight: Weight): number {
   return 16 / (bitsOf(weight) / 8)
 }
 
-function bitsOf({ format, weight }: Weight): number {
-  return format.quantization?.bits ?? 8 * itemSize(weight.dtype)
+function bitsOf({ quantization, weight }: Weight): number {
+  return quantization?.bits ?? 8 * itemSize(weight.dtype)
 }
 
 /**
@@ -70,8 +42,7 @@ function bitsOf({ format, weight }: Weight): number {
  * and for rows that do not lie on whole units.
  */
 export function codec(of: Weight, K: number, unit: number, element: "f32" | "f16"): Codec | null {
-  const { weight, format } = of
-  const { quantization } = format
+  const { quantization, weight } = of
   const bits = bitsOf(of)
   if (
     quantization &&

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { apply } from "../../../../graph/build.js"
 import type { Quantization } from "../../../../tensor/quantization.js"
+import { ACTIVATIONS } from "../../../conformance/glu_cases.test.helper.js"
 import { AFFINE_8, floats, integers, MXFP4, Random, weight } from "../../../conformance/random.test.helper.js"
 import { type Case, expectClose, run } from "../../../conformance/run.test.helper.js"
 import { ReferenceBackend } from "../../../reference/backend.js"
@@ -27,31 +28,26 @@ function cases(shapes: number): Case[] {
     const x = floats(random, [L, K])
     const norm = floats(random, [K], "bfloat16")
     const ids = integers(random, [L, 3], 5)
-    const swiglu = { gate: format, up: format, alpha: 1.702, limit: 7 }
+    const activation = ACTIVATIONS[i % ACTIVATIONS.length]
     return {
       name: `${quantization?.mode ?? "dense"}, ${L} rows, ${N}x${K}`,
       outputs: [
-        apply({ kind: "matmul", format, residual: true }, [x, ...weights([], N), floats(random, [L, N])]),
-        apply({ kind: "norm_matmul", eps: 1e-5, formats: [format, format] }, [
-          x,
-          norm,
-          ...weights([], N),
-          ...weights([], 30),
-        ]),
-        apply({ kind: "norm_gather_swiglu", eps: 1e-5, ...swiglu }, [
-          x,
-          norm,
-          ids,
-          ...weights([5], N),
-          ...weights([5], N),
-        ]),
-        apply({ kind: "gather_matmul_sum", format }, [
-          floats(random, [L, 3, K]),
-          ids,
-          ...weights([5], N),
-          floats(random, [L, 3]),
-          floats(random, [L, N]),
-        ]),
+        apply({ kind: "matmul" }, { x, weight: weights([], N), residual: floats(random, [L, N]) }).y,
+        apply({ kind: "norm_matmul", eps: 1e-5 }, { x, norm, weights: [weights([], N), weights([], 30)] }).y,
+        apply(
+          { kind: "norm_gather_glu", eps: 1e-5, activation },
+          { x, norm, ids, gate: weights([5], N), up: weights([5], N) },
+        ).y,
+        apply(
+          { kind: "gather_matmul_sum" },
+          {
+            x: floats(random, [L, 3, K]),
+            ids,
+            weight: weights([5], N),
+            scores: floats(random, [L, 3]),
+            residual: floats(random, [L, N]),
+          },
+        ).y,
       ],
     }
   })

@@ -1,5 +1,5 @@
-import { sizeOf } from "../../../../tensor/shape.js"
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
+import { most, ofElements } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, reads, writes } from "../../dispatch.js"
 import { type Groups, NONE } from "./product.js"
 
@@ -18,13 +18,12 @@ export function groupRows(
   slotsPerRow: number,
   context: KernelContext,
 ): { groups: Groups; dispatch: Dispatch } {
-  const slots = sizeOf(ids.shape)
-  const tiles = Math.min(slots, Math.floor(slots / bm) + experts)
-  const operand = context.scratch("uint32", [tiles * (1 + bm)])
+  const tiles = ofElements(ids, (slots) => Math.min(slots, Math.floor(slots / bm) + experts))
+  const operand = context.scratch("uint32", [most(tiles) * (1 + bm)])
   const sort = dispatch({
     label: `group ${experts} experts by ${bm}`,
     views: { ids: reads(ids, "u32"), out: writes(operand, "u32") },
-    params: { slots, tiles },
+    params: { slots: ofElements(ids, (slots) => slots), tiles },
     workgroups: [1, 1, 1],
     code: ({ ids, out }) => /* wgsl */ `
 var<workgroup> counts: array<atomic<u32>, ${experts}>;

@@ -1,120 +1,105 @@
 import { sizeOf } from "../../../../tensor/shape.js"
-import type { FusedOp, KernelOf } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
-import type { Dispatch, KernelContext } from "../../dispatch.js"
-import { type Codec, operandsOf, partOfWeight, takeWeight, type Weight } from "./codec.js"
+import { partsOf } from "../../../../ir/operands.js"
+import type { KernelOf, OperandsOf, ResultsOf } from "../../../../ir/operations.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofElements, ofRows } from "../../bindable.js"
+import { type Dispatch, type KernelContext, partOfWeight } from "../../dispatch.js"
+import type { Codec, Weight } from "./codec.js"
 import { groupRows } from "./groups.js"
 import { codecFor, columnsPerTile, type Product, product, shapeN } from "./product.js"
 import { expertsOfLogits, normRows, sumSlices, weightedSum } from "./rows.js"
 import { type Tile, tilesFor } from "./tiles.js"
 
-type Fused<K extends FusedOp["kind"]> = Extract<FusedOp, { kind: K }>
+/** Planners of products for many rows. Each returns null for weights that it has no fast decoder for. */
 
-/**
- * Planners of products for many rows. Each returns null for weights that it has no fast decoder for.
- */
-export function gemmMatmul(
-  { format, residual }: KernelOf<"matmul">,
-  [x, ...operands]: readonly Operand[],
-  output: Operand,
-  context: KernelContext,
-): Dispatch[] | null {
-  const rest = [...operands]
-  const weight = takeWeight(format, rest)
-  const chosen = choose([[weight]], x, x.shape[0], false, context)
-  return chosen && dense(x, [weight], chosen, residual ? rest[0] : undefined, output, context)
+interface Y {
+  readonly y: Operand
 }
 
-/** x [L, K], norm weight [K], W... -> [L, sum of N]. */
-export function gemmNormMatmul(
-  { eps, formats }: Fused<"norm_matmul">,
-  [x, norm, ...operands]: readonly Operand[],
-  output: Operand,
+export function gemmMatmul(
+  _: unknown,
+  { x, weight, residual }: OperandsOf<"matmul", Operand>,
+  { y }: Y,
   context: KernelContext,
 ): Dispatch[] | null {
-  const rest = [...operands]
-  const weights = formats.map((format) => takeWeight(format, rest))
-  const chosen = choose(
-    weights.map((weight) => [weight]),
-    x,
-    x.shape[0],
-    false,
-    context,
-  )
+  const chosen = choose([[weight]], x, x.shape[0], false, context)
+  return chosen && dense(x, [weight], chosen, residual, y, context)
+}
+
+export function gemmNormMatmul(
+  { eps }: KernelOf<"norm_matmul">,
+  { x, norm, weights }: OperandsOf<"norm_matmul", Operand>,
+  { y }: Y,
+  context: KernelContext,
+): Dispatch[] | null {
+  const each = weights.map((weight) => [weight])
+  const chosen = choose(each, x, x.shape[0], false, context)
   if (!chosen) return null
-  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape)
-  return [normRows(x, norm, eps, normed), ...dense(normed, weights, chosen, undefined, output, context)]
+  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape, x.rows)
+  return [normRows(x, norm, eps, normed), ...dense(normed, weights, chosen, undefined, y, context)]
 }
 
 /** Always in float32: the choice of experts hangs on small differences. */
 export function gemmRoute(
-  { eps, format }: Fused<"route">,
-  [x, norm, ...operands]: readonly Operand[],
-  output: Operand,
+  { eps }: KernelOf<"route">,
+  { x, norm, weight }: OperandsOf<"route", Operand>,
+  { ids, scores }: ResultsOf<"route", Operand>,
   context: KernelContext,
 ): Dispatch[] | null {
-  const weight = takeWeight(format, [...operands])
-  const rows = x.shape[0]
-  const chosen = choose([[weight]], x, rows, true, context)
+  const chosen = choose([[weight]], x, x.shape[0], true, context)
   if (!chosen) return null
-  const normed = context.scratch("float32", x.shape)
+  const normed = context.scratch("float32", x.shape, x.rows)
   const E = shapeN(weight)
-  const slices = slicesFor(chosen.tile, rows, E, x.shape[1])
-  const logits = context.scratch("float32", [slices, rows, E])
+  const rows = ofRows(x, (rows) => rows)
+  const slices = slicesFor(chosen.tile, x.shape[0], E, x.shape[1])
+  const logits = context.scratch("float32", [slices, x.shape[0], E])
   return [
     normRows(x, norm, eps, normed),
     ...products({ x: normed, weights: [weight], out: logits, columns: E, column: 0, rows, slices }, chosen, context),
-    expertsOfLogits(logits, slices, output),
+    expertsOfLogits(logits, slices, ids, scores),
   ]
 }
 
 export function gemmGatherMatmul(
-  { format }: KernelOf<"gather_matmul">,
-  [x, ids, ...operands]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { x, ids, weight }: OperandsOf<"gather_matmul", Operand>,
+  { y }: Y,
   context: KernelContext,
 ): Dispatch[] | null {
-  return grouped(x, ids, [takeWeight(format, [...operands])], undefined, output, context)
+  return grouped(x, ids, [weight], undefined, y, context)
 }
 
 export function gemmGatherMatmulSum(
-  { format }: Fused<"gather_matmul_sum">,
-  [x, ids, ...operands]: readonly Operand[],
-  output: Operand,
+  _: unknown,
+  { x, ids, weight, scores, residual }: OperandsOf<"gather_matmul_sum", Operand>,
+  { y }: Y,
   context: KernelContext,
 ): Dispatch[] | null {
-  const rest = [...operands]
-  const weight = takeWeight(format, rest)
-  const [weights, residual] = rest
   const products = context.scratch("float32", [...ids.shape, shapeN(weight)])
   const dispatches = grouped(x, ids, [weight], undefined, products, context)
-  return dispatches && [...dispatches, weightedSum(products, weights, residual, output)]
+  return dispatches && [...dispatches, weightedSum(products, scores, residual, y)]
 }
 
-export function gemmGatherSwiglu(
-  op: KernelOf<"gather_swiglu">,
-  [x, ids, ...operands]: readonly Operand[],
-  output: Operand,
+export function gemmGatherGlu(
+  { activation }: KernelOf<"gather_glu">,
+  { x, ids, gate, up }: OperandsOf<"gather_glu", Operand>,
+  { y }: Y,
   context: KernelContext,
 ): Dispatch[] | null {
-  const rest = [...operands]
-  const weights: [Weight, Weight] = [takeWeight(op.gate, rest), takeWeight(op.up, rest)]
-  return grouped(x, ids, weights, op, output, context)
+  return grouped(x, ids, [gate, up], activation, y, context)
 }
 
-export function gemmNormGatherSwiglu(
-  op: Fused<"norm_gather_swiglu">,
-  [x, norm, ids, ...operands]: readonly Operand[],
-  output: Operand,
+export function gemmNormGatherGlu(
+  { eps, activation }: KernelOf<"norm_gather_glu">,
+  { x, norm, ids, gate, up }: OperandsOf<"norm_gather_glu", Operand>,
+  { y }: Y,
   context: KernelContext,
 ): Dispatch[] | null {
-  const rest = [...operands]
-  const weights: [Weight, Weight] = [takeWeight(op.gate, rest), takeWeight(op.up, rest)]
-  const chosen = choose([weights], x, rowsPerExpert(ids, weights[0]), false, context)
+  const chosen = choose([[gate, up]], x, rowsPerExpert(ids, gate), false, context)
   if (!chosen) return null
-  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape)
-  const dispatches = grouped(normed, ids, weights, op, output, context)
-  return dispatches && [normRows(x, norm, op.eps, normed), ...dispatches]
+  const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape, x.rows)
+  const dispatches = grouped(normed, ids, [gate, up], activation, y, context)
+  return dispatches && [normRows(x, norm, eps, normed), ...dispatches]
 }
 
 interface Chosen {
@@ -139,7 +124,7 @@ function choose(
 
 /** The launches of one product: one per part of the weights that fits a binding. */
 function products(of: Product, { tile, codec }: Chosen, context: KernelContext): Dispatch[] {
-  return context.ranges(of.weights.flatMap(operandsOf)).map((range) => {
+  return context.ranges([...of.weights].flatMap(partsOf)).map((range) => {
     const weights = of.weights.map((weight) => partOfWeight(weight, range)) as unknown as Product["weights"]
     const place = of.groups ? { firstExpert: range.start } : { column: of.column + range.start }
     return product({ ...of, ...place, weights }, tile, codec(weights))
@@ -155,9 +140,10 @@ function dense(
   output: Operand,
   context: KernelContext,
 ): Dispatch[] {
-  const [rows, columns] = output.shape
-  const slices = slicesFor(chosen.tile, rows, columns, x.shape[1])
-  const out = slices === 1 ? output : context.scratch("float32", [slices, rows, columns])
+  const [mostRows, columns] = output.shape
+  const rows = ofRows(output, (rows) => rows)
+  const slices = slicesFor(chosen.tile, mostRows, columns, x.shape[1])
+  const out = slices === 1 ? output : context.scratch("float32", [slices, mostRows, columns])
   let column = 0
   const launched = weights.flatMap((weight) => {
     const of = { x, weights: [weight] as const, residual, out, columns, column, rows, slices }
@@ -172,7 +158,7 @@ function grouped(
   x: Operand,
   ids: Operand,
   weights: Product["weights"],
-  swiglu: Product["swiglu"],
+  activation: Product["activation"],
   output: Operand,
   context: KernelContext,
 ): Dispatch[] | null {
@@ -181,8 +167,8 @@ function grouped(
   if (!chosen) return null
   const slotsPerRow = x.shape.length === 2 ? ids.shape[1] : 1
   const { groups, dispatch } = groupRows(ids, experts, chosen.tile.bm, slotsPerRow, context)
-  const rows = sizeOf(ids.shape)
-  const of = { x, weights, swiglu, groups, out: output, columns: shapeN(weights[0]), column: 0, rows, slices: 1 }
+  const rows = ofElements(ids, (slots) => slots)
+  const of = { x, weights, activation, groups, out: output, columns: shapeN(weights[0]), column: 0, rows, slices: 1 }
   return [dispatch, ...products(of, chosen, context)]
 }
 

@@ -1,4 +1,7 @@
-import type { Operand } from "../../../program.js"
+import type { GatedActivation } from "../../../../ir/activation.js"
+import { partsOf } from "../../../../ir/operands.js"
+import type { Operand } from "../../../../ir/program.js"
+import { type Bindable, derive, most } from "../../bindable.js"
 import {
   type Accessor,
   type Dispatch,
@@ -9,10 +12,9 @@ import {
   type View,
   writes,
 } from "../../dispatch.js"
-import { wgslFloat } from "../../wgsl/float_literal.js"
+import { gluFunction } from "../../wgsl/glu.js"
 import { range } from "../../wgsl/range.js"
-import { SWIGLU } from "../../wgsl/swiglu.js"
-import { type Codec, codec, decoders, elementsPerLoad, operandsOf, type Weight } from "./codec.js"
+import { type Codec, codec, decoders, elementsPerLoad, type Weight } from "./codec.js"
 import { mathOf } from "./math.js"
 import { guarded, loads, stagings, xLoader } from "./staging.js"
 import { type Tile, tileName } from "./tiles.js"
@@ -21,7 +23,7 @@ import { type Tile, tileName } from "./tiles.js"
 export interface Groups {
   /** uint32: the expert of each tile, then the slots (token * k + choice) in each tile's rows; NONE where there is none. */
   readonly operand: Operand
-  readonly tiles: number
+  readonly tiles: Bindable<number>
   readonly experts: number
   /** Slots that share a row of x: k, or 1 where each has its own. */
   readonly slotsPerRow: number
@@ -31,13 +33,13 @@ export const NONE = "0xffffffffu"
 
 /**
  * `out[row, column + n] = x[row] . w[n] + bias[n] (+ residual[row, column + n])` for all n of a weight, by tiles; with two
- * weights `swiglu(x . gate + bias, x . up + bias)`. With groups, rows are slots, each multiplied by its expert's weight.
+ * weights `glu(x . gate + bias, x . up + bias)`. With groups, rows are slots, each multiplied by its expert's weight.
  */
 export interface Product {
   /** [rows, K], f32, or f16 for matrix tiles. */
   readonly x: Operand
   readonly weights: readonly [Weight] | readonly [Weight, Weight]
-  readonly swiglu?: { readonly alpha: number; readonly limit: number }
+  readonly activation?: GatedActivation
   readonly groups?: Groups
   /** First of the experts that the weights hold. */
   readonly firstExpert?: number
@@ -47,7 +49,7 @@ export interface Product {
   readonly columns: number
   readonly column: number
   /** Rows of the product: of x, or slots. */
-  readonly rows: number
+  readonly rows: Bindable<number>
   /** Parts that K is cut into, so that products of few tiles still fill the device. */
   readonly slices: number
 }
@@ -87,9 +89,9 @@ export function product(of: Product, tile: Tile, code: Codec): Dispatch {
   }
   if (groups) views.groups = reads(groups.operand, "u32")
   if (residual) views.residual = reads(residual, "f32")
-  const what = [groups && "grouped", weights.length === 2 && "swiglu"].filter(Boolean).map((word) => ` ${word}`)
-  const experts = groups ? Math.min(weights[0].weight.shape[0], rows) / weights[0].weight.shape[0] : 1
-  const bytes = weights.flatMap(operandsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
+  const what = [groups && "grouped", weights.length === 2 && "glu"].filter(Boolean).map((word) => ` ${word}`)
+  const experts = groups ? Math.min(weights[0].weight.shape[0], most(rows)) / weights[0].weight.shape[0] : 1
+  const bytes = [...weights].flatMap(partsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
   return dispatch({
     label: `gemm ${code.name}${what.join("")} ${tileName(tile)}`,
     views,
@@ -100,11 +102,11 @@ export function product(of: Product, tile: Tile, code: Codec): Dispatch {
       ...(groups && { tiles: groups.tiles, first_expert: of.firstExpert ?? 0 }),
     },
     enable: tile.matrix ? ["f16", "subgroups", "chromium_experimental_subgroup_matrix"] : [],
-    workgroups: [
-      groups ? groups.tiles : Math.ceil(rows / tile.bm),
+    workgroups: derive(groups ? groups.tiles : derive(rows, (rows) => Math.ceil(rows / tile.bm)), (tiles) => [
+      tiles,
       Math.ceil(N / columnsPerTile(tile, weights.length)),
       of.slices,
-    ],
+    ]),
     bytes: Math.floor(bytes * experts),
     code: (accessors) => text(of, tile, code, { K, N, steps, names, vectors }, accessors),
   })
@@ -146,7 +148,7 @@ ${code.declarations}
 ${dims.names.map((name, i) => code.loader(name, of.weights[i], accessors)).join("\n")}
 ${xLoader(of.x, code, dims.vectors, ragged, accessors.x)}
 ${math.declarations}
-${of.swiglu ? SWIGLU : ""}
+${of.activation ? gluFunction(of.activation) : ""}
 ${groups ? "// Four words: a single one would misalign the arrays beside it, which matrices are loaded from.\nvar<workgroup> chosen: vec4u;" : ""}
 
 @compute @workgroup_size(${threads})
@@ -239,10 +241,7 @@ function store(
     return `${values[i]} + select(0.0, ${value}, wid.z == 0u)`
   })
   const to = (r: string) => accessors.out.at(`${r} * ${of.columns}u + params.column + ${n}`)
-  if (of.swiglu) {
-    const { alpha, limit } = of.swiglu
-    return `${to(row)} = swiglu(${biased.join(", ")}, ${wgslFloat(alpha)}, ${wgslFloat(limit)});`
-  }
+  if (of.activation) return `${to(row)} = glu(${biased.join(", ")});`
   const residual = of.residual
     ? ` + select(0.0, ${accessors.residual.at(`${row} * ${of.columns}u + params.column + ${n}`)}, wid.z == 0u)`
     : ""

@@ -1,5 +1,5 @@
-import { sizeOf } from "../../../../tensor/shape.js"
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofElements, ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../../dispatch.js"
 
 const THREADS = 256
@@ -9,14 +9,14 @@ const BUILTINS =
 
 /** RMS norm of the rows of x [L, K], a workgroup each, into f32 or f16. */
 export function normRows(x: Operand, weight: Operand, eps: number, out: Operand): Dispatch {
-  const [rows, K] = x.shape
+  const [, K] = x.shape
   const f16 = out.dtype === "float16"
   return dispatch({
     label: `norm rows ${out.dtype}`,
     views: { x: reads(x, "f32"), weight: reads(weight, "u32"), out: writes(out, f16 ? "f16" : "f32") },
-    params: { rows },
+    params: { rows: ofRows(x, (rows) => rows) },
     enable: f16 ? ["f16"] : [],
-    workgroups: grid(rows),
+    workgroups: ofRows(x, grid),
     code: ({ x, weight, out }) => /* wgsl */ `
 var<workgroup> sums: array<f32, ${THREADS}>;
 @compute @workgroup_size(${THREADS})
@@ -42,12 +42,11 @@ fn main(${BUILTINS}) {
 
 /** Adds the slices [slices, ...] of a product. */
 export function sumSlices(parts: Operand, slices: number, out: Operand): Dispatch {
-  const n = sizeOf(out.shape)
   return dispatch({
     label: "sum slices",
     views: { parts: reads(parts, "f32"), out: writes(out, "f32") },
-    params: { n, slices },
-    workgroups: grid(Math.ceil(n / THREADS)),
+    params: { n: ofElements(out, (n) => n), slices },
+    workgroups: ofElements(out, (n) => grid(Math.ceil(n / THREADS))),
     code: ({ parts, out }) => /* wgsl */ `
 @compute @workgroup_size(${THREADS})
 fn main(${BUILTINS}) {
@@ -62,8 +61,7 @@ fn main(${BUILTINS}) {
 
 /** `residual[l] + sum of weights[l, j] * x[l, j]` for x [L, k, N]. */
 export function weightedSum(x: Operand, weights: Operand, residual: Operand, out: Operand): Dispatch {
-  const [rows, k, N] = x.shape
-  const n = rows * N
+  const [, k, N] = x.shape
   return dispatch({
     label: "weighted sum",
     views: {
@@ -72,8 +70,8 @@ export function weightedSum(x: Operand, weights: Operand, residual: Operand, out
       residual: reads(residual, "f32"),
       out: writes(out, "f32"),
     },
-    params: { n },
-    workgroups: grid(Math.ceil(n / THREADS)),
+    params: { n: ofElements(out, (n) => n) },
+    workgroups: ofElements(out, (n) => grid(Math.ceil(n / THREADS))),
     code: ({ x, weights, residual, out }) => /* wgsl */ `
 @compute @workgroup_size(${THREADS})
 fn main(${BUILTINS}) {
@@ -91,17 +89,17 @@ fn main(${BUILTINS}) {
 
 /**
  * The k largest of each row of logits, given as slices [slices, L, E] to be added, ties to the lower index: their
- * indices, then the bits of their softmax, into uint32 [2, L, k]. A workgroup per row.
+ * indices (uint32) and their softmax, [L, k] each. A workgroup per row.
  */
-export function expertsOfLogits(logits: Operand, slices: number, out: Operand): Dispatch {
-  const [, rows, k] = out.shape
+export function expertsOfLogits(logits: Operand, slices: number, ids: Operand, scores: Operand): Dispatch {
+  const [, k] = ids.shape
   const E = logits.shape[logits.shape.length - 1]
   return dispatch({
     label: `top ${k} of ${E}`,
-    views: { logits: reads(logits, "f32"), out: writes(out, "u32") },
-    params: { rows, slices },
-    workgroups: grid(rows),
-    code: ({ logits, out }) => /* wgsl */ `
+    views: { logits: reads(logits, "f32"), ids: writes(ids, "u32"), scores: writes(scores, "f32") },
+    params: { rows: ofRows(ids, (rows) => rows), slices },
+    workgroups: ofRows(ids, grid),
+    code: ({ logits, ids, scores }) => /* wgsl */ `
 var<workgroup> values: array<f32, ${E}>;
 var<workgroup> chosen: array<u32, ${k}>;
 @compute @workgroup_size(64)
@@ -126,8 +124,8 @@ fn main(${BUILTINS}) {
   if (lid < ${k}u) {
     var sum = 0.0;
     for (var j = 0u; j < ${k}u; j++) { sum += exp(values[chosen[j]] - values[chosen[0]]); }
-    ${out.at(`row * ${k}u + lid`)} = chosen[lid];
-    ${out.at(`(params.rows + row) * ${k}u + lid`)} = bitcast<u32>(exp(values[chosen[lid]] - values[chosen[0]]) / sum);
+    ${ids.at(`row * ${k}u + lid`)} = chosen[lid];
+    ${scores.at(`row * ${k}u + lid`)} = exp(values[chosen[lid]] - values[chosen[0]]) / sum;
   }
 }`,
   })

@@ -1,4 +1,4 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import type { Accessor } from "../../dispatch.js"
 import type { Codec } from "./codec.js"
 

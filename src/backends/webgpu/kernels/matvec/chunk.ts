@@ -1,6 +1,6 @@
-import type { WeightFormat } from "../../../ops.js"
-import { weightRoles } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
+import { listParts } from "../../../../ir/operands.js"
+import type { WeightOf } from "../../../../ir/type.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
 import { range } from "../../wgsl/range.js"
 
@@ -68,12 +68,12 @@ export function neighbours(count: number, name: string, combine: "max" | "sum"):
 
 export const COMPONENTS = ["x", "y", "z", "w"]
 
-/** A weight's operands by role. */
-export function weightViews(format: WeightFormat, operands: readonly Operand[], suffix: string): Record<string, View> {
+/** A weight's parts by name. */
+export function weightViews(weight: WeightOf<Operand>, suffix: string): Record<string, View> {
   return Object.fromEntries(
-    weightRoles(format).map((role, i) => [
-      `${role}${suffix}`,
-      reads(operands[i], role === "weight" ? "vec4<u32>" : "u32"),
+    listParts(weight).map(({ part, value }) => [
+      `${part}${suffix}`,
+      reads(value, part === "weight" ? "vec4<u32>" : "u32"),
     ]),
   )
 }

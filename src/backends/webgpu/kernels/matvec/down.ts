@@ -1,5 +1,7 @@
-import type { WeightFormat } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
+import { partsOf } from "../../../../ir/operands.js"
+import type { OperandsOf } from "../../../../ir/operations.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables } from "../../features.js"
 import { range } from "../../wgsl/range.js"
@@ -9,27 +11,21 @@ import { isStageable, LANES, stageMemory, stageRows } from "./stage.js"
 import { reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
 
-interface Down {
-  readonly x: Operand
-  readonly ids: Operand
-  readonly format: WeightFormat
-  readonly weights: readonly Operand[]
-  readonly scores: Operand
-  readonly residual: Operand
-  readonly output: Operand
-}
-
 /**
  * `gather_matmul_sum` for few rows: x `[L, k, K]` through each chosen expert, weighted, summed and added to the residual.
  * A task is one row of all experts of a token, end to end, against their weighted activations. Null as in `fewRows`.
  */
-export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null {
-  const { x, ids, format, weights, scores, residual, output } = of
+export function downFewRows(
+  { x, ids, weight, scores, residual }: OperandsOf<"gather_matmul_sum", Operand>,
+  output: Operand,
+  context: KernelContext,
+): Dispatch[] | null {
+  const parts = partsOf(weight)
   const { features } = context
   const [L, k, K] = x.shape
   const [, N] = output.shape
-  const chunk = sameChunk([weights], [format], K, context)
-  if (!chunk || !isStageable(x, null) || k > LANES || context.ranges(weights).length > 1) return null
+  const chunk = sameChunk([weight], K, context)
+  if (!chunk || !isStageable(x, null) || k > LANES || context.ranges(parts).length > 1) return null
   const tuning = tune(N, 1, features, (k * K) / UNIT)
   const threads = tuning.groups * LANES
   const memory = { chunk, K: k * K, slots: 1, totals: 1, groups: tuning.groups, features }
@@ -40,18 +36,17 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
       views: {
         x: reads(x, "vec4<f32>"),
         ids: reads(ids, "u32"),
-        ...weightViews(format, weights, "0"),
-        // Of the ids' type, as a route's ids and scores lie side by side, where bindings of two types would overlap.
-        scores: reads(scores, "u32"),
+        ...weightViews(weight, "0"),
+        scores: reads(scores, "f32"),
         residual: reads(residual, "f32"),
         out: writes(output, "f32"),
       } as Record<string, View>,
       enable: enables(features),
-      workgroups: [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1],
-      bytes: (L * k * weights.reduce((sum, o) => sum + operandBytes(o), 0)) / weights[0].shape[0],
+      workgroups: ofRows(x, (L) => [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1]),
+      bytes: (L * k * parts.reduce((sum, o) => sum + operandBytes(o), 0)) / weight.weight.shape[0],
       code: (v) => {
         const w = weightAccessors(v, "0")
-        const score = (j: string) => v.scores.load(`wid.y * ${k}u + ${j}`)
+        const score = (j: string) => v.scores.at(`wid.y * ${k}u + ${j}`)
         const row = `min(task, ${N - 1}u)`
         const prologue = stageRows({
           chunk,
@@ -65,7 +60,7 @@ export function downFewRows(of: Down, context: KernelContext): Dispatch[] | null
           features,
           factor: (element) => score(`(${element}) / ${K}u`),
         })
-        const [bias] = biases("bias", w.bias, weights, { row, expert: v.ids.at(`wid.y * ${k}u + own`) })
+        const [bias] = biases("bias", w.bias, weight, { row, expert: v.ids.at(`wid.y * ${k}u + own`) })
         return `
 ${stageMemory(chunk, k * K, 1)}
 ${reductionMemory(threads, 1, features)}
@@ -82,7 +77,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     chunk,
     K: k * K,
     parts: k,
-    rows: [{ weights: w, operands: weights, row, expert: choose(k, "expert", "part"), slots: ["0u"] }],
+    rows: [{ weights: w, operands: weight, row, expert: choose(k, "expert", "part"), slots: ["0u"] }],
     tasks: tuning.tasks,
     first: `(wid.x * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,

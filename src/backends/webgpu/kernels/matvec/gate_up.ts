@@ -1,10 +1,11 @@
-import type { WeightFormat } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
+import type { GatedActivation } from "../../../../ir/activation.js"
+import { partsOf } from "../../../../ir/operands.js"
+import type { WeightOf } from "../../../../ir/type.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables } from "../../features.js"
-import { wgslFloat } from "../../wgsl/float_literal.js"
-import { SWIGLU } from "../../wgsl/swiglu.js"
-import { splitWeights } from "../composed.js"
+import { gluFunction } from "../../wgsl/glu.js"
 import { UNIT, weightAccessors, weightViews } from "./chunk.js"
 import { biases, sameChunk } from "./experts.js"
 import {
@@ -24,26 +25,25 @@ interface GateUp {
   readonly norm: Norm | null
   /** The experts `[L, k]`, or, for one row, what to choose them by. */
   readonly ids: Operand | RouteShares
-  readonly formats: readonly [WeightFormat, WeightFormat]
-  readonly weights: readonly Operand[]
-  readonly alpha: number
-  readonly limit: number
+  readonly gate: WeightOf<Operand>
+  readonly up: WeightOf<Operand>
+  readonly activation: GatedActivation
   readonly output: Operand
 }
 
 /**
- * `gather_swiglu` and `norm_gather_swiglu` for few rows: x `[L, K]` through the gate and up rows of each chosen expert,
- * then gpt-oss's clamped SwiGLU. A task is one such pair of rows. Null as in `fewRows`.
+ * `gather_glu` and `norm_gather_glu` for few rows: x `[L, K]` through the gate and up rows of each chosen expert,
+ * then the activation. A task is one such pair of rows. Null as in `fewRows`.
  */
 export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | null {
-  const { x, norm, formats, output } = of
+  const { x, norm, gate, up, output } = of
   const [ids, router] = isShares(of.ids) ? [null, of.ids] : [of.ids, null]
   const { features } = context
   const [L, K] = x.shape
   const [, k, N] = output.shape
-  const [gate, up] = splitWeights(formats, of.weights)
-  const chunk = sameChunk([gate, up], formats, K, context)
-  if (!chunk || !isStageable(x, norm) || context.ranges([...gate, ...up]).length > 1) return null
+  const parts = [...partsOf(gate), ...partsOf(up)]
+  const chunk = sameChunk([gate, up], K, context)
+  if (!chunk || !isStageable(x, norm) || context.ranges(parts).length > 1) return null
   const tuning = tune(k * N, 1, features, K / UNIT)
   const workgroups = Math.ceil((k * N) / (tuning.groups * tuning.tasks))
   const threads = tuning.groups * LANES
@@ -56,8 +56,8 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
     x: reads(x, "vec4<f32>"),
     ...(ids ? { ids: reads(ids, "u32") } : {}),
     ...(router ? choiceViews(router) : {}),
-    ...weightViews(formats[0], gate, "0"),
-    ...weightViews(formats[1], up, "1"),
+    ...weightViews(gate, "0"),
+    ...weightViews(up, "1"),
     out: writes(output, "f32"),
   }
   if (norm) views.norm = normView(norm)
@@ -66,8 +66,8 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
       label: `${router ? `top ${k}, ` : ""}experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
       enable: enables(features),
-      workgroups: [workgroups, L, 1],
-      bytes: (L * k * [...gate, ...up].reduce((sum, o) => sum + operandBytes(o), 0)) / gate[0].shape[0],
+      workgroups: ofRows(x, (L) => [workgroups, L, 1]),
+      bytes: (L * k * parts.reduce((sum, o) => sum + operandBytes(o), 0)) / gate.weight.shape[0],
       code: (v) => {
         const [g, u] = [weightAccessors(v, "0"), weightAccessors(v, "1")]
         const inverse = norm ? " * inverse0" : ""
@@ -99,7 +99,7 @@ ${router ? choiceMemory(router) : ""}
 ${reductionMemory(threads, totals, features)}
 ${norm ? normMemory(threads, 1, features) : ""}
 ${chunk.functions}
-${SWIGLU}
+${gluFunction(of.activation)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
@@ -119,9 +119,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     extras: [...biases("gate_bias", g.bias, gate, at), ...biases("up_bias", u.bias, up, at)],
     epilogue: ([gateTotal, upTotal]) => `
 if (lane == 0u && task < ${k * N}u) {
-  let gate = ${gateTotal}${inverse}${formats[0].bias ? " + gate_bias" : ""};
-  let up = ${upTotal}${inverse}${formats[1].bias ? " + up_bias" : ""};
-  ${v.out.at(`wid.y * ${k * N}u + task`)} = swiglu(gate, up, ${wgslFloat(of.alpha)}, ${wgslFloat(of.limit)});
+  let gate = ${gateTotal}${inverse}${gate.bias ? " + gate_bias" : ""};
+  let up = ${upTotal}${inverse}${up.bias ? " + up_bias" : ""};
+  ${v.out.at(`wid.y * ${k * N}u + task`)} = glu(gate, up);
 }`,
   })}
 }`

@@ -1,5 +1,7 @@
-import type { WeightFormat } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
+import { partsOf } from "../../../../ir/operands.js"
+import type { WeightOf } from "../../../../ir/type.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
 import {
   type Accessor,
   type Dispatch,
@@ -20,8 +22,7 @@ import type { Tuning } from "./tuning.js"
 
 /** A weight, or part of one, and where its products start in an output row. */
 export interface Segment {
-  readonly format: WeightFormat
-  readonly operands: readonly Operand[]
+  readonly weight: WeightOf<Operand>
   readonly column: number
 }
 
@@ -47,27 +48,25 @@ export interface MatvecPlan {
  */
 export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch {
   const { x, norm, chunk, segments, residual, router, output, tuning, tile } = plan
-  const [L, K] = x.shape
+  const [, K] = x.shape
   const threads = tuning.groups * LANES
   const blockRows = tuning.rows * tuning.tasks * tuning.groups
-  const blocks = segments.map(({ operands }) => Math.ceil(operands[0].shape[0] / blockRows))
+  const blocks = segments.map(({ weight }) => Math.ceil(weight.weight.shape[0] / blockRows))
   const firstBlocks = blocks.map((_, s) => blocks.slice(0, s).reduce((a, b) => a + b, 0))
   const views: Record<string, View> = { x: reads(x, "vec4<f32>"), out: writes(output, "f32") }
   if (norm) views.norm = normView(norm)
   if (router) Object.assign(views, contributionViews(router), { shares: writes(router.shares, "f32") })
   if (residual) views.residual = reads(residual, "f32")
-  for (const [s, { format, operands }] of segments.entries())
-    Object.assign(views, weightViews(format, operands, `${s}`))
+  for (const [s, { weight }] of segments.entries()) Object.assign(views, weightViews(weight, `${s}`))
   return dispatch({
     label: router ? `${plan.label}, router` : plan.label,
     views,
-    params: { L },
+    params: { L: ofRows(x, (L) => L) },
     enable: enables(features),
-    workgroups: [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1],
-    bytes: [...segments.flatMap(({ operands }) => operands), ...(router?.route.weights ?? [])].reduce(
-      (sum, operand) => sum + operandBytes(operand),
-      0,
-    ),
+    workgroups: ofRows(x, (L) => [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1]),
+    bytes: [...segments.map(({ weight }) => weight), ...(router ? [router.route.weight] : [])]
+      .flatMap(partsOf)
+      .reduce((sum, operand) => sum + operandBytes(operand), 0),
     code: (v) => {
       const prologue = stageRows({
         chunk,
@@ -120,20 +119,22 @@ interface SegmentBody {
 function segmentBody({ plan, segment, weights, firstBlock, prologue, views, features }: SegmentBody): string {
   const { chunk, x, output, router, tuning, tile } = plan
   const { out, residual } = views
-  const { operands, column } = segment
-  const [N] = operands[0].shape
+  const { weight, column } = segment
+  const [N] = weight.weight.shape
   const row = (r: number) => `min(task * ${tuning.rows}u + ${r}u, ${N - 1}u)`
   const slots = range(tile).map((l) => `${l}u`)
   return streamTasks({
     chunk,
     K: x.shape[1],
-    rows: range(tuning.rows).map((r) => ({ weights, operands, row: row(r), slots })),
+    rows: range(tuning.rows).map((r) => ({ weights, operands: weight, row: row(r), slots })),
     tasks: tuning.tasks,
     first: `((wid.x - ${firstBlock}u) * ${tuning.groups}u + group) * ${tuning.tasks}u`,
     prologue,
     features,
     extras: range(tuning.rows).flatMap((r) => [
-      ...(weights.bias ? [{ name: `bias${r}`, value: biasAt(weights.bias, operands, row(r)) }] : []),
+      ...(weights.bias
+        ? [{ name: `bias${r}`, value: weights.bias.load(`(${row(r)}) * ${weight.bias!.strides[0]}u`) }]
+        : []),
       ...(residual && plan.residual
         ? slots.map((slot, l) => ({
             name: `residual${r}_${l}`,
@@ -164,9 +165,4 @@ ${router ? contribute(router, views.shares, tuning.groups, { value: "y0", isVali
 /** WGSL of the row of x in a slot: the last one again past the end. One row needs no look at how many there are. */
 function rowOf(slot: string, tile: number): string {
   return tile === 1 ? "first_row" : `min(first_row + ${slot}, params.L - 1u)`
-}
-
-/** WGSL of a row's bias. */
-function biasAt(bias: Accessor, operands: readonly Operand[], row: string): string {
-  return bias.load(`(${row}) * ${operands[operands.length - 1].strides[0]}u`)
 }

@@ -1,7 +1,7 @@
-import type { WeightFormat } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
-import { type Dispatch, type KernelContext, partOf } from "../../dispatch.js"
-import { splitWeights } from "../composed.js"
+import { partsOf } from "../../../../ir/operands.js"
+import type { WeightOf } from "../../../../ir/type.js"
+import type { Operand } from "../../../../ir/program.js"
+import { type Dispatch, type KernelContext, partOfWeight } from "../../dispatch.js"
 import { UNIT } from "./chunk.js"
 import { chunkFormat } from "./formats/choose.js"
 import { matvec, type Segment } from "./matvec.js"
@@ -13,8 +13,7 @@ import { type Tuning, tune, workgroupBytes } from "./tuning.js"
 interface Product {
   readonly x: Operand
   readonly norm: { readonly weight: Operand; readonly eps: number } | null
-  readonly formats: readonly WeightFormat[]
-  readonly weights: readonly Operand[]
+  readonly weights: readonly WeightOf<Operand>[]
   readonly residual: Operand | null
   /** The router that reads the product, which is one row then: see {@link fewRowsRouted}. */
   readonly router?: RouteShares
@@ -26,10 +25,9 @@ interface Product {
  * generic kernel.
  */
 export function fewRows(product: Product, context: KernelContext): Dispatch[] | null {
-  const { x, norm, formats, residual, router = null, output } = product
+  const { x, norm, weights, residual, router = null, output } = product
   const [L, K] = x.shape
-  const weights = splitWeights(formats, product.weights)
-  const chunks = weights.map(([weight], i) => chunkFormat(formats[i], weight, K, context.features))
+  const chunks = weights.map((weight) => chunkFormat(weight, K, context.features))
   const [chunk] = chunks
   if (!chunk || chunks.some((other) => other?.name !== chunk.name) || !isStageable(x, norm)) return null
   const tuning = tuningOf(weights, K, context)
@@ -47,16 +45,15 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
   // Narrow subgroups: their compilers take long over large kernels.
   const tile = (isWide(context.features) ? [4, 2, 1] : [2, 1]).find((tile) => tile < 2 * L && fits(tile))
   if (!tile) return null
-  const sizes = weights.map(([{ shape }]) => shape[0]).join("+")
+  const sizes = weights.map(({ weight }) => weight.shape[0]).join("+")
   const label = `matvec ${chunk.name} ${sizes}x${K}${norm ? ", norm" : ""}${residual ? ", residual" : ""}`
   let column = 0
-  const segments = weights.flatMap((operands, i) => {
-    const parts = context.ranges(operands).map((range) => ({
-      format: formats[i],
-      operands: operands.map((operand) => partOf(operand, range)),
+  const segments = weights.flatMap((weight) => {
+    const parts = context.ranges(partsOf(weight)).map((range) => ({
+      weight: partOfWeight(weight, range),
       column: column + range.start,
     }))
-    column += operands[0].shape[0]
+    column += weight.weight.shape[0]
     return parts
   })
   const launch = (segments: Segment[]) =>
@@ -67,9 +64,9 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
   return isWhole ? [whole] : segments.map((segment) => launch([segment]))
 }
 
-function tuningOf(weights: readonly (readonly Operand[])[], K: number, { features }: KernelContext): Tuning {
-  const N = weights.reduce((sum, [{ shape }]) => sum + shape[0], 0)
-  const isEven = weights.every(([{ shape }]) => shape[0] % 2 === 0)
+function tuningOf(weights: readonly WeightOf<Operand>[], K: number, { features }: KernelContext): Tuning {
+  const N = weights.reduce((sum, { weight }) => sum + weight.shape[0], 0)
+  const isEven = weights.every(({ weight }) => weight.shape[0] % 2 === 0)
   return tune(N, N > 4096 && isEven ? 2 : 1, features, K / UNIT)
 }
 
@@ -82,8 +79,8 @@ export function fewRowsRouted(
   route: Route,
   context: KernelContext,
 ): { dispatches: Dispatch[]; router: RouteShares } | null {
-  const { x, formats, output } = product
-  const { rows, tasks, groups } = tuningOf(splitWeights(formats, product.weights), x.shape[1], context)
+  const { x, weights, output } = product
+  const { rows, tasks, groups } = tuningOf(weights, x.shape[1], context)
   if (x.shape[0] > 1 || rows > 1 || tasks > 1) return null
   const router = shareRoute(route, Math.ceil(output.shape[1] / groups), context)
   const dispatches = router && fewRows({ ...product, router }, context)

@@ -1,5 +1,7 @@
-import type { WeightFormat } from "../../../ops.js"
-import type { Operand } from "../../../program.js"
+import { partsOf } from "../../../../ir/operands.js"
+import type { WeightOf } from "../../../../ir/type.js"
+import type { Operand } from "../../../../ir/program.js"
+import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
 import { enables } from "../../features.js"
 import { weightAccessors, weightViews } from "./chunk.js"
@@ -12,26 +14,25 @@ export interface Route {
   readonly x: Operand
   readonly norm: Norm
   readonly k: number
-  readonly format: WeightFormat
-  readonly weights: readonly Operand[]
-  /** uint32 `[2, L, k]`: ids, then the bits of their weights. */
-  readonly output: Operand
+  readonly weight: WeightOf<Operand>
+  /** uint32 `[L, k]` */
+  readonly ids: Operand
+  /** float32 `[L, k]` */
+  readonly scores: Operand
 }
 
 /**
  * `route` for few rows, one workgroup each: RMS norm, router logits, the k largest and their softmax. Null as in
  * `fewRows`.
  */
-export function routeFewRows(
-  { x, norm, k, format, weights, output }: Route,
-  context: KernelContext,
-): Dispatch[] | null {
+export function routeFewRows({ x, norm, k, weight, ids, scores }: Route, context: KernelContext): Dispatch[] | null {
   const { features } = context
-  const [L, K] = x.shape
-  const [E] = weights[0].shape
+  const [, K] = x.shape
+  const [E] = weight.weight.shape
+  const parts = partsOf(weight)
   // The choice of experts hangs on small differences.
-  const chunk = chunkFormat(format, weights[0], K, features, true)
-  if (!chunk || !isStageable(x, norm) || context.ranges(weights).length > 1) return null
+  const chunk = chunkFormat(weight, K, features, true)
+  if (!chunk || !isStageable(x, norm) || context.ranges(parts).length > 1) return null
   const groups = Math.min(E, Math.floor(features.maxInvocations / LANES), 32)
   const threads = groups * LANES
   const memory = workgroupBytes({ chunk, K, slots: 1, totals: 1, groups, features }) + (E + 2 * k) * 4
@@ -40,19 +41,19 @@ export function routeFewRows(
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
     norm: normView(norm),
-    ...weightViews(format, weights, "0"),
-    out: writes(output, "u32"),
+    ...weightViews(weight, "0"),
+    chosen: writes(ids, "u32"),
+    scores: writes(scores, "f32"),
   }
   return [
     dispatch({
       label: `route ${chunk.name} ${E}x${K}, norm, top ${k}`,
       views,
       enable: enables(features),
-      workgroups: [L, 1, 1],
-      bytes: weights.reduce((sum, o) => sum + operandBytes(o), 0),
+      workgroups: ofRows(x, (L) => [L, 1, 1]),
+      bytes: parts.reduce((sum, o) => sum + operandBytes(o), 0),
       code: (v) => {
         const w = weightAccessors(v, "0")
-        const { strides } = weights[weights.length - 1]
         const row = `min(task, ${E - 1}u)`
         const prologue = stageRows({
           chunk,
@@ -74,20 +75,20 @@ ${normMemory(threads, 1, features)}
 ${reductionMemory(threads, 1, features)}
 ${chunk.functions}
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
   {${streamTasks({
     chunk,
     K,
-    rows: [{ weights: w, operands: weights, row, slots: ["0u"] }],
+    rows: [{ weights: w, operands: weight, row, slots: ["0u"] }],
     tasks,
     first: `group * ${tasks}u`,
     prologue,
     // One workgroup alone: all its loads at once.
     ahead: Math.min(chunksPerLane(chunk, K) * tasks, 8),
     features,
-    extras: w.bias ? [{ name: "bias", value: w.bias.load(`${row} * ${strides[0]}u`) }] : [],
+    extras: w.bias ? [{ name: "bias", value: w.bias.load(`${row} * ${weight.bias!.strides[0]}u`) }] : [],
     epilogue: ([total]) => `
 if (lane == 0u && task < ${E}u) {
   logits[task] = ${total} * inverse0${w.bias ? " + bias" : ""};
@@ -113,8 +114,8 @@ if (lane == 0u && task < ${E}u) {
   if (lid < ${k}u) {
     var sum = 0.0;
     for (var i = 0u; i < ${k}u; i++) { sum += odds[i]; }
-    ${v.out.at(`wid.x * ${k}u + lid`)} = ids[lid];
-    ${v.out.at(`(nwg.x + wid.x) * ${k}u + lid`)} = bitcast<u32>(odds[lid] / sum);
+    ${v.chosen.at(`wid.x * ${k}u + lid`)} = ids[lid];
+    ${v.scores.at(`wid.x * ${k}u + lid`)} = odds[lid] / sum;
   }
 }`
       },

@@ -1,5 +1,6 @@
+import { listParts, partsOf } from "../../../../ir/operands.js"
 import { itemSize } from "../../../../tensor/dtype.js"
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { range } from "../../wgsl/range.js"
 import type { Route } from "./route.js"
@@ -22,12 +23,11 @@ const MOST_LOADS = 32
 
 /** Shares of a router's logits, or null where its weights, or the number of workgroups, do not suit. */
 export function shareRoute(route: Route, workgroups: number, context: KernelContext): RouteShares | null {
-  const { quantization } = route.format
-  const [weight] = route.weights
+  const { quantization, weight } = route.weight
   const [E] = weight.shape
   const isSimple = !quantization || (quantization.mode === "affine" && 32 % quantization.bits === 0)
   const isAligned = !quantization || (weight.offset % 4 === 0 && (weight.strides[0] * itemSize(weight.dtype)) % 4 === 0)
-  if (!isSimple || !isAligned || E > 4 * LANES || context.ranges(route.weights).length > 1) return null
+  if (!isSimple || !isAligned || E > 4 * LANES || context.ranges(partsOf(route.weight)).length > 1) return null
   return { route, shares: context.scratch("float32", [E, workgroups]) }
 }
 
@@ -38,10 +38,10 @@ function turns(E: number): number[] {
 
 /** Views for {@link contribute}. */
 export function contributionViews({ route }: RouteShares): Record<string, View> {
-  const roles = route.format.quantization ? ["weight", "scales", "biases"] : ["weight"]
+  const columns = listParts({ ...route.weight, bias: undefined })
   return Object.fromEntries([
     ["router_norm", reads(route.norm.weight, "u32")],
-    ...roles.map((role, i) => [`router_${role}`, reads(route.weights[i], "u32")]),
+    ...columns.map(({ part, value }) => [`router_${part}`, reads(value, "u32")]),
   ])
 }
 
@@ -54,15 +54,15 @@ export function columnExtras(of: RouteShares, v: Readonly<Record<string, Accesso
   })
 }
 
-function element({ format, weights }: Route, v: Readonly<Record<string, Accessor>>, e: string, n: string): string {
-  const [weight, scales, biases] = weights
+function element({ weight: of }: Route, v: Readonly<Record<string, Accessor>>, e: string, n: string): string {
+  const { quantization, weight, scales, biases } = of
   const at = (operand: Operand, unit: number) => `(${e}) * ${operand.strides[0] / unit}u`
-  if (!format.quantization) return v.router_weight.load(`${at(weight, 1)} + (${n})`)
-  const { bits, group_size } = format.quantization
+  if (!quantization) return v.router_weight.load(`${at(weight, 1)} + (${n})`)
+  const { bits, group_size } = quantization
   const word = v.router_weight.at(`${at(weight, 4 / itemSize(weight.dtype))} + (${n}) / ${32 / bits}u`)
   const q = `f32(extractBits(${word}, (${n}) % ${32 / bits}u * ${bits}u, ${bits}u))`
   const group = (operand: Operand) => `${at(operand, 1)} + (${n}) / ${group_size}u`
-  return `fma(${q}, ${v.router_scales.load(group(scales))}, ${v.router_biases.load(group(biases))})`
+  return `fma(${q}, ${v.router_scales.load(group(scales!))}, ${v.router_biases.load(group(biases!))})`
 }
 
 /** Bytes of {@link contributionMemory}. */
@@ -133,11 +133,12 @@ interface Choice {
 }
 
 /** Views for {@link chooseExperts}. */
-export function choiceViews({ route: { format, weights, output }, shares }: RouteShares): Record<string, View> {
+export function choiceViews({ route: { weight, ids, scores }, shares }: RouteShares): Record<string, View> {
   return {
     shares: reads(shares, "f32"),
-    routed: writes(output, "u32"),
-    ...(format.bias ? { router_bias: reads(weights[weights.length - 1], "u32") } : {}),
+    routed: writes(ids, "u32"),
+    scores: writes(scores, "f32"),
+    ...(weight.bias ? { router_bias: reads(weight.bias, "u32") } : {}),
   }
 }
 
@@ -155,8 +156,8 @@ export function chooseExperts(
 ): Choice {
   const [E, workgroups] = shares.shape
   const { k } = route
+  const { bias } = route.weight
   const names = range(rounds).map((r) => `logit${r}`)
-  const biasStride = route.weights[route.weights.length - 1].strides[0]
   const expert = (r: number) => `group + ${r * groups}u`
   const share = (r: number, i: number) => {
     const column = `lane + ${i * LANES}u`
@@ -167,7 +168,7 @@ export function chooseExperts(
   const logit = (n: string) => `fma(raw_logits[${n}], inverse0, router_biases[${n}])`
   return {
     load: `${names.map((name, r) => loads.map((i) => `let ${name}_${i} = ${share(r, i)};`).join("\n")).join("\n")}
-${route.format.bias ? `for (var e = lid; e < ${E}u; e += ${groups * LANES}u) { router_biases[e] = ${v.router_bias.load(`e * ${biasStride}u`)}; }` : ""}`,
+${bias ? `for (var e = lid; e < ${E}u; e += ${groups * LANES}u) { router_biases[e] = ${v.router_bias.load(`e * ${bias.strides[0]}u`)}; }` : ""}`,
     add: `${names.map((name) => `var ${name} = ${loads.map((i) => `${name}_${i}`).join(" + ")};`).join("\n")}
 ${reduce(names)}
 ${names.map((name, r) => `if (lane == 0u && ${expert(r)} < ${E}u) { raw_logits[${expert(r)}] = ${name}; }`).join("\n")}`,
@@ -193,7 +194,7 @@ workgroupBarrier();`,
     var sum = 0.0;
     for (var i = 0u; i < ${k}u; i++) { sum += exp(chosen[i] - chosen[0]); }
     ${v.routed.at("lid")} = ids[lid];
-    ${v.routed.at(`${k}u + lid`)} = bitcast<u32>(exp(chosen[lid] - chosen[0]) / sum);
+    ${v.scores.at("lid")} = exp(chosen[lid] - chosen[0]) / sum;
   }`,
   }
 }

@@ -1,4 +1,4 @@
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 import { wgslFloat } from "../../wgsl/float_literal.js"

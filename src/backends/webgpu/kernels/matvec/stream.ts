@@ -1,5 +1,6 @@
+import type { WeightOf } from "../../../../ir/type.js"
 import { itemSize } from "../../../../tensor/dtype.js"
-import type { Operand } from "../../../program.js"
+import type { Operand } from "../../../../ir/program.js"
 import type { GpuFeatures } from "../../features.js"
 import { range } from "../../wgsl/range.js"
 import type { ChunkFormat, WeightAccessors } from "./chunk.js"
@@ -14,7 +15,7 @@ export interface Extra {
 /** One weight row that a group of lanes streams. */
 export interface StreamedRow {
   readonly weights: WeightAccessors
-  readonly operands: readonly Operand[]
+  readonly operands: WeightOf<Operand>
   /** WGSL of the row in the innermost matrix, given `task`; within bounds. */
   readonly row: string
   /** WGSL of the expert, for stacked matrices; given `task`, and `part` where rows have several. */
@@ -118,7 +119,7 @@ ${tasks > 1 ? "" : finish}`
 
 /** WGSL that finds a row's first chunk, scale and bias. */
 function findRow(row: StreamedRow, r: number): string {
-  const [weight, scales, biases] = row.operands
+  const { weight, scales, biases } = row.operands
   const first = (operand: Operand | undefined, elementsPerUnit: number) => {
     if (!operand) return "0u"
     const stride = (axis: number) => `${operand.strides[axis] / elementsPerUnit}u`
@@ -126,8 +127,8 @@ function findRow(row: StreamedRow, r: number): string {
     return `(${row.row}) * ${stride(operand.shape.length - 2)}${expert}`
   }
   return `w_row${r} = ${first(weight, 16 / itemSize(weight.dtype))};
-s_row${r} = ${first(row.weights.scales && scales, 1)};
-b_row${r} = ${first(row.weights.biases && biases, 1)};`
+s_row${r} = ${first(scales, 1)};
+b_row${r} = ${first(biases, 1)};`
 }
 
 /** Lanes that a shuffle can reach on every device like this one. */

@@ -1,6 +1,6 @@
 import { itemSize } from "../../../../../tensor/dtype.js"
-import type { WeightFormat } from "../../../../ops.js"
-import type { Operand } from "../../../../program.js"
+import type { WeightOf } from "../../../../../ir/type.js"
+import type { Operand } from "../../../../../ir/program.js"
 import type { GpuFeatures } from "../../../features.js"
 import type { ChunkFormat } from "../chunk.js"
 import { affine, affine8Half } from "./affine.js"
@@ -9,8 +9,7 @@ import { mxfp4Float, mxfp4Half } from "./mxfp4.js"
 
 /** The fast format, in float32 if it must be exact, of a weight with rows of `K` elements, or null where the generic kernel has to do. */
 export function chunkFormat(
-  { quantization }: WeightFormat,
-  weight: Operand,
+  { quantization, weight }: WeightOf<Operand>,
   K: number,
   features: GpuFeatures,
   isExact = false,

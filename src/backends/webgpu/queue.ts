@@ -1,0 +1,84 @@
+import { encodeSteps, type Step } from "./steps.js"
+
+/** Watches what a queue is given: see {@link GpuQueue.observe}. */
+export interface GpuObserver {
+  /** Something begins on the JavaScript side; the result is called when it ends. */
+  span(name: "encode" | "submit" | "read"): () => void
+  /** A replay is about to be encoded. */
+  replay(steps: readonly Step[]): ObservedReplay
+}
+
+/** What an observer asks of one replay. */
+export interface ObservedReplay {
+  /** The steps, divided into passes. */
+  readonly passes: readonly ObservedPass[]
+  /** May record more after the last pass. */
+  encoded(encoder: GPUCommandEncoder): void
+  submitted(): void
+}
+
+export interface ObservedPass {
+  readonly steps: readonly Step[]
+  readonly timestampWrites: GPUComputePassTimestampWrites
+}
+
+/** The way to the GPU for programs: what is submitted runs in that order. */
+export class GpuQueue {
+  private observing: GpuObserver | null = null
+
+  constructor(private readonly device: GPUDevice) {}
+
+  /** Whoever watches at the moment. */
+  get observer(): GpuObserver | null {
+    return this.observing
+  }
+
+  /** Has an observer watch from now on, in place of the one before, until the result is called. */
+  observe(observer: GpuObserver): () => void {
+    this.observing = observer
+    return () => {
+      if (this.observing === observer) this.observing = null
+    }
+  }
+
+  /** Replaces the first bytes of a buffer, as all that is submitted later sees it. */
+  write(buffer: GPUBuffer, bytes: Uint8Array | Uint32Array): void {
+    this.device.queue.writeBuffer(buffer, 0, bytes as Uint8Array<ArrayBuffer>)
+  }
+
+  /** Submits one replay's steps. */
+  submit(steps: readonly Step[]): void {
+    if (this.observing && steps.length > 0) {
+      this.submitObserved(steps, this.observing)
+      return
+    }
+    const encoder = this.device.createCommandEncoder()
+    const pass = encoder.beginComputePass()
+    encodeSteps(pass, steps)
+    pass.end()
+    this.device.queue.submit([encoder.finish()])
+  }
+
+  /** Resolves when all that was submitted has run, or never will. */
+  async idle(): Promise<void> {
+    await this.device.queue.onSubmittedWorkDone()
+  }
+
+  private submitObserved(steps: readonly Step[], observer: GpuObserver): void {
+    const encode = observer.span("encode")
+    const encoder = this.device.createCommandEncoder()
+    const replay = observer.replay(steps)
+    for (const { steps, timestampWrites } of replay.passes) {
+      const pass = encoder.beginComputePass({ timestampWrites })
+      encodeSteps(pass, steps)
+      pass.end()
+    }
+    replay.encoded(encoder)
+    const commands = encoder.finish()
+    encode()
+    const submit = observer.span("submit")
+    this.device.queue.submit([commands])
+    submit()
+    replay.submitted()
+  }
+}

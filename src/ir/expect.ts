@@ -1,0 +1,55 @@
+import { itemSize, type DType } from "../tensor/dtype.js"
+import { packedRowBytes } from "../tensor/quantization.js"
+import { type Dim, type Dims, fixed, formatDims, formatOther } from "./dim.js"
+import { GraphError } from "./graph_error.js"
+import type { Type, WeightOf } from "./type.js"
+
+/** The last dimension, which every kernel has to know. @throws GraphError */
+export function last(dims: Dims): number {
+  if (dims.length === 0) throw new GraphError("a last dimension is needed, found a scalar, []")
+  return fixed(dims[dims.length - 1], "the last dimension")
+}
+
+/** @param shape -1 stands for any dimension @throws GraphError */
+export function expectType(what: string, value: Type, shape: Dims, dtype?: DType): void {
+  const fits =
+    shape.length === value.shape.length && shape.every((dim, axis) => dim === -1 || dim === value.shape[axis])
+  if (fits && (!dtype || value.dtype === dtype)) return
+  const wanted = `${dtype ?? "any dtype"} ${formatDims(shape).replaceAll("-1", "?")}`
+  throw new GraphError(`${what} must be ${wanted}, found ${value.dtype} ${formatOther(value.shape, shape)}`)
+}
+
+/** Checks a weight against rows `[...lead, N]` of `K` elements; returns N. @throws GraphError */
+export function weightRows(kind: string, of: WeightOf<Type>, lead: Dims, size: Dim): number {
+  const { quantization, weight, scales, biases, bias } = of
+  if (weight.shape.length !== lead.length + 2) {
+    throw new GraphError(`${kind}: weight must have ${lead.length + 2} axes, found ${formatDims(weight.shape)}`)
+  }
+  const K = fixed(size, `${kind}: the length of rows`)
+  const N = fixed(weight.shape[lead.length], `${kind}: the rows of a weight`)
+  if (!quantization) {
+    expectType(`${kind}: weight`, weight, [...lead, N, K])
+  } else {
+    const words = packedRowBytes(quantization, K) / itemSize(weight.dtype)
+    expectType(`${kind}: packed weight`, weight, [...lead, N, words])
+    const groups = [...lead, N, K / quantization.group_size]
+    expectPart(kind, "scales", scales, groups)
+    if (quantization.mode === "affine") expectPart(kind, "biases", biases, groups)
+  }
+  if (bias) expectType(`${kind}: bias`, bias, [...lead, N])
+  return N
+}
+
+function expectPart(kind: string, name: string, part: Type | undefined, shape: Dims): void {
+  if (!part) throw new GraphError(`${kind}: the weight lacks its ${name}, ${formatDims(shape)}`)
+  expectType(`${kind}: ${name}`, part, shape)
+}
+
+/** `[capacity, heads, head_dim]` of a cache, after its axis of sequences if there is one. @throws GraphError */
+export function cacheDims(kind: string, cache: Type, hasSequences: boolean): number[] {
+  expectType(`${kind}: cache`, cache, hasSequences ? [-1, -1, -1, -1] : [-1, -1, -1])
+  if (cache.dtype !== "float32" && cache.dtype !== "float16") {
+    throw new GraphError(`${kind}: caches are float32 or float16, found ${cache.dtype}`)
+  }
+  return cache.shape.slice(-3).map((dim) => fixed(dim, `${kind}: a cache`))
+}

@@ -1,0 +1,99 @@
+import type { Dims } from "../dim.js"
+import { expectType, last } from "../expect.js"
+import { spec } from "../op_spec.js"
+import { GraphError } from "../graph_error.js"
+import type { Type } from "../type.js"
+
+/** Operations over the last axis. */
+
+export type ReduceFn = "sum" | "mean" | "max"
+
+/** What `argmax` and `categorical` give for a row nobody can choose from: one with NaN or +Infinity, or -Infinity alone. */
+export const NO_INDEX = 0xffffffff
+
+/** All but the last dimension, which must be known. */
+function rowsOf({ shape }: Type): Dims {
+  last(shape)
+  return shape.slice(0, -1)
+}
+
+export const reduce = spec<{ readonly fn: ReduceFn }, { x: Type }, "y">({
+  summary: "fn of each row: x [..., n] -> [...], in x's dtype",
+  operands: { x: "value" },
+  infer: (_, { x }) => ({ y: { shape: rowsOf(x), dtype: x.dtype } }),
+  tolerance: "float",
+})
+
+export const softmax = spec<unknown, { x: Type }, "y">({
+  summary: "softmax of each row of x [..., n], in x's dtype",
+  operands: { x: "value" },
+  infer: (_, { x }) => {
+    last(x.shape)
+    return { y: x }
+  },
+  tolerance: "float",
+})
+
+export const argmax = spec<unknown, { x: Type }, "ids">({
+  summary:
+    "x [..., n] -> uint32 [...]: the largest element's index, the lowest of equals; NO_INDEX where there is none",
+  operands: { x: "value" },
+  infer: (_, { x }) => ({ ids: { shape: rowsOf(x), dtype: "uint32" } }),
+  tolerance: "exact",
+})
+
+export const top_k = spec<{ readonly k: number }, { x: Type }, "ids">({
+  summary: "x [..., n] -> uint32 [..., k]: indices by descending value, the lower first among equals",
+  operands: { x: "value" },
+  infer: ({ k }, { x }) => {
+    if (k < 1 || k > last(x.shape)) throw new GraphError(`top_k: k = ${k} of ${last(x.shape)}`)
+    return { ids: { shape: [...rowsOf(x), k], dtype: "uint32" } }
+  },
+  tolerance: "exact",
+})
+
+export const take_along_axis = spec<unknown, { x: Type; indices: Type }, "y">({
+  summary: "x [..., n], of any dtype, at indices (uint32) [..., k] of the last axis -> [..., k] of that dtype",
+  operands: { x: "value", indices: "value" },
+  indices: { operand: "indices", what: "take_along_axis: index", of: ["x"], axis: "last" },
+  infer: (_, { x, indices }) => {
+    expectType("take_along_axis: indices", indices, [...rowsOf(x), last(indices.shape)], "uint32")
+    return { y: { shape: indices.shape, dtype: x.dtype } }
+  },
+  tolerance: "exact",
+})
+
+export const take = spec<unknown, { x: Type; indices: Type }, "y">({
+  summary: "rows of x [L, ...], of any dtype, at indices (uint32) [W] -> [W, ...] of that dtype",
+  operands: { x: "value", indices: "value" },
+  indices: { operand: "indices", what: "row", of: ["x"] },
+  infer: (_, { x, indices }) => {
+    expectType("take: indices", indices, [-1], "uint32")
+    return { y: { shape: [indices.shape[0], ...x.shape.slice(1)], dtype: x.dtype } }
+  },
+  tolerance: "exact",
+})
+
+export const categorical = spec<unknown, { logits: Type; temperature: Type; uniform: Type }, "ids">({
+  summary:
+    "logits [L, n], temperature [1], uniform [L] in [0, 1) -> uint32 [L], drawn from softmax(logits / temperature) by inverse CDF",
+  operands: { logits: "value", temperature: "value", uniform: "value" },
+  infer: (_, { logits, temperature, uniform }) => {
+    expectType("categorical: logits", logits, [-1, -1], "float32")
+    expectType("categorical: temperature", temperature, [1], "float32")
+    expectType("categorical: uniform", uniform, [logits.shape[0]], "float32")
+    return { ids: { shape: [logits.shape[0]], dtype: "uint32" } }
+  },
+  tolerance: "exact",
+})
+
+export const rms_norm = spec<{ readonly eps: number }, { x: Type; weight: Type }, "y">({
+  summary:
+    "x [..., n] / sqrt(mean(x^2) + eps) * weight [n] (any float dtype) -> float32 [..., n] (Zhang and Sennrich, 2019)",
+  operands: { x: "value", weight: "value" },
+  infer: (_, { x, weight }) => {
+    expectType("rms_norm: weight", weight, [last(x.shape)])
+    return { y: { shape: x.shape, dtype: "float32" } }
+  },
+  tolerance: "float",
+})
