@@ -16,7 +16,7 @@ writeFileSync(
   app,
   `import { loadModel } from ${JSON.stringify(path("./index.js"))}
   try {
-    const model = await loadModel(${JSON.stringify(path("../models/minerva-tiny"))}, { device: "cpu", threads: 2 })
+    const model = await loadModel(${JSON.stringify(path("../../models/minerva-tiny"))}, { device: "cpu", threads: 2 })
     for await (const event of model.chat([{ role: "user", content: "What is 17 + 25?" }], { temperature: 0 })) {
       if (event.type === "summary") console.log(event.message.content)
     }

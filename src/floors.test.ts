@@ -20,7 +20,7 @@ const FLOORS = [
   ["tensor"],
 ]
 
-const root = resolve(dirname(fileURLToPath(import.meta.url)), "../src")
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../../src")
 // Tests may reach up for what they run their subject with.
 const files = readdirSync(root, { recursive: true, encoding: "utf8" }).filter(
   (file) => file.endsWith(".ts") && !file.includes(".test."),
@@ -41,6 +41,13 @@ describe("the house", () => {
       const sameFolder = target.split("/")[0] === file.split("/")[0]
       expect(sameFolder || floorOf(target) > floorOf(file), `${file} imports ${target}`).toBe(true)
     }
+  })
+
+  it("has its tests beside what they test, and what they are made of in test/", () => {
+    const offenders = readdirSync(root, { recursive: true, encoding: "utf8" }).filter((file) =>
+      /helper|fixtures|\.test\.(?!ts$)/.test(file),
+    )
+    expect(offenders).toEqual([])
   })
 
   it("keeps Node-only code below engine/ in files that say so", () => {

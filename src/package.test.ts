@@ -5,7 +5,7 @@ import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 
-const root = fileURLToPath(new URL("..", import.meta.url))
+const root = fileURLToPath(new URL("../..", import.meta.url))
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 const user = mkdtempSync(join(tmpdir(), "minerva-user-"))
 const installed = join(user, "node_modules/minerva-mlx")
@@ -42,7 +42,7 @@ describe("the package", () => {
           .slice(installed.length + 1)
           .replaceAll("\\", "/"),
       )
-    expect(files.filter((file) => /\.test\.|fixtures|tsbuildinfo|^src\//.test(file))).toEqual([])
+    expect(files.filter((file) => /\.test\.|fixtures|tsbuildinfo|^src\/|^dist\/test\//.test(file))).toEqual([])
     expect([...new Set(files.map((file) => file.split("/")[0]))].sort()).toEqual([
       "LICENSE",
       "README.md",
@@ -52,12 +52,12 @@ describe("the package", () => {
     ])
     expect(files).toEqual(
       expect.arrayContaining([
-        "dist/index.js",
-        "dist/index.d.ts",
-        "dist/cli/main.js",
-        "dist/backends/cpu/kernels.wasm",
-        "dist/backends/cpu/kernels_relaxed.wasm",
-        "dist/backends/cpu/node_worker.js",
+        "dist/src/index.js",
+        "dist/src/index.d.ts",
+        "dist/src/cli/main.js",
+        "dist/src/backends/cpu/kernels.wasm",
+        "dist/src/backends/cpu/kernels_relaxed.wasm",
+        "dist/src/backends/cpu/node_worker.js",
         "models/minerva-tiny/config.json",
         "models/minerva-tiny/tokenizer.json",
         "models/minerva-tiny/model.safetensors",

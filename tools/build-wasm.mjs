@@ -3,7 +3,7 @@ import { mkdirSync } from "node:fs"
 import asc from "assemblyscript/asc"
 
 const SOURCE = "src/backends/cpu/wasm/index.ts"
-const TARGET = "dist/backends/cpu"
+const TARGET = "dist/src/backends/cpu"
 const VARIANTS = [
   { name: "kernels", features: [] },
   { name: "kernels_relaxed", features: ["--enable", "relaxed-simd"] },

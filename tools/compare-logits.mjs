@@ -13,11 +13,11 @@
 // `half` is the truth's own error when its activations are rounded to float16.
 import { basename, dirname } from "node:path"
 import { parseArgs } from "node:util"
-import { nodeDirectory } from "../dist/checkpoint/node_directory.js"
-import { nodeWritableDirectory } from "../dist/checkpoint/node_writable_directory.js"
-import { readHeader } from "../dist/checkpoint/safetensors.js"
-import { writeSafetensors } from "../dist/checkpoint/safetensors_writer.js"
-import { loadModel } from "../dist/index.js"
+import { nodeDirectory } from "../dist/src/checkpoint/node_directory.js"
+import { nodeWritableDirectory } from "../dist/src/checkpoint/node_writable_directory.js"
+import { readHeader } from "../dist/src/checkpoint/safetensors.js"
+import { writeSafetensors } from "../dist/src/checkpoint/safetensors_writer.js"
+import { loadModel } from "../dist/src/index.js"
 
 const TOLERANCE = 2e-2
 /** Rows compared at the end of each prompt. */

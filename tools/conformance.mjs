@@ -3,7 +3,7 @@
 //   node tools/conformance.mjs [--tier core|subgroups|f16|matrix] [--filter text] [--share 2/3] [--max-binding bytes]
 //   deno run -A --unstable-webgpu --import-map tools/conformance/import_map.json tools/conformance.mjs
 //
-// Needs dist/, src/backends/conformance/fixtures/ and the packages fast-check, pure-rand and, in Node, webgpu.
+// Needs dist/, test/backends/conformance/fixtures/ and the packages fast-check, pure-rand and, in Node, webgpu.
 // One line per test with its failing cases, then a summary; the exit code is 1 when a test failed.
 import { register } from "node:module"
 import { parseArgs } from "node:util"
@@ -21,10 +21,10 @@ const { values } = parseArgs({
 })
 
 const { Skip, tests } = await import("./conformance/vitest.mjs")
-const { runConformance } = await import("../dist/backends/conformance/conformance.test.helper.js")
-const { WebGpuBackend } = await import("../dist/backends/webgpu/backend.js")
-const { GpuDevice } = await import("../dist/backends/webgpu/device.js")
-const { TIERS, tierOf } = await import("../dist/backends/webgpu/features.js")
+const { runConformance } = await import("../dist/test/backends/conformance/conformance.js")
+const { WebGpuBackend } = await import("../dist/src/backends/webgpu/backend.js")
+const { GpuDevice } = await import("../dist/src/backends/webgpu/device.js")
+const { TIERS, tierOf } = await import("../dist/src/backends/webgpu/features.js")
 
 if (values.tier && !TIERS.includes(values.tier)) {
   console.error(`--tier must be one of ${TIERS.join(", ")}, found ${values.tier}`)
@@ -67,6 +67,6 @@ gpu.close()
 process.exit(counts.FAIL > 0 || counts.ok === 0 ? 1 : 0)
 
 async function provider() {
-  if (isDeno) return (await import("../dist/backends/webgpu/gpu_provider.js")).browserGpu()
-  return (await import("../dist/backends/webgpu/node_gpu.js")).nodeGpu({ validate: true })
+  if (isDeno) return (await import("../dist/src/backends/webgpu/gpu_provider.js")).browserGpu()
+  return (await import("../dist/src/backends/webgpu/node_gpu.js")).nodeGpu({ validate: true })
 }

@@ -1,7 +1,7 @@
 // Puts minerva-tiny's held-out questions through the real runtime: node tools/evaluate-held-out.mjs [MODEL]
 // Prints how many sums and tool calls are right, and every wrong one. `npm run build` first.
 import { readFileSync } from "node:fs"
-import { loadModel } from "../dist/index.js"
+import { loadModel } from "../dist/src/index.js"
 
 const cases = JSON.parse(readFileSync(new URL("./train/fixtures/held_out.json", import.meta.url), "utf8"))
 const model = await loadModel(process.argv[2] ?? "models/minerva-tiny")

@@ -1,10 +1,10 @@
 // Asks minerva-tiny fifty questions on the GPU and on `cpu` in exact mode: node tools/same-answers.mjs [TIER = subgroups]
 // Greedy answers must be the same token by token; exit code 1 where one is not. `npm run build` first.
-import { createCpuBackend } from "../dist/backends/cpu/node_cpu.js"
-import { WebGpuBackend } from "../dist/backends/webgpu/backend.js"
-import { GpuDevice } from "../dist/backends/webgpu/device.js"
-import { nodeGpu } from "../dist/backends/webgpu/node_gpu.js"
-import { fifty, greedyTokens } from "../dist/engine/fifty_prompts.test.helper.js"
+import { createCpuBackend } from "../dist/src/backends/cpu/node_cpu.js"
+import { WebGpuBackend } from "../dist/src/backends/webgpu/backend.js"
+import { GpuDevice } from "../dist/src/backends/webgpu/device.js"
+import { nodeGpu } from "../dist/src/backends/webgpu/node_gpu.js"
+import { fifty, greedyTokens } from "../dist/test/engine/fifty_prompts.js"
 
 const device = await GpuDevice.open(await nodeGpu(), { tier: process.argv[2] ?? "subgroups" })
 const expected = []

@@ -1,6 +1,6 @@
 import { afterAll, expect, it } from "vitest"
 import { createCpuBackend } from "../backends/cpu/node_cpu.js"
-import { describeWithGpu } from "../backends/webgpu/test_gpu.test.helper.js"
+import { describeWithGpu } from "../../test/backends/webgpu/test_gpu.js"
 import * as mx from "./mx.js"
 
 await describeWithGpu("placement on a CPU and a GPU", {}, (_, createBackend) => {

@@ -4,7 +4,7 @@ import { ReferenceBackend } from "../backends/reference/backend.js"
 import { loadModel } from "../engine/node_model.js"
 import { benchDecode } from "./decode.js"
 
-const fixture = fileURLToPath(new URL("../../src/models/fixtures/three-of-ten/hf", import.meta.url))
+const fixture = fileURLToPath(new URL("../../../test/models/fixtures/three-of-ten/hf", import.meta.url))
 
 it("measures each context with the caches it reads, and leaves no memory behind", async () => {
   const backend = new ReferenceBackend()

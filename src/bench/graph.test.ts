@@ -5,7 +5,7 @@ import { loadModel } from "../engine/node_model.js"
 import { memoryStats } from "../tensor/storage.js"
 import { benchGraph } from "./graph.js"
 
-const fixture = fileURLToPath(new URL("../../src/models/fixtures/three-of-ten/hf", import.meta.url))
+const fixture = fileURLToPath(new URL("../../../test/models/fixtures/three-of-ten/hf", import.meta.url))
 
 it("times each way to decode, as often as it says, and leaves no memory behind", async () => {
   const backend = new ReferenceBackend()

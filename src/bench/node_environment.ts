@@ -18,7 +18,7 @@ export interface Environment {
 }
 
 export async function environment(): Promise<Environment> {
-  const root = fileURLToPath(new URL("../../", import.meta.url))
+  const root = fileURLToPath(new URL("../../../", import.meta.url))
   const { version } = JSON.parse(await readFile(`${root}package.json`, "utf8")) as { version: string }
   return {
     cpu: os.cpus()[0]?.model.trim() ?? "unknown",

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import { openCheckpoint } from "./checkpoint.js"
 import { CheckpointError } from "./errors.js"
 import { memoryDirectory } from "./memory_directory.js"
-import { safetensorsFile, tensorOf, textFile as text } from "./memory_files.test.helper.js"
+import { safetensorsFile, tensorOf, textFile as text } from "../../test/checkpoint/memory_files.js"
 
 /** A file of uint8 tensors, each filled with its own number. */
 function shard(...tensors: [name: string, length: number][]): Promise<Uint8Array> {

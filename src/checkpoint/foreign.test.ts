@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest"
 import { openCheckpoint } from "./checkpoint.js"
 import { CheckpointError } from "./errors.js"
 import { memoryDirectory } from "./memory_directory.js"
-import { safetensorsFile, tensorOf, textFile as text } from "./memory_files.test.helper.js"
+import { safetensorsFile, tensorOf, textFile as text } from "../../test/checkpoint/memory_files.js"
 
 const CONFIG = { "config.json": text({ model_type: "gpt_oss" }) }
 

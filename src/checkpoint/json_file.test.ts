@@ -2,7 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { readJson } from "./json_file.js"
 import { memoryDirectory } from "./memory_directory.js"
-import { textFile } from "./memory_files.test.helper.js"
+import { textFile } from "../../test/checkpoint/memory_files.js"
 
 const read = (text: string) => readJson(memoryDirectory(new Map([["config.json", textFile(text)]])), "config.json")
 

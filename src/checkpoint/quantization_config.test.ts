@@ -70,7 +70,7 @@ describe("the shapes of what MLX packs", () => {
     scales: string
     values: string
   }[] = JSON.parse(
-    readFileSync(new URL("../../src/tensor/fixtures/quantize_vectors.json", import.meta.url), "utf8"),
+    readFileSync(new URL("../../../test/tensor/fixtures/quantize_vectors.json", import.meta.url), "utf8"),
   ).cases
   const byteLength = (base64: string) => Buffer.from(base64, "base64").length
 

@@ -8,7 +8,7 @@ import { nodeWritableDirectory, writeNodeDirectory } from "./node_writable_direc
 import { readHeader } from "./safetensors.js"
 import { type TensorToWrite, writeSafetensors } from "./safetensors_writer.js"
 
-const FIXTURE = new URL("../../src/checkpoint/fixtures/every_dtype.safetensors", import.meta.url)
+const FIXTURE = new URL("../../../test/checkpoint/fixtures/every_dtype.safetensors", import.meta.url)
 
 let folder: string
 beforeEach(async () => {

@@ -7,12 +7,12 @@ import { afterAll, describe, expect, it } from "vitest"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { readHeader } from "../checkpoint/safetensors.js"
-import { modelFolder, tinyJson } from "../engine/model_folder.test.helper.js"
-import { openFixture, relativeError } from "../models/fixtures.test.helper.js"
+import { modelFolder, tinyJson } from "../../test/engine/model_folder.js"
+import { openFixture, relativeError } from "../../test/models/fixtures.js"
 import { EMBEDDED_MODEL } from "./options.js"
 
 const main = fileURLToPath(new URL("./main.js", import.meta.url))
-const fixture = fileURLToPath(new URL("../../src/models/fixtures/three-of-ten/hf", import.meta.url))
+const fixture = fileURLToPath(new URL("../../../test/models/fixtures/three-of-ten/hf", import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), "minerva-cli-"))
 
 const edited = (edit: (added: { id: number; content: string; special: boolean }[]) => unknown) => {
@@ -233,7 +233,7 @@ describe("a prompt", () => {
 
 describe("the version", () => {
   it.each(["--version", "-V"])("is printed by %s", (flag) => {
-    const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8")
+    const manifest = readFileSync(new URL("../../../package.json", import.meta.url), "utf8")
     expect(minerva([flag])).toEqual({ code: 0, out: `${JSON.parse(manifest).version}\n`, err: "" })
   })
 })

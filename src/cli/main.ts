@@ -11,7 +11,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // Notes that nobody can read any more are no reason to stop.
 process.stderr.on("error", () => {})
 
-const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8")
+const manifest = readFileSync(new URL("../../../package.json", import.meta.url), "utf8")
 const { version } = JSON.parse(manifest) as { version: string }
 
 try {

@@ -5,7 +5,7 @@ import type { GenerateOptions } from "../engine/generate.js"
 import type { SamplingDefaults } from "../models/sampling_defaults.js"
 
 /** The model that comes with the package. */
-export const EMBEDDED_MODEL = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
+export const EMBEDDED_MODEL = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
 
 export interface DeviceFlags {
   readonly device: "auto" | "gpu" | "cpu" | "reference"

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest"
-import { byteTokenizer, encodeHarmony } from "../text/byte_tokenizer.test.helper.js"
+import { byteTokenizer, encodeHarmony } from "../../test/text/byte_tokenizer.js"
 import { harmonyFormat } from "../text/harmony_chat.js"
 import type { ChatDelta, ChatFormat } from "../text/messages.js"
 import type { ChatMessage } from "./chat_messages.js"

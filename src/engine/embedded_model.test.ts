@@ -6,7 +6,7 @@ import type { ChatMessage } from "./chat_messages.js"
 import type { LanguageModel } from "./model.js"
 import { loadModel } from "./node_model.js"
 
-const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url))
+const path = (name: string) => fileURLToPath(new URL(`../../../${name}`, import.meta.url))
 
 interface HeldOut {
   readonly sums: { question: string; answer: string }[]

@@ -4,7 +4,7 @@ import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { GpuDevice } from "../backends/webgpu/device.js"
 import { nodeGpu } from "../backends/webgpu/node_gpu.js"
-import { fifty, greedyTokens } from "./fifty_prompts.test.helper.js"
+import { fifty, greedyTokens } from "../../test/engine/fifty_prompts.js"
 
 /** Few, as a GPU in software takes a second a token; tools/same-answers.mjs asks all fifty. */
 const prompts = [fifty[17], fifty[44]]

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import type { TokenDecoder } from "../text/tokenizer.js"
 import { ContextLengthError, ParameterError } from "./errors.js"
 import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
-import { MarkovRunner } from "./markov_runner.test.helper.js"
+import { MarkovRunner } from "../../test/engine/markov_runner.js"
 import { Session } from "./session.js"
 
 /** Token n is the n-th letter; even tokens come out one token late, like unfinished characters. */

@@ -5,7 +5,7 @@ import type { LanguageModel } from "./model.js"
 import { openBackend } from "./node_backend.js"
 import { loadModel } from "./node_model.js"
 
-const path = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
+const path = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
 const question: ChatMessage[] = [{ role: "user", content: "What is 17 + 25?" }]
 
 let model: LanguageModel

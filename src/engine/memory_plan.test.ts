@@ -23,7 +23,7 @@ import { checkMemory, MemoryLimitError } from "./memory_check.js"
 import { type MemoryPlan, planMemory } from "./memory_plan.js"
 import { loadModel } from "./node_model.js"
 
-const tiny = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
+const tiny = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
 const backend = new ReferenceBackend()
 
 async function planOf(max_context: number, sequences?: number): Promise<MemoryPlan> {

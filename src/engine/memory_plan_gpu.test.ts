@@ -1,11 +1,11 @@
 import { fileURLToPath } from "node:url"
 import { expect, it } from "vitest"
 import type { WebGpuBackend } from "../backends/webgpu/backend.js"
-import { limitDevice } from "../backends/webgpu/limited_device.test.helper.js"
-import { describeWithGpu } from "../backends/webgpu/test_gpu.test.helper.js"
+import { limitDevice } from "../../test/backends/webgpu/limited_device.js"
+import { describeWithGpu } from "../../test/backends/webgpu/test_gpu.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
-import { openFixture } from "../models/fixtures.test.helper.js"
+import { openFixture } from "../../test/models/fixtures.js"
 import { loadGptOss } from "../models/load.js"
 import { memoryStats } from "../tensor/storage.js"
 import { MemoryLimitError } from "./memory_check.js"
@@ -13,7 +13,7 @@ import { planMemory } from "./memory_plan.js"
 import { loadModel } from "./node_model.js"
 import { Runner } from "./runner.js"
 
-const tiny = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
+const tiny = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
 
 await describeWithGpu("the memory plan of a GPU", {}, (_gpu, createBackend) => {
   it("is what the backend allocates, to the byte", async () => {

@@ -5,7 +5,7 @@ import { TokenizerError } from "../text/tokenizer.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions } from "./generate.js"
 import type { LanguageModel } from "./model.js"
-import { modelFolder, tinyJson } from "./model_folder.test.helper.js"
+import { modelFolder, tinyJson } from "../../test/engine/model_folder.js"
 import { loadModel } from "./node_model.js"
 
 const closing: (() => unknown)[] = []

@@ -8,7 +8,7 @@ import type { LanguageModel } from "./model.js"
 import { openBackend } from "./node_backend.js"
 import { loadModel } from "./node_model.js"
 
-const path = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
+const path = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
 const question = (content: string) => [{ role: "user" as const, content }]
 const options = { temperature: 0, max_tokens: 100 }
 

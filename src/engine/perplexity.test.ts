@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import { MarkovRunner } from "./markov_runner.test.helper.js"
+import { MarkovRunner } from "../../test/engine/markov_runner.js"
 import { perplexity } from "./perplexity.js"
 import { Session } from "./session.js"
 

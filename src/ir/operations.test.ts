@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url"
 import { afterAll, beforeEach, describe, expect, it } from "vitest"
 
 /** The repository. */
-const root = fileURLToPath(new URL("../..", import.meta.url))
+const root = fileURLToPath(new URL("../../..", import.meta.url))
 const copy = mkdtempSync(join(tmpdir(), "minerva-types-"))
 symlinkSync(join(root, "node_modules"), join(copy, "node_modules"), "junction")
 for (const file of ["package.json", "tsconfig.json"]) cpSync(join(root, file), join(copy, file))
@@ -45,7 +45,7 @@ function complaints(): Record<string, string> {
   const found: Record<string, string> = {}
   let file = ""
   for (const line of stdout.split("\n").filter(Boolean)) {
-    file = /^(?:.*[/\\])?(src[/\\].+?)\(\d+,\d+\): error/.exec(line)?.[1].replaceAll("\\", "/") ?? file
+    file = /^(?:.*[/\\])?((?:src|test)[/\\].+?)\(\d+,\d+\): error/.exec(line)?.[1].replaceAll("\\", "/") ?? file
     found[file] = `${found[file] ?? ""}${line}\n`
   }
   return found
@@ -53,8 +53,10 @@ function complaints(): Record<string, string> {
 
 describe("an operation that is not described, or not computed, everywhere", () => {
   beforeEach(() => {
-    rmSync(join(copy, "src"), { recursive: true, force: true })
-    cpSync(join(root, "src"), join(copy, "src"), { recursive: true, filter: isSource })
+    for (const folder of ["src", "test"]) {
+      rmSync(join(copy, folder), { recursive: true, force: true })
+      cpSync(join(root, folder), join(copy, folder), { recursive: true, filter: isSource })
+    }
   })
 
   const specs = () => join(copy, "src/ir/specs/hypot.ts")
@@ -90,9 +92,9 @@ describe("an operation that is not described, or not computed, everywhere", () =
       "src/backends/reference/kernels.ts": "hypot norm_hypot",
       "src/backends/cpu/kernels.ts": "hypot",
       "src/backends/webgpu/kernels/plan.ts": "hypot norm_hypot",
-      "src/backends/conformance/conformance.test.helper.ts": "hypot norm_hypot",
-      "src/backends/conformance/told_rows.test.helper.ts": "hypot",
-      "src/backends/conformance/fusion_properties.test.helper.ts": "norm_hypot",
+      "test/backends/conformance/conformance.ts": "hypot norm_hypot",
+      "test/backends/conformance/told_rows.ts": "hypot",
+      "test/backends/conformance/fusion_properties.ts": "norm_hypot",
     })
   })
 })

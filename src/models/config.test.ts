@@ -44,7 +44,7 @@ describe("parseGptOssConfig", () => {
   })
 
   it("has transformers' defaults", () => {
-    const path = new URL("../../src/models/fixtures/default_config.json", import.meta.url)
+    const path = new URL("../../../test/models/fixtures/default_config.json", import.meta.url)
     const written = JSON.parse(readFileSync(path, "utf8"))
     expect(parseGptOssConfig({ model_type: "gpt_oss" })).toEqual(parseGptOssConfig(written))
     expect(parseGptOssConfig(written)).toMatchObject({ num_hidden_layers: 36, num_local_experts: 128 })

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest"
 import type { Backend } from "../backends/backend.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
 import { Runner, type RunnerOptions } from "../engine/runner.js"
-import { argmaxDisagreements, type Expected, fixtures, openFixture, relativeError } from "./fixtures.test.helper.js"
+import { argmaxDisagreements, type Expected, fixtures, openFixture, relativeError } from "../../test/models/fixtures.js"
 import type { GptOss } from "./gpt_oss.js"
 
 async function logitsOf(model: GptOss, backend: Backend, tokens: Uint32Array, options?: RunnerOptions) {

@@ -3,7 +3,7 @@ import { CpuBackend } from "../backends/cpu/backend.js"
 import { createCpuBackend, loadKernels, type NodeCpuOptions } from "../backends/cpu/node_cpu.js"
 import { NodeThreadPool } from "../backends/cpu/node_thread_pool.js"
 import { Runner, type RunnerOptions } from "../engine/runner.js"
-import { argmaxDisagreements, fixtures, openFixture, relativeError } from "./fixtures.test.helper.js"
+import { argmaxDisagreements, fixtures, openFixture, relativeError } from "../../test/models/fixtures.js"
 
 /** With as many threads as asked for, whatever processors there are. */
 async function cpuBackend({ threads, ...options }: NodeCpuOptions): Promise<CpuBackend> {

@@ -11,7 +11,7 @@ import { optimise } from "../graph/optimise.js"
 import { rewrite } from "../graph/rewrite.js"
 import { isNode, type Node, type Roots, type Value } from "../ir/value.js"
 import { Storage } from "../tensor/storage.js"
-import { fixtures, openFixture } from "./fixtures.test.helper.js"
+import { fixtures, openFixture } from "../../test/models/fixtures.js"
 import type { GptOss } from "./gpt_oss.js"
 
 const fusions = new Set(FUSED_KINDS)

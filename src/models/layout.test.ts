@@ -17,7 +17,7 @@ interface Recorded {
 
 /** What mlx-lm's converter made of a checkpoint in OpenAI's layout: tools/reference/mlx_layout.py */
 const recorded: Recorded = JSON.parse(
-  readFileSync(new URL("../../src/models/fixtures/mlx_layout.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../test/models/fixtures/mlx_layout.json", import.meta.url), "utf8"),
 )
 
 function layoutOf(config: ConfigJson, format: QuantizationFormat) {

@@ -13,7 +13,7 @@ interface Spelling {
 
 /** tools/reference/rope_spellings.py */
 const SPELLINGS: Record<string, Spelling> = JSON.parse(
-  readFileSync(new URL("../../src/models/fixtures/rope_spellings.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../test/models/fixtures/rope_spellings.json", import.meta.url), "utf8"),
 )
 
 const read = (config: object) => {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import * as mx from "../array/mx.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
-import { relativeError } from "../backends/conformance/run.test.helper.js"
+import { relativeError } from "../../test/backends/conformance/run.js"
 import type { WeightSource } from "./module.js"
 import { SwitchGLU } from "./switch_glu.js"
 
@@ -22,7 +22,7 @@ interface Recorded {
 }
 
 const recorded: readonly Recorded[] = JSON.parse(
-  readFileSync(new URL("../../src/nn/fixtures/switch_glu.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../test/nn/fixtures/switch_glu.json", import.meta.url), "utf8"),
 )
 
 const array = ({ shape, values }: Tensor) => mx.array(Float32Array.from(values), shape)

@@ -27,7 +27,7 @@ interface Vectors {
 }
 
 const vectors: Vectors = JSON.parse(
-  readFileSync(new URL("../../src/tensor/fixtures/quantize_vectors.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../test/tensor/fixtures/quantize_vectors.json", import.meta.url), "utf8"),
 )
 
 const bytes = (base64: string) => new Uint8Array(Buffer.from(base64, "base64"))

@@ -1,8 +1,8 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { byteTokenizer, encodeHarmony } from "./byte_tokenizer.test.helper.js"
+import { byteTokenizer, encodeHarmony } from "../../test/text/byte_tokenizer.js"
 import { harmonyFormat } from "./harmony_chat.js"
-import { call, content, turnOf } from "./harmony_turn.test.helper.js"
+import { call, content, turnOf } from "../../test/text/harmony_turn.js"
 import type { AssistantMessage, ChatDelta, ConversationOptions, Message, ReasoningEffort } from "./messages.js"
 
 const tokenizer = byteTokenizer()

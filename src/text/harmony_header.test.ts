@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { byteTokenizer, cutTokens, encodeHarmony } from "./byte_tokenizer.test.helper.js"
-import { call, content, joined, reasoning, turnOf } from "./harmony_turn.test.helper.js"
+import { byteTokenizer, cutTokens, encodeHarmony } from "../../test/text/byte_tokenizer.js"
+import { call, content, joined, reasoning, turnOf } from "../../test/text/harmony_turn.js"
 import type { ChatDelta } from "./messages.js"
 
 const tokenizer = byteTokenizer()

@@ -1,9 +1,9 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { byteTokenizer, encodeHarmony } from "./byte_tokenizer.test.helper.js"
+import { byteTokenizer, encodeHarmony } from "../../test/text/byte_tokenizer.js"
 import { type HarmonyEvent, HarmonyParser } from "./harmony_parser.js"
 import { harmonyTokens } from "./harmony_render.js"
-import { call, content, reasoning, turnOf } from "./harmony_turn.test.helper.js"
+import { call, content, reasoning, turnOf } from "../../test/text/harmony_turn.js"
 
 const tokenizer = byteTokenizer()
 const turn = (text: string) => turnOf(encodeHarmony(tokenizer, text), tokenizer)

@@ -1,8 +1,8 @@
 import type { Content, JsHarmonyEncoding, Message } from "openai-harmony"
 import { beforeAll, describe, expect, it } from "vitest"
-import { byteTokenizer } from "./byte_tokenizer.test.helper.js"
+import { byteTokenizer } from "../../test/text/byte_tokenizer.js"
 import { harmonyMessages } from "./harmony_chat.js"
-import { officialHarmony } from "./harmony_oracle.test.helper.js"
+import { officialHarmony } from "../../test/text/harmony_oracle.js"
 import { type HarmonyMessage, harmonyTokens, renderConversation } from "./harmony_render.js"
 import type { ConversationOptions, Message as ChatMessage, Tool } from "./messages.js"
 

@@ -1,7 +1,7 @@
 import fc from "fast-check"
 import type { JsHarmonyEncoding } from "openai-harmony"
 import { beforeAll, describe, expect, it } from "vitest"
-import { officialHarmony } from "./harmony_oracle.test.helper.js"
+import { officialHarmony } from "../../test/text/harmony_oracle.js"
 import { toolsSection, typescript } from "./harmony_tools.js"
 import type { Schema } from "./json_schema.js"
 import type { Tool } from "./messages.js"

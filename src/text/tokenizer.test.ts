@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { byteTokenizer, byteTokenizerJson } from "./byte_tokenizer.test.helper.js"
+import { byteTokenizer, byteTokenizerJson } from "../../test/text/byte_tokenizer.js"
 import { Tokenizer, TokenizerError } from "./tokenizer.js"
 
 /** The byte tokenizer with a tenth added token. */

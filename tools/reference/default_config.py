@@ -1,6 +1,6 @@
 """Writes the config that transformers' GptOssConfig has when nothing is said.
 
-    python tools/reference/default_config.py src/models/fixtures/default_config.json
+    python tools/reference/default_config.py test/models/fixtures/default_config.json
 
 Made with transformers 5.23.0.
 """

@@ -1,6 +1,6 @@
-"""Makes small random gpt-oss checkpoints of awkward shapes with their true logits, for src/models/fixtures/.
+"""Makes small random gpt-oss checkpoints of awkward shapes with their true logits, for test/models/fixtures/.
 
-    python tools/reference/gpt_oss_logits.py src/models/fixtures
+    python tools/reference/gpt_oss_logits.py test/models/fixtures
 
 Every shape is written in some of three layouts, holding the same random weights as far as the layout can:
 

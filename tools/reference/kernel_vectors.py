@@ -1,6 +1,6 @@
 """Records what transformers, torch and MLX make of small inputs to every kernel, for the tests of src/backends.
 
-    python tools/reference/kernel_vectors.py src/backends/conformance/fixtures/kernel_vectors.json
+    python tools/reference/kernel_vectors.py test/backends/conformance/fixtures/kernel_vectors.json
 
 A case is an operation as src/ir/operations.ts has it, its operands in the order of its description and its result, as raw bytes. The parts of gpt-oss
 are transformers' own functions (attention with sinks, masks, YaRN's frequencies, router, experts' gate, RMSNorm), quantized

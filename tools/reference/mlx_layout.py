@@ -2,7 +2,7 @@
 MXFP4-Q8 (the recipe of mlx-community/gpt-oss-20b-MXFP4-Q8) and records what came out: the config's quantization and
 every tensor's dtype and shape, in the order of the saved files' index.
 
-    python tools/reference/mlx_layout.py src/models/fixtures/mlx_layout.json
+    python tools/reference/mlx_layout.py test/models/fixtures/mlx_layout.json
 
 Made with mlx 0.32.4, mlx-lm 0.32.2, safetensors 0.8.0, torch 2.15.0; seed 0.
 """

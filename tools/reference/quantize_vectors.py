@@ -1,6 +1,6 @@
 """Records what MLX quantizes and dequantizes, for the tests of src/tensor.
 
-    python tools/reference/quantize_vectors.py src/tensor/fixtures/quantize_vectors.json
+    python tools/reference/quantize_vectors.py test/tensor/fixtures/quantize_vectors.json
 
 Every case holds the float32 values given to mx.quantize (as raw bytes), its outputs, and mx.dequantize of them in float32.
 Also torch's float8 and float16 conversions of a set of hard values.

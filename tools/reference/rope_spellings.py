@@ -1,6 +1,6 @@
 """Writes what transformers makes of RoPE as configs spell it: frequencies and scale, or the error.
 
-    python tools/reference/rope_spellings.py src/models/fixtures/rope_spellings.json
+    python tools/reference/rope_spellings.py test/models/fixtures/rope_spellings.json
 
 Every entry is a gpt-oss config of two layers with a head_dim of 32. Made with transformers 5.23.0 and torch 2.15.0.
 """

@@ -1,6 +1,6 @@
 """Writes a small file with every dtype that Minerva reads, by the `safetensors` package.
 
-    python tools/reference/safetensors_vectors.py src/checkpoint/fixtures/every_dtype.safetensors
+    python tools/reference/safetensors_vectors.py test/checkpoint/fixtures/every_dtype.safetensors
 
 Made with safetensors 0.8.0, torch 2.15.0; seed 3.
 """

@@ -1,4 +1,4 @@
-"""Writes src/engine/sampling/fixtures/sampling.json: what transformers and mlx-lm make of a few seeded logits.
+"""Writes test/engine/sampling/fixtures/sampling.json: what transformers and mlx-lm make of a few seeded logits.
 
     python tools/reference/sampling_vectors.py
 
@@ -124,7 +124,7 @@ cases += [case("mlx-lm", scale, params, prompt, generated) for scale in (0.5, 3.
 x = logits(4.0)
 logprobs = torch.log_softmax(torch.tensor(x, dtype=torch.float64), dim=-1)
 top = torch.topk(logprobs, 20)
-target = Path(__file__).parents[2] / "src/engine/sampling/fixtures/sampling.json"
+target = Path(__file__).parents[2] / "test/engine/sampling/fixtures/sampling.json"
 target.parent.mkdir(parents=True, exist_ok=True)
 target.write_text(json.dumps({
     "made_by": f"transformers {transformers.__version__}, mlx-lm {mlx_lm.__version__}, seed 20",

@@ -1,6 +1,6 @@
 """Records what mlx-lm makes of small mixtures of experts without gpt-oss's activation, for src/nn/switch_glu.test.ts.
 
-    python tools/reference/switch_glu.py src/nn/fixtures/switch_glu.json
+    python tools/reference/switch_glu.py test/nn/fixtures/switch_glu.json
 
 mlx-lm's own SwitchGLU with random float32 weights, in float32. Tensors as {"shape", "values"}, by checkpoint name.
 Made with mlx 0.32.4, mlx-lm 0.32.2; seed 12.

@@ -3,7 +3,7 @@ import * as mx from "../../array/mx.js"
 import { apply, input } from "../../graph/build.js"
 import type { Value } from "../../ir/value.js"
 import { lower } from "../../graph/lower.js"
-import { describeWithGpu } from "./test_gpu.test.helper.js"
+import { describeWithGpu } from "../../../test/backends/webgpu/test_gpu.js"
 
 await describeWithGpu("compiling for the GPU", {}, (_gpu, createBackend) => {
   it("tells how many kernels are compiled, each counted once", async () => {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process"
 import { expect, it } from "vitest"
-import { describeWithGpu } from "./test_gpu.test.helper.js"
+import { describeWithGpu } from "../../../test/backends/webgpu/test_gpu.js"
 
 const RUNNER = ["run", "-A", "--unstable-webgpu", "--import-map", "tools/conformance/import_map.json"]
 

@@ -1,5 +1,5 @@
-import { runConformance } from "../conformance/conformance.test.helper.js"
-import { describeWithGpu } from "./test_gpu.test.helper.js"
+import { runConformance } from "../../../test/backends/conformance/conformance.js"
+import { describeWithGpu } from "../../../test/backends/webgpu/test_gpu.js"
 
 await describeWithGpu("webgpu", { tier: "subgroups" }, (_, createBackend) =>
   runConformance("subgroups", createBackend, { part: 1, of: 11 }),

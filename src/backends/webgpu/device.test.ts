@@ -5,7 +5,7 @@ import { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
 import { WebGpuBackend } from "./backend.js"
 import { nodeGpu } from "./node_gpu.js"
-import { describeWithGpu } from "./test_gpu.test.helper.js"
+import { describeWithGpu } from "../../../test/backends/webgpu/test_gpu.js"
 
 const doubling = () => {
   const x = input("x", [4], "float32")

@@ -4,9 +4,9 @@ import { lower } from "../../graph/lower.js"
 import { memoryStats, Storage } from "../../tensor/storage.js"
 import { OutOfMemoryError } from "../backend.js"
 import { WebGpuBackend } from "./backend.js"
-import { limitDevice } from "./limited_device.test.helper.js"
+import { limitDevice } from "../../../test/backends/webgpu/limited_device.js"
 import { nodeGpu } from "./node_gpu.js"
-import { describeWithGpu } from "./test_gpu.test.helper.js"
+import { describeWithGpu } from "../../../test/backends/webgpu/test_gpu.js"
 
 await describeWithGpu("GPU memory", {}, (_gpu, createBackend) => {
   it("extends a storage that it holds without a copy through the host", async () => {

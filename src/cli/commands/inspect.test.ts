@@ -7,7 +7,7 @@ import { nodeDirectory } from "../../checkpoint/node_directory.js"
 import type { DType } from "../../tensor/dtype.js"
 import { inspect } from "./inspect.js"
 
-const tiny = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
+const tiny = fileURLToPath(new URL("../../../../models/minerva-tiny", import.meta.url))
 
 const preferring = (dtype: DType): Backend =>
   Object.assign(Object.create(new ReferenceBackend()), { cacheDTypes: [dtype] })

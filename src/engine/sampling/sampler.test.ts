@@ -21,7 +21,7 @@ interface Vectors {
 }
 
 // Written by tools/reference/sampling_vectors.py.
-const fixtures = new URL("../../../src/engine/sampling/fixtures/sampling.json", import.meta.url)
+const fixtures = new URL("../../../../test/engine/sampling/fixtures/sampling.json", import.meta.url)
 const vectors = JSON.parse(readFileSync(fixtures, "utf8")) as Vectors
 
 function probabilities(

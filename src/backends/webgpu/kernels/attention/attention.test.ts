@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest"
 import { apply, input, state } from "../../../../graph/build.js"
 import { encodeFloats } from "../../../../tensor/floats.js"
-import { positionsFrom } from "../../../conformance/attention_cases.test.helper.js"
-import { exactly, floats, Random, storageOf } from "../../../conformance/random.test.helper.js"
-import { type Case, expectClose, run } from "../../../conformance/run.test.helper.js"
+import { positionsFrom } from "../../../../../test/backends/conformance/attention_cases.js"
+import { exactly, floats, Random, storageOf } from "../../../../../test/backends/conformance/random.js"
+import { type Case, expectClose, run } from "../../../../../test/backends/conformance/run.js"
 import { ReferenceBackend } from "../../../reference/backend.js"
 import type { WebGpuBackend } from "../../backend.js"
-import { describeWithGpu } from "../../test_gpu.test.helper.js"
-import { emulated } from "./emulated_matrix.test.helper.js"
+import { describeWithGpu } from "../../../../../test/backends/webgpu/test_gpu.js"
+import { emulated } from "../../../../../test/backends/webgpu/kernels/attention/emulated_matrix.js"
 
 interface Shape {
   readonly rows: number

@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest"
 import { apply } from "../../../../graph/build.js"
 import type { Quantization } from "../../../../tensor/quantization.js"
-import { ACTIVATIONS } from "../../../conformance/glu_cases.test.helper.js"
-import { AFFINE_8, floats, integers, MXFP4, Random, weight } from "../../../conformance/random.test.helper.js"
-import { type Case, expectClose, run } from "../../../conformance/run.test.helper.js"
+import { ACTIVATIONS } from "../../../../../test/backends/conformance/glu_cases.js"
+import { AFFINE_8, floats, integers, MXFP4, Random, weight } from "../../../../../test/backends/conformance/random.js"
+import { type Case, expectClose, run } from "../../../../../test/backends/conformance/run.js"
 import { ReferenceBackend } from "../../../reference/backend.js"
 import type { WebGpuBackend } from "../../backend.js"
-import { describeWithGpu } from "../../test_gpu.test.helper.js"
-import { emulated } from "./emulated_matrix.test.helper.js"
+import { describeWithGpu } from "../../../../../test/backends/webgpu/test_gpu.js"
+import { emulated } from "../../../../../test/backends/webgpu/kernels/gemm/emulated_matrix.js"
 
 const AFFINE_4: Quantization = { mode: "affine", bits: 4, group_size: 32 }
 

@@ -1,9 +1,9 @@
 import { expect, it } from "vitest"
-import { routedCases } from "../../../conformance/fused_cases.test.helper.js"
-import { Random } from "../../../conformance/random.test.helper.js"
-import { expectClose, run } from "../../../conformance/run.test.helper.js"
+import { routedCases } from "../../../../../test/backends/conformance/fused_cases.js"
+import { Random } from "../../../../../test/backends/conformance/random.js"
+import { expectClose, run } from "../../../../../test/backends/conformance/run.js"
 import { ReferenceBackend } from "../../../reference/backend.js"
-import { describeWithGpu } from "../../test_gpu.test.helper.js"
+import { describeWithGpu } from "../../../../../test/backends/webgpu/test_gpu.js"
 
 const SEED = 3
 

@@ -1,19 +1,10 @@
-import { apply, copy, input, slice, state } from "../../graph/build.js"
-import { itemSize } from "../../tensor/dtype.js"
-import { type Shape, sizeOf } from "../../tensor/shape.js"
-import { Storage } from "../../tensor/storage.js"
-import type { BinaryFn, UnaryFn } from "../../ir/specs/elementwise.js"
-import {
-  everySecond,
-  exactly,
-  floats,
-  integers,
-  type Random,
-  SHAPES,
-  stored,
-  WEIGHT_DTYPES,
-} from "./random.test.helper.js"
-import type { Case } from "./run.test.helper.js"
+import { apply, copy, input, slice, state } from "../../../src/graph/build.js"
+import { itemSize } from "../../../src/tensor/dtype.js"
+import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
+import { Storage } from "../../../src/tensor/storage.js"
+import type { BinaryFn, UnaryFn } from "../../../src/ir/specs/elementwise.js"
+import { everySecond, exactly, floats, integers, type Random, SHAPES, stored, WEIGHT_DTYPES } from "./random.js"
+import type { Case } from "./run.js"
 
 const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", "sigmoid", "silu"]
 const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]

@@ -1,17 +1,17 @@
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import type { Backend } from "../backends/backend.js"
-import { openCheckpoint } from "../checkpoint/checkpoint.js"
-import { nodeDirectory } from "../checkpoint/node_directory.js"
-import { loadGptOss } from "../models/load.js"
-import type { ConversationOptions, Tool } from "../text/messages.js"
-import type { ChatMessage } from "./chat_messages.js"
-import { chat } from "./chat.js"
-import { loadLanguage } from "./language.js"
-import { Runner } from "./runner.js"
-import { Session } from "./session.js"
+import type { Backend } from "../../src/backends/backend.js"
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.js"
+import { nodeDirectory } from "../../src/checkpoint/node_directory.js"
+import { loadGptOss } from "../../src/models/load.js"
+import type { ConversationOptions, Tool } from "../../src/text/messages.js"
+import type { ChatMessage } from "../../src/engine/chat_messages.js"
+import { chat } from "../../src/engine/chat.js"
+import { loadLanguage } from "../../src/engine/language.js"
+import { Runner } from "../../src/engine/runner.js"
+import { Session } from "../../src/engine/session.js"
 
-const path = (name: string) => fileURLToPath(new URL(`../../${name}`, import.meta.url))
+const path = (name: string) => fileURLToPath(new URL(`../../../${name}`, import.meta.url))
 
 interface HeldOut {
   readonly sums: { question: string }[]

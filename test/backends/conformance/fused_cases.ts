@@ -1,9 +1,9 @@
-import { apply, copy, input, state } from "../../graph/build.js"
-import type { GatedActivation } from "../../ir/activation.js"
-import type { Value } from "../../ir/value.js"
-import { Storage } from "../../tensor/storage.js"
-import type { WeightOf } from "../../ir/type.js"
-import { type CacheDType, feed } from "./attention_cases.test.helper.js"
+import { apply, copy, input, state } from "../../../src/graph/build.js"
+import type { GatedActivation } from "../../../src/ir/activation.js"
+import type { Value } from "../../../src/ir/value.js"
+import { Storage } from "../../../src/tensor/storage.js"
+import type { WeightOf } from "../../../src/ir/type.js"
+import { type CacheDType, feed } from "./attention_cases.js"
 import {
   AFFINE_8,
   everySecondRow,
@@ -17,9 +17,9 @@ import {
   type WeightDType,
   type WeightFormat,
   weight,
-} from "./random.test.helper.js"
-import { ACTIVATIONS } from "./glu_cases.test.helper.js"
-import type { Case } from "./run.test.helper.js"
+} from "./random.js"
+import { ACTIVATIONS } from "./glu_cases.js"
+import type { Case } from "./run.js"
 
 const EPS = 1e-5
 const [GPT_OSS] = ACTIVATIONS

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
-const tiny = fileURLToPath(new URL("../../models/minerva-tiny", import.meta.url))
+const tiny = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
 
 /** A JSON file of models/minerva-tiny. */
 export const tinyJson = (file: string) => JSON.parse(readFileSync(join(tiny, file), "utf8"))

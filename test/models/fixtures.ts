@@ -1,12 +1,12 @@
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { openCheckpoint } from "../checkpoint/checkpoint.js"
-import { nodeDirectory } from "../checkpoint/node_directory.js"
-import { readHeader } from "../checkpoint/safetensors.js"
-import { loadGptOss } from "./load.js"
+import { openCheckpoint } from "../../src/checkpoint/checkpoint.js"
+import { nodeDirectory } from "../../src/checkpoint/node_directory.js"
+import { readHeader } from "../../src/checkpoint/safetensors.js"
+import { loadGptOss } from "../../src/models/load.js"
 
 /** Made by tools/reference/gpt_oss_logits.py. */
-const FIXTURES = join(dirname(fileURLToPath(import.meta.url)), "../../src/models/fixtures")
+const FIXTURES = join(dirname(fileURLToPath(import.meta.url)), "../../../test/models/fixtures")
 
 /** What transformers and mlx-lm say of a checkpoint. */
 export interface Expected {

@@ -1,13 +1,13 @@
-import { constant, slice } from "../../graph/build.js"
-import type { Value } from "../../ir/value.js"
-import type { DType } from "../../tensor/dtype.js"
-import { itemSize } from "../../tensor/dtype.js"
-import { encodeFloats } from "../../tensor/floats.js"
-import { packedRowBytes, type Quantization } from "../../tensor/quantization.js"
-import { type Shape, sizeOf } from "../../tensor/shape.js"
-import { Storage } from "../../tensor/storage.js"
-import { mapWeight } from "../../ir/operands.js"
-import type { WeightOf } from "../../ir/type.js"
+import { constant, slice } from "../../../src/graph/build.js"
+import type { Value } from "../../../src/ir/value.js"
+import type { DType } from "../../../src/tensor/dtype.js"
+import { itemSize } from "../../../src/tensor/dtype.js"
+import { encodeFloats } from "../../../src/tensor/floats.js"
+import { packedRowBytes, type Quantization } from "../../../src/tensor/quantization.js"
+import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
+import { Storage } from "../../../src/tensor/storage.js"
+import { mapWeight } from "../../../src/ir/operands.js"
+import type { WeightOf } from "../../../src/ir/type.js"
 
 /** How a weight is stored, and whether it has a bias. */
 export interface WeightFormat {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest"
-import { apply, constant, input, state } from "../../graph/build.js"
-import { lower } from "../../graph/lower.js"
-import { memoryStats, Storage } from "../../tensor/storage.js"
-import { BackendError, type Executable, type HostArray } from "../backend.js"
-import { ReferenceBackend } from "../reference/backend.js"
-import { floats, MXFP4, Random, storageOf, weight } from "./random.test.helper.js"
-import type { WithBackend } from "./run.test.helper.js"
+import { apply, constant, input, state } from "../../../src/graph/build.js"
+import { lower } from "../../../src/graph/lower.js"
+import { memoryStats, Storage } from "../../../src/tensor/storage.js"
+import { BackendError, type Executable, type HostArray } from "../../../src/backends/backend.js"
+import { ReferenceBackend } from "../../../src/backends/reference/backend.js"
+import { floats, MXFP4, Random, storageOf, weight } from "./random.js"
+import type { WithBackend } from "./run.js"
 
 async function floatsOf(storage: Storage): Promise<number[]> {
   const values = new Float32Array(storage.byteLength / 4)

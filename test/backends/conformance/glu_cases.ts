@@ -1,8 +1,8 @@
-import { apply } from "../../graph/build.js"
-import type { GatedActivation } from "../../ir/activation.js"
-import type { Shape } from "../../tensor/shape.js"
-import { exactly, floats, integers, MXFP4, type Random, SHAPES, weight } from "./random.test.helper.js"
-import type { Case } from "./run.test.helper.js"
+import { apply } from "../../../src/graph/build.js"
+import type { GatedActivation } from "../../../src/ir/activation.js"
+import type { Shape } from "../../../src/tensor/shape.js"
+import { exactly, floats, integers, MXFP4, type Random, SHAPES, weight } from "./random.js"
+import type { Case } from "./run.js"
 
 const clampedSwiglu = (limit: number, offset = 1, alpha = 1.702): GatedActivation => ({
   fn: "clamped_swiglu",

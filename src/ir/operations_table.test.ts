@@ -1,10 +1,10 @@
 import { fileURLToPath } from "node:url"
 import { expect, it } from "vitest"
-import { specOf, writesOf } from "../../ir/describe.js"
-import { isFused, type KernelKind, OPERATIONS } from "../../ir/operations.js"
-import { type Node, topologicalOrder } from "../../ir/value.js"
-import { CASES } from "./conformance.test.helper.js"
-import { Random } from "./random.test.helper.js"
+import { specOf, writesOf } from "./describe.js"
+import { isFused, type KernelKind, OPERATIONS } from "./operations.js"
+import { type Node, topologicalOrder } from "./value.js"
+import { CASES } from "../../test/backends/conformance/conformance.js"
+import { Random } from "../../test/backends/conformance/random.js"
 
 /** Every node of a kind in its cases. */
 function examples(kind: KernelKind): Node[] {
@@ -65,7 +65,7 @@ const KINDS = Object.keys(OPERATIONS) as KernelKind[]
 const PAGE = `# Operations
 
 Made from \`src/ir/operations.ts\` and the cases of the conformance suite; after a change, write it anew with
-\`npx tsc && npx vitest run -u dist/backends/conformance/operations_table\`.
+\`npx tsc && npx vitest run -u dist/src/ir/operations_table\`.
 
 An operand is a value unless said otherwise: *optional*, a *state* (memory that lives from replay to replay), a *weight* (packed words
 with scales, or a dense array, perhaps with a bias) or several. Shapes may begin with a symbol: rows that are told at each

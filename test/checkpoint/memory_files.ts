@@ -1,7 +1,7 @@
-import type { DType } from "../tensor/dtype.js"
-import type { Shape } from "../tensor/shape.js"
-import type { WritableDirectory } from "./byte_sink.js"
-import { type TensorToWrite, writeSafetensors } from "./safetensors_writer.js"
+import type { DType } from "../../src/tensor/dtype.js"
+import type { Shape } from "../../src/tensor/shape.js"
+import type { WritableDirectory } from "../../src/checkpoint/byte_sink.js"
+import { type TensorToWrite, writeSafetensors } from "../../src/checkpoint/safetensors_writer.js"
 
 /** A tensor with these bytes. */
 export function tensorOf(name: string, bytes: Uint8Array, dtype: DType = "uint8", shape?: Shape): TensorToWrite {

@@ -1,22 +1,22 @@
 import { describe, expect, it } from "vitest"
-import type { Backend } from "../backend.js"
-import { toleranceOf } from "../../ir/describe.js"
-import { isFused, type KernelKind } from "../../ir/operations.js"
-import { ReferenceBackend } from "../reference/backend.js"
-import { attentionCases, kvAppendCases, ropeCases } from "./attention_cases.test.helper.js"
-import { itKeepsTheContract } from "./contract.test.helper.js"
-import { assignCases, binaryCases, copyCases, unaryCases } from "./elementwise_cases.test.helper.js"
+import type { Backend } from "../../../src/backends/backend.js"
+import { toleranceOf } from "../../../src/ir/describe.js"
+import { isFused, type KernelKind } from "../../../src/ir/operations.js"
+import { ReferenceBackend } from "../../../src/backends/reference/backend.js"
+import { attentionCases, kvAppendCases, ropeCases } from "./attention_cases.js"
+import { itKeepsTheContract } from "./contract.js"
+import { assignCases, binaryCases, copyCases, unaryCases } from "./elementwise_cases.js"
 import {
   gatherMatmulSumCases,
   normGatherGluCases,
   normMatmulCases,
   ropeAttentionCases,
   routeCases,
-} from "./fused_cases.test.helper.js"
-import { itFusesFaithfully } from "./fusion_properties.test.helper.js"
-import { embeddingCases, gatherMatmulCases, gatherGluCases, matmulCases } from "./product_cases.test.helper.js"
-import { itHasTheProperties } from "./properties.test.helper.js"
-import { Random } from "./random.test.helper.js"
+} from "./fused_cases.js"
+import { itFusesFaithfully } from "./fusion_properties.js"
+import { embeddingCases, gatherMatmulCases, gatherGluCases, matmulCases } from "./product_cases.js"
+import { itHasTheProperties } from "./properties.js"
+import { Random } from "./random.js"
 import {
   argmaxCases,
   categoricalCases,
@@ -27,11 +27,11 @@ import {
   takeCases,
   topKCases,
   weightedSumCases,
-} from "./row_cases.test.helper.js"
-import { type Case, expectClose, needs, run, type Share, shareOf, type WithBackend } from "./run.test.helper.js"
-import { extremeGluCases, GLU_KINDS, gluCases } from "./glu_cases.test.helper.js"
-import { itTakesRowsAtReplay } from "./told_rows.test.helper.js"
-import { trueCases } from "./vectors.test.helper.js"
+} from "./row_cases.js"
+import { type Case, expectClose, needs, run, type Share, shareOf, type WithBackend } from "./run.js"
+import { extremeGluCases, GLU_KINDS, gluCases } from "./glu_cases.js"
+import { itTakesRowsAtReplay } from "./told_rows.js"
+import { trueCases } from "./vectors.js"
 
 /** Cases for every kernel there is: a new kernel does not compile without some. */
 export const CASES: Record<KernelKind, (random: Random) => Case[]> = {

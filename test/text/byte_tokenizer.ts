@@ -1,4 +1,4 @@
-import { Tokenizer } from "./tokenizer.js"
+import { Tokenizer } from "../../src/text/tokenizer.js"
 
 /** o200k_harmony's special tokens (openai/harmony, docs/format.md), in an order of our own. */
 const SPECIAL = ["startoftext", "endoftext", "return", "constrain", "channel", "start", "end", "message", "call"]

@@ -1,7 +1,7 @@
 import { describe, vi } from "vitest"
-import { WebGpuBackend } from "./backend.js"
-import { type DeviceOptions, GpuDevice } from "./device.js"
-import { nodeGpu } from "./node_gpu.js"
+import { WebGpuBackend } from "../../../src/backends/webgpu/backend.js"
+import { type DeviceOptions, GpuDevice } from "../../../src/backends/webgpu/device.js"
+import { nodeGpu } from "../../../src/backends/webgpu/node_gpu.js"
 
 /** Tests share a device, so that each pipeline is compiled once. */
 class SharedDeviceBackend extends WebGpuBackend {

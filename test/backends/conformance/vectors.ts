@@ -1,14 +1,14 @@
 import { readFileSync } from "node:fs"
-import { apply, constant, slice, state } from "../../graph/build.js"
-import type { Value } from "../../ir/value.js"
-import type { DType } from "../../tensor/dtype.js"
-import type { Shape } from "../../tensor/shape.js"
-import { specOf } from "../../ir/describe.js"
-import type { AnyOperands } from "../../ir/operands.js"
-import type { KernelKind, KernelOf } from "../../ir/operations.js"
-import type { WeightOf } from "../../ir/type.js"
-import { storageOf, type WeightFormat } from "./random.test.helper.js"
-import type { Case, Result } from "./run.test.helper.js"
+import { apply, constant, slice, state } from "../../../src/graph/build.js"
+import type { Value } from "../../../src/ir/value.js"
+import type { DType } from "../../../src/tensor/dtype.js"
+import type { Shape } from "../../../src/tensor/shape.js"
+import { specOf } from "../../../src/ir/describe.js"
+import type { AnyOperands } from "../../../src/ir/operands.js"
+import type { KernelKind, KernelOf } from "../../../src/ir/operations.js"
+import type { WeightOf } from "../../../src/ir/type.js"
+import { storageOf, type WeightFormat } from "./random.js"
+import type { Case, Result } from "./run.js"
 
 interface StoredArray {
   readonly dtype: DType
@@ -31,7 +31,7 @@ interface Vector {
 }
 
 const vectors: readonly Vector[] = JSON.parse(
-  readFileSync(new URL("../../../src/backends/conformance/fixtures/kernel_vectors.json", import.meta.url), "utf8"),
+  readFileSync(new URL("../../../../test/backends/conformance/fixtures/kernel_vectors.json", import.meta.url), "utf8"),
 )
 
 /** A case with the result that transformers, torch or MLX got. */

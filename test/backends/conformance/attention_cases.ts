@@ -1,11 +1,11 @@
-import { apply, copy, input, state } from "../../graph/build.js"
-import type { Value } from "../../ir/value.js"
-import { itemSize } from "../../tensor/dtype.js"
-import { encodeFloats, float16ToFloat32, float32ToFloat16 } from "../../tensor/floats.js"
-import { sizeOf } from "../../tensor/shape.js"
-import { Storage } from "../../tensor/storage.js"
-import { exactly, floats, integers, type Random, storageOf, type WeightDType } from "./random.test.helper.js"
-import type { Case } from "./run.test.helper.js"
+import { apply, copy, input, state } from "../../../src/graph/build.js"
+import type { Value } from "../../../src/ir/value.js"
+import { itemSize } from "../../../src/tensor/dtype.js"
+import { encodeFloats, float16ToFloat32, float32ToFloat16 } from "../../../src/tensor/floats.js"
+import { sizeOf } from "../../../src/tensor/shape.js"
+import { Storage } from "../../../src/tensor/storage.js"
+import { exactly, floats, integers, type Random, storageOf, type WeightDType } from "./random.js"
+import type { Case } from "./run.js"
 
 export function ropeCases(random: Random): Case[] {
   const shapes = [

@@ -1,5 +1,5 @@
-import * as mx from "../array/mx.js"
-import type { CausalLM } from "./step.js"
+import * as mx from "../../src/array/mx.js"
+import type { CausalLM } from "../../src/engine/step.js"
 
 /** A model of which one logit is NaN at a position (below 64) and all after it. */
 export function damagedFrom(position: number, model: CausalLM): CausalLM {

@@ -1,8 +1,8 @@
-import { apply } from "../../graph/build.js"
-import type { GatedActivation } from "../../ir/activation.js"
-import type { Value } from "../../ir/value.js"
-import type { Shape } from "../../tensor/shape.js"
-import type { WeightOf } from "../../ir/type.js"
+import { apply } from "../../../src/graph/build.js"
+import type { GatedActivation } from "../../../src/ir/activation.js"
+import type { Value } from "../../../src/ir/value.js"
+import type { Shape } from "../../../src/tensor/shape.js"
+import type { WeightOf } from "../../../src/ir/type.js"
 import {
   AFFINE_8,
   everySecondRow,
@@ -17,9 +17,9 @@ import {
   type WeightDType,
   type WeightFormat,
   weight,
-} from "./random.test.helper.js"
-import { ACTIVATIONS } from "./glu_cases.test.helper.js"
-import type { Case } from "./run.test.helper.js"
+} from "./random.js"
+import { ACTIVATIONS } from "./glu_cases.js"
+import type { Case } from "./run.js"
 
 const affine8: WeightFormat = { quantization: AFFINE_8, bias: true }
 const mxfp4: WeightFormat = { quantization: MXFP4, bias: true }

@@ -1,10 +1,10 @@
-import { apply } from "../../graph/build.js"
-import { largest } from "../../ir/dim.js"
-import type { Value } from "../../ir/value.js"
-import { type Shape, sizeOf } from "../../tensor/shape.js"
-import type { ReduceFn } from "../../ir/specs/rows.js"
-import { exactly, floats, integers, masked, type Random, stored, tied, type WeightDType } from "./random.test.helper.js"
-import type { Case } from "./run.test.helper.js"
+import { apply } from "../../../src/graph/build.js"
+import { largest } from "../../../src/ir/dim.js"
+import type { Value } from "../../../src/ir/value.js"
+import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
+import type { ReduceFn } from "../../../src/ir/specs/rows.js"
+import { exactly, floats, integers, masked, type Random, stored, tied, type WeightDType } from "./random.js"
+import type { Case } from "./run.js"
 
 const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
 

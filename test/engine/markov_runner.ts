@@ -1,4 +1,4 @@
-import type { ForwardOptions, ModelRunner } from "./model_runner.js"
+import type { ForwardOptions, ModelRunner } from "../../src/engine/model_runner.js"
 
 /**
  * A runner for tests: logits depend on the last two tokens alone, so that a wrong or missing token in the cache shows.

@@ -1,6 +1,6 @@
-import { harmonyFormat } from "./harmony_chat.js"
-import type { ChatDelta, ConversationOptions } from "./messages.js"
-import type { Tokenizer } from "./tokenizer.js"
+import { harmonyFormat } from "../../src/text/harmony_chat.js"
+import type { ChatDelta, ConversationOptions } from "../../src/text/messages.js"
+import type { Tokenizer } from "../../src/text/tokenizer.js"
 
 export const reasoning = (text: string): ChatDelta => ({ type: "reasoning", text })
 export const content = (text: string): ChatDelta => ({ type: "content", text })
