@@ -143,8 +143,18 @@ export interface AttentionOptions {
   readonly window: number | null
   /** `[num_attention_heads]`: a logit per head that joins the softmax denominator and no value. */
   readonly sinks?: MxArray
-  /** `[L]` uint32: the sequence of each row, when keys and values have an axis of sequences in front. */
-  readonly sequences?: MxArray
+}
+
+/** A layer's caches after a step's rows were appended, and where the rows find what they see. */
+export interface PagedKeyValues {
+  /** `[slots, num_key_value_heads, words]` */
+  readonly keys: MxArray
+  readonly values: MxArray
+  /** `[L]` uint32: the row of `tables` of each row. */
+  readonly sequences: MxArray
+  /** `[S, pages]` uint32: position p of a sequence lies in slot `tables[p / page_size] * page_size + p % page_size`. */
+  readonly tables: MxArray
+  readonly page_size: number
 }
 
 export const fast = {
@@ -160,24 +170,20 @@ export const fast = {
   },
 
   /**
-   * Writes rows x `[L, heads, head_dim]` into a cache state `[capacity, heads, head_dim]` at slots `positions % capacity`,
-   * in place, rounded to the cache's dtype; the result is the cache after the write. With `sequences` `[L]` (uint32), the
-   * cache is `[S, capacity, heads, head_dim]` and each row goes to its sequence.
+   * Writes rows x `[L, heads, head_dim]` into a cache state `[slots, heads, words]` at `slots` `[L]` (uint32, each its own), in place,
+   * as the cache keeps vectors (`tensor/kv_format.ts`); the result is the cache after the write.
    */
-  kvAppend(cache: Storage, x: MxArray, positions: MxArray, sequences?: MxArray): MxArray {
-    const operands = { x: x.value, positions: positions.value, sequences: sequences?.value }
-    return wrap(build.apply({ kind: "kv_append" }, { cache: build.state(cache), ...operands }).cache)
+  kvAppend(cache: Storage, x: MxArray, slots: MxArray): MxArray {
+    return wrap(build.apply({ kind: "kv_append" }, { cache: build.state(cache), x: x.value, slots: slots.value }).cache)
   },
 
-  /**
-   * Causal attention over a KV cache with grouped heads: q `[L, num_attention_heads, head_dim]`, keys and values
-   * `[capacity, num_key_value_heads, head_dim]` where position p sits in slot `p % capacity`, positions `[L]`.
-   */
-  attention(q: MxArray, keys: MxArray, values: MxArray, positions: MxArray, options: AttentionOptions): MxArray {
-    const { scale, window, sinks, sequences } = options
-    const cached = { keys: keys.value, values: values.value, positions: positions.value }
-    const operands = { q: q.value, ...cached, sinks: sinks?.value, sequences: sequences?.value }
-    return wrap(build.apply({ kind: "attention", scale, window }, operands).y)
+  /** Causal attention with grouped heads over pages: q `[L, num_attention_heads, head_dim]` at positions `[L]` (uint32). */
+  attention(q: MxArray, cached: PagedKeyValues, positions: MxArray, options: AttentionOptions): MxArray {
+    const { scale, window, sinks } = options
+    const { keys, values, sequences, tables, page_size } = cached
+    const pages = { keys: keys.value, values: values.value, sequences: sequences.value, tables: tables.value }
+    const operands = { q: q.value, ...pages, positions: positions.value, sinks: sinks?.value }
+    return wrap(build.apply({ kind: "attention", scale, window, page_size }, operands).y)
   },
 
   /**

@@ -36,19 +36,18 @@ describe("shape inference", () => {
     expect(() => product(4)).toThrow(/scales must be any dtype \[10, 2\]/)
   })
 
-  it("takes caches of many sequences with a sequence per row, float32 or float16", () => {
-    const rows = input("rows", [5, 2, 8], "float32")
-    const ids = (n: number) => input("ids", [n], "uint32")
-    const cache = (dtype: DType, ...shape: number[]) => state(new Storage("cache", dtype, shape, null))
-    const append = (cache: Value, sequences: Value) =>
-      apply({ kind: "kv_append" }, { cache, x: rows, positions: ids(5), sequences }).cache
-    // More rows than a sequence has slots: they may belong to several.
-    expect(append(cache("float16", 4, 3, 2, 8), ids(5))).toMatchObject({ dtype: "float16" })
-    expect(() => append(cache("float32", 16, 2, 8), ids(5))).toThrow(/cache must be any dtype \[\?, \?/)
-    expect(() => append(cache("float32", 4, 3, 2, 8), ids(4))).toThrow(/sequences must be uint32 \[5\]/)
-    expect(
-      () => apply({ kind: "kv_append" }, { cache: cache("bfloat16", 16, 2, 8), x: rows, positions: ids(5) }).cache,
-    ).toThrow(/found bfloat16/)
+  it("takes caches in float32, float16, or quantized to 8 or 4 bits", () => {
+    const x = input("rows", [5, 2, 8], "float32")
+    const append = (dtype: DType, ...shape: number[]) => {
+      const cache = state(new Storage("cache", dtype, shape, null))
+      return apply({ kind: "kv_append" }, { cache, x, slots: input("slots", [5], "uint32") }).cache
+    }
+    for (const dtype of ["float32", "float16"] as const) expect(append(dtype, 64, 2, 8)).toMatchObject({ dtype })
+    for (const words of [1, 2]) expect(append("uint32", 64, 2, words)).toMatchObject({ dtype: "uint32" })
+    expect(() => append("float32", 64, 3, 8)).toThrow(/x must be float32 \[\?, 3, \?\]/)
+    expect(() => append("uint32", 64, 2, 8)).toThrow(/or uint32 of 2 or 1 words, found uint32 \[64, 2, 8\]/)
+    expect(() => append("bfloat16", 64, 2, 8)).toThrow(/found bfloat16/)
+    expect(() => append("float32", 4, 64, 2, 8)).toThrow(/cache must be any dtype \[\?, \?, \?\]/)
   })
 
   it("refuses to assign to what is no state, or another shape or dtype", () => {
@@ -283,26 +282,25 @@ describe("fusions", () => {
     expect(fused(sum(gather(x)))).not.toContain("gather_matmul_sum")
   })
 
-  /** Attention of 2 heads over 1 key-value head of 8, from one norm; `ids`: the sequences of the appends, and its own. */
-  function attention(
-    cut: (projections: Value[]) => Value[] = (parts) => parts,
-    appendedAt?: Value,
-    ids: readonly Value[] = [],
-  ) {
+  /** Attention of 2 heads over 1 key-value head of 8, from one norm; `slots`: those of the keys, and of the values. */
+  function attention(cut: (projections: Value[]) => Value[] = (parts) => parts, slots = [ids("slots")]) {
     const rows = norm(x)
-    const sequences = ids.length > 0
-    const positions = input("positions", [3], "uint32")
-    const caches = [0, 1].map(() => state(new Storage("cache", "float32", [...(sequences ? [2] : []), 16, 1, 8], null)))
+    const positions = ids("positions")
+    const caches = [0, 1].map(() => state(new Storage("cache", "float32", [16, 1, 8], null)))
     const heads = [16, 8, 8].map((n) => reshape(matmul(rows, weight(n, 64)), [3, -1, 8]))
     const invFreq = weight(4)
     const rope = (x: Value) => apply({ kind: "rope", scale: 1 }, { x, positions, inv_freq: invFreq }).y
     const [q, k, v] = cut([rope(heads[0]), rope(heads[1]), heads[2]])
     const [keys, values] = [k, v].map((rows, i) => {
-      const at = { positions: appendedAt ?? positions, sequences: ids.at(0) }
-      return apply({ kind: "kv_append" }, { cache: caches[i], x: rows, ...at }).cache
+      return apply({ kind: "kv_append" }, { cache: caches[i], x: rows, slots: slots[i] ?? slots[0] }).cache
     })
-    const cached = { keys, values, positions, sequences: ids.at(-1) }
-    return { attended: apply({ kind: "attention", scale: 1, window: null }, { q, ...cached }).y, keys, values }
+    const cached = { keys, values, positions, sequences: ids("sequences"), tables: input("tables", [2, 4], "uint32") }
+    const op = { kind: "attention", scale: 1, window: null, page_size: 4 } as const
+    return { attended: apply(op, { q, ...cached }).y, keys, values }
+  }
+
+  function ids(name: string) {
+    return input(name, [3], "uint32")
   }
 
   it("take appends into attention, and their effects with them", () => {
@@ -327,11 +325,9 @@ describe("fusions", () => {
     expect(kinds(optimise({ outputs: [attended, keys] }, { fusions: all }).outputs)).not.toContain("rope_attention")
     const mixed = attention(([q, k, v]) => [q, k, apply({ kind: "unary", fn: "neg" }, { x: v }).y])
     expect(fused(mixed.attended)).not.toContain("rope_attention")
-    const elsewhere = attention(undefined, input("slots", [3], "uint32"))
+    expect(fused(attention().attended)).toContain("rope_attention")
+    const elsewhere = attention(undefined, [ids("slots"), ids("others")])
     expect(fused(elsewhere.attended)).not.toContain("rope_attention")
-    const [ids, others] = ["ids", "others"].map((name) => input(name, [3], "uint32"))
-    expect(fused(attention(undefined, undefined, [ids]).attended)).toContain("rope_attention")
-    expect(fused(attention(undefined, undefined, [ids, others]).attended)).not.toContain("rope_attention")
   })
 })
 
@@ -383,7 +379,7 @@ describe("lowering", () => {
   it("updates states in place and keeps effects that nothing reads", () => {
     const cache = state(new Storage("keys", "float32", [16, 2, 8], null))
     const rows = input("k", [1, 2, 8], "float32")
-    const append = apply({ kind: "kv_append" }, { cache, x: rows, positions: input("positions", [1], "uint32") }).cache
+    const append = apply({ kind: "kv_append" }, { cache, x: rows, slots: input("slots", [1], "uint32") }).cache
     const program = lower({ outputs: [], effects: [append] })
     expect(program.instructions).toHaveLength(1)
     const { operands, results } = program.instructions[0]

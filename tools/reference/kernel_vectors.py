@@ -268,12 +268,13 @@ cache = normal(5, 2, 3)
 for positions in ([0], [3, 4], [4, 5, 6], [12]):
     x = normal(len(positions), 2, 3)
     after = cache.clone()
-    after[np.array(positions) % 5] = x
-    case(f"positions {positions}", {"kind": "kv_append"}, [cache, x, np.array(positions, np.uint32)], after)
+    slots = np.array(positions, np.uint32) % 5
+    after[slots.astype(int)] = x
+    case(f"slots {list(slots)}", {"kind": "kv_append"}, [cache, x, slots], after)
 
 
 def attend(name, rows, length, capacity, heads, kv_heads, head_dim, window, sinks, sink_scale=2.0):
-    """The last `rows` of `length` positions over a ring that holds the last `capacity`; what was never written is 100."""
+    """The last `rows` of `length` positions over `capacity` pages of one position, used in turn; what was never written is 100."""
     q, k, v = normal(rows, heads, head_dim, scale=2), normal(length, kv_heads, head_dim), normal(length, kv_heads, head_dim)
     positions = np.arange(length - rows, length)
     ring = [torch.full((capacity, kv_heads, head_dim), 100.0) for _ in range(2)]
@@ -290,8 +291,9 @@ def attend(name, rows, length, capacity, heads, kv_heads, head_dim, window, sink
     scale = head_dim**-0.5
     batched = [t.double().transpose(0, 1)[None] for t in (q, k, v)]
     attended, _ = gpt_oss.eager_attention_forward(module, *batched, mask[None, None], scaling=scale)
-    case(name, {"kind": "attention", "scale": scale, "window": window, "sinks": bool(sinks)},
-         [q, *ring, positions.astype(np.uint32), *([sink] if sinks else [])], attended[0])
+    case(name, {"kind": "attention", "scale": scale, "window": window, "page_size": 1, "sinks": bool(sinks)},
+         [q, *ring, positions.astype(np.uint32), np.zeros(rows, np.uint32), np.arange(length, dtype=np.uint32)[None] % capacity,
+          *([sink] if sinks else [])], attended[0])
 
 
 attend("one token", 1, 1, 4, 4, 2, 8, None, "float32")

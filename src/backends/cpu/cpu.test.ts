@@ -43,8 +43,7 @@ describe("cpu", () => {
           {
             cache: state(cache),
             x: input("x", [2, 1, 4], "float32"),
-            positions: input("positions", [2], "uint32"),
-            sequences: input("sequences", [2], "uint32"),
+            slots: input("slots", [2], "uint32"),
           },
         ).cache,
       ],
@@ -52,7 +51,7 @@ describe("cpu", () => {
 
   it("refuses caches in float16, and operations that it does not ask for", async () => {
     const backend = await createCpuBackend({ threads: 1 })
-    const half = append(new Storage("cache", "float16", [3, 5, 1, 4], null))
+    const half = append(new Storage("cache", "float16", [5, 1, 4], null))
     await expect(backend.compile(half)).rejects.toThrow(
       new BackendError("kv_append: the cpu backend keeps float32 caches, found float16"),
     )
@@ -63,13 +62,13 @@ describe("cpu", () => {
     await backend.close()
   })
 
-  it("refuses a sequence that is not there, and runs on", async () => {
+  it("refuses a slot that is not there, and runs on", async () => {
     const backend = await createCpuBackend({ threads: 2 })
-    const cache = new Storage("cache", "float32", [3, 5, 1, 4], null)
+    const cache = new Storage("cache", "float32", [5, 1, 4], null)
     const executable = await backend.compile(append(cache))
-    const step = { x: new Float32Array(8).fill(1), positions: Uint32Array.of(7, 0) }
-    await expect(executable.replay({ ...step, sequences: Uint32Array.of(0, 3) })).rejects.toThrow(BackendError)
-    await executable.replay({ ...step, sequences: Uint32Array.of(2, 1) })
+    const x = new Float32Array(8).fill(1)
+    await expect(executable.replay({ x, slots: Uint32Array.of(0, 5) })).rejects.toThrow(BackendError)
+    await executable.replay({ x, slots: Uint32Array.of(4, 1) })
     await backend.close()
   })
 

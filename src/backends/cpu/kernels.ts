@@ -58,11 +58,6 @@ function floatCaches(kind: KernelKind, ...caches: readonly Placed[]): void {
   if (other) throw new BackendError(`${kind}: the cpu backend keeps float32 caches, found ${other.dtype}`)
 }
 
-/** Where the sequence of each row is given, and how many caches there are; zeros if rows share one. */
-function sequencesOf({ shape }: Placed, sequences: Placed | undefined): [number, number] {
-  return sequences ? [sequences.address, shape[0]] : [0, 0]
-}
-
 function rowsAndColumns(x: Placed): [Count, number] {
   const n = x.shape[x.shape.length - 1]
   return [elementsOf(x, n), n]
@@ -206,35 +201,21 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const xs = [x.address, rowsOf(x), heads, D]
     return withScratch(4 * D, launch("rope", ...xs, positions.address, inv_freq.address, scale, y.address))
   },
-  kv_append: ({ kind }, { cache, x, positions, sequences }) => {
+  kv_append: ({ kind }, { cache, x, slots }) => {
     floatCaches(kind, cache)
-    const [capacity, heads, D] = cache.shape.slice(-3)
-    const slots = [cache.address, capacity, heads * D * 4]
-    const rows = [x.address, rowsOf(x), positions.address]
-    return launch("kv_append", ...slots, ...rows, ...sequencesOf(cache, sequences))
+    const [count, heads, D] = cache.shape
+    return launch("kv_append", cache.address, count, heads * D * 4, x.address, rowsOf(x), slots.address)
   },
-  attention: ({ kind, scale, window }, { q, keys, values, positions, sinks, sequences }, { y }) => {
+  attention: ({ kind, scale, window, page_size }, operands, { y }) => {
+    const { q, keys, values, positions, sequences, tables, sinks } = operands
     floatCaches(kind, keys, values)
     const [, heads, D] = q.shape
-    const [capacity, kvHeads] = keys.shape.slice(-3)
-    const cache = [keys.address, values.address, capacity, kvHeads]
+    const kvHeads = keys.shape[1]
+    const rows = [q.address, rowsOf(q), heads, D]
+    const cache = [keys.address, values.address, kvHeads, positions.address, sequences.address]
+    const pages = [tables.address, rowsOf(tables), tables.shape[1], page_size]
     const sunk = sinks ? [sinks.address, floatCode("sinks", sinks)] : [0, 0]
-    const mask = [scale, window ?? 0]
-    const call = launch(
-      "attention",
-      ...[
-        q.address,
-        rowsOf(q),
-        heads,
-        D,
-        ...cache,
-        positions.address,
-        ...sunk,
-        ...sequencesOf(keys, sequences),
-        ...mask,
-        y.address,
-      ],
-    )
+    const call = launch("attention", ...rows, ...cache, ...pages, ...sunk, scale, window ?? 0, y.address)
     return withScratch(4 * (heads / kvHeads) * (ATTENTION_BLOCK + 2), call)
   },
   glu: ({ kind, activation }, { gate, up }, { y }) => {

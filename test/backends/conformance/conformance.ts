@@ -3,16 +3,10 @@ import type { Backend } from "../../../src/backends/backend.js"
 import { toleranceOf } from "../../../src/ir/describe.js"
 import { isFused, type KernelKind } from "../../../src/ir/operations.js"
 import { ReferenceBackend } from "../../../src/backends/reference/backend.js"
-import { attentionCases, kvAppendCases, ropeCases } from "./attention_cases.js"
+import { attentionCases, kvAppendCases, ropeAttentionCases, ropeCases } from "./attention_cases.js"
 import { itKeepsTheContract } from "./contract.js"
 import { assignCases, binaryCases, copyCases, unaryCases } from "./elementwise_cases.js"
-import {
-  gatherMatmulSumCases,
-  normGatherGluCases,
-  normMatmulCases,
-  ropeAttentionCases,
-  routeCases,
-} from "./fused_cases.js"
+import { gatherMatmulSumCases, normGatherGluCases, normMatmulCases, routeCases } from "./fused_cases.js"
 import { itFusesFaithfully } from "./fusion_properties.js"
 import { embeddingCases, gatherMatmulCases, gatherGluCases, matmulCases } from "./product_cases.js"
 import { itHasTheProperties } from "./properties.js"

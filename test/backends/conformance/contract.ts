@@ -32,14 +32,14 @@ function appending(cache: Storage) {
   return lower({
     outputs: [],
     effects: [
-      apply({ kind: "kv_append" }, { cache: state(cache), x: row, positions: input("positions", [1], "uint32") }).cache,
+      apply({ kind: "kv_append" }, { cache: state(cache), x: row, slots: input("slots", [1], "uint32") }).cache,
     ],
   })
 }
 
-const rowAt = (position: number, value: number) => ({
+const rowAt = (slot: number, value: number) => ({
   row: new Float32Array(4).fill(value),
-  positions: Uint32Array.of(position),
+  slots: Uint32Array.of(slot),
 })
 
 const ramp = (n: number) => Float32Array.from({ length: n }, (_, i) => i)
@@ -150,7 +150,7 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
         const second = await backend.compile(appending(cache))
         await first.replay(rowAt(0, 1))
         await second.replay(rowAt(1, 2))
-        await first.replay(rowAt(3, 4))
+        await first.replay(rowAt(0, 4))
         expect(await floatsOf(cache)).toEqual([4, 4, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0])
         first.dispose()
         await second.replay(rowAt(2, 3))

@@ -42,42 +42,28 @@ export function rope(
   }
 }
 
-/** The sequence of a row, below `caches`; 0 when there are no `sequences`. */
-// @ts-ignore: decorator
-@inline
-function sequenceOf(row: u32, sequences: usize, caches: u32): u32 {
-  if (sequences == 0) return 0
-  const sequence = load<u32>(sequences + (row << 2))
-  if (sequence >= caches) unreachable()
-  return sequence
-}
-
-/**
- * Writes rows of `rowBytes` into slots `position % capacity`, in place; of their sequence's cache, where `sequences` is
- * not 0 and there are so many `caches`, one after the other.
- */
+/** Writes rows of `rowBytes` into their slots, each its own, in place. */
 export function kv_append(
-  cache: usize, capacity: u32, rowBytes: u32, x: usize, rows: u32, positions: usize, sequences: usize, caches: u32,
-  part: u32, parts: u32
+  cache: usize, count: u32, rowBytes: u32, x: usize, rows: u32, slots: usize, part: u32, parts: u32
 ): void {
-  // When more rows come than fit, the later ones win: one slot belongs to one part.
-  for (let row: u32 = 0; row < rows; row++) {
-    const slot = sequenceOf(row, sequences, caches) * capacity + load<u32>(positions + (row << 2)) % capacity
-    if (slot % parts == part) memory.copy(cache + slot * rowBytes, x + row * rowBytes, rowBytes)
+  for (let row = part; row < rows; row += parts) {
+    const slot = load<u32>(slots + (row << 2))
+    if (slot >= count) unreachable()
+    memory.copy(cache + slot * rowBytes, x + row * rowBytes, rowBytes)
   }
 }
 
 /**
- * Causal attention of q [L, heads, D] over cached keys and values [capacity, kvHeads, D], position p in slot
- * p % capacity, softmax online by blocks of positions (Milakov and Gimelshein 2018). The query heads of one key-value
- * head go together, so that its keys and values are read once. `window` 0: no window; `sinks` 0: none. `sequences` as
- * for kv_append.
+ * Causal attention of q [L, heads, D] over pages of keys and values [slots, kvHeads, D], softmax online by blocks of positions
+ * (Milakov and Gimelshein 2018). Row l sees the positions of table `sequences[l]` of `tables` [count, pages]: position p in slot
+ * table[p / pageSize] * pageSize + p % pageSize. The query heads of one key-value head go together, so that its keys and values
+ * are read once. `window` 0: no window; `sinks` 0: none.
  * `scratch`: 4 * (heads / kvHeads) * (BLOCK + 2) bytes a thread.
  */
 export function attention(
-  q: usize, rows: u32, heads: u32, D: u32, keys: usize, values: usize, capacity: u32, kvHeads: u32, positions: usize,
-  sinks: usize, sinksType: u32, sequences: usize, caches: u32, scale: f32, window: u32, out: usize, scratch: usize,
-  part: u32, parts: u32
+  q: usize, rows: u32, heads: u32, D: u32, keys: usize, values: usize, kvHeads: u32, positions: usize, sequences: usize,
+  tables: usize, count: u32, pages: u32, pageSize: u32, sinks: usize, sinksType: u32, scale: f32, window: u32, out: usize,
+  scratch: usize, part: u32, parts: u32
 ): void {
   const shared = heads / kvHeads
   const units = rows * kvHeads
@@ -90,35 +76,39 @@ export function attention(
     const row = unit / kvHeads
     const kv = unit % kvHeads
     const position = load<u32>(positions + (row << 2))
-    const sequence = sequenceOf(row, sequences, caches)
-    const lastPosition = load<u32>(positions + (lastRow(row, rows, sequences) << 2))
-    const oldest = lastPosition + 1 - min(lastPosition + 1, capacity)
-    const first = window == 0 || position + 1 < window ? oldest : max_u32(oldest, position + 1 - window)
+    const sequence = load<u32>(sequences + (row << 2))
+    if (sequence >= count) unreachable()
+    const table = tables + (sequence * pages << 2)
+    const first: u32 = window == 0 || position + 1 < window ? 0 : position + 1 - window
     const queries = q + ((row * heads + kv * shared) * D << 2)
     const into = out + ((row * heads + kv * shared) * D << 2)
-    const head = sequence * capacity * rowBytes + (kv * D << 2)
-    const keyHead = keys + head
-    const valueHead = values + head
+    const keyHead = keys + (kv * D << 2)
+    const valueHead = values + (kv * D << 2)
     for (let h: u32 = 0; h < shared; h++) {
       const sink: f32 = sinks == 0 ? -Infinity : loadFloat(sinks + ((kv * shared + h) << sinkSize), sinksType)
       store<f32>(maxima + (h << 2), sink)
       store<f32>(totals + (h << 2), sinks == 0 ? 0 : 1)
     }
     memory.fill(into, 0, shared * D << 2)
-    for (let from = first; from <= position; from += BLOCK) {
-      const count = min(BLOCK, position + 1 - from)
-      for (let j: u32 = 0; j < count; j++) {
-        const key = keyHead + ((from + j) % capacity) * rowBytes
+    let from = first
+    while (from <= position) {
+      // A block ends with its page, so that its vectors lie in a row.
+      const start = from % pageSize
+      const length = min(min(BLOCK, pageSize - start), position + 1 - from)
+      const slot = (load<u32>(table + (from / pageSize << 2)) * pageSize + start) * rowBytes
+      for (let j: u32 = 0; j < length; j++) {
+        const key = keyHead + slot + j * rowBytes
         for (let h: u32 = 0; h < shared; h++) {
           store<f32>(scores + ((h * BLOCK + j) << 2), dotHead(queries + (h * D << 2), key, D) * scale)
         }
       }
       for (let h: u32 = 0; h < shared; h++) {
-        rescale(scores + (h * BLOCK << 2), count, maxima + (h << 2), totals + (h << 2), into + (h * D << 2), D)
+        rescale(scores + (h * BLOCK << 2), length, maxima + (h << 2), totals + (h << 2), into + (h * D << 2), D)
       }
       for (let h: u32 = 0; h < shared; h++) {
-        addValues(scores + (h * BLOCK << 2), count, valueHead, from, capacity, rowBytes, into + (h * D << 2), D)
+        addValues(scores + (h * BLOCK << 2), length, valueHead + slot, rowBytes, into + (h * D << 2), D)
       }
+      from += length
     }
     for (let h: u32 = 0; h < shared; h++) {
       const total = load<f32>(totals + (h << 2))
@@ -128,21 +118,6 @@ export function attention(
       }
     }
   }
-}
-
-/** The last row of the sequence that `row` belongs to. */
-function lastRow(row: u32, rows: u32, sequences: usize): u32 {
-  if (sequences == 0) return rows - 1
-  const own = load<u32>(sequences + (row << 2))
-  let last = rows - 1
-  while (load<u32>(sequences + (last << 2)) != own) last--
-  return last
-}
-
-// @ts-ignore: decorator
-@inline
-function max_u32(a: u32, b: u32): u32 {
-  return a > b ? a : b
 }
 
 function dotHead(a: usize, b: usize, D: u32): f32 {
@@ -180,22 +155,18 @@ function rescale(scores: usize, count: u32, maximum: usize, total: usize, into: 
   for (let d: u32 = 0; d < D; d++) store<f32>(into + (d << 2), load<f32>(into + (d << 2)) * factor)
 }
 
-function addValues(
-  weights: usize, count: u32, values: usize, from: u32, capacity: u32, rowBytes: u32, into: usize, D: u32
-): void {
+function addValues(weights: usize, count: u32, values: usize, rowBytes: u32, into: usize, D: u32): void {
   let d: u32 = 0
   for (; d + 16 <= D; d += 16) {
     const to = into + (d << 2)
     let r0 = v128.load(to), r1 = v128.load(to, 16), r2 = v128.load(to, 32), r3 = v128.load(to, 48)
-    let slot = from % capacity
     for (let j: u32 = 0; j < count; j++) {
-      const at = values + slot * rowBytes + (d << 2)
+      const at = values + j * rowBytes + (d << 2)
       const weight = v128.load32_splat(weights + (j << 2))
       r0 = madd(weight, v128.load(at), r0)
       r1 = madd(weight, v128.load(at, 16), r1)
       r2 = madd(weight, v128.load(at, 32), r2)
       r3 = madd(weight, v128.load(at, 48), r3)
-      if (++slot == capacity) slot = 0
     }
     v128.store(to, r0)
     v128.store(to, r1, 16)
@@ -204,10 +175,8 @@ function addValues(
   }
   for (; d < D; d++) {
     let total = load<f32>(into + (d << 2))
-    let slot = from % capacity
     for (let j: u32 = 0; j < count; j++) {
-      total += load<f32>(weights + (j << 2)) * load<f32>(values + slot * rowBytes + (d << 2))
-      if (++slot == capacity) slot = 0
+      total += load<f32>(weights + (j << 2)) * load<f32>(values + j * rowBytes + (d << 2))
     }
     store<f32>(into + (d << 2), total)
   }
