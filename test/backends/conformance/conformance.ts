@@ -177,7 +177,7 @@ export function runConformance(
           kind,
           withBackend(async (backend, context) => {
             needs(kind, backend, context)
-            if (!backend.cacheDTypes.includes("float16")) context.skip(`${backend.name} keeps no float16 caches`)
+            if (!backend.kvFormats.includes("float16")) context.skip(`${backend.name} keeps no float16 caches`)
             await holdAgainstReference(backend, kind, casesOf, backend.tolerance(toleranceOf(kind)) + rounding, share)
           }),
         )
