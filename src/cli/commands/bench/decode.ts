@@ -53,7 +53,7 @@ export const decodeCommand = withBenchOptions(withModelOptions(new Command("deco
         return [
           formatTable(["prompt", "tokens/s", "read per token", "read by decoding", "share of streaming"], speeds),
           "",
-          formatTable(["prompt", "resident memory, first to last run", "device memory", "last logits"], memory),
+          formatTable(["prompt", "resident memory, first to last run", "device memory"], memory),
           "",
           formatFacts([
             ["runs", `${runs} of ${tokens} tokens`],
