@@ -15,7 +15,7 @@ export interface Flight {
   readonly landed: Promise<void>
   /** The id drawn for a wanted row. @throws {LogitsError} where nobody could draw */
   idOf(row: number): number
-  /** The logits of a wanted row, f32 `[vocab_size]`, valid until the next step is submitted. */
+  /** The logits of a wanted row, f32 `[vocab_size]`. */
   logitsOf(row: number): Float32Array
 }
 
@@ -72,10 +72,10 @@ export class StepRunner {
     for (let row = 0, end = 0; row < wanted.length; row = end + 1) {
       for (end = row; end < wanted.length && wanted[end].logits; ) end++
       if (end === row) continue
-      const { values, done } = this.readRows(logits!.storage, row, end)
       const { vocab_size } = this.model.config
+      const values = new Float32Array((end - row) * vocab_size)
       for (let i = row; i < end; i++) read.set(i, values.subarray((i - row) * vocab_size, (i - row + 1) * vocab_size))
-      reads.push(done)
+      reads.push(logits!.storage.read(row * vocab_size * 4, new Uint8Array(values.buffer)))
     }
     const landed = kind.wanted === "none" ? this.backend.fence() : Promise.all(reads).then(() => {})
     // Told where it is awaited.
@@ -89,15 +89,5 @@ export class StepRunner {
       },
       logitsOf: (row) => read.get(row)!,
     }
-  }
-
-  /** Logits of the rows from one to another: where they are when the CPU can address them, else a copy. */
-  private readRows(storage: Storage, from: number, to: number): { values: Float32Array; done?: Promise<void> } {
-    const rowBytes = this.model.config.vocab_size * 4
-    const length = ((to - from) * rowBytes) / 4
-    const view = storage.view()
-    if (view) return { values: new Float32Array(view.buffer, view.byteOffset + from * rowBytes, length) }
-    const values = new Float32Array(length)
-    return { values, done: storage.read(from * rowBytes, new Uint8Array(values.buffer)) }
   }
 }
