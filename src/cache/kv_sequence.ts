@@ -63,6 +63,11 @@ export class KvSequence {
     return this.ids.length
   }
 
+  /** Pages that it holds, of all groups. */
+  get pagesHeld(): number {
+    return this.first.reduce((sum, first) => sum + this.pageCount - first, 0)
+  }
+
   get isReleased(): boolean {
     return this.released
   }

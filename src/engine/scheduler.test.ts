@@ -106,9 +106,10 @@ describe("a scheduler", () => {
         fc.constantFrom(16, 20, 30, 200),
         fc.constantFrom(1, 3),
         fc.constantFrom(4, 8, 30),
-        async (wishes, pages, steps_ahead, prefill_chunk) => {
+        fc.constantFrom(0, 20_000, 1e9),
+        async (wishes, pages, steps_ahead, prefill_chunk, swap_memory) => {
           const expected = await alone(wishes)
-          const { store, scheduler, close } = open({ pages, steps_ahead, prefill_chunk })
+          const { store, scheduler, close } = open({ pages, steps_ahead, prefill_chunk, swap_memory })
           const found = await Promise.all(
             wishes.map(async (wish) => {
               for (let i = 0; i < wish.delay; i++) await new Promise((resolve) => setImmediate(resolve))
@@ -122,7 +123,7 @@ describe("a scheduler", () => {
           await close()
         },
       ),
-      { numRuns: 60 },
+      { numRuns: Number(process.env.RUNS ?? 60), timeout: 6000 },
     )
   })
 })

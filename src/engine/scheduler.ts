@@ -1,11 +1,13 @@
 import type { Backend, LoadOptions } from "../backends/backend.js"
 import { KvCapacityError } from "../cache/kv_errors.js"
 import type { KvStore } from "../cache/kv_store.js"
+import { NO_INDEX } from "../ir/specs/rows.js"
 import { Storage } from "../tensor/storage.js"
 import { DeadlineError, QueueFullError } from "./errors.js"
 import { type Flight, StepRunner } from "./step_runner.js"
 import { Sequence, type SequenceRequest } from "./sequence.js"
 import type { CausalLM } from "./step.js"
+import { Swap } from "./swap.js"
 import { StepRows } from "./step_rows.js"
 
 export interface SchedulerOptions {
@@ -17,6 +19,8 @@ export interface SchedulerOptions {
   readonly prefill_chunk?: number
   /** Steps submitted before the first one's tokens are read; what suits the backend by default. */
   readonly steps_ahead?: number
+  /** Bytes of the host's memory for sequences that wait for pages; beyond that, and by default, they are computed again. */
+  readonly swap_memory?: number
   /** False runs the traced graph as it is, without passes or memory reuse. */
   readonly optimise?: boolean
 }
@@ -29,8 +33,10 @@ interface Submitted extends Flight {
 /** The rows of one sequence in a step. */
 interface Part {
   readonly sequence: Sequence
-  /** The row of those wanted that its next token comes from; null where a prompt goes on. */
+  /** The first of the wanted rows that its next tokens come from; null where a prompt goes on. */
   readonly row: number | null
+  /** What was guessed to follow: a wanted row each, after the first. */
+  readonly draft: readonly number[]
   readonly byHost: boolean
   /** Positions computed with this step. */
   readonly computed: number
@@ -53,6 +59,7 @@ export class Scheduler {
   private readonly ahead: number
   private readonly chunk: number
   private readonly rows: StepRows
+  private readonly swap: Swap
   private readonly runner: StepRunner
   private readonly lanes: number[]
   /** In the order in which they are admitted. */
@@ -64,6 +71,10 @@ export class Scheduler {
   private isFull = false
   /** Found no page for its next rows. */
   private short: Sequence | null = null
+  /** When a step landed last, as long as there is always another. */
+  private landedAt: number | null = null
+  /** What decoding one sequence takes a step. */
+  private plain_ms: number | null = null
   /** Steps of others, done between those of the sequences. */
   private readonly jobs: (() => Promise<void>)[] = []
   private loop: Promise<void> | null = null
@@ -85,6 +96,7 @@ export class Scheduler {
     this.chunk = Math.max(options.prefill_chunk ?? backend.prefillChunk, this.max_sequences)
     this.lanes = Array.from({ length: this.max_sequences }, (_, lane) => this.max_sequences - 1 - lane)
     const drawn = new Storage("drawn ids", "uint32", [this.max_sequences], null)
+    this.swap = new Swap(store, options.swap_memory ?? 0)
     this.rows = new StepRows(this.chunk, { store, drawn }, vocab_size)
     this.runner = new StepRunner(model, backend, store, drawn, options.optimise)
   }
@@ -159,12 +171,12 @@ export class Scheduler {
   private async run(): Promise<void> {
     try {
       while (this.waiting.length + this.running.length + this.flights.length + this.jobs.length > 0) {
-        this.admit()
+        await this.admit()
         if (this.mayFly() && (await this.fly())) continue
         const flight = this.flights.shift()
         if (flight) await this.land(flight)
         else if (this.jobs.length > 0) await this.jobs.shift()!()
-        else if (this.short) this.preempt(this.short)
+        else if (this.short) await this.preempt(this.short)
         else await this.idle()
       }
     } catch (error) {
@@ -177,6 +189,7 @@ export class Scheduler {
 
   /** Until something changes: a reader takes a token, a sequence comes or leaves. */
   private idle(): Promise<void> {
+    this.landedAt = null
     return new Promise((resolve) => {
       this.wake = () => {
         this.wake = null
@@ -185,12 +198,16 @@ export class Scheduler {
     })
   }
 
-  private admit(): void {
+  private async admit(): Promise<void> {
     while (this.waiting.length > 0 && this.lanes.length > 0 && !this.short && !this.isFull) {
       const [sequence] = this.waiting
       if (this.isComputing(sequence)) return
-      this.waiting.shift()
-      sequence.start(this.store.open(sequence.tokens), this.lanes.pop()!)
+      const kv = await this.swap.open(sequence)
+      // Meanwhile it may have been left.
+      if (sequence.isOver) kv?.release()
+      if (!kv || sequence.isOver) return
+      this.waiting.splice(this.waiting.indexOf(sequence), 1)
+      sequence.start(kv, this.lanes.pop()!)
       this.running.push(sequence)
     }
   }
@@ -232,39 +249,69 @@ export class Scheduler {
   /** Adds the next rows of a sequence, `most` at most, and wants a token of the last one where none is known after it. */
   private add(parts: Part[], sequence: Sequence, most: number): void {
     const { rows } = this
-    const count = Math.min(Math.max(sequence.rest, 1), most, this.chunk - rows.rows)
-    if (count < 1 || this.short) return
+    const known = Math.min(Math.max(sequence.rest, 1), most, this.chunk - rows.rows)
+    if (known < 1 || this.short) return
+    // In a larger batch the rows of a draft cost as much as those of others.
+    const draft = this.running.length === 1 ? sequence.draft() : []
+    const count = known + draft.length
     try {
       if (!sequence.kv!.extend(count)) this.short = sequence
     } catch (error) {
       this.fail(sequence, error)
     }
     if (this.short || sequence.isOver) return
-    const isLast = count >= sequence.rest
-    rows.add(sequence.kv!, sequence.computed, count, sequence.nextIds(count))
+    const isLast = known >= sequence.rest
+    rows.add(sequence.kv!, sequence.computed, count, sequence.nextIds(known, draft))
     const choices = isLast ? sequence.nextChoices() : null
     const byHost = isLast && choices === null
-    const row = isLast ? rows.want({ lane: sequence.lane, choices, logits: byHost }) : null
-    sequence.submitted(count, isLast, byHost)
-    parts.push({ sequence, row, byHost, computed: sequence.computed })
+    const first = count - 1 - draft.length
+    const row = isLast ? rows.want({ lane: sequence.lane, choices, logits: byHost }, rows.rows - count + first) : null
+    for (const i of draft.keys()) {
+      // The tokens drawn are read before the next step, so that lanes do not matter.
+      rows.want({ lane: NO_INDEX, choices: sequence.nextChoices(i + 1), logits: false }, rows.rows - draft.length + i)
+    }
+    sequence.submitted(count, isLast, byHost || draft.length > 0)
+    parts.push({ sequence, row, draft, byHost, computed: sequence.computed })
   }
 
   private async land(flight: Submitted): Promise<void> {
     await flight.landed
-    for (const { sequence, row, byHost, computed } of flight.parts) {
+    this.clock(flight)
+    for (const part of flight.parts) {
+      const { sequence, computed } = part
       if (sequence.isOver) continue
       sequence.progressed(computed)
-      if (row === null) continue
       try {
-        const sampled = byHost ? sequence.sampler.next(flight.logitsOf(row)) : { token: flight.idOf(row) }
-        if (sequence.take(sampled, byHost)) this.finish(sequence)
+        this.take(flight, part)
       } catch (error) {
         this.fail(sequence, error)
       }
     }
   }
 
-  private preempt(sequence: Sequence): void {
+  /** Tells a sequence that runs alone what its drafts cost: the time from landing to landing. */
+  private clock({ parts, rows }: Submitted): void {
+    const now = performance.now()
+    const took = this.landedAt === null ? null : now - this.landedAt
+    this.landedAt = now
+    if (took === null || parts.length !== 1) return
+    const [{ sequence, draft }] = parts
+    if (rows === 1) this.plain_ms = this.plain_ms === null ? took : this.plain_ms + (took - this.plain_ms) / 16
+    else if (draft.length > 0 && this.plain_ms !== null) sequence.drafts.measured(took / this.plain_ms)
+  }
+
+  /** Takes the tokens that a sequence's rows drew, as far as what was guessed came true. */
+  private take(flight: Flight, { sequence, row, draft, byHost }: Part): void {
+    if (row === null) return
+    for (let i = 0; i <= draft.length; i++) {
+      const sampled = byHost ? sequence.sampler.next(flight.logitsOf(row)) : { token: flight.idOf(row + i) }
+      if (sequence.take(sampled, byHost)) return this.finish(sequence)
+      if (sampled.token !== draft[i]) break
+    }
+    if (draft.length > 0) sequence.forget()
+  }
+
+  private async preempt(sequence: Sequence): Promise<void> {
     this.short = null
     if (sequence.isOver) return
     const last = this.running[this.running.length - 1]
@@ -272,6 +319,8 @@ export class Scheduler {
       this.fail(last, new KvCapacityError(last.tokens.length + 1, this.store.tokensThatFit(this.chunk)))
       return
     }
+    await this.swap.out(last)
+    if (last.isOver) return
     this.leave(last)
     this.waiting.unshift(last)
     this.isFull = true
@@ -286,6 +335,7 @@ export class Scheduler {
     if (sequence.isOver) return
     sequence.end()
     this.leave(sequence)
+    this.swap.forget(sequence)
     const at = this.waiting.indexOf(sequence)
     if (at !== -1) this.waiting.splice(at, 1)
   }
@@ -297,7 +347,9 @@ export class Scheduler {
     this.running.splice(at, 1)
     this.lanes.push(sequence.lane)
     sequence.stop()
+    // What it gave back may do.
     this.isFull = false
+    this.short = null
   }
 }
 

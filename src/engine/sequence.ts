@@ -1,6 +1,7 @@
 import type { CancelSignal } from "../backends/backend.js"
 import type { KvSequence } from "../cache/kv_sequence.js"
 import { Channel } from "./channel.js"
+import { Drafts } from "./drafts.js"
 import { type Sampled, Sampler } from "./sampling/sampler.js"
 import type { SamplingParams } from "./sampling/params.js"
 import type { RowChoices, RowIds } from "./step_rows.js"
@@ -53,6 +54,7 @@ interface Times {
 /** One sequence of tokens on its way through the scheduler: what is known of it, and how far it has been computed. */
 export class Sequence {
   readonly tokens: number[]
+  readonly drafts = new Drafts()
   readonly sampler: Sampler
   readonly events: Channel<DrawnToken>
   readonly times: Times = { submitted: performance.now(), admitted: 0, first: 0, last: 0, paused: 0 }
@@ -140,17 +142,33 @@ export class Sequence {
     if (this.drawn === 0) onProgress?.(Math.min(computed, prompt.length) - cached, prompt.length - cached)
   }
 
-  /** How the next row's draw goes; null where the host draws. */
-  nextChoices(): RowChoices | null {
-    const choices = this.sampler.choices(this.pending)
+  /** Tokens that are worth computing along with the one known, as they may follow it. */
+  draft(): readonly number[] {
+    const { drafts, request } = this
+    if (this.rest !== 1 || this.pending > 0 || this.drawn === 0 || this.looksBack || !drafts.areWorthIt) return []
+    if (this.sampler.choices(0) === null) return []
+    return drafts.next(this.tokens).slice(0, Math.max(0, request.max_tokens - this.drawn - 1))
+  }
+
+  /** Forgets what was computed beyond the tokens known. */
+  forget(): void {
+    this.pending = 0
+    this.computed = this.tokens.length - 1
+    this.kv!.truncate(this.computed)
+  }
+
+  /** How the next row's draw goes, or that of a row so many after it; null where the host draws. */
+  nextChoices(after = 0): RowChoices | null {
+    const choices = this.sampler.choices(this.pending + after)
     const { mask } = this.request
     if (!choices || !mask) return choices
     return { ...choices, constraint: { adjustments: [], ...choices.constraint, mask: mask.allowed() } }
   }
 
-  /** The ids of the next `count` rows. */
-  nextIds(count: number): RowIds {
-    return this.rest > 0 ? { ids: this.tokens.slice(this.computed, this.computed + count) } : { lane: this.lane }
+  /** The ids of the next `count` rows, and of those of a draft. */
+  nextIds(count: number, draft: readonly number[]): RowIds {
+    if (this.rest <= 0) return { lane: this.lane }
+    return { ids: [...this.tokens.slice(this.computed, this.computed + count), ...draft] }
   }
 
   /** Notes that `count` rows are submitted, the last of which draws a token or not. */
@@ -167,6 +185,7 @@ export class Sequence {
     if (!byHost) this.sampler.accept(token)
     mask?.accept(token)
     this.tokens.push(token)
+    this.drafts.watch(this.tokens)
     this.times.last = performance.now()
     if (this.drawn === 1) this.times.first = this.times.last
     const finish_reason = stopTokens.has(token) ? "stop" : this.drawn === max_tokens ? "length" : undefined

@@ -61,6 +61,7 @@ function replicaOf(bytes: Uint8Array): HostReplica {
   return {
     view: () => bytes,
     read: async (offset, into) => into.set(bytes.subarray(offset, offset + into.byteLength)),
+    write: (offset, from) => bytes.set(from, offset),
     dispose: () => {},
   }
 }
