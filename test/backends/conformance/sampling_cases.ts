@@ -17,7 +17,7 @@ export interface Rows {
   readonly mask?: Uint32Array
 }
 
-export const words = (shape: readonly number[], values: Iterable<number>): Value =>
+const words = (shape: readonly number[], values: Iterable<number>): Value =>
   stored("uint32", shape, new Uint8Array(Uint32Array.from(values).buffer))
 
 /** The tokens that rows choose. */
@@ -44,7 +44,7 @@ export function sampled({ n, logits, choices, mask }: Rows): Value {
 }
 
 /** Row `l` as who chooses sees it: NaN stays, even where it is not allowed. */
-export function rowOf({ n, logits, mask }: Rows, l: number): Float32Array {
+function rowOf({ n, logits, mask }: Rows, l: number): Float32Array {
   const row = logits.slice(l * n, (l + 1) * n)
   if (!mask) return row
   const own = mask.subarray(l * Math.ceil(n / 32))
@@ -55,7 +55,7 @@ export function rowOf({ n, logits, mask }: Rows, l: number): Float32Array {
 }
 
 /** @param tokens `[W]` */
-export function expectRightChoices(rows: Rows, tokens: ArrayLike<number>, what: string): void {
+function expectRightChoices(rows: Rows, tokens: ArrayLike<number>, what: string): void {
   for (const [l, choice] of rows.choices.entries()) {
     const isRight = isRightChoice(rowOf(rows, l), choice, tokens[l])
     expect(isRight, `${what}, row ${l} ${JSON.stringify(choice)}: ${tokens[l]}`).toBe(true)
@@ -85,13 +85,23 @@ function someChoice(random: Random, n: number): Choice {
 
 const choicesFor = (random: Random, W: number, n: number) => Array.from({ length: W }, () => someChoice(random, n))
 
+/** Random rows that choose in any way, of all tokens or of some. */
+export function someRows(random: Random, W: number, n: number, isMasked: boolean): Rows {
+  return {
+    n,
+    logits: random.floats(W * n, pick(random, [0.1, 3, 10])),
+    choices: choicesFor(random, W, n),
+    mask: isMasked ? random.integers(W * Math.ceil(n / 32), 2 ** 32) : undefined,
+  }
+}
+
 /** Temperature 1 and nothing left out. */
 const PLAIN: Choice = { temperature: 1, top_k: 0, top_p: 1, min_p: 0, uniform: 0.5 }
 
 export function sampleCases(random: Random): Case[] {
   const plain = [1, 7, 33, 515, 5000].map((n) => {
     const W = n < 1000 ? 33 : 9
-    return sampleCase(`of ${n}`, { n, logits: random.floats(W * n, 8), choices: choicesFor(random, W, n) })
+    return sampleCase(`of ${n}`, someRows(random, W, n, false))
   })
   const tied = [40, 3000].map((n) => {
     const logits = Float32Array.from(random.integers(17 * n, 3))
