@@ -44,10 +44,31 @@ function encodeFloat16(from: usize, count: u32, to: usize): void {
 export function decodeVectors(format: u32, from: usize, stride: u32, count: u32, D: u32, into: usize): void {
   const row = (D + 3 & ~3) << 2
   for (const end = into + count * row; into < end; into += row, from += stride) {
-    if (format == FLOAT32) {
-      for (let at: u32 = 0; at < row; at += 16) v128.store(into + at, v128.load(from + at))
-    } else {
-      for (let at: u32 = 0; at < row; at += 16) v128.store(into + at, decodeFloat16(v128.load16x4_s(from + (at >> 1))))
-    }
+    if (format == FLOAT32) copyFloats(from, row, into)
+    else decodeFloats16(from, row, into)
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function copyFloats(from: usize, bytes: u32, into: usize): void {
+  let at: u32 = 0
+  for (; at + 64 <= bytes; at += 64) {
+    v128.store(into + at, v128.load(from + at))
+    v128.store(into + at, v128.load(from + at, 16), 16)
+    v128.store(into + at, v128.load(from + at, 32), 32)
+    v128.store(into + at, v128.load(from + at, 48), 48)
+  }
+  for (; at < bytes; at += 16) v128.store(into + at, v128.load(from + at))
+}
+
+// @ts-ignore: decorator
+@inline
+function decodeFloats16(from: usize, bytes: u32, into: usize): void {
+  let at: u32 = 0
+  for (; at + 32 <= bytes; at += 32, from += 16) {
+    v128.store(into + at, decodeFloat16(v128.load16x4_s(from)))
+    v128.store(into + at, decodeFloat16(v128.load16x4_s(from, 8)), 16)
+  }
+  if (at < bytes) v128.store(into + at, decodeFloat16(v128.load16x4_s(from)))
 }
