@@ -28,7 +28,7 @@ interface Shape {
 
 const SHAPES: readonly Shape[] = [
   { heads: 16, kv: 2, D: 64, page_size: 64, window: null },
-  { heads: 8, kv: 2, D: 32, page_size: 16, window: 50 },
+  { heads: 8, kv: 2, D: 32, page_size: 64, window: 50 },
   { heads: 6, kv: 2, D: 24, page_size: 8, window: 9 },
 ]
 
