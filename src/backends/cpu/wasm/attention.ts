@@ -15,7 +15,7 @@ const ROWS: u32 = 8
  * table[p / pageSize] * pageSize + p % pageSize. `window` 0: no window; `sinks` 0: none.
  *
  * The parts take from `counter` ROWS rows and a key-value head at a time, whose keys and values are read and decoded once for
- * all query heads of consecutive rows. Blocks begin where the positions say, so that a row comes to the same bits alone.
+ * its query heads of consecutive rows. Blocks begin where the positions say, so that a row comes to the same bits alone.
  * `scratch`: attentionScratch in kernels.ts.
  */
 export function attention(
@@ -24,23 +24,32 @@ export function attention(
   scale: f32, window: u32, out: usize, counter: usize, scratch: usize, part: u32, parts: u32
 ): void {
   const bytes = vectorBytes(format, D)
-  const units = (rows + ROWS - 1) / ROWS * kvHeads
+  const shared = heads / kvHeads
+  const vectors = (shared + 3) >> 2
+  const groups = (rows + ROWS - 1) / ROWS * kvHeads
+  // Where there are more parts than key-value heads to go round, several take a share of the query heads each.
+  const shares = min(vectors, (parts + groups - 1) / groups)
+  const units = groups * shares
   for (let unit = take(counter, 1); unit < units; unit = take(counter, 1)) {
-    const kv = unit % kvHeads
-    const end = min(rows, (unit / kvHeads + 1) * ROWS)
-    let row = unit / kvHeads * ROWS
+    const group = unit / shares
+    const kv = group % kvHeads
+    const lead = (unit % shares) * vectors / shares << 2
+    const trail = min(shared, (unit % shares + 1) * vectors / shares << 2)
+    const end = min(rows, (group / kvHeads + 1) * ROWS)
+    let row = group / kvHeads * ROWS
     while (row < end) {
       const length = runLength(positions + (row << 2), sequences + (row << 2), end - row)
       const position = load<u32>(positions + (row << 2))
       const sequence = load<u32>(sequences + (row << 2))
       if (sequence >= count || (position + length - 1) / pageSize >= pages) unreachable()
       const tile = changetype<Tile>(scratch)
-      tile.shared = heads / kvHeads
+      tile.heads = trail - lead
       tile.D = D
       locate(tile, length, scratch + offsetof<Tile>())
-      const first = row * heads + kv * tile.shared
+      const head = kv * shared + lead
+      const first = row * heads + head
       begin(tile, length, q + (first * D << 2), heads * D << 2, scale)
-      beginTotals(tile, length, sinks, sinksType, kv * tile.shared)
+      beginTotals(tile, length, sinks, sinksType, head)
       const table = tables + (sequence * pages << 2)
       let from = firstSeen(position, window)
       const last = position + length - 1
@@ -86,7 +95,7 @@ function firstSeen(position: u32, window: u32): u32 {
 @unmanaged
 class Tile {
   /** Query heads of a row, and the vectors they fill. */
-  shared: u32
+  heads: u32
   vectors: u32
   D: u32
   /** D rounded up to 4. */
@@ -106,7 +115,7 @@ class Tile {
 }
 
 function locate(tile: Tile, rows: u32, at: usize): void {
-  const vectors = (tile.shared + 3) >> 2
+  const vectors = (tile.heads + 3) >> 2
   const width = (tile.D + 3) & ~3
   const all = rows * vectors
   tile.vectors = vectors
@@ -121,11 +130,11 @@ function locate(tile: Tile, rows: u32, at: usize): void {
 }
 
 function begin(tile: Tile, rows: u32, q: usize, rowBytes: u32, scale: f32): void {
-  const shared = tile.shared, D = tile.D, vectors = tile.vectors
+  const heads = tile.heads, D = tile.D, vectors = tile.vectors
   memory.fill(tile.queries, 0, rows * vectors * D << 4)
   memory.fill(tile.sums, 0, rows * vectors * tile.width << 4)
   for (let row: u32 = 0; row < rows; row++) {
-    for (let h: u32 = 0; h < shared; h++) {
+    for (let h: u32 = 0; h < heads; h++) {
       const from = q + row * rowBytes + (h * D << 2)
       const to = tile.queries + ((row * vectors + (h >> 2)) * D << 4) + ((h & 3) << 2)
       for (let d: u32 = 0; d < D; d++) store<f32>(to + (d << 4), load<f32>(from + (d << 2)) * scale)
@@ -139,7 +148,7 @@ function beginTotals(tile: Tile, rows: u32, sinks: usize, sinksType: u32, head: 
   for (let row: u32 = 0; row < rows; row++) {
     const at = row * tile.vectors << 4
     for (let h: u32 = 0; h < tile.vectors << 2; h++) {
-      const isSunk = sinks != 0 && h < tile.shared
+      const isSunk = sinks != 0 && h < tile.heads
       store<f32>(tile.maxima + at + (h << 2), isSunk ? loadFloat(sinks + ((head + h) << size), sinksType) : -Infinity)
       store<f32>(tile.totals + at + (h << 2), isSunk ? 1 : 0)
     }
@@ -317,10 +326,10 @@ function addValues(tile: Tile, vector: u32, from: u32, to: u32, factor: v128): v
 }
 
 function finish(tile: Tile, rows: u32, out: usize, rowBytes: u32): void {
-  const D = tile.D, shared = tile.shared
+  const D = tile.D, heads = tile.heads
   for (let row: u32 = 0; row < rows; row++) {
     const lanes = row * tile.vectors << 2
-    for (let h: u32 = 0; h < shared; h++) {
+    for (let h: u32 = 0; h < heads; h++) {
       const from = tile.sums + ((lanes + h) * tile.width << 2)
       const to = out + row * rowBytes + (h * D << 2)
       const total = load<f32>(tile.totals + ((lanes + h) << 2))
