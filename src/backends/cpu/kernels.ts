@@ -213,12 +213,11 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const { q, keys, values, positions, sequences, tables, sinks } = operands
     const [L, heads, D] = q.shape
     const [slots, kvHeads] = keys.shape
-    const rows = [q.address, rowsOf(q), heads, D]
-    const cache = [keys.address, values.address, slots, kvHeads, kvFormatCode(keys, D)]
-    const pages = [tables.address, rowsOf(tables), tables.shape[1], page_size]
-    const seen = [positions.address, sequences.address, ...pages]
+    const caches = [keys.address, values.address, slots, kvHeads, D, kvFormatCode(keys, D)]
+    const pages = at.describe([...caches, tables.address, rowsOf(tables), tables.shape[1], page_size])
+    const rows = [q.address, rowsOf(q), heads, pages, positions.address, sequences.address]
     const sunk = sinks ? [sinks.address, floatCode("sinks", sinks)] : [0, 0]
-    const call = launch("attention", ...rows, ...cache, ...seen, ...sunk, scale, window ?? 0, y.address, at.counter())
+    const call = launch("attention", ...rows, ...sunk, scale, window ?? 0, y.address, at.counter())
     return withScratch(attentionScratch(L, heads / kvHeads, D), call)
   },
   glu: ({ kind, activation }, { gate, up }, { y }) => {

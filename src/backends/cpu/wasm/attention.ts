@@ -9,65 +9,86 @@ const BLOCK: u32 = 32
 /** Rows that share what is decoded, if they follow each other in one sequence. ATTENTION_ROWS in kernels.ts. */
 const ROWS: u32 = 8
 
+/** The pages that rows see: position p of a sequence lies in slot table[p / size] * size + p % size of its table. */
+@unmanaged
+class Pages {
+  /** `[slots, heads]` vectors of D elements, in one of the formats of kv_cache.ts. */
+  keys: usize
+  values: usize
+  slots: u32
+  heads: u32
+  D: u32
+  format: u32
+  /** `[sequences, length]`. */
+  tables: usize
+  sequences: u32
+  length: u32
+  size: u32
+}
+
 /**
- * Causal attention of q [L, heads, D] over pages of keys and values [slots, kvHeads], softmax online by blocks of positions
- * (Milakov and Gimelshein 2018). Row l sees the positions of table `sequences[l]` of `tables` [count, pages]: position p in slot
- * table[p / pageSize] * pageSize + p % pageSize. `window` 0: no window; `sinks` 0: none.
+ * Causal attention of q [rows, heads, D], softmax online by blocks of positions (Milakov and Gimelshein 2018). `window` 0: no
+ * window; `sinks` 0: none.
  *
  * The parts take from `counter` ROWS rows and a key-value head at a time, whose keys and values are read and decoded once for
  * its query heads of consecutive rows. Blocks begin where the positions say, so that a row comes to the same bits alone.
  * `scratch`: attentionScratch in kernels.ts.
  */
 export function attention(
-  q: usize, rows: u32, heads: u32, D: u32, keys: usize, values: usize, slots: u32, kvHeads: u32, format: u32,
-  positions: usize, sequences: usize, tables: usize, count: u32, pages: u32, pageSize: u32, sinks: usize, sinksType: u32,
+  q: usize, rows: u32, heads: u32, pages: Pages, positions: usize, sequences: usize, sinks: usize, sinksType: u32,
   scale: f32, window: u32, out: usize, counter: usize, scratch: usize, part: u32, parts: u32
 ): void {
-  const bytes = vectorBytes(format, D)
+  const D = pages.D, kvHeads = pages.heads
   const shared = heads / kvHeads
   const vectors = (shared + 3) >> 2
   const groups = (rows + ROWS - 1) / ROWS * kvHeads
   // Where there are more parts than key-value heads to go round, several take a share of the query heads each.
   const shares = min(vectors, (parts + groups - 1) / groups)
   const units = groups * shares
+  const tile = changetype<Tile>(scratch)
   for (let unit = take(counter, 1); unit < units; unit = take(counter, 1)) {
     const group = unit / shares
     const kv = group % kvHeads
     const lead = (unit % shares) * vectors / shares << 2
     const trail = min(shared, (unit % shares + 1) * vectors / shares << 2)
+    const head = kv * shared + lead
     const end = min(rows, (group / kvHeads + 1) * ROWS)
     let row = group / kvHeads * ROWS
     while (row < end) {
-      const length = runLength(positions + (row << 2), sequences + (row << 2), end - row)
-      const position = load<u32>(positions + (row << 2))
-      const sequence = load<u32>(sequences + (row << 2))
-      if (sequence >= count || (position + length - 1) / pageSize >= pages) unreachable()
-      const tile = changetype<Tile>(scratch)
+      tile.rows = runLength(positions + (row << 2), sequences + (row << 2), end - row)
+      tile.position = load<u32>(positions + (row << 2))
+      tile.window = window
       tile.heads = trail - lead
       tile.D = D
-      locate(tile, length, scratch + offsetof<Tile>())
-      const head = kv * shared + lead
-      const first = row * heads + head
-      begin(tile, length, q + (first * D << 2), heads * D << 2, scale)
-      beginTotals(tile, length, sinks, sinksType, head)
-      const table = tables + (sequence * pages << 2)
-      let from = firstSeen(position, window)
-      const last = position + length - 1
-      while (from <= last) {
-        const start = from % pageSize
-        // A block ends with its page, and where a whole number of blocks does.
-        const size = min(BLOCK - start % BLOCK, min(pageSize - start, last + 1 - from))
-        const page = load<u32>(table + (from / pageSize << 2))
-        if (<u64>page * pageSize + start + size > slots) unreachable()
-        const at = ((page * pageSize + start) * kvHeads + kv) * bytes
-        decodeVectors(format, keys + at, kvHeads * bytes, size, D, tile.keys)
-        decodeVectors(format, values + at, kvHeads * bytes, size, D, tile.values)
-        attend(tile, length, position, window, from, size)
-        from += size
-      }
-      finish(tile, length, out + (first * D << 2), heads * D << 2)
-      row += length
+      locate(tile, scratch + offsetof<Tile>())
+      const first = (row * heads + head) * D << 2
+      begin(tile, q + first, heads * D << 2, scale)
+      beginTotals(tile, sinks, sinksType, head)
+      attendPages(tile, pages, load<u32>(sequences + (row << 2)), kv)
+      finish(tile, out + first, heads * D << 2)
+      row += tile.rows
     }
+  }
+}
+
+/** Goes through the positions that the rows of a tile see, by blocks that end with a page and at each multiple of BLOCK in it. */
+function attendPages(tile: Tile, pages: Pages, sequence: u32, kv: u32): void {
+  const last = tile.position + tile.rows - 1
+  if (sequence >= pages.sequences || last / pages.size >= pages.length) unreachable()
+  const table = pages.tables + (sequence * pages.length << 2)
+  const bytes = vectorBytes(pages.format, pages.D)
+  const stride = pages.heads * bytes
+  let from = firstSeen(tile.position, tile.window)
+  while (from <= last) {
+    const start = from % pages.size
+    const count = min(BLOCK - start % BLOCK, min(pages.size - start, last + 1 - from))
+    const slot = <u64>load<u32>(table + (from / pages.size << 2)) * pages.size + start
+    if (slot + count > pages.slots) unreachable()
+    const at = <u32>slot * stride + kv * bytes
+    decodeVectors(pages.format, pages.keys + at, stride, count, pages.D, tile.keys)
+    decodeVectors(pages.format, pages.values + at, stride, count, pages.D, tile.values)
+    attend(tile, from, count)
+    from += count
   }
 }
 
@@ -94,6 +115,10 @@ function firstSeen(position: u32, window: u32): u32 {
  */
 @unmanaged
 class Tile {
+  rows: u32
+  /** Of the first row. */
+  position: u32
+  window: u32
   /** Query heads of a row, and the vectors they fill. */
   heads: u32
   vectors: u32
@@ -114,10 +139,10 @@ class Tile {
   values: usize
 }
 
-function locate(tile: Tile, rows: u32, at: usize): void {
+function locate(tile: Tile, at: usize): void {
   const vectors = (tile.heads + 3) >> 2
   const width = (tile.D + 3) & ~3
-  const all = rows * vectors
+  const all = tile.rows * vectors
   tile.vectors = vectors
   tile.width = width
   tile.queries = at
@@ -129,8 +154,8 @@ function locate(tile: Tile, rows: u32, at: usize): void {
   tile.values = tile.keys + (BLOCK * width << 2)
 }
 
-function begin(tile: Tile, rows: u32, q: usize, rowBytes: u32, scale: f32): void {
-  const heads = tile.heads, D = tile.D, vectors = tile.vectors
+function begin(tile: Tile, q: usize, rowBytes: u32, scale: f32): void {
+  const rows = tile.rows, heads = tile.heads, D = tile.D, vectors = tile.vectors
   memory.fill(tile.queries, 0, rows * vectors * D << 4)
   memory.fill(tile.sums, 0, rows * vectors * tile.width << 4)
   for (let row: u32 = 0; row < rows; row++) {
@@ -143,9 +168,9 @@ function begin(tile: Tile, rows: u32, q: usize, rowBytes: u32, scale: f32): void
 }
 
 /** A sink is a score whose value is zero. */
-function beginTotals(tile: Tile, rows: u32, sinks: usize, sinksType: u32, head: u32): void {
+function beginTotals(tile: Tile, sinks: usize, sinksType: u32, head: u32): void {
   const size = sinksType == 0 ? 2 : 1
-  for (let row: u32 = 0; row < rows; row++) {
+  for (let row: u32 = 0; row < tile.rows; row++) {
     const at = row * tile.vectors << 4
     for (let h: u32 = 0; h < tile.vectors << 2; h++) {
       const isSunk = sinks != 0 && h < tile.heads
@@ -155,16 +180,16 @@ function beginTotals(tile: Tile, rows: u32, sinks: usize, sinksType: u32, head: 
   }
 }
 
-/** Adds the block of `size` positions from `from` on to what the rows see, the first of which is at `position`. */
-function attend(tile: Tile, rows: u32, position: u32, window: u32, from: u32, size: u32): void {
-  const vectors = tile.vectors
-  if (firstSeen(position + rows - 1, window) <= from && from + size <= position + 1) {
-    attendVectors(tile, 0, rows * vectors, 0, size)
+/** Adds the block of `count` positions from `from` on to the rows that see them. */
+function attend(tile: Tile, from: u32, count: u32): void {
+  const rows = tile.rows, position = tile.position, window = tile.window, vectors = tile.vectors
+  if (firstSeen(position + rows - 1, window) <= from && from + count <= position + 1) {
+    attendVectors(tile, 0, rows * vectors, 0, count)
     return
   }
   for (let row: u32 = 0; row < rows; row++) {
     const seen = max(firstSeen(position + row, window), from)
-    const end = min(from + size, position + row + 1)
+    const end = min(from + count, position + row + 1)
     if (seen < end) attendVectors(tile, row * vectors, (row + 1) * vectors, seen - from, end - from)
   }
 }
@@ -325,8 +350,8 @@ function addValues(tile: Tile, vector: u32, from: u32, to: u32, factor: v128): v
   v128.store(s3, a3)
 }
 
-function finish(tile: Tile, rows: u32, out: usize, rowBytes: u32): void {
-  const D = tile.D, heads = tile.heads
+function finish(tile: Tile, out: usize, rowBytes: u32): void {
+  const rows = tile.rows, D = tile.D, heads = tile.heads
   for (let row: u32 = 0; row < rows; row++) {
     const lanes = row * tile.vectors << 2
     for (let h: u32 = 0; h < heads; h++) {
