@@ -7,7 +7,7 @@ import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { BackendError } from "../backend.js"
 import { type Count, elementsOf, most, rowsOf } from "./counts.js"
-import { dtypeCode, floatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
+import { dtypeCode, floatCode, kvFormatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
 
 /** A call of an exported kernel, before it is known where its scratch memory lies. */
 export interface Launch {
@@ -39,8 +39,9 @@ const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", 
 const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
 const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
 
-/** Positions whose scores attention holds at a time: BLOCK in wasm/attention.ts. */
+/** BLOCK and ROWS in wasm/attention.ts. */
 const ATTENTION_BLOCK = 32
+const ATTENTION_ROWS = 8
 
 /** BLOCK in wasm/matmul.ts. */
 const MATMUL_BLOCK = 64
@@ -54,11 +55,6 @@ const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scrat
 function floats(kind: KernelKind, ...operands: readonly Placed[]): void {
   const other = operands.find(({ dtype }) => dtype !== "float32")
   if (other) throw new BackendError(`${kind} on the cpu backend takes float32, found ${other.dtype}: cast it first`)
-}
-
-function floatCaches(kind: KernelKind, ...caches: readonly Placed[]): void {
-  const other = caches.find(({ dtype }) => dtype !== "float32")
-  if (other) throw new BackendError(`${kind}: the cpu backend keeps float32 caches, found ${other.dtype}`)
 }
 
 function rowsAndColumns(x: Placed): [Count, number] {
@@ -77,6 +73,13 @@ function matmulScratch(pairs: number, K: number): number {
 
 /** A row of scales, padded, when groups are as small as they get. */
 const scalesBytes = (K: number) => K / 8 + 32
+
+/** What `Tile` in wasm/attention.ts points to, and itself, in bytes. */
+function attentionScratch(rows: number, shared: number, D: number): number {
+  const width = Math.ceil(D / 4) * 4
+  const lanes = Math.min(rows, ATTENTION_ROWS) * Math.ceil(shared / 4) * 4
+  return 64 + 4 * (lanes * (D + ATTENTION_BLOCK + 2 + width) + 2 * ATTENTION_BLOCK * width)
+}
 
 /** What the integer products know: weights of 4 or 8 bits. The others are decoded to float32. */
 function hasIntegers({ quantization }: WeightOf<Placed>): boolean {
@@ -222,22 +225,21 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const xs = [x.address, rowsOf(x), heads, D]
     return withScratch(4 * D, launch("rope", ...xs, positions.address, inv_freq.address, scale, y.address))
   },
-  kv_append: ({ kind }, { cache, x, slots }) => {
-    floatCaches(kind, cache)
-    const [count, heads, D] = cache.shape
-    return launch("kv_append", cache.address, count, heads * D * 4, x.address, rowsOf(x), slots.address)
+  kv_append: (_, { cache, x, slots }) => {
+    const [, heads, D] = x.shape
+    const kept = [cache.address, cache.shape[0], heads, D, kvFormatCode(cache, D)]
+    return launch("kv_append", ...kept, x.address, rowsOf(x), slots.address)
   },
-  attention: ({ kind, scale, window, page_size }, operands, { y }) => {
+  attention: ({ scale, window, page_size }, operands, { y }, at) => {
     const { q, keys, values, positions, sequences, tables, sinks } = operands
-    floatCaches(kind, keys, values)
-    const [, heads, D] = q.shape
-    const kvHeads = keys.shape[1]
-    const rows = [q.address, rowsOf(q), heads, D]
-    const cache = [keys.address, values.address, kvHeads, positions.address, sequences.address]
-    const pages = [tables.address, rowsOf(tables), tables.shape[1], page_size]
+    const [L, heads, D] = q.shape
+    const [slots, kvHeads] = keys.shape
+    const caches = [keys.address, values.address, slots, kvHeads, D, kvFormatCode(keys, D)]
+    const pages = at.describe([...caches, tables.address, rowsOf(tables), tables.shape[1], page_size])
+    const rows = [q.address, rowsOf(q), heads, pages, positions.address, sequences.address]
     const sunk = sinks ? [sinks.address, floatCode("sinks", sinks)] : [0, 0]
-    const call = launch("attention", ...rows, ...cache, ...pages, ...sunk, scale, window ?? 0, y.address)
-    return withScratch(4 * (heads / kvHeads) * (ATTENTION_BLOCK + 2), call)
+    const call = launch("attention", ...rows, ...sunk, scale, window ?? 0, y.address, at.counter())
+    return withScratch(attentionScratch(L, heads / kvHeads, D), call)
   },
   glu: ({ kind, activation }, { gate, up }, { y }) => {
     floats(kind, gate, up)
