@@ -1,15 +1,18 @@
 import fc from "fast-check"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
+import * as mx from "../array/mx.js"
 import { openFixture } from "../../test/models/fixtures.js"
 import type { Backend } from "../backends/backend.js"
 import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { KvCapacityError } from "../cache/kv_errors.js"
 import { KvStore } from "../cache/kv_store.js"
 import type { KvFormat } from "../tensor/kv_format.js"
-import { DeadlineError, QueueFullError } from "./errors.js"
+import { Drafts } from "./drafts.js"
+import { DeadlineError, LogitsError, QueueFullError } from "./errors.js"
 import { parseSamplingParams, type SamplingOptions } from "./sampling/params.js"
 import { Scheduler, type SchedulerOptions } from "./scheduler.js"
-import type { SequenceRequest } from "./sequence.js"
+import type { Sequence, SequenceRequest } from "./sequence.js"
+import type { CausalLM } from "./step.js"
 
 const PAGE_SIZE = 4
 const MAX_CONTEXT = 48
@@ -41,8 +44,7 @@ afterAll(async () => {
   await fixture.checkpoint.close()
 })
 
-function open({ pages = 200, format = "float32", ...options }: Setting = {}) {
-  const { model } = fixture
+function open({ pages = 200, format = "float32", ...options }: Setting = {}, model: CausalLM = fixture.model) {
   const store = new KvStore(model.layers, { size: { pages }, max_context: MAX_CONTEXT, format, page_size: PAGE_SIZE })
   const scheduler = new Scheduler(model, backend, store, { prefill_chunk: 8, max_sequences: 4, ...options })
   const close = async () => {
@@ -123,7 +125,168 @@ describe("a scheduler", () => {
           await close()
         },
       ),
-      { numRuns: Number(process.env.RUNS ?? 60), timeout: 6000 },
+      { numRuns: 60, endOnFailure: true },
     )
   })
+
+  it("draws what it draws without drafts, however much of them comes true", async () => {
+    let drafted = 0
+    await fc.assert(
+      fc.asyncProperty(
+        wish,
+        fc.constantFrom(16, 200),
+        fc.constantFrom(1, 3),
+        fc.nat(4),
+        async (wish, pages, steps_ahead, right) => {
+          const [expected] = await alone([wish])
+          const areWorthIt = vi.spyOn(Drafts.prototype, "areWorthIt", "get").mockReturnValue(true)
+          const next = vi.spyOn(Drafts.prototype, "next").mockImplementation((tokens) => {
+            const at = tokens.length - wish.prompt.length
+            drafted++
+            return [0, 1, 2].map((i) => (i < right ? (expected[at + i] ?? 5) : 5))
+          })
+          const { store, scheduler, close } = open({ pages, steps_ahead })
+          expect(await tokensOf(scheduler, wish)).toEqual(expected)
+          for (const spy of [areWorthIt, next]) spy.mockRestore()
+          expect(store.stats().used).toBe(0)
+          await close()
+        },
+      ),
+      { numRuns: 40, endOnFailure: true },
+    )
+    expect(drafted).toBeGreaterThan(40)
+  })
+
+  const some = (length: number, first = 1) => Array.from({ length }, (_, i) => (first + 7 * i) % 97)
+  const plain = { max_tokens: 4, sampling: { temperature: 0 }, stops: [] }
+
+  it("computes what prompts have in common once, also when they come together", async () => {
+    const { scheduler, close } = open()
+    const submit = () => scheduler.submit(request({ ...plain, prompt: some(41) }))
+    const sequences = [submit(), submit(), submit()]
+    const found = await Promise.all(sequences.map(({ events }) => tokensIn(events)))
+    expect(found[1]).toEqual(found[0])
+    expect(found[2]).toEqual(found[0])
+    expect(sequences.map(({ cached_tokens }) => cached_tokens)).toEqual([0, 40, 40])
+    await close()
+  })
+
+  it("computes the new tokens of a turn alone, and after a cut in the middle what comes after it", async () => {
+    const { scheduler, close } = open({ pages: 400 })
+    let history = some(6)
+    for (let turn = 0; turn < 8; turn++) {
+      const sequence = scheduler.submit(request({ ...plain, max_tokens: 2, prompt: history }))
+      const answer = await tokensIn(sequence.events)
+      // The last token of an answer is drawn, not computed.
+      if (turn > 0) expect(sequence.cached_tokens).toBe(history.length - 4)
+      history = [...history, ...answer, ...some(3, turn)]
+    }
+    const cut = [...history.slice(0, 21), ...history.slice(24)]
+    const sequence = scheduler.submit(request({ ...plain, max_tokens: 1, prompt: cut }))
+    const [token] = await tokensIn(sequence.events)
+    expect(sequence.cached_tokens).toBeGreaterThanOrEqual(20)
+    expect([[token]]).toEqual(await alone([{ ...plain, max_tokens: 1, prompt: cut, delay: 0 }]))
+    await close()
+  })
+
+  it("gives a short prompt behind a long one its first token within three chunks", async () => {
+    const { scheduler, close } = open({ prefill_chunk: 4 })
+    let chunks = 0
+    const long = scheduler.submit({ ...request({ ...plain, prompt: some(44) }), onProgress: () => chunks++ })
+    const short = scheduler.submit(request({ ...plain, prompt: some(3, 50) }))
+    await short.events.read().next()
+    expect(chunks).toBeLessThanOrEqual(3)
+    await Promise.all([tokensIn(long.events), tokensIn(short.events)])
+    await close()
+  })
+
+  it("admits by priority, then in order", async () => {
+    const { scheduler, close } = open({ max_sequences: 1 })
+    const ended: string[] = []
+    const run = async (name: string, priority: number, start: number) => {
+      await tokensIn(scheduler.submit({ ...request({ ...plain, prompt: some(3, start) }), priority }).events)
+      ended.push(name)
+    }
+    await Promise.all([run("first", 0, 1), run("second", 0, 2), run("urgent", 5, 3), run("third", 0, 4)])
+    expect(ended).toEqual(["first", "urgent", "second", "third"])
+    await close()
+  })
+
+  it("refuses what finds no place in the queue, and what no pool of this size could hold, saying what would fit", async () => {
+    const { scheduler, close } = open({ max_sequences: 1, max_queue: 1, pages: 12 })
+    const waiting = scheduler.submit(request({ ...plain, prompt: some(3) }))
+    expect(() => scheduler.submit(request({ ...plain, prompt: some(3) }))).toThrow(QueueFullError)
+    await tokensIn(waiting.events)
+    const large = tokensIn(scheduler.submit(request({ ...plain, prompt: some(44) })).events)
+    await expect(large).rejects.toThrow(KvCapacityError)
+    await expect(large).rejects.toThrow(/: \d+ tokens would;/)
+    expect(await tokensOf(scheduler, { ...plain, prompt: some(3) })).toHaveLength(4)
+    await close()
+  })
+
+  it("ends what takes too long, what is aborted, and everything when it is closed, each with its reason", async () => {
+    const { store, scheduler, close } = open({ max_sequences: 1 })
+    const endless = request({ ...plain, max_tokens: 40, prompt: some(3) })
+    const late = scheduler.submit({ ...endless, timeout: 1 })
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    await expect(tokensIn(late.events)).rejects.toThrow(DeadlineError)
+    const controller = new AbortController()
+    const aborted = scheduler.submit({ ...endless, signal: controller.signal })
+    const reader = aborted.events.read()
+    await reader.next()
+    const again = scheduler.submit({ ...endless, signal: controller.signal })
+    controller.abort(new Error("enough"))
+    const rest = async () => {
+      for await (const _ of reader);
+    }
+    await expect(rest()).rejects.toThrow("enough")
+    await expect(tokensIn(again.events)).rejects.toThrow("enough")
+    const last = scheduler.submit(endless)
+    const reading = expect(tokensIn(last.events)).rejects.toThrow("closed")
+    await scheduler.close()
+    await reading
+    expect(store.stats().used).toBe(0)
+    expect(() => scheduler.submit(endless)).toThrow("closed")
+    await close()
+  })
+
+  it("stops drawing for a reader that does not read, and goes on when it does", async () => {
+    const { scheduler, close } = open()
+    const sequence = scheduler.submit(request({ ...plain, max_tokens: 40, prompt: some(3) }))
+    await vi.waitUntil(() => sequence.events.length >= 16)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(sequence.drawn).toBeLessThanOrEqual(17)
+    expect(await tokensIn(sequence.events)).toHaveLength(40)
+    await close()
+  })
+
+  it("fails a sequence whose logits are not finite, and no other", async () => {
+    const { model } = fixture
+    const bad = 13
+    const table = new Float32Array(model.config.vocab_size).fill(0)
+    table[bad] = Number.NaN
+    const damaged: CausalLM = {
+      config: model.config,
+      layers: model.layers,
+      forward(ids, positions, pages, wanted) {
+        const offsets = mx.embedding(ids, { quantization: null, weight: mx.array(table, [table.length, 1]) })
+        return mx.add(model.forward(ids, positions, pages, wanted), wanted ? mx.take(offsets, wanted) : offsets)
+      },
+    }
+    const { scheduler, close } = open({}, damaged)
+    const good = { ...plain, prompt: some(5, 40) }
+    const [fine, broken] = await Promise.allSettled([
+      tokensOf(scheduler, good),
+      tokensOf(scheduler, { ...plain, prompt: [4, bad] }),
+    ])
+    expect(broken).toMatchObject({ status: "rejected", reason: expect.any(LogitsError) })
+    expect([(fine as PromiseFulfilledResult<number[]>).value]).toEqual(await alone([{ ...good, delay: 0 }]))
+    await close()
+  })
 })
+
+async function tokensIn(events: Sequence["events"]): Promise<number[]> {
+  const tokens: number[] = []
+  for await (const { token } of events.read()) tokens.push(token)
+  return tokens
+}

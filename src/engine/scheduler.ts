@@ -200,8 +200,8 @@ export class Scheduler {
 
   private async admit(): Promise<void> {
     while (this.waiting.length > 0 && this.lanes.length > 0 && !this.short && !this.isFull) {
-      const [sequence] = this.waiting
-      if (this.isComputing(sequence)) return
+      const sequence = this.waiting.find((sequence) => !this.isComputing(sequence))
+      if (!sequence) return
       const kv = await this.swap.open(sequence)
       // Meanwhile it may have been left.
       if (sequence.isOver) kv?.release()
@@ -214,10 +214,11 @@ export class Scheduler {
 
   /** Whether the beginning of a sequence that is not cached yet is being computed for another: then it is worth waiting for. */
   private isComputing({ tokens }: Sequence): boolean {
-    const cached = this.store.lengthOf(tokens)
+    const { page_size } = this.store
     return this.running.some((other) => {
       if (other.drawn > 0 || other.computed >= other.tokens.length) return false
-      return commonLength(tokens, other.tokens) - cached >= this.store.page_size
+      const common = commonLength(tokens, other.tokens)
+      return common >= page_size && common - this.store.lengthOf(tokens) >= page_size
     })
   }
 

@@ -104,7 +104,8 @@ export class Sequence {
   get isReady(): boolean {
     if (this.isOver || this.pausedSince !== null) return false
     if (this.rest > 0) return true
-    return this.pending > 0 && !this.isHosts && !this.looksBack && this.drawn + this.pending < this.request.max_tokens
+    const runsAhead = this.pending > 0 && !this.isHosts && !this.looksBack && !this.drafts.areWorthIt
+    return runsAhead && this.drawn + this.pending < this.request.max_tokens
   }
 
   /** Runs on pages that hold its first tokens already, or some of them. */
