@@ -1,10 +1,10 @@
 import type { Backend, LoadOptions } from "../backends/backend.js"
 import { KvCapacityError } from "../cache/kv_errors.js"
 import type { KvStore } from "../cache/kv_store.js"
-import { NO_INDEX } from "../ir/specs/rows.js"
 import { Storage } from "../tensor/storage.js"
 import { DeadlineError, QueueFullError } from "./errors.js"
-import { type Flight, StepRunner } from "./step_runner.js"
+import { Flights } from "./flights.js"
+import { StepRunner } from "./step_runner.js"
 import { Sequence, type SequenceRequest } from "./sequence.js"
 import type { CausalLM } from "./step.js"
 import { Swap } from "./swap.js"
@@ -25,30 +25,9 @@ export interface SchedulerOptions {
   readonly optimise?: boolean
 }
 
-/** A step under way, and whose rows it has. */
-interface Submitted extends Flight {
-  readonly parts: readonly Part[]
-}
-
-/** The rows of one sequence in a step. */
-interface Part {
-  readonly sequence: Sequence
-  /** The first of the wanted rows that its next tokens come from; null where a prompt goes on. */
-  readonly row: number | null
-  /** What was guessed to follow: a wanted row each, after the first. */
-  readonly draft: readonly number[]
-  readonly byHost: boolean
-  /** Positions computed with this step. */
-  readonly computed: number
-}
-
-/** Steps of many rows that may be under way at once, so that progress and signals keep up. */
-const CHUNKS_AHEAD = 2
-
 /**
- * The only one who decides what a model runs. Each step takes the next row of every sequence that decodes and fills up with
- * chunks of the prompts that wait, in equal shares, so that nobody stalls behind a long one. When pages run out, the sequence that
- * came last gives its own back and is computed again later.
+ * The only one who decides what a model runs: who is admitted, who goes on, and, when pages run out, who gives his own back: the
+ * sequence that came last, which is swapped out or computed again later.
  */
 export class Scheduler {
   readonly max_sequences: number
@@ -56,8 +35,6 @@ export class Scheduler {
   /** Tokens of a sequence at most, prompt and answer together. */
   readonly max_context: number
   private readonly max_queue: number
-  private readonly ahead: number
-  private readonly chunk: number
   private readonly rows: StepRows
   private readonly swap: Swap
   private readonly runner: StepRunner
@@ -66,15 +43,9 @@ export class Scheduler {
   private readonly waiting: Sequence[] = []
   /** In the order in which they were admitted. */
   private readonly running: Sequence[] = []
-  private readonly flights: Submitted[] = []
+  private readonly flights: Flights
   /** Pages ran out: nobody is admitted until a sequence gives some back. */
   private isFull = false
-  /** Found no page for its next rows. */
-  private short: Sequence | null = null
-  /** When a step landed last, as long as there is always another. */
-  private landedAt: number | null = null
-  /** What decoding one sequence takes a step. */
-  private plain_ms: number | null = null
   /** Steps of others, done between those of the sequences. */
   private readonly jobs: (() => Promise<void>)[] = []
   private loop: Promise<void> | null = null
@@ -92,13 +63,17 @@ export class Scheduler {
     this.max_context = Math.min(store.max_context, max_position_embeddings)
     this.max_sequences = options.max_sequences ?? Math.min(64, backend.prefillChunk)
     this.max_queue = options.max_queue ?? 1024
-    this.ahead = options.steps_ahead ?? backend.replaysAhead
-    this.chunk = Math.max(options.prefill_chunk ?? backend.prefillChunk, this.max_sequences)
     this.lanes = Array.from({ length: this.max_sequences }, (_, lane) => this.max_sequences - 1 - lane)
     const drawn = new Storage("drawn ids", "uint32", [this.max_sequences], null)
     this.swap = new Swap(store, options.swap_memory ?? 0)
-    this.rows = new StepRows(this.chunk, { store, drawn }, vocab_size)
+    const chunk = Math.max(options.prefill_chunk ?? backend.prefillChunk, this.max_sequences)
+    this.rows = new StepRows(chunk, { store, drawn }, vocab_size)
     this.runner = new StepRunner(model, backend, store, drawn, options.optimise)
+    const ahead = options.steps_ahead ?? backend.replaysAhead
+    this.flights = new Flights(this.runner, this.rows, ahead, this.max_sequences, {
+      finish: (sequence) => this.finish(sequence),
+      fail: (sequence, error) => this.fail(sequence, error),
+    })
   }
 
   /** Compiles the step that decodes, which makes the weights resident: else the first token does it. */
@@ -172,24 +147,24 @@ export class Scheduler {
     try {
       while (this.waiting.length + this.running.length + this.flights.length + this.jobs.length > 0) {
         await this.admit()
-        if (this.mayFly() && (await this.fly())) continue
-        const flight = this.flights.shift()
-        if (flight) await this.land(flight)
-        else if (this.jobs.length > 0) await this.jobs.shift()!()
-        else if (this.short) await this.preempt(this.short)
+        if (this.jobs.length === 0 && this.flights.hasRoom && (await this.flights.submit(this.running))) continue
+        if (await this.flights.land()) continue
+        const { short } = this.flights
+        if (this.jobs.length > 0) await this.jobs.shift()!()
+        else if (short) await this.preempt(short)
         else await this.idle()
       }
     } catch (error) {
       // A step that fails takes its rows' pages with it: nobody knows what is in them.
       for (const sequence of [...this.waiting, ...this.running]) this.fail(sequence, error)
-      await Promise.allSettled(this.flights.splice(0).map(({ landed }) => landed))
+      await this.flights.drop()
       this.store.clear()
     }
   }
 
   /** Until something changes: a reader takes a token, a sequence comes or leaves. */
   private idle(): Promise<void> {
-    this.landedAt = null
+    this.flights.rest()
     return new Promise((resolve) => {
       this.wake = () => {
         this.wake = null
@@ -199,7 +174,7 @@ export class Scheduler {
   }
 
   private async admit(): Promise<void> {
-    while (this.waiting.length > 0 && this.lanes.length > 0 && !this.short && !this.isFull) {
+    while (this.waiting.length > 0 && this.lanes.length > 0 && !this.flights.short && !this.isFull) {
       const sequence = this.waiting.find((sequence) => !this.isComputing(sequence))
       if (!sequence) return
       const kv = await this.swap.open(sequence)
@@ -222,102 +197,12 @@ export class Scheduler {
     })
   }
 
-  private mayFly(): boolean {
-    if (this.short || this.jobs.length > 0) return false
-    const { length } = this.flights
-    const hasChunk = this.flights.some(({ rows }) => rows > this.max_sequences)
-    return length < this.ahead && !(hasChunk && length >= CHUNKS_AHEAD)
-  }
-
-  /** Submits a step of what is ready. @returns whether anything was */
-  private async fly(): Promise<boolean> {
-    const { rows } = this
-    rows.clear()
-    const parts: Part[] = []
-    const ready = this.running.filter(({ isReady }) => isReady)
-    for (const sequence of ready) if (sequence.rest <= 1) this.add(parts, sequence, 1)
-    // What short prompts leave of their share goes to the longer ones.
-    const prompts = ready.filter(({ rest }) => rest > 1).sort((a, b) => a.rest - b.rest)
-    for (const [i, sequence] of prompts.entries()) {
-      this.add(parts, sequence, Math.ceil((this.chunk - rows.rows) / (prompts.length - i)))
-    }
-    if (parts.length === 0) return false
-    const flight = await this.runner.submit(rows)
-    this.flights.push({ ...flight, parts })
-    return true
-  }
-
-  /** Adds the next rows of a sequence, `most` at most, and wants a token of the last one where none is known after it. */
-  private add(parts: Part[], sequence: Sequence, most: number): void {
-    const { rows } = this
-    const known = Math.min(Math.max(sequence.rest, 1), most, this.chunk - rows.rows)
-    if (known < 1 || this.short) return
-    // In a larger batch the rows of a draft cost as much as those of others.
-    const draft = this.running.length === 1 ? sequence.draft() : []
-    const count = known + draft.length
-    try {
-      if (!sequence.kv!.extend(count)) this.short = sequence
-    } catch (error) {
-      this.fail(sequence, error)
-    }
-    if (this.short || sequence.isOver) return
-    const isLast = known >= sequence.rest
-    rows.add(sequence.kv!, sequence.computed, count, sequence.nextIds(known, draft))
-    const choices = isLast ? sequence.nextChoices() : null
-    const byHost = isLast && choices === null
-    const first = count - 1 - draft.length
-    const row = isLast ? rows.want({ lane: sequence.lane, choices, logits: byHost }, rows.rows - count + first) : null
-    for (const i of draft.keys()) {
-      // The tokens drawn are read before the next step, so that lanes do not matter.
-      rows.want({ lane: NO_INDEX, choices: sequence.nextChoices(i + 1), logits: false }, rows.rows - draft.length + i)
-    }
-    sequence.submitted(count, isLast, byHost || draft.length > 0)
-    parts.push({ sequence, row, draft, byHost, computed: sequence.computed })
-  }
-
-  private async land(flight: Submitted): Promise<void> {
-    await flight.landed
-    this.clock(flight)
-    for (const part of flight.parts) {
-      const { sequence, computed } = part
-      if (sequence.isOver) continue
-      sequence.progressed(computed)
-      try {
-        this.take(flight, part)
-      } catch (error) {
-        this.fail(sequence, error)
-      }
-    }
-  }
-
-  /** Tells a sequence that runs alone what its drafts cost: the time from landing to landing. */
-  private clock({ parts, rows }: Submitted): void {
-    const now = performance.now()
-    const took = this.landedAt === null ? null : now - this.landedAt
-    this.landedAt = now
-    if (took === null || parts.length !== 1) return
-    const [{ sequence, draft }] = parts
-    if (rows === 1) this.plain_ms = this.plain_ms === null ? took : this.plain_ms + (took - this.plain_ms) / 16
-    else if (draft.length > 0 && this.plain_ms !== null) sequence.drafts.measured(took / this.plain_ms)
-  }
-
-  /** Takes the tokens that a sequence's rows drew, as far as what was guessed came true. */
-  private take(flight: Flight, { sequence, row, draft, byHost }: Part): void {
-    if (row === null) return
-    for (let i = 0; i <= draft.length; i++) {
-      const sampled = byHost ? sequence.sampler.next(flight.logitsOf(row)) : { token: flight.idOf(row + i) }
-      if (sequence.take(sampled, byHost)) return this.finish(sequence)
-      if (sampled.token !== draft[i]) break
-    }
-    if (draft.length > 0) sequence.forget()
-  }
-
   private async preempt(sequence: Sequence): Promise<void> {
-    this.short = null
+    this.flights.short = null
     if (sequence.isOver) return
     const last = this.running[this.running.length - 1]
     if (this.running.length === 1) {
-      this.fail(last, new KvCapacityError(last.tokens.length + 1, this.store.tokensThatFit(this.chunk)))
+      this.fail(last, new KvCapacityError(last.tokens.length + 1, this.store.tokensThatFit(this.rows.most)))
       return
     }
     await this.swap.out(last)
@@ -350,7 +235,7 @@ export class Scheduler {
     sequence.stop()
     // What it gave back may do.
     this.isFull = false
-    this.short = null
+    this.flights.short = null
   }
 }
 
