@@ -156,9 +156,8 @@ export class KvStore implements KvMemory {
 
   stats(): KvStats {
     const { pool, tree } = this
-    const inTree = new Set<number>()
-    for (const { pages } of tree.nodes) for (const page of pages) if (page !== NO_PAGE) inTree.add(page)
-    const holders = Array.from({ length: pool.pages }, (_, page) => pool.holdersOf(page) - Number(inTree.has(page)))
+    const holders = Array.from({ length: pool.pages }, (_, page) => pool.holdersOf(page))
+    for (const { pages } of tree.nodes) for (const page of pages) if (page !== NO_PAGE) holders[page]--
     const used = holders.filter((count) => count > 0).length
     return {
       pages: pool.pages,

@@ -96,7 +96,7 @@ export class PrefixTree {
     return canResume(this.layout, length, (group, page) => path[page].pages[group] !== NO_PAGE)
   }
 
-  /** Adds a node for `tokens`, of which there is none yet, and holds its `pages`. */
+  /** Adds a node for `tokens`, of which there is none yet, and holds its `pages`. To be touched when all are added. */
   insert(parent: TreeNode, tokens: Uint32Array, pages: readonly number[]): TreeNode {
     const level = parent.level + 1
     const node: TreeNode = { parent, level, tokens, children: new Map(), pages: pages.map(() => NO_PAGE), holders: 0 }
@@ -117,21 +117,22 @@ export class PrefixTree {
     }
   }
 
-  /** Adds the tokens of a page that is not full; nothing if a child of `parent` has them already. */
-  insertTail(parent: TreeNode, tokens: Uint32Array, pages: readonly number[]): void {
+  /** The child of `parent` that begins with the tokens of a page that is not full: a new one, unless there is one. */
+  insertTail(parent: TreeNode, tokens: Uint32Array, pages: readonly number[]): TreeNode {
     const known = this.child(parent, tokens)
     if (known) return this.refill(known, pages)
     for (const child of parent.children.values()) {
-      if (sharedPrefix(child.tokens, tokens) === tokens.length && !child.pages.includes(NO_PAGE)) return
+      if (sharedPrefix(child.tokens, tokens) === tokens.length && !child.pages.includes(NO_PAGE)) return child
     }
-    this.insert(parent, tokens, pages)
+    return this.insert(parent, tokens, pages)
   }
 
   /** Gives `node` back what it had to let go of, from `pages` with the same content. */
-  refill(node: TreeNode, pages: readonly number[]): void {
+  refill(node: TreeNode, pages: readonly number[]): TreeNode {
     for (const [group, page] of pages.entries()) {
       if (page !== NO_PAGE && node.pages[group] === NO_PAGE) this.keep(node, group, page)
     }
+    return node
   }
 
   private keep(node: TreeNode, group: number, page: number): void {
@@ -143,8 +144,7 @@ export class PrefixTree {
   /** Says that `node` and its parents have been used. */
   touch(node: TreeNode): void {
     for (let each: TreeNode | null = node; each?.parent; each = each.parent) {
-      this.order.delete(each)
-      this.order.add(each)
+      if (this.order.delete(each)) this.order.add(each)
     }
   }
 
