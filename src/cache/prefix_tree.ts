@@ -36,7 +36,8 @@ export class PrefixTree {
   /** Least recently used first, and children before their parents. */
   private readonly order = new Set<TreeNode>()
   /** By group: nodes with a page of a window that may be dropped, least recently used first. */
-  private readonly spare: Set<TreeNode>[]
+  /** @internal */
+  readonly spare: readonly Set<TreeNode>[]
   private evicted = 0
 
   constructor(

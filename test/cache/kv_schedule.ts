@@ -92,7 +92,7 @@ export class Schedule {
         if (page === NO_PAGE) continue
         expect(pool.holdersOf(page)).toBeGreaterThan(0)
         const mayGo = groups[group].window !== null && !isSeenFromAnEnd(this.store, node, group)
-        if (mayGo) expect(tree["spare"][group].has(node), "a window that nobody needs can be found").toBe(true)
+        if (mayGo) expect(tree.spare[group].has(node), "a window that nobody needs can be found").toBe(true)
       }
     }
     for (const { sequence, tokens } of this.live) {
