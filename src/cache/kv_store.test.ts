@@ -139,6 +139,15 @@ describe("KvStore", () => {
     expect(desk.store.open([...second, 9]).length).toBe(20)
   })
 
+  it("keeps an idle conversation's end while another grows at its side", () => {
+    const desk = new Desk({ windows: [null, 6], pages: 40, page_size: 4 })
+    const [idle, busy] = [tokensOf(1, 40), tokensOf(2, 90)]
+    desk.ask(idle)
+    desk.ask(busy)
+    expect(desk.store.stats().evictions).toBeGreaterThan(10)
+    for (const tokens of [idle, busy]) expect(desk.store.open([...tokens, 9]).length).toBe(tokens.length)
+  })
+
   it("gives up whole conversations from their ends, least recently used first", () => {
     const desk = new Desk({ windows: [null], pages: 30, page_size: 4 })
     const [a, b, c] = [1, 2, 3].map((base) => tokensOf(base, 40))

@@ -35,8 +35,7 @@ export class PrefixTree {
   readonly root: TreeNode
   /** Least recently used first, and children before their parents. */
   private readonly order = new Set<TreeNode>()
-  /** By group: nodes with a page of a window that may be dropped, least recently used first. */
-  /** @internal */
+  /** @internal By group: nodes with a page of a window that may be dropped, least recently used first. */
   readonly spare: readonly Set<TreeNode>[]
   private evicted = 0
 

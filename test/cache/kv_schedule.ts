@@ -7,7 +7,7 @@ import { KvStore } from "../../src/cache/kv_store.js"
 import { type SwappedSequence, swapIn, swapOut } from "../../src/cache/kv_swap.js"
 import { NO_PAGE } from "../../src/cache/prefix_tree.js"
 import { FakeDevice } from "./fake_device.js"
-import { isSeenFromAnEnd, longestPrefix } from "./naive_tree.js"
+import { longestPrefix, seenFromEnds } from "./naive_tree.js"
 
 const layer = (window: number | null): KvLayer => ({ num_key_value_heads: 2, head_dim: 8, window })
 
@@ -85,13 +85,14 @@ export class Schedule {
   private checkTree(): void {
     const { tree, pool, groups, page_size, max_context } = this.store
     const met = new Set([tree.root])
+    const seen = seenFromEnds(this.store)
     for (const node of tree.nodes) {
       expect(met.has(node.parent!), "parents are used whenever a child is").toBe(true)
       met.add(node)
       for (const [group, page] of node.pages.entries()) {
         if (page === NO_PAGE) continue
         expect(pool.holdersOf(page)).toBeGreaterThan(0)
-        const mayGo = groups[group].window !== null && !isSeenFromAnEnd(this.store, node, group)
+        const mayGo = groups[group].window !== null && !seen[group].has(node)
         if (mayGo) expect(tree.spare[group].has(node), "a window that nobody needs can be found").toBe(true)
       }
     }
@@ -136,8 +137,10 @@ export class Schedule {
     else if (kind === "fork") this.live.push({ sequence: pick.sequence.fork(), tokens: [...pick.tokens] })
     else if (kind === "truncate") {
       const wanted = b % (pick.tokens.length + 1)
+      const isKept = longestPrefix(this.store, pick.sequence.tokens, wanted) === wanted
       const kept = pick.sequence.truncate(wanted)
       expect(kept).toBeLessThanOrEqual(wanted)
+      if (isKept && wanted % this.store.page_size === 0) expect(kept).toBe(wanted)
       pick.tokens.length = kept
     } else if (kind === "release") this.release(pick, a)
   }

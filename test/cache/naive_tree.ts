@@ -27,12 +27,14 @@ export function longestPrefix({ tree, groups, page_size }: KvStore, tokens: read
   return longest
 }
 
-/** Whether some conversation's end sees a position in the page of `node`. */
-export function isSeenFromAnEnd({ tree, groups, page_size }: KvStore, node: TreeNode, group: number): boolean {
-  const { window } = groups[group]
-  return tree.nodes.some((leaf) => {
-    if (leaf.children.size > 0 || !chainOf(leaf).includes(node)) return false
-    const length = (leaf.level - 1) * page_size + leaf.tokens.length
-    return window === null || length - window + 1 < node.level * page_size
+/** By group: the nodes with a position that some conversation's end sees. */
+export function seenFromEnds({ tree, groups, page_size }: KvStore): Set<TreeNode>[] {
+  const chains = tree.nodes.filter(({ children }) => children.size === 0).map(chainOf)
+  return groups.map(({ window }) => {
+    const seen = chains.flatMap((chain) => {
+      const length = (chain.length - 1) * page_size + chain[chain.length - 1].tokens.length
+      return chain.filter(({ level }) => window === null || length - window + 1 < level * page_size)
+    })
+    return new Set(seen)
   })
 }
