@@ -175,6 +175,21 @@ describe("KvStore", () => {
     expect(store.takeCopies()).toEqual([])
   })
 
+  it("copies from where a page's content is now, not from where it will be", () => {
+    const { store, device } = new Desk({ windows: [null, 3], pages: 20, page_size: 4 })
+    const sequence = store.open()
+    sequence.extend(6)
+    device.step([{ sequence, tokens: tokensOf(1, 6), start: 0 }])
+    const [twin, start] = [sequence.fork(), sequence.length]
+    expect(sequence.extend(1)).toBe(true)
+    expect(sequence.truncate(start)).toBe(start)
+    const third = sequence.fork()
+    for (const each of [sequence, third]) expect(each.extend(1)).toBe(true)
+    device.step([sequence, third].map((each) => ({ sequence: each, tokens: tokensOf(1, 7), start })))
+    for (const each of [sequence, third]) device.check({ sequence: each, tokens: tokensOf(1, 7) }, 7)
+    device.check({ sequence: twin, tokens: tokensOf(1, 6) }, 6)
+  })
+
   it("says no when others hold the pages, and throws when nobody would have to", () => {
     const store = storeOf({ windows: [null, 4], pages: 8, page_size: 4, max_context: 100 })
     const [one, two] = [store.open(), store.open()]
