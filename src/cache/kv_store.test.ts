@@ -148,6 +148,14 @@ describe("KvStore", () => {
     for (const tokens of [idle, busy]) expect(desk.store.open([...tokens, 9]).length).toBe(tokens.length)
   })
 
+  it("keeps what many begin with, though each fills the pool with its own", () => {
+    const desk = new Desk({ windows: [null, 6], pages: 40, page_size: 4 })
+    const prefix = tokensOf(1, 40)
+    desk.ask([...prefix, 1, 2, 3])
+    for (let user = 2; user < 20; user++) expect(desk.ask([...prefix, ...tokensOf(user, 50)])).toBe(40)
+    expect(desk.store.stats().evictions).toBeGreaterThan(100)
+  })
+
   it("gives up whole conversations from their ends, least recently used first", () => {
     const desk = new Desk({ windows: [null], pages: 30, page_size: 4 })
     const [a, b, c] = [1, 2, 3].map((base) => tokensOf(base, 40))

@@ -165,8 +165,8 @@ export class PrefixTree {
   }
 
   /**
-   * Makes room, if anything can go: windows that are only for going back within a conversation, then whole nodes from
-   * the ends of conversations, last the windows of those that are going on.
+   * Makes room, if anything can go: windows where conversations neither end nor part, which are only for going back; then
+   * whole nodes from the ends of conversations; last the windows of those that are going on.
    */
   private evict(): boolean {
     const dropped = this.dropSpareWindow() || this.dropLeaf() || this.dropAnyWindow()
@@ -178,8 +178,8 @@ export class PrefixTree {
     for (const [group, nodes] of this.spare.entries()) {
       for (const node of nodes) {
         if (this.pool.holdersOf(node.pages[group]) > 1) continue
-        // Looked at again when the end of the conversation is somewhere else.
-        if (this.isAtEnd(node, group)) nodes.delete(node)
+        // Looked at again when conversations end or part elsewhere.
+        if (this.isNeeded(node, group)) nodes.delete(node)
         else return this.dropWindow(node, group)
       }
     }
@@ -222,19 +222,19 @@ export class PrefixTree {
     this.reconsider(node.parent!)
   }
 
-  /** Whether the window at the end of some conversation reaches into the page of `node`. */
-  private isAtEnd(node: TreeNode, group: number): boolean {
+  /** Whether the window where conversations end, or part, reaches into the page of `node`. */
+  private isNeeded(node: TreeNode, group: number): boolean {
     const { page_size, groups } = this.layout
     const reaches = (end: number) => firstSeen(end, groups[group].window) < node.level * page_size
     const search = (each: TreeNode): boolean => {
       const start = (each.level - 1) * page_size
-      if (each.children.size === 0) return reaches(start + each.tokens.length)
-      return reaches(start + page_size) && [...each.children.values()].some(search)
+      if (!reaches(start + each.tokens.length)) return false
+      return each.children.size !== 1 || [...each.children.values()].some(search)
     }
     return search(node)
   }
 
-  /** After the conversation's end moved from or to a child of `node`: which windows may go is to be found out anew. */
+  /** After `node` got or lost a child: which windows may go is to be found out anew. */
   private reconsider(node: TreeNode): void {
     for (const [group, { window }] of this.layout.groups.entries()) {
       if (window === null) continue

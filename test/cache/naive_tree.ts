@@ -27,9 +27,9 @@ export function longestPrefix({ tree, groups, page_size }: KvStore, tokens: read
   return longest
 }
 
-/** By group: the nodes with a position that some conversation's end sees. */
+/** By group: the nodes with a position that is seen from where conversations end, or part. */
 export function seenFromEnds({ tree, groups, page_size }: KvStore): Set<TreeNode>[] {
-  const chains = tree.nodes.filter(({ children }) => children.size === 0).map(chainOf)
+  const chains = tree.nodes.filter(({ children }) => children.size !== 1).map(chainOf)
   return groups.map(({ window }) => {
     const seen = chains.flatMap((chain) => {
       const length = (chain.length - 1) * page_size + chain[chain.length - 1].tokens.length
