@@ -56,6 +56,18 @@ it("frees pages when they have been read, not before", async () => {
   device.check({ sequence: back!, tokens: TOKENS }, 10)
 })
 
+it("saves what a page is about to be a copy of, when the sequence is taken out of a planned step", async () => {
+  const { store, device, sequence } = conversation()
+  const twin = sequence.fork()
+  expect(twin.extend(1)).toBe(true)
+  expect(twin.truncate(10)).toBe(10)
+  const saved = await swapOut(store, twin, device)
+  expect(store.takeCopies()).toEqual([])
+  sequence.release()
+  const back = await swapIn(store, saved, device)
+  device.check({ sequence: back!, tokens: TOKENS }, 10)
+})
+
 it("comes back to the tree's pages where they are still there", async () => {
   const { store, device, sequence } = conversation()
   const saved = await swapOut(store, sequence, device)
