@@ -268,10 +268,8 @@ export class KvSequence {
     this.requireLive()
     const { layout, tree } = this.memory
     const { level } = this.tip
-    if (this.ids.length > level * layout.page_size) {
-      tree.insertTail(this.tip, this.tokensOf(level), this.pagesAt(level))
-    }
-    tree.touch(this.tip)
+    const hasTail = this.ids.length > level * layout.page_size
+    tree.touch(hasTail ? tree.insertTail(this.tip, this.tokensOf(level), this.pagesAt(level)) : this.tip)
     const held = this.held()
     this.released = true
     this.tip.holders--

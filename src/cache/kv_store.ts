@@ -61,9 +61,7 @@ export class KvStore implements KvMemory {
   readonly layers: readonly KvLayerPages[]
   /** All of the memory, `keys` and `values` of a column after each other; a page lies in all, at the same place. */
   readonly storages: readonly Storage[]
-  /** @internal */
   readonly pool: PagePool
-  /** @internal */
   readonly tree: PrefixTree
   private asked = 0
   private hit = 0
@@ -162,9 +160,8 @@ export class KvStore implements KvMemory {
 
   stats(): KvStats {
     const { pool, tree } = this
-    const inTree = new Set<number>()
-    for (const { pages } of tree.nodes) for (const page of pages) if (page !== NO_PAGE) inTree.add(page)
-    const holders = Array.from({ length: pool.pages }, (_, page) => pool.holdersOf(page) - Number(inTree.has(page)))
+    const holders = Array.from({ length: pool.pages }, (_, page) => pool.holdersOf(page))
+    for (const { pages } of tree.nodes) for (const page of pages) if (page !== NO_PAGE) holders[page]--
     const used = holders.filter((count) => count > 0).length
     return {
       pages: pool.pages,

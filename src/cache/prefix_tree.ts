@@ -35,8 +35,8 @@ export class PrefixTree {
   readonly root: TreeNode
   /** Least recently used first, and children before their parents. */
   private readonly order = new Set<TreeNode>()
-  /** By group: nodes with a page of a window that may be dropped, least recently used first. */
-  private readonly spare: Set<TreeNode>[]
+  /** @internal By group: nodes with a page of a window that may be dropped, least recently used first. */
+  readonly spare: readonly Set<TreeNode>[]
   private evicted = 0
 
   constructor(
@@ -96,7 +96,7 @@ export class PrefixTree {
     return canResume(this.layout, length, (group, page) => path[page].pages[group] !== NO_PAGE)
   }
 
-  /** Adds a node for `tokens`, of which there is none yet, and holds its `pages`. */
+  /** Adds a node for `tokens`, of which there is none yet, and holds its `pages`. To be touched when all are added. */
   insert(parent: TreeNode, tokens: Uint32Array, pages: readonly number[]): TreeNode {
     const level = parent.level + 1
     const node: TreeNode = { parent, level, tokens, children: new Map(), pages: pages.map(() => NO_PAGE), holders: 0 }
@@ -117,21 +117,22 @@ export class PrefixTree {
     }
   }
 
-  /** Adds the tokens of a page that is not full; nothing if a child of `parent` has them already. */
-  insertTail(parent: TreeNode, tokens: Uint32Array, pages: readonly number[]): void {
+  /** The child of `parent` that begins with the tokens of a page that is not full: a new one, unless there is one. */
+  insertTail(parent: TreeNode, tokens: Uint32Array, pages: readonly number[]): TreeNode {
     const known = this.child(parent, tokens)
     if (known) return this.refill(known, pages)
     for (const child of parent.children.values()) {
-      if (sharedPrefix(child.tokens, tokens) === tokens.length && !child.pages.includes(NO_PAGE)) return
+      if (sharedPrefix(child.tokens, tokens) === tokens.length && !child.pages.includes(NO_PAGE)) return child
     }
-    this.insert(parent, tokens, pages)
+    return this.insert(parent, tokens, pages)
   }
 
   /** Gives `node` back what it had to let go of, from `pages` with the same content. */
-  refill(node: TreeNode, pages: readonly number[]): void {
+  refill(node: TreeNode, pages: readonly number[]): TreeNode {
     for (const [group, page] of pages.entries()) {
       if (page !== NO_PAGE && node.pages[group] === NO_PAGE) this.keep(node, group, page)
     }
+    return node
   }
 
   private keep(node: TreeNode, group: number, page: number): void {
@@ -143,8 +144,7 @@ export class PrefixTree {
   /** Says that `node` and its parents have been used. */
   touch(node: TreeNode): void {
     for (let each: TreeNode | null = node; each?.parent; each = each.parent) {
-      this.order.delete(each)
-      this.order.add(each)
+      if (this.order.delete(each)) this.order.add(each)
     }
   }
 
@@ -165,8 +165,8 @@ export class PrefixTree {
   }
 
   /**
-   * Makes room, if anything can go: windows that are only for going back within a conversation, then whole nodes from
-   * the ends of conversations, last the windows of those that are going on.
+   * Makes room, if anything can go: windows where conversations neither end nor part, which are only for going back; then
+   * whole nodes from the ends of conversations; last the windows of those that are going on.
    */
   private evict(): boolean {
     const dropped = this.dropSpareWindow() || this.dropLeaf() || this.dropAnyWindow()
@@ -178,8 +178,8 @@ export class PrefixTree {
     for (const [group, nodes] of this.spare.entries()) {
       for (const node of nodes) {
         if (this.pool.holdersOf(node.pages[group]) > 1) continue
-        // Looked at again when the end of the conversation is somewhere else.
-        if (this.isAtEnd(node, group)) nodes.delete(node)
+        // Looked at again when conversations end or part elsewhere.
+        if (this.isNeeded(node, group)) nodes.delete(node)
         else return this.dropWindow(node, group)
       }
     }
@@ -222,19 +222,19 @@ export class PrefixTree {
     this.reconsider(node.parent!)
   }
 
-  /** Whether the window at the end of some conversation reaches into the page of `node`. */
-  private isAtEnd(node: TreeNode, group: number): boolean {
+  /** Whether the window where conversations end, or part, reaches into the page of `node`. */
+  private isNeeded(node: TreeNode, group: number): boolean {
     const { page_size, groups } = this.layout
     const reaches = (end: number) => firstSeen(end, groups[group].window) < node.level * page_size
     const search = (each: TreeNode): boolean => {
       const start = (each.level - 1) * page_size
-      if (each.children.size === 0) return reaches(start + each.tokens.length)
-      return reaches(start + page_size) && [...each.children.values()].some(search)
+      if (!reaches(start + each.tokens.length)) return false
+      return each.children.size !== 1 || [...each.children.values()].some(search)
     }
     return search(node)
   }
 
-  /** After the conversation's end moved from or to a child of `node`: which windows may go is to be found out anew. */
+  /** After `node` got or lost a child: which windows may go is to be found out anew. */
   private reconsider(node: TreeNode): void {
     for (const [group, { window }] of this.layout.groups.entries()) {
       if (window === null) continue
