@@ -115,7 +115,7 @@ export function sampleCases(random: Random): Case[] {
     sampleCase("of zeros of both signs", {
       n: 9,
       logits: zeros,
-      choices: [1, 2, 3, 5, 0].map((top_k, i) => ({ ...PLAIN, top_k, temperature: i % 4, uniform: 0.99 })),
+      choices: [7, 2, 8, 6, 1].map((top_k, i) => ({ ...PLAIN, top_k, temperature: (i + 1) % 5, uniform: 0.99 })),
     }),
     sampleCase("far from zero", { n: 40, logits: far, choices: choicesFor(random, 9, 40) }),
     ...manyKept(random),

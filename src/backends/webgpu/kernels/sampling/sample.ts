@@ -16,11 +16,12 @@ import {
 import { searchTokens } from "./search.js"
 import {
   LANES,
+  largestAt,
   PARAMETERS,
   readRow,
   type RowLayout,
   rowLayout,
-  searches,
+  SEARCHES,
   tokenKeys,
   tokenViews,
   WEIGHING,
@@ -60,7 +61,7 @@ export function sample(
 }
 
 /** A workgroup per share. The first of a row also brings the row's parameters together, for devices of few bindings. */
-function largestOf(operands: Operands, shared: Operand, { n, shares, shareBits, largest, sums, stride }: RowLayout) {
+function largestOf(operands: Operands, shared: Operand, layout: RowLayout) {
   return dispatch({
     label: "sample largest",
     views: <Record<string, View>>{
@@ -68,18 +69,18 @@ function largestOf(operands: Operands, shared: Operand, { n, shares, shareBits, 
       ...Object.fromEntries(PARAMETERS.map((name) => [name, reads(operands[name], "u32")])),
       shared: writes(shared, "u32"),
     },
-    params: { groups: ofRows(operands.logits, (W) => W * shares) },
-    workgroups: ofRows(operands.logits, (W) => grid(W * shares)),
-    code: (v) => /* wgsl */ `${tokenKeys(n, v.logits, v.mask)}
+    params: { groups: ofRows(operands.logits, (W) => W * layout.shares), ...layout },
+    workgroups: ofRows(operands.logits, (W) => grid(W * layout.shares)),
+    code: (v) => /* wgsl */ `${tokenKeys(v.logits, v.mask)}
 var<workgroup> best: atomic<u32>;
 var<workgroup> first: atomic<u32>;
 ${ENTRY}
-  let row = group / ${shares}u;
-  let share = group % ${shares}u;
-  let at = row * ${stride}u;
+  let row = group / params.shares;
+  let share = group % params.shares;
+  let at = row * params.stride;
   if (lid == 0u) { atomicStore(&first, ${NO_INDEX}u); }
-  let begin = share << ${shareBits}u;
-  let end = min(begin + ${2 ** shareBits}u, ${n}u);
+  let begin = share << params.share_bits;
+  let end = min(begin + (1u << params.share_bits), params.n);
   var key = 0u;
   var id = begin;
   for (var i = begin + lid; i < end; i += ${LANES}u) {
@@ -92,15 +93,16 @@ ${ENTRY}
   if (key == most) { atomicMin(&first, id); }
   workgroupBarrier();
   if (lid == 0u) {
-    ${v.shared.at(`at + ${largest}u + 2u * share`)} = most;
-    ${v.shared.at(`at + ${largest}u + 2u * share + 1u`)} = atomicLoad(&first);
+    ${v.shared.at(largestAt("row", "share"))} = most;
+    ${v.shared.at(`${largestAt("row", "share")} + 1u`)} = atomicLoad(&first);
   }
   if (share > 0u) { return; }
   if (lid == 0u) {
     ${PARAMETERS.map((name, i) => `${v.shared.at(`at + ${i}u`)} = ${v[name].at("row")};`).join("\n    ")}
   }
-  ${v.shared.at(`at + ${sums}u + lid`)} = 0u;
-  ${v.shared.at(`at + ${sums + LANES}u + lid`)} = 0u;
+  let sums_at = at + params.sums;
+  ${v.shared.at("sums_at + lid")} = 0u;
+  ${v.shared.at(`sums_at + ${LANES}u + lid`)} = 0u;
 }`,
   })
 }
@@ -110,14 +112,13 @@ ${ENTRY}
  * or, to draw a token where nothing is cut, by share.
  */
 function firstSums(operands: Operands, shared: Operand, layout: RowLayout) {
-  const { n, shares, shareBits, sums, stride } = layout
   return dispatch({
     label: "sample sums",
     views: <Record<string, View>>{ ...tokenViews(operands), shared: writes(shared, "atomic<u32>") },
-    params: { groups: ofRows(operands.logits, (W) => W * shares) },
-    workgroups: ofRows(operands.logits, (W) => grid(W * shares)),
-    code: (v) => /* wgsl */ `${tokenKeys(n, v.logits, v.mask)}${WEIGHING}${searches(n)}
-${readRow(layout, (i) => `atomicLoad(&${v.shared.at(i)})`)}
+    params: { groups: ofRows(operands.logits, (W) => W * layout.shares), ...layout },
+    workgroups: ofRows(operands.logits, (W) => grid(W * layout.shares)),
+    code: (v) => /* wgsl */ `${tokenKeys(v.logits, v.mask)}${WEIGHING}${SEARCHES}
+${readRow((i) => `atomicLoad(&${v.shared.at(i)})`)}
 var<workgroup> low: array<atomic<u32>, ${LANES}>;
 var<workgroup> high: array<atomic<u32>, ${LANES}>;
 fn add(bin: u32, sum: vec2u) {
@@ -126,14 +127,14 @@ fn add(bin: u32, sum: vec2u) {
   if (carried > 0u) { atomicAdd(&high[bin], carried); }
 }
 ${ENTRY}
-  let index = group / ${shares}u;
-  let share = group % ${shares}u;
+  let index = group / params.shares;
+  let share = group % params.shares;
   let row = read_row(index, lid);
   var goal = DRAW;
   if (is_searched(row, TOP_P)) { goal = TOP_P; }
   if (is_searched(row, TOP_K)) { goal = TOP_K; }
-  let begin = share << ${shareBits}u;
-  let end = select(begin, min(begin + ${2 ** shareBits}u, ${n}u), is_searched(row, DRAW));
+  let begin = share << params.share_bits;
+  let end = select(begin, min(begin + (1u << params.share_bits), params.n), is_searched(row, DRAW));
   // Neighbours of one bin are added up before they are added to it.
   var bin = 0u;
   var sum = vec2u();
@@ -154,7 +155,7 @@ ${ENTRY}
   workgroupBarrier();
   let own = vec2u(atomicLoad(&low[lid]), atomicLoad(&high[lid]));
   if (all(own == vec2u())) { return; }
-  let to = index * ${stride}u + ${sums}u + 2u * lid;
+  let to = index * params.stride + params.sums + 2u * lid;
   let before = atomicAdd(&${v.shared.at("to")}, own.x);
   atomicAdd(&${v.shared.at("to + 1u")}, own.y + select(0u, 1u, before + own.x < before));
 }`,

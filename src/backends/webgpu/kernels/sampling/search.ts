@@ -3,7 +3,7 @@ import type { Operand } from "../../../../ir/program.js"
 import { NO_INDEX } from "../../../../ir/specs/rows.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, grid, type View, workgroupIndex, writes } from "../../dispatch.js"
-import { LANES, readRow, type RowLayout, searches, tokenKeys, tokenViews, WEIGHING } from "./tokens.js"
+import { LANES, largestAt, readRow, type RowLayout, SEARCHES, tokenKeys, tokenViews, WEIGHING } from "./tokens.js"
 
 /** Tokens that a lane asks for at a time: memory is far away. */
 const AHEAD = 8
@@ -24,15 +24,13 @@ export function searchTokens(
   shared: Operand,
   layout: RowLayout,
 ): Dispatch {
-  const { n, shares, shareBits, largest, sums, list, listed, stride } = layout
-  const fineBits = shareBits - 8
   return dispatch({
     label: "sample search",
     views: <Record<string, View>>{ ...tokenViews(operands), shared: writes(shared, "u32"), ids: writes(ids, "u32") },
-    params: { groups: ofRows(operands.logits, (W) => W) },
+    params: { groups: ofRows(operands.logits, (W) => W), fine_bits: layout.share_bits - 8, ...layout },
     workgroups: ofRows(operands.logits, grid),
-    code: (v) => /* wgsl */ `${tokenKeys(n, v.logits, v.mask)}${WEIGHING}${searches(n)}
-${readRow(layout, v.shared.at)}
+    code: (v) => /* wgsl */ `${tokenKeys(v.logits, v.mask)}${WEIGHING}${SEARCHES}
+${readRow(v.shared.at)}
 fn minus(a: vec2u, b: vec2u) -> vec2u { return vec2u(a.x - b.x, a.y - b.y - select(0u, 1u, a.x < b.x)); }
 fn is_less(a: vec2u, b: vec2u) -> bool { return a.y < b.y || (a.y == b.y && a.x < b.x); }
 fn least_of(a: vec2u, b: vec2u) -> vec2u { return select(b, a, is_less(a, b)); }
@@ -65,9 +63,9 @@ fn is_kept(key: u32, id: u32) -> bool { return key > last_key || (key == last_ke
 fn digit_of(row: Row, level: u32, key: u32, id: u32) -> u32 {
   switch level {
     case 0u: { return coarse_of(row, key); }
-    case 5u: { return id >> ${shareBits}u; }
-    case 6u: { return (id >> ${fineBits}u) & 255u; }
-    case 7u: { return id & ${2 ** fineBits - 1}u; }
+    case 5u: { return id >> params.share_bits; }
+    case 6u: { return (id >> params.fine_bits) & 255u; }
+    case 7u: { return id & ((1u << params.fine_bits) - 1u); }
     default: { return (~key >> (32u - 8u * level)) & 255u; }
   }
 }
@@ -78,7 +76,7 @@ fn is_there(row: Row, goal: u32, level: u32, key: u32, id: u32) -> bool {
     if (level > 1u && level <= 4u && (~key >> (40u - 8u * level)) != place.key) { return false; }
     if (coarse_of(row, key) != place.coarse) { return false; }
   }
-  return (level != 6u || (id >> ${shareBits}u) == place.id) && (level != 7u || (id >> ${fineBits}u) == place.id);
+  return (level != 6u || (id >> params.share_bits) == place.id) && (level != 7u || (id >> params.fine_bits) == place.id);
 }
 
 /** The ids and keys of ${AHEAD} tokens; no key where there is none. */
@@ -89,7 +87,7 @@ fn tokens_from(index: u32, start: u32, end: u32, listed: bool) -> Tokens {
     let i = start + j * ${LANES}u;
     if (i < end) {
       var id = i;
-      if (listed) { id = ${v.shared.at(`index * ${stride}u + ${list}u + i`)}; }
+      if (listed) { id = ${v.shared.at("index * params.stride + params.list + i")}; }
       tokens.ids[j] = id;
       tokens.keys[j] = token_key(index, id);
     }
@@ -106,9 +104,9 @@ fn add_up(row: Row, index: u32, goal: u32, level: u32, lid: u32) {
   var end = size;
   // Once digits of the id are known, ids from one to another are left.
   if (!listed && level > 5u) {
-    let bits = select(${shareBits}u, ${fineBits}u, level == 7u);
+    let bits = select(params.share_bits, params.fine_bits, level == 7u);
     begin = place.id << bits;
-    end = min(begin + (1u << bits), ${n}u);
+    end = min(begin + (1u << bits), params.n);
   }
   for (var start = begin + lid; start < end; start += ${AHEAD * LANES}u) {
     var tokens = tokens_from(index, start, end, listed);
@@ -159,7 +157,7 @@ fn find(row: Row, level: u32, lid: u32) {
     if (level > 0u && level <= 4u) { place.key = (place.key << 8u) | lid; }
     if (level == 5u) { place.id = lid; }
     if (level == 6u) { place.id = (place.id << 8u) | lid; }
-    if (level == 7u) { place.id = (place.id << ${fineBits}u) | lid; }
+    if (level == 7u) { place.id = (place.id << params.fine_bits) | lid; }
   }
   workgroupBarrier();
 }
@@ -169,18 +167,18 @@ fn gather(row: Row, index: u32, lid: u32) {
   let bound = place.coarse;
   if (lid == 0u) { atomicStore(&count, 0u); }
   workgroupBarrier();
-  for (var start = lid; start < ${n}u; start += ${AHEAD * LANES}u) {
-    var tokens = tokens_from(index, start, ${n}u, false);
+  for (var start = lid; start < params.n; start += ${AHEAD * LANES}u) {
+    var tokens = tokens_from(index, start, params.n, false);
     for (var j = 0u; j < ${AHEAD}u; j++) {
       let key = tokens.keys[j];
       if (!is_kept(key, tokens.ids[j]) || fall(row, key) >= DEAD || coarse_of(row, key) > bound) { continue; }
       let at = atomicAdd(&count, 1u);
-      if (at < ${listed}u) { ${v.shared.at(`index * ${stride}u + ${list}u + at`)} = tokens.ids[j]; }
+      if (at < params.listed) { ${v.shared.at("index * params.stride + params.list + at")} = tokens.ids[j]; }
     }
   }
   storageBarrier();
   workgroupBarrier();
-  if (lid == 0u && atomicLoad(&count) <= ${listed}u) {
+  if (lid == 0u && atomicLoad(&count) <= params.listed) {
     is_listed = 1u;
     size = atomicLoad(&count);
   }
@@ -198,13 +196,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
     for (var goal = TOP_K; goal <= DRAW; goal++) { goals |= select(0u, 1u << goal, is_searched(row, goal)); }
     last_key = 1u;
     last_id = ${NO_INDEX}u;
-    size = ${n}u;
+    size = params.n;
     is_listed = 0u;
   }
   let wanted = workgroupUniformLoad(&goals);
   if (wanted == 0u) {
-    let at = index * ${stride}u + ${largest}u + 2u * lid;
-    if (lid < ${shares}u && row.largest > 0u && row.largest != ILL && ${v.shared.at("at")} == row.largest) {
+    let at = ${largestAt("index", "lid")};
+    if (lid < params.shares && row.largest > 0u && row.largest != ILL && ${v.shared.at("at")} == row.largest) {
       atomicMin(&first, ${v.shared.at("at + 1u")});
     }
     workgroupBarrier();
@@ -218,7 +216,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
     let begin = select(0u, 5u, goal == DRAW);
     for (var level = begin; level < 8u; level++) {
       if (is_first) {
-        let at = index * ${stride}u + ${sums}u + 2u * lid;
+        let at = index * params.stride + params.sums + 2u * lid;
         sums[lid] = vec2u(${v.shared.at("at")}, ${v.shared.at("at + 1u")});
         is_first = false;
       } else { add_up(row, index, goal, level, lid); }

@@ -5,17 +5,21 @@ import { type Accessor, reads, type View } from "../../dispatch.js"
 /** Lanes of a workgroup, and bins of a histogram: a lane each. */
 export const LANES = 256
 
-/** Where things lie in the memory that the dispatches of `sample` share, in words of a row. */
-export interface RowLayout {
-  /** Tokens of a row, and how many shares of 2^shareBits they are divided into, LANES at most. */
+/** A share's largest keys lie after the parameters of its row. */
+const LARGEST = 8
+
+/**
+ * The parameters of a dispatch that say where things lie in the memory that those of `sample` share, in words of a row: its
+ * parameters; of each share the largest key, and the first id that has it; from `sums` on the first histogram, LANES sums of
+ * two words; from `list` on the ids of candidates, where there are no more than `listed`.
+ */
+export interface RowLayout extends Readonly<Record<string, number>> {
+  /** Tokens of a row, and how many shares of 2^share_bits they are divided into, LANES at most. */
   readonly n: number
   readonly shares: number
-  readonly shareBits: number
-  /** Of each share the largest key, and the first id that has it. */
-  readonly largest: number
-  /** The first histogram: LANES sums of two words. */
+  readonly share_bits: number
+  readonly mask_words: number
   readonly sums: number
-  /** Ids of candidates, where there are no more. */
   readonly list: number
   readonly listed: number
   readonly stride: number
@@ -34,25 +38,27 @@ export const PARAMETERS = ["temperature", "top_k", "top_p", "min_p", "uniform"] 
 
 export function rowLayout(n: number): RowLayout {
   // Enough work for a workgroup; and no more shares than lanes.
-  const shareBits = Math.max(11, Math.ceil(Math.log2(n / LANES)))
-  const shares = Math.ceil(n / 2 ** shareBits)
-  const largest = 8
-  const sums = largest + 2 * shares
+  const share_bits = Math.max(11, Math.ceil(Math.log2(n / LANES)))
+  const shares = Math.ceil(n / 2 ** share_bits)
+  const sums = LARGEST + 2 * shares
   const list = sums + 2 * LANES
   const listed = Math.ceil(n / 8)
-  return { n, shares, shareBits, largest, sums, list, listed, stride: list + listed }
+  return { n, shares, share_bits, mask_words: Math.ceil(n / 32), sums, list, listed, stride: list + listed }
 }
+
+/** WGSL for where the largest key of a share lies; the id that has it comes next. */
+export const largestAt = (row: string, share: string) => `${row} * params.stride + ${LARGEST}u + 2u * ${share}`
 
 /**
  * WGSL: a token's key is a number that is larger for a larger logit, 0 if it is forbidden and ILL if nobody can choose from
  * its row. On bits, as WGSL's floats may know no infinities.
  */
-export function tokenKeys(n: number, logits: Accessor, mask: Accessor | undefined): string {
-  const word = mask?.at(`row * ${Math.ceil(n / 32)}u + (id >> 5u)`)
+export function tokenKeys(logits: Accessor, mask: Accessor | undefined): string {
+  const word = mask?.at("row * params.mask_words + (id >> 5u)")
   return /* wgsl */ `
 const ILL = 0xffffffffu;
 fn token_key(row: u32, id: u32) -> u32 {
-  let bits = ${logits.at(`row * ${n}u + id`)};
+  let bits = ${logits.at("row * params.n + id")};
   if ((bits & 0x7fffffffu) >= 0x7f800000u) { return select(ILL, 0u, bits == 0xff800000u); }
   ${word ? `if (((${word} >> (id & 31u)) & 1u) == 0u) { return 0u; }` : ""}
   // -0 is 0.
@@ -86,13 +92,13 @@ fn plus(a: vec2u, b: vec2u) -> vec2u {
 }`
 
 /** WGSL for what a row is searched for: its cuts, as far as it has any, and its token in the end. */
-export const searches = (n: number) => /* wgsl */ `
+export const SEARCHES = /* wgsl */ `
 const TOP_K = 0u;
 const TOP_P = 1u;
 const DRAW = 2u;
 fn is_searched(row: Row, goal: u32) -> bool {
   if (row.largest == 0u || row.largest == ILL || !(row.temperature > 0.0)) { return false; }
-  if (goal == TOP_K) { return row.top_k > 0u && row.top_k < ${n}u; }
+  if (goal == TOP_K) { return row.top_k > 0u && row.top_k < params.n; }
   return goal == DRAW || row.top_p < 1.0;
 }
 // What a token adds to the sums in a search.
@@ -102,13 +108,13 @@ fn amount_of(row: Row, goal: u32, key: u32) -> u32 {
 }`
 
 /** WGSL for the row as its parameters and its shares' largest keys tell: `best` is a workgroup's atomic, zero before. */
-export function readRow({ shares, largest, stride }: RowLayout, word: (i: string) => string): string {
+export function readRow(word: (i: string) => string): string {
   const parameter = (name: (typeof PARAMETERS)[number]) => word(`at + ${PARAMETERS.indexOf(name)}u`)
   return /* wgsl */ `
 var<workgroup> best: atomic<u32>;
 fn read_row(index: u32, lid: u32) -> Row {
-  let at = index * ${stride}u;
-  if (lid < ${shares}u) { atomicMax(&best, ${word(`at + ${largest}u + 2u * lid`)}); }
+  let at = index * params.stride;
+  if (lid < params.shares) { atomicMax(&best, ${word(largestAt("index", "lid"))}); }
   workgroupBarrier();
   // A subnormal temperature may be zero to the device; a huge one may overflow.
   let temperature = min(bitcast<f32>(${parameter("temperature")}), 1e30);
