@@ -1,6 +1,6 @@
 import { itemSize } from "../tensor/dtype.js"
 import type { KvFormat } from "../tensor/kv_format.js"
-import { kvVector } from "./kv_format.js"
+import { kvVector } from "./kv_vector.js"
 import { firstSeen, type KvLayer, type KvLayout, kvLayout, pagesOf } from "./kv_layout.js"
 
 /** Positions of a page, unless said otherwise. */

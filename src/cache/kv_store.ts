@@ -1,7 +1,7 @@
 import { Storage } from "../tensor/storage.js"
 import { KvCapacityError, KvPoolError } from "./kv_errors.js"
 import type { KvFormat } from "../tensor/kv_format.js"
-import { kvVector } from "./kv_format.js"
+import { kvVector } from "./kv_vector.js"
 import {
   firstSeen,
   type KvGroup,

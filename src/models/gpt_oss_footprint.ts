@@ -1,5 +1,5 @@
 import type { KvFormat } from "../tensor/kv_format.js"
-import { kvVector } from "../cache/kv_format.js"
+import { kvVector } from "../cache/kv_vector.js"
 import { itemSize } from "../tensor/dtype.js"
 import type { GptOssConfig } from "./config.js"
 import { GptOss } from "./gpt_oss.js"
