@@ -90,16 +90,19 @@ export class Flights {
   /** Adds the next rows of a sequence, `most` at most, and wants a token of the last one where none is known after it. */
   private add(parts: Part[], sequence: Sequence, most: number, drafts: boolean): void {
     const { rows } = this
-    const known = Math.min(Math.max(sequence.rest, 1), most, rows.most - rows.rows)
+    let known = Math.min(Math.max(sequence.rest, 1), most, rows.most - rows.rows)
     if (known < 1 || this.short) return
-    const draft = drafts ? sequence.draft() : []
-    const count = known + draft.length
-    try {
-      if (!sequence.kv!.extend(count)) this.short = sequence
-    } catch (error) {
-      this.over.fail(sequence, error)
+    let draft = drafts ? sequence.draft() : []
+    while (!this.hasPages(sequence, known + draft.length)) {
+      if (known === 1 && draft.length === 0) {
+        if (!sequence.isOver) this.short = sequence
+        return
+      }
+      // A shorter piece may fit: sliding windows hold what is computed at once beside what it sees.
+      known = Math.ceil(known / 2)
+      draft = []
     }
-    if (this.short || sequence.isOver) return
+    const count = known + draft.length
     const isLast = known >= sequence.rest
     rows.add(sequence.kv!, sequence.computed, count, sequence.nextIds(known, draft))
     const choices = isLast ? sequence.nextChoices() : null
@@ -112,6 +115,16 @@ export class Flights {
     }
     sequence.submitted(count, isLast, byHost || draft.length > 0)
     parts.push({ sequence, row, draft, byHost, computed: sequence.computed })
+  }
+
+  /** Makes room for rows of a sequence. One for which there could never be room ends it. */
+  private hasPages(sequence: Sequence, count: number): boolean {
+    try {
+      return sequence.kv!.extend(count)
+    } catch (error) {
+      if (count === 1) this.over.fail(sequence, error)
+      return false
+    }
   }
 
   /** Waits for the first step under way, and takes what came of it. @returns whether there was one */
