@@ -113,7 +113,8 @@ describe("gpt-oss-120b on a card of 80 GB", () => {
       const keys = 131072 * 8 * 64 * 2
       expect(plan.largestCache.byteLength).toBeGreaterThan(keys)
       expect(plan.largestCache.byteLength).toBeLessThan(1.02 * keys)
-      expect(plan.caches).toBe(18 * 2 * plan.largestCache.byteLength)
+      expect(plan.caches).toBeGreaterThanOrEqual(18 * 2 * plan.largestCache.byteLength)
+      expect(plan.caches).toBeLessThan(1.02 * 18 * 2 * plan.largestCache.byteLength)
       expect(plan.total).toBeLessThan(78 * 2 ** 30)
     },
   )

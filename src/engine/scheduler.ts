@@ -66,7 +66,8 @@ export class Scheduler {
   private short: Sequence | null = null
   /** Steps of others, done between those of the sequences. */
   private readonly jobs: (() => Promise<void>)[] = []
-  private loop: Promise<void> | null = null
+  private isRunning = false
+  private loop = Promise.resolve()
   private wake: (() => void) | null = null
   private closed: Error | null = null
 
@@ -151,28 +152,32 @@ export class Scheduler {
 
   private go(): void {
     this.wake?.()
-    this.loop ??= this.run().finally(() => {
-      this.loop = null
-    })
+    if (!this.isRunning) this.loop = this.run()
   }
 
   private async run(): Promise<void> {
-    try {
-      while (this.waiting.length + this.running.length + this.flights.length + this.jobs.length > 0) {
-        this.admit()
-        if (this.mayFly() && (await this.fly())) continue
-        const flight = this.flights.shift()
-        if (flight) await this.land(flight)
-        else if (this.jobs.length > 0) await this.jobs.shift()!()
-        else if (this.short) this.preempt(this.short)
-        else await this.idle()
-      }
-    } catch (error) {
-      // A step that fails takes its rows' pages with it: nobody knows what is in them.
-      for (const sequence of [...this.waiting, ...this.running]) this.fail(sequence, error)
-      await Promise.allSettled(this.flights.splice(0).map(({ landed }) => landed))
-      this.store.clear()
+    this.isRunning = true
+    while (this.waiting.length + this.running.length + this.flights.length + this.jobs.length > 0) {
+      await this.advance().catch((error: unknown) => this.abandon(error))
     }
+    this.isRunning = false
+  }
+
+  private async advance(): Promise<void> {
+    this.admit()
+    if (this.mayFly() && (await this.fly())) return
+    const flight = this.flights.shift()
+    if (flight) await this.land(flight)
+    else if (this.jobs.length > 0) await this.jobs.shift()!()
+    else if (this.short) this.preempt(this.short)
+    else await this.idle()
+  }
+
+  /** A step that fails takes its rows' pages with it: nobody knows what is in them. */
+  private async abandon(error: unknown): Promise<void> {
+    for (const sequence of [...this.waiting, ...this.running]) this.fail(sequence, error)
+    await Promise.allSettled(this.flights.splice(0).map(({ landed }) => landed))
+    this.store.clear()
   }
 
   /** Until something changes: a reader takes a token, a sequence comes or leaves. */
