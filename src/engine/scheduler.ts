@@ -48,7 +48,8 @@ export class Scheduler {
   private isFull = false
   /** Steps of others, done between those of the sequences. */
   private readonly jobs: (() => Promise<void>)[] = []
-  private loop: Promise<void> | null = null
+  private isRunning = false
+  private loop = Promise.resolve()
   private wake: (() => void) | null = null
   private closed: Error | null = null
 
@@ -138,28 +139,32 @@ export class Scheduler {
 
   private go(): void {
     this.wake?.()
-    this.loop ??= this.run().finally(() => {
-      this.loop = null
-    })
+    if (!this.isRunning) this.loop = this.run()
   }
 
   private async run(): Promise<void> {
-    try {
-      while (this.waiting.length + this.running.length + this.flights.length + this.jobs.length > 0) {
-        await this.admit()
-        if (this.jobs.length === 0 && this.flights.hasRoom && (await this.flights.submit(this.running))) continue
-        if (await this.flights.land()) continue
-        const { short } = this.flights
-        if (this.jobs.length > 0) await this.jobs.shift()!()
-        else if (short) await this.preempt(short)
-        else await this.idle()
-      }
-    } catch (error) {
-      // A step that fails takes its rows' pages with it: nobody knows what is in them.
-      for (const sequence of [...this.waiting, ...this.running]) this.fail(sequence, error)
-      await this.flights.drop()
-      this.store.clear()
+    this.isRunning = true
+    while (this.waiting.length + this.running.length + this.flights.length + this.jobs.length > 0) {
+      await this.advance().catch((error: unknown) => this.abandon(error))
     }
+    this.isRunning = false
+  }
+
+  private async advance(): Promise<void> {
+    await this.admit()
+    if (this.jobs.length === 0 && this.flights.hasRoom && (await this.flights.submit(this.running))) return
+    if (await this.flights.land()) return
+    const { short } = this.flights
+    if (this.jobs.length > 0) await this.jobs.shift()!()
+    else if (short) await this.preempt(short)
+    else await this.idle()
+  }
+
+  /** A step that fails takes its rows' pages with it: nobody knows what is in them. */
+  private async abandon(error: unknown): Promise<void> {
+    for (const sequence of [...this.waiting, ...this.running]) this.fail(sequence, error)
+    await this.flights.drop()
+    this.store.clear()
   }
 
   /** Until something changes: a reader takes a token, a sequence comes or leaves. */

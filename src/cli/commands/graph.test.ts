@@ -94,8 +94,8 @@ describe("what a step depends on of its device", () => {
       ["cpu", cpu],
       ["reference", new ReferenceBackend()],
     ] as const) {
-      const { fusions, cacheDTypes, replaysAhead } = backend
-      expect(DEVICES[name]).toEqual({ fusions, cacheDType: cacheDTypes[0], replaysAhead })
+      const { fusions, kvFormats } = backend
+      expect(DEVICES[name]).toEqual({ fusions, kvFormat: kvFormats[0] })
     }
     await cpu.close()
   })
