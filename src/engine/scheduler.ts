@@ -51,6 +51,8 @@ export class Scheduler {
   private isRunning = false
   private loop = Promise.resolve()
   private wake: (() => void) | null = null
+  /** Since the loop last looked for something to do. */
+  private hasChanged = false
   private closed: Error | null = null
 
   constructor(
@@ -97,7 +99,7 @@ export class Scheduler {
     if (this.waiting.length >= this.max_queue) throw new QueueFullError(this.max_queue)
     const sequence: Sequence = new Sequence(request, this.model.config.vocab_size, (hasLeft) => {
       if (hasLeft) this.finish(sequence)
-      this.wake?.()
+      this.notify()
     })
     const { priority = 0, signal, timeout } = request
     const after = this.waiting.findIndex(({ request }) => (request.priority ?? 0) < priority)
@@ -132,13 +134,13 @@ export class Scheduler {
   async close(reason = new Error("the model is closed: load it again")): Promise<void> {
     this.closed ??= reason
     for (const sequence of [...this.waiting, ...this.running]) this.fail(sequence, reason)
-    this.wake?.()
+    this.notify()
     await this.loop
     await this.runner.dispose()
   }
 
   private go(): void {
-    this.wake?.()
+    this.notify()
     if (!this.isRunning) this.loop = this.run()
   }
 
@@ -150,7 +152,14 @@ export class Scheduler {
     this.isRunning = false
   }
 
+  /** Something has changed, so that there may be something to do. */
+  private notify(): void {
+    this.hasChanged = true
+    this.wake?.()
+  }
+
   private async advance(): Promise<void> {
+    this.hasChanged = false
     await this.admit()
     if (this.jobs.length === 0 && this.flights.hasRoom && (await this.flights.submit(this.running))) return
     if (await this.flights.land()) return
@@ -167,9 +176,10 @@ export class Scheduler {
     this.store.clear()
   }
 
-  /** Until something changes: a reader takes a token, a sequence comes or leaves. */
+  /** Until something changes, or has changed meanwhile: a reader takes a token, a sequence comes or leaves. */
   private idle(): Promise<void> {
     this.flights.rest()
+    if (this.hasChanged) return Promise.resolve()
     return new Promise((resolve) => {
       this.wake = () => {
         this.wake = null
@@ -227,6 +237,7 @@ export class Scheduler {
     sequence.end()
     this.leave(sequence)
     this.swap.forget(sequence)
+    this.notify()
     const at = this.waiting.indexOf(sequence)
     if (at !== -1) this.waiting.splice(at, 1)
   }
