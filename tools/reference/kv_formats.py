@@ -99,7 +99,7 @@ def gaussian_levels(count):
 
 def stolen_bits(x):
     """16 levels but for the last eight values, whose 8 levels leave room for an 8-bit scale."""
-    size = scale_of(code_of(x.pow(2).mean(-1, keepdim=True).sqrt(), 98), 98)
+    size = scale_of(code_of(x.pow(2).mean(-1, keepdim=True).sqrt(), 112), 112)
     return torch.cat([snap(x[..., :-8] / size, lloyd_max(16)), snap(x[..., -8:] / size, lloyd_max(8))], -1) * size
 
 
