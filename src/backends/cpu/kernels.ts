@@ -7,7 +7,7 @@ import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { BackendError } from "../backend.js"
 import { type Count, elementsOf, most, rowsOf } from "./counts.js"
-import { dtypeCode, floatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
+import { dtypeCode, floatCode, kvFormatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
 
 /** A call of an exported kernel, before it is known where its scratch memory lies. */
 export interface Launch {
@@ -39,11 +39,15 @@ const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", 
 const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
 const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
 
-/** Positions whose scores attention holds at a time: BLOCK in wasm/attention.ts. */
+/** BLOCK and ROWS in wasm/attention.ts. */
 const ATTENTION_BLOCK = 32
+const ATTENTION_ROWS = 8
 
 /** BLOCK in wasm/matmul.ts. */
 const MATMUL_BLOCK = 64
+
+/** BINS in wasm/sample.ts. */
+const SAMPLE_BINS = 2048
 
 const launch = (kernel: string, ...args: Count[]): Launch => ({ kernel, args, scratch: null })
 const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scratch })
@@ -53,14 +57,13 @@ function floats(kind: KernelKind, ...operands: readonly Placed[]): void {
   if (other) throw new BackendError(`${kind} on the cpu backend takes float32, found ${other.dtype}: cast it first`)
 }
 
-function floatCaches(kind: KernelKind, ...caches: readonly Placed[]): void {
-  const other = caches.find(({ dtype }) => dtype !== "float32")
-  if (other) throw new BackendError(`${kind}: the cpu backend keeps float32 caches, found ${other.dtype}`)
-}
-
 function rowsAndColumns(x: Placed): [Count, number] {
   const n = x.shape[x.shape.length - 1]
   return [elementsOf(x, n), n]
+}
+
+function rowBytes({ shape, dtype }: Placed): number {
+  return (sizeOf(shape) / shape[0]) * itemSize(dtype)
 }
 
 /** An upper bound of what `begin` and `gather_glu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
@@ -70,6 +73,13 @@ function matmulScratch(pairs: number, K: number): number {
 
 /** A row of scales, padded, when groups are as small as they get. */
 const scalesBytes = (K: number) => K / 8 + 32
+
+/** What `Tile` in wasm/attention.ts points to, and itself, in bytes. */
+function attentionScratch(rows: number, shared: number, D: number): number {
+  const width = Math.ceil(D / 4) * 4
+  const lanes = Math.min(rows, ATTENTION_ROWS) * Math.ceil(shared / 4) * 4
+  return 64 + 4 * (lanes * (D + ATTENTION_BLOCK + 2 + width) + 2 * ATTENTION_BLOCK * width)
+}
 
 /** What the integer products know: weights of 4 or 8 bits. The others are decoded to float32. */
 function hasIntegers({ quantization }: WeightOf<Placed>): boolean {
@@ -147,13 +157,27 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const k = indices.shape[indices.shape.length - 1]
     return launch("take_along_axis", x.address, ...rowsAndColumns(x), indices.address, k, y.address)
   },
-  take: (_, { x, indices }, { y }) => {
-    const rowBytes = (sizeOf(x.shape) / x.shape[0]) * itemSize(x.dtype)
-    return launch("take", x.address, rowsOf(x), rowBytes, indices.address, rowsOf(indices), y.address)
+  take: (_, { x, indices, otherwise }, { y }) => {
+    const from = [x.address, rowsOf(x), rowBytes(x)]
+    return launch("take", ...from, indices.address, rowsOf(indices), otherwise?.address ?? 0, y.address)
+  },
+  put: (_, { state, x, indices }) => {
+    const to = [state.address, state.shape[0], rowBytes(state)]
+    return launch("put", ...to, x.address, indices.address, rowsOf(indices))
   },
   categorical: (_, { logits, temperature, uniform }, { ids }) => {
     const drawn = [temperature.address, uniform.address, ids.address]
     return launch("categorical", logits.address, ...rowsAndColumns(logits), ...drawn)
+  },
+  sample: (_, { logits, temperature, top_k, top_p, min_p, uniform, mask }, { ids }) => {
+    const choices = [temperature, top_k, top_p, min_p, uniform].map(({ address }) => address)
+    const [rows, n] = rowsAndColumns(logits)
+    const scratch = 8 * SAMPLE_BINS + 12 * Math.ceil(n / 4) * 4
+    return withScratch(scratch, launch("sample", logits.address, rows, n, ...choices, mask?.address ?? 0, ids.address))
+  },
+  adjust_logits: (_, { logits, rows, ids, bias, factor, shift }, { y }) => {
+    const entries = [rows.address, ids.address, rowsOf(rows), bias.address, factor.address, shift.address]
+    return launch("adjust_logits", logits.address, ...rowsAndColumns(logits), ...entries, y.address)
   },
   embedding: (_, { ids, weight }, { y }, at) => {
     const descriptor = at.describe(weightDescriptor(weight, y.shape[1]))
@@ -201,22 +225,21 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const xs = [x.address, rowsOf(x), heads, D]
     return withScratch(4 * D, launch("rope", ...xs, positions.address, inv_freq.address, scale, y.address))
   },
-  kv_append: ({ kind }, { cache, x, slots }) => {
-    floatCaches(kind, cache)
-    const [count, heads, D] = cache.shape
-    return launch("kv_append", cache.address, count, heads * D * 4, x.address, rowsOf(x), slots.address)
+  kv_append: (_, { cache, x, slots }) => {
+    const [, heads, D] = x.shape
+    const kept = [cache.address, cache.shape[0], heads, D, kvFormatCode(cache, D)]
+    return launch("kv_append", ...kept, x.address, rowsOf(x), slots.address)
   },
-  attention: ({ kind, scale, window, page_size }, operands, { y }) => {
+  attention: ({ scale, window, page_size }, operands, { y }, at) => {
     const { q, keys, values, positions, sequences, tables, sinks } = operands
-    floatCaches(kind, keys, values)
-    const [, heads, D] = q.shape
-    const kvHeads = keys.shape[1]
-    const rows = [q.address, rowsOf(q), heads, D]
-    const cache = [keys.address, values.address, kvHeads, positions.address, sequences.address]
-    const pages = [tables.address, rowsOf(tables), tables.shape[1], page_size]
+    const [L, heads, D] = q.shape
+    const [slots, kvHeads] = keys.shape
+    const caches = [keys.address, values.address, slots, kvHeads, D, kvFormatCode(keys, D)]
+    const pages = at.describe([...caches, tables.address, rowsOf(tables), tables.shape[1], page_size])
+    const rows = [q.address, rowsOf(q), heads, pages, positions.address, sequences.address]
     const sunk = sinks ? [sinks.address, floatCode("sinks", sinks)] : [0, 0]
-    const call = launch("attention", ...rows, ...cache, ...pages, ...sunk, scale, window ?? 0, y.address)
-    return withScratch(4 * (heads / kvHeads) * (ATTENTION_BLOCK + 2), call)
+    const call = launch("attention", ...rows, ...sunk, scale, window ?? 0, y.address, at.counter())
+    return withScratch(attentionScratch(L, heads / kvHeads, D), call)
   },
   glu: ({ kind, activation }, { gate, up }, { y }) => {
     floats(kind, gate, up)

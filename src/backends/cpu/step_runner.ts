@@ -34,7 +34,11 @@ export class StepRunner {
     this.instances.push({ memory, kernels: exports as unknown as Record<string, Kernel> })
   }
 
+  /** Takes a program whose steps work in the memory that there is by now. */
   load(id: number, sections: readonly Section[]): void {
+    // A shared memory that grows just while it is sent to a thread stays as short there, and V8 then lets no memory.copy or
+    // memory.fill reach what was added. Growing by nothing looks at its length again.
+    for (const { memory } of this.instances) memory.grow(0)
     const tell: ((rows: readonly number[]) => void)[] = []
     this.programs.set(id, {
       parts: sections.map(({ parts }) => parts),

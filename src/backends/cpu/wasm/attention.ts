@@ -1,183 +1,364 @@
-import { exp, madd, max, sum } from "./simd"
+import { decodeVectors, vectorBytes } from "./kv_cache"
+import { take } from "./share"
+import { exp, madd } from "./simd"
 import { loadFloat } from "./weight"
 
-/** Cached positions whose scores are held at a time. */
+/** Positions whose keys and values are decoded at a time: a multiple of 4. ATTENTION_BLOCK in kernels.ts. */
 const BLOCK: u32 = 32
 
-/**
- * Rotates the halves of each head by position * inv_freq; cos and sin are multiplied by `scale`. The angle is taken in
- * float64: at position 100,000 a float32 product is off by 0.004 rad. `scratch`: 4 * D bytes a thread.
- */
-export function rope(
-  x: usize, rows: u32, heads: u32, D: u32, positions: usize, inv_freq: usize, scale: f32, out: usize, scratch: usize,
-  part: u32, parts: u32
-): void {
-  const half = D >> 1
-  const cosines = scratch
-  const sines = scratch + (half << 2)
-  const units = rows * heads
-  const to = <u32>(<u64>units * (part + 1) / parts)
-  let known: u32 = rows
-  for (let unit = <u32>(<u64>units * part / parts); unit < to; unit++) {
-    const row = unit / heads
-    if (row != known) {
-      const position = <f64>load<u32>(positions + (row << 2))
-      for (let i: u32 = 0; i < half; i++) {
-        const angle = position * <f64>load<f32>(inv_freq + (i << 2))
-        store<f32>(cosines + (i << 2), <f32>NativeMath.cos(angle) * scale)
-        store<f32>(sines + (i << 2), <f32>NativeMath.sin(angle) * scale)
-      }
-      known = row
-    }
-    const from = x + (unit * D << 2)
-    const into = out + (unit * D << 2)
-    for (let i: u32 = 0; i < half; i++) {
-      const a = load<f32>(from + (i << 2))
-      const b = load<f32>(from + ((i + half) << 2))
-      const c = load<f32>(cosines + (i << 2))
-      const s = load<f32>(sines + (i << 2))
-      store<f32>(into + (i << 2), a * c - b * s)
-      store<f32>(into + ((i + half) << 2), b * c + a * s)
-    }
-  }
-}
+/** Rows that share what is decoded, if they follow each other in one sequence. ATTENTION_ROWS in kernels.ts. */
+const ROWS: u32 = 8
 
-/** Writes rows of `rowBytes` into their slots, each its own, in place. */
-export function kv_append(
-  cache: usize, count: u32, rowBytes: u32, x: usize, rows: u32, slots: usize, part: u32, parts: u32
-): void {
-  for (let row = part; row < rows; row += parts) {
-    const slot = load<u32>(slots + (row << 2))
-    if (slot >= count) unreachable()
-    memory.copy(cache + slot * rowBytes, x + row * rowBytes, rowBytes)
-  }
+/** The pages that rows see: position p of a sequence lies in slot table[p / size] * size + p % size of its table. */
+@unmanaged
+class Pages {
+  /** `[slots, heads]` vectors of D elements, in one of the formats of kv_cache.ts. */
+  keys: usize
+  values: usize
+  slots: u32
+  heads: u32
+  D: u32
+  format: u32
+  /** `[sequences, length]`. */
+  tables: usize
+  sequences: u32
+  length: u32
+  size: u32
 }
 
 /**
- * Causal attention of q [L, heads, D] over pages of keys and values [slots, kvHeads, D], softmax online by blocks of positions
- * (Milakov and Gimelshein 2018). Row l sees the positions of table `sequences[l]` of `tables` [count, pages]: position p in slot
- * table[p / pageSize] * pageSize + p % pageSize. The query heads of one key-value head go together, so that its keys and values
- * are read once. `window` 0: no window; `sinks` 0: none.
- * `scratch`: 4 * (heads / kvHeads) * (BLOCK + 2) bytes a thread.
+ * Causal attention of q [rows, heads, D], softmax online by blocks of positions (Milakov and Gimelshein 2018). `window` 0: no
+ * window; `sinks` 0: none.
+ *
+ * The parts take from `counter` ROWS rows and a key-value head at a time, whose keys and values are read and decoded once for
+ * its query heads of consecutive rows. Blocks begin where the positions say, so that a row comes to the same bits alone.
+ * `scratch`: attentionScratch in kernels.ts.
  */
 export function attention(
-  q: usize, rows: u32, heads: u32, D: u32, keys: usize, values: usize, kvHeads: u32, positions: usize, sequences: usize,
-  tables: usize, count: u32, pages: u32, pageSize: u32, sinks: usize, sinksType: u32, scale: f32, window: u32, out: usize,
-  scratch: usize, part: u32, parts: u32
+  q: usize, rows: u32, heads: u32, pages: Pages, positions: usize, sequences: usize, sinks: usize, sinksType: u32,
+  scale: f32, window: u32, out: usize, counter: usize, scratch: usize, part: u32, parts: u32
 ): void {
+  const D = pages.D, kvHeads = pages.heads
   const shared = heads / kvHeads
-  const units = rows * kvHeads
-  const sinkSize = sinksType == 0 ? 2 : 1
-  const maxima = scratch
-  const totals = scratch + (shared << 2)
-  const scores = totals + (shared << 2)
-  const rowBytes = kvHeads * D << 2
-  for (let unit = part; unit < units; unit += parts) {
-    const row = unit / kvHeads
-    const kv = unit % kvHeads
-    const position = load<u32>(positions + (row << 2))
-    const sequence = load<u32>(sequences + (row << 2))
-    if (sequence >= count) unreachable()
-    const table = tables + (sequence * pages << 2)
-    const first: u32 = window == 0 || position + 1 < window ? 0 : position + 1 - window
-    const queries = q + ((row * heads + kv * shared) * D << 2)
-    const into = out + ((row * heads + kv * shared) * D << 2)
-    const keyHead = keys + (kv * D << 2)
-    const valueHead = values + (kv * D << 2)
-    for (let h: u32 = 0; h < shared; h++) {
-      const sink: f32 = sinks == 0 ? -Infinity : loadFloat(sinks + ((kv * shared + h) << sinkSize), sinksType)
-      store<f32>(maxima + (h << 2), sink)
-      store<f32>(totals + (h << 2), sinks == 0 ? 0 : 1)
-    }
-    memory.fill(into, 0, shared * D << 2)
-    let from = first
-    while (from <= position) {
-      // A block ends with its page, so that its vectors lie in a row.
-      const start = from % pageSize
-      const length = min(min(BLOCK, pageSize - start), position + 1 - from)
-      const slot = (load<u32>(table + (from / pageSize << 2)) * pageSize + start) * rowBytes
-      for (let j: u32 = 0; j < length; j++) {
-        const key = keyHead + slot + j * rowBytes
-        for (let h: u32 = 0; h < shared; h++) {
-          store<f32>(scores + ((h * BLOCK + j) << 2), dotHead(queries + (h * D << 2), key, D) * scale)
-        }
-      }
-      for (let h: u32 = 0; h < shared; h++) {
-        rescale(scores + (h * BLOCK << 2), length, maxima + (h << 2), totals + (h << 2), into + (h * D << 2), D)
-      }
-      for (let h: u32 = 0; h < shared; h++) {
-        addValues(scores + (h * BLOCK << 2), length, valueHead + slot, rowBytes, into + (h * D << 2), D)
-      }
-      from += length
-    }
-    for (let h: u32 = 0; h < shared; h++) {
-      const total = load<f32>(totals + (h << 2))
-      for (let d: u32 = 0; d < D; d++) {
-        const at = into + ((h * D + d) << 2)
-        store<f32>(at, load<f32>(at) / total)
-      }
+  const vectors = (shared + 3) >> 2
+  const groups = (rows + ROWS - 1) / ROWS * kvHeads
+  // Where there are more parts than key-value heads to go round, several take a share of the query heads each.
+  const shares = min(vectors, (parts + groups - 1) / groups)
+  const units = groups * shares
+  const tile = changetype<Tile>(scratch)
+  for (let unit = take(counter, 1); unit < units; unit = take(counter, 1)) {
+    const group = unit / shares
+    const kv = group % kvHeads
+    const lead = (unit % shares) * vectors / shares << 2
+    const trail = min(shared, (unit % shares + 1) * vectors / shares << 2)
+    const head = kv * shared + lead
+    const end = min(rows, (group / kvHeads + 1) * ROWS)
+    let row = group / kvHeads * ROWS
+    while (row < end) {
+      tile.rows = runLength(positions + (row << 2), sequences + (row << 2), end - row)
+      tile.position = load<u32>(positions + (row << 2))
+      tile.window = window
+      tile.heads = trail - lead
+      tile.D = D
+      locate(tile, scratch + offsetof<Tile>())
+      const first = (row * heads + head) * D << 2
+      begin(tile, q + first, heads * D << 2, scale)
+      beginTotals(tile, sinks, sinksType, head)
+      attendPages(tile, pages, load<u32>(sequences + (row << 2)), kv)
+      finish(tile, out + first, heads * D << 2)
+      row += tile.rows
     }
   }
 }
 
-function dotHead(a: usize, b: usize, D: u32): f32 {
-  let r0 = f32x4.splat(0), r1 = f32x4.splat(0), r2 = f32x4.splat(0), r3 = f32x4.splat(0)
+/** Goes through the positions that the rows of a tile see, by blocks that end with a page and at each multiple of BLOCK in it. */
+function attendPages(tile: Tile, pages: Pages, sequence: u32, kv: u32): void {
+  const last = tile.position + tile.rows - 1
+  if (sequence >= pages.sequences || last / pages.size >= pages.length) unreachable()
+  const table = pages.tables + (sequence * pages.length << 2)
+  const bytes = vectorBytes(pages.format, pages.D)
+  const stride = pages.heads * bytes
+  let from = firstSeen(tile.position, tile.window)
+  while (from <= last) {
+    const start = from % pages.size
+    const count = min(BLOCK - start % BLOCK, min(pages.size - start, last + 1 - from))
+    const slot = <u64>load<u32>(table + (from / pages.size << 2)) * pages.size + start
+    if (slot + count > pages.slots) unreachable()
+    const at = <u32>slot * stride + kv * bytes
+    decodeVectors(pages.format, pages.keys + at, stride, count, pages.D, tile.keys)
+    decodeVectors(pages.format, pages.values + at, stride, count, pages.D, tile.values)
+    attend(tile, from, count)
+    from += count
+  }
+}
+
+/** How many rows from the first on are consecutive positions of one sequence. */
+function runLength(positions: usize, sequences: usize, most: u32): u32 {
+  let length: u32 = 1
+  while (
+    length < most &&
+    load<u32>(sequences + (length << 2)) == load<u32>(sequences) &&
+    load<u32>(positions + (length << 2)) == load<u32>(positions) + length
+  ) length++
+  return length
+}
+
+// @ts-ignore: decorator
+@inline
+function firstSeen(position: u32, window: u32): u32 {
+  return window == 0 || position + 1 < window ? 0 : position + 1 - window
+}
+
+/**
+ * Consecutive rows of one sequence with the query heads of one key-value head, four to a vector: a row's heads begin a vector.
+ * What is computed for a head is computed in its lane.
+ */
+@unmanaged
+class Tile {
+  rows: u32
+  /** Of the first row. */
+  position: u32
+  window: u32
+  /** Query heads of a row, and the vectors they fill. */
+  heads: u32
+  vectors: u32
+  D: u32
+  /** D rounded up to 4. */
+  width: u32
+  /** By vector, its lanes of each of D elements, scaled. */
+  queries: usize
+  /** By vector, its lanes' scores of each position of a block, then their weights. */
+  scores: usize
+  /** By vector: the largest score so far, and the sum of weights relative to it. */
+  maxima: usize
+  totals: usize
+  /** By head, the weighted sum of values: `width` elements. */
+  sums: usize
+  /** The block's, of `width` elements each. */
+  keys: usize
+  values: usize
+}
+
+function locate(tile: Tile, at: usize): void {
+  const vectors = (tile.heads + 3) >> 2
+  const width = (tile.D + 3) & ~3
+  const all = tile.rows * vectors
+  tile.vectors = vectors
+  tile.width = width
+  tile.queries = at
+  tile.scores = tile.queries + (all * tile.D << 4)
+  tile.maxima = tile.scores + (all * BLOCK << 4)
+  tile.totals = tile.maxima + (all << 4)
+  tile.sums = tile.totals + (all << 4)
+  tile.keys = tile.sums + (all * width << 4)
+  tile.values = tile.keys + (BLOCK * width << 2)
+}
+
+function begin(tile: Tile, q: usize, rowBytes: u32, scale: f32): void {
+  const rows = tile.rows, heads = tile.heads, D = tile.D, vectors = tile.vectors
+  memory.fill(tile.queries, 0, rows * vectors * D << 4)
+  memory.fill(tile.sums, 0, rows * vectors * tile.width << 4)
+  for (let row: u32 = 0; row < rows; row++) {
+    for (let h: u32 = 0; h < heads; h++) {
+      const from = q + row * rowBytes + (h * D << 2)
+      const to = tile.queries + ((row * vectors + (h >> 2)) * D << 4) + ((h & 3) << 2)
+      for (let d: u32 = 0; d < D; d++) store<f32>(to + (d << 4), load<f32>(from + (d << 2)) * scale)
+    }
+  }
+}
+
+/** A sink is a score whose value is zero. */
+function beginTotals(tile: Tile, sinks: usize, sinksType: u32, head: u32): void {
+  const size = sinksType == 0 ? 2 : 1
+  for (let row: u32 = 0; row < tile.rows; row++) {
+    const at = row * tile.vectors << 4
+    for (let h: u32 = 0; h < tile.vectors << 2; h++) {
+      const isSunk = sinks != 0 && h < tile.heads
+      store<f32>(tile.maxima + at + (h << 2), isSunk ? loadFloat(sinks + ((head + h) << size), sinksType) : -Infinity)
+      store<f32>(tile.totals + at + (h << 2), isSunk ? 1 : 0)
+    }
+  }
+}
+
+/** Adds the block of `count` positions from `from` on to the rows that see them. */
+function attend(tile: Tile, from: u32, count: u32): void {
+  const rows = tile.rows, position = tile.position, window = tile.window, vectors = tile.vectors
+  if (firstSeen(position + rows - 1, window) <= from && from + count <= position + 1) {
+    attendVectors(tile, 0, rows * vectors, 0, count)
+    return
+  }
+  for (let row: u32 = 0; row < rows; row++) {
+    const seen = max(firstSeen(position + row, window), from)
+    const end = min(from + count, position + row + 1)
+    if (seen < end) attendVectors(tile, row * vectors, (row + 1) * vectors, seen - from, end - from)
+  }
+}
+
+function attendVectors(tile: Tile, first: u32, end: u32, from: u32, to: u32): void {
+  let vector = first
+  // Scores before `from` and after `to` are of whatever lies there, and not looked at.
+  for (; vector + 2 <= end; vector += 2) scorePair(tile, vector, from & ~3, to)
+  if (vector < end) scoreOne(tile, vector, from & ~3, to)
+  for (vector = first; vector < end; vector++) {
+    const factor = weigh(tile, vector, from, to)
+    addValues(tile, vector, from, to, factor)
+  }
+}
+
+/** The scores of two vectors of heads, four positions at a time. */
+function scorePair(tile: Tile, vector: u32, from: u32, to: u32): void {
+  const D = tile.D
+  const stride = tile.width << 2
+  const step = D << 4
+  const queries = tile.queries + vector * step
+  const end = queries + step
+  for (let j = from; j < to; j += 4) {
+    let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0
+    let key0 = tile.keys + j * stride
+    let key1 = key0 + stride, key2 = key1 + stride, key3 = key2 + stride
+    for (let at = queries; at < end; at += 16, key0 += 4, key1 += 4, key2 += 4, key3 += 4) {
+      const a = v128.load(at)
+      const b = v128.load(at + step)
+      const k0 = v128.load32_splat(key0)
+      a0 = madd(a, k0, a0)
+      b0 = madd(b, k0, b0)
+      const k1 = v128.load32_splat(key1)
+      a1 = madd(a, k1, a1)
+      b1 = madd(b, k1, b1)
+      const k2 = v128.load32_splat(key2)
+      a2 = madd(a, k2, a2)
+      b2 = madd(b, k2, b2)
+      const k3 = v128.load32_splat(key3)
+      a3 = madd(a, k3, a3)
+      b3 = madd(b, k3, b3)
+    }
+    const scores = tile.scores + ((vector * BLOCK + j) << 4)
+    v128.store(scores, a0)
+    v128.store(scores, a1, 16)
+    v128.store(scores, a2, 32)
+    v128.store(scores, a3, 48)
+    v128.store(scores, b0, BLOCK << 4)
+    v128.store(scores, b1, (BLOCK << 4) + 16)
+    v128.store(scores, b2, (BLOCK << 4) + 32)
+    v128.store(scores, b3, (BLOCK << 4) + 48)
+  }
+}
+
+function scoreOne(tile: Tile, vector: u32, from: u32, to: u32): void {
+  const D = tile.D
+  const stride = tile.width << 2
+  const queries = tile.queries + (vector * D << 4)
+  const end = queries + (D << 4)
+  for (let j = from; j < to; j += 4) {
+    let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0
+    let key0 = tile.keys + j * stride
+    let key1 = key0 + stride, key2 = key1 + stride, key3 = key2 + stride
+    for (let at = queries; at < end; at += 16, key0 += 4, key1 += 4, key2 += 4, key3 += 4) {
+      const a = v128.load(at)
+      a0 = madd(a, v128.load32_splat(key0), a0)
+      a1 = madd(a, v128.load32_splat(key1), a1)
+      a2 = madd(a, v128.load32_splat(key2), a2)
+      a3 = madd(a, v128.load32_splat(key3), a3)
+    }
+    const scores = tile.scores + ((vector * BLOCK + j) << 4)
+    v128.store(scores, a0)
+    v128.store(scores, a1, 16)
+    v128.store(scores, a2, 32)
+    v128.store(scores, a3, 48)
+  }
+}
+
+/** Turns a vector's scores into weights relative to the new maxima; returns what earlier weights are to be multiplied by. */
+function weigh(tile: Tile, vector: u32, from: u32, to: u32): v128 {
+  const scores = tile.scores + (vector * BLOCK << 4)
+  const maxima = tile.maxima + (vector << 4)
+  const totals = tile.totals + (vector << 4)
+  const before = v128.load(maxima)
+  let largest = before
+  for (let j = from; j < to; j++) largest = f32x4.max(largest, v128.load(scores + (j << 4)))
+  let total = f32x4.splat(0)
+  for (let j = from; j < to; j++) {
+    const weight = exp(f32x4.sub(v128.load(scores + (j << 4)), largest))
+    v128.store(scores + (j << 4), weight)
+    total = f32x4.add(total, weight)
+  }
+  const factor = exp(f32x4.sub(before, largest))
+  v128.store(maxima, largest)
+  v128.store(totals, madd(v128.load(totals), factor, total))
+  return factor
+}
+
+/** The sums of a vector's four heads, after what they were is multiplied by `factor`: eight elements at a time, then four. */
+function addValues(tile: Tile, vector: u32, from: u32, to: u32, factor: v128): void {
+  const stride = tile.width << 2
+  const weights = tile.scores + ((vector * BLOCK + from) << 4)
+  const end = tile.scores + ((vector * BLOCK + to) << 4)
+  const sums = tile.sums + ((vector * tile.width) << 4)
+  const values = tile.values + from * stride
+  const f0 = v128.shuffle<f32>(factor, factor, 0, 0, 0, 0)
+  const f1 = v128.shuffle<f32>(factor, factor, 1, 1, 1, 1)
+  const f2 = v128.shuffle<f32>(factor, factor, 2, 2, 2, 2)
+  const f3 = v128.shuffle<f32>(factor, factor, 3, 3, 3, 3)
   let d: u32 = 0
-  for (; d + 16 <= D; d += 16, a += 64, b += 64) {
-    r0 = madd(v128.load(a), v128.load(b), r0)
-    r1 = madd(v128.load(a, 16), v128.load(b, 16), r1)
-    r2 = madd(v128.load(a, 32), v128.load(b, 32), r2)
-    r3 = madd(v128.load(a, 48), v128.load(b, 48), r3)
+  for (; d + 32 <= stride; d += 32) {
+    const s0 = sums + d, s1 = s0 + stride, s2 = s1 + stride, s3 = s2 + stride
+    let a0 = f32x4.mul(v128.load(s0), f0), b0 = f32x4.mul(v128.load(s0, 16), f0)
+    let a1 = f32x4.mul(v128.load(s1), f1), b1 = f32x4.mul(v128.load(s1, 16), f1)
+    let a2 = f32x4.mul(v128.load(s2), f2), b2 = f32x4.mul(v128.load(s2, 16), f2)
+    let a3 = f32x4.mul(v128.load(s3), f3), b3 = f32x4.mul(v128.load(s3, 16), f3)
+    for (let at = weights, value = values + d; at < end; at += 16, value += stride) {
+      const a = v128.load(value)
+      const b = v128.load(value, 16)
+      const w0 = v128.load32_splat(at)
+      a0 = madd(a, w0, a0)
+      b0 = madd(b, w0, b0)
+      const w1 = v128.load32_splat(at, 4)
+      a1 = madd(a, w1, a1)
+      b1 = madd(b, w1, b1)
+      const w2 = v128.load32_splat(at, 8)
+      a2 = madd(a, w2, a2)
+      b2 = madd(b, w2, b2)
+      const w3 = v128.load32_splat(at, 12)
+      a3 = madd(a, w3, a3)
+      b3 = madd(b, w3, b3)
+    }
+    v128.store(s0, a0)
+    v128.store(s0, b0, 16)
+    v128.store(s1, a1)
+    v128.store(s1, b1, 16)
+    v128.store(s2, a2)
+    v128.store(s2, b2, 16)
+    v128.store(s3, a3)
+    v128.store(s3, b3, 16)
   }
-  let total = sum(f32x4.add(f32x4.add(r0, r1), f32x4.add(r2, r3)))
-  for (; d < D; d++, a += 4, b += 4) total += load<f32>(a) * load<f32>(b)
-  return total
+  if (d == stride) return
+  const s0 = sums + d, s1 = s0 + stride, s2 = s1 + stride, s3 = s2 + stride
+  let a0 = f32x4.mul(v128.load(s0), f0)
+  let a1 = f32x4.mul(v128.load(s1), f1)
+  let a2 = f32x4.mul(v128.load(s2), f2)
+  let a3 = f32x4.mul(v128.load(s3), f3)
+  for (let at = weights, value = values + d; at < end; at += 16, value += stride) {
+    const a = v128.load(value)
+    a0 = madd(a, v128.load32_splat(at), a0)
+    a1 = madd(a, v128.load32_splat(at, 4), a1)
+    a2 = madd(a, v128.load32_splat(at, 8), a2)
+    a3 = madd(a, v128.load32_splat(at, 12), a3)
+  }
+  v128.store(s0, a0)
+  v128.store(s1, a1)
+  v128.store(s2, a2)
+  v128.store(s3, a3)
 }
 
-/** Turns one head's scores into weights relative to the new maximum, and what was summed before likewise. */
-function rescale(scores: usize, count: u32, maximum: usize, total: usize, into: usize, D: u32): void {
-  // The block is filled up with scores that weigh nothing.
-  for (let j = count; j < BLOCK; j++) store<f32>(scores + (j << 2), -Infinity)
-  let largest = v128.load32_splat(maximum)
-  for (let j: u32 = 0; j < count; j += 4) largest = f32x4.max(largest, v128.load(scores + (j << 2)))
-  const top = f32x4.splat(max(largest))
-  const correction = exp(f32x4.sub(v128.load32_splat(maximum), top))
-  let weights = f32x4.splat(0)
-  for (let j: u32 = 0; j < count; j += 4) {
-    const weight = exp(f32x4.sub(v128.load(scores + (j << 2)), top))
-    v128.store(scores + (j << 2), weight)
-    weights = f32x4.add(weights, weight)
-  }
-  const factor = f32x4.extract_lane(correction, 0)
-  store<f32>(total, load<f32>(total) * factor + sum(weights))
-  store<f32>(maximum, f32x4.extract_lane(top, 0))
-  if (factor == 1) return
-  for (let d: u32 = 0; d < D; d++) store<f32>(into + (d << 2), load<f32>(into + (d << 2)) * factor)
-}
-
-function addValues(weights: usize, count: u32, values: usize, rowBytes: u32, into: usize, D: u32): void {
-  let d: u32 = 0
-  for (; d + 16 <= D; d += 16) {
-    const to = into + (d << 2)
-    let r0 = v128.load(to), r1 = v128.load(to, 16), r2 = v128.load(to, 32), r3 = v128.load(to, 48)
-    for (let j: u32 = 0; j < count; j++) {
-      const at = values + j * rowBytes + (d << 2)
-      const weight = v128.load32_splat(weights + (j << 2))
-      r0 = madd(weight, v128.load(at), r0)
-      r1 = madd(weight, v128.load(at, 16), r1)
-      r2 = madd(weight, v128.load(at, 32), r2)
-      r3 = madd(weight, v128.load(at, 48), r3)
+function finish(tile: Tile, out: usize, rowBytes: u32): void {
+  const rows = tile.rows, D = tile.D, heads = tile.heads
+  for (let row: u32 = 0; row < rows; row++) {
+    const lanes = row * tile.vectors << 2
+    for (let h: u32 = 0; h < heads; h++) {
+      const from = tile.sums + ((lanes + h) * tile.width << 2)
+      const to = out + row * rowBytes + (h * D << 2)
+      const total = load<f32>(tile.totals + ((lanes + h) << 2))
+      for (let d: u32 = 0; d < D; d++) store<f32>(to + (d << 2), load<f32>(from + (d << 2)) / total)
     }
-    v128.store(to, r0)
-    v128.store(to, r1, 16)
-    v128.store(to, r2, 32)
-    v128.store(to, r3, 48)
-  }
-  for (; d < D; d++) {
-    let total = load<f32>(into + (d << 2))
-    for (let j: u32 = 0; j < count; j++) {
-      total += load<f32>(weights + (j << 2)) * load<f32>(values + j * rowBytes + (d << 2))
-    }
-    store<f32>(into + (d << 2), total)
   }
 }
