@@ -1,6 +1,6 @@
 import { decodeVectors, vectorBytes } from "./kv_cache"
 import { take } from "./share"
-import { exp, madd } from "./simd"
+import { expNonPositive, madd } from "./simd"
 import { loadFloat } from "./weight"
 
 /** Positions whose keys and values are decoded at a time: a multiple of 4. ATTENTION_BLOCK in kernels.ts. */
@@ -275,14 +275,14 @@ function weigh(tile: Tile, vector: u32, from: u32, to: u32): v128 {
   const totals = tile.totals + (vector << 4)
   const before = v128.load(maxima)
   let largest = before
-  for (let j = from; j < to; j++) largest = f32x4.max(largest, v128.load(scores + (j << 4)))
+  for (let j = from; j < to; j++) largest = f32x4.pmax(largest, v128.load(scores + (j << 4)))
   let total = f32x4.splat(0)
   for (let j = from; j < to; j++) {
-    const weight = exp(f32x4.sub(v128.load(scores + (j << 4)), largest))
+    const weight = expNonPositive(f32x4.sub(v128.load(scores + (j << 4)), largest))
     v128.store(scores + (j << 4), weight)
     total = f32x4.add(total, weight)
   }
-  const factor = exp(f32x4.sub(before, largest))
+  const factor = expNonPositive(f32x4.sub(before, largest))
   v128.store(maxima, largest)
   v128.store(totals, madd(v128.load(totals), factor, total))
   return factor
