@@ -4,6 +4,7 @@ import type { Dims } from "../ir/dim.js"
 import { mapWeight } from "../ir/operands.js"
 import type { BinaryFn, UnaryFn } from "../ir/specs/elementwise.js"
 import type { ReduceFn } from "../ir/specs/rows.js"
+import type { Adjustments, Choices } from "../ir/specs/sampling.js"
 import type { WeightOf } from "../ir/type.js"
 import type { Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
@@ -99,9 +100,22 @@ export function takeAlongAxis(x: MxArray, indices: MxArray): MxArray {
   return wrap(build.apply({ kind: "take_along_axis" }, { x: x.value, indices: indices.value }).y)
 }
 
-/** Rows of x `[L, ...]` at `indices` `[W]` (uint32) -> `[W, ...]`. */
-export function take(x: MxArray, indices: MxArray): MxArray {
-  return wrap(build.apply({ kind: "take" }, { x: x.value, indices: indices.value }).y)
+/**
+ * Rows of x `[L, ...]` at `indices` `[W]` (uint32) -> `[W, ...]`. With `otherwise` `[W, ...]`, an index may be NO_INDEX:
+ * that row comes from there.
+ */
+export function take(x: MxArray, indices: MxArray, otherwise?: MxArray): MxArray {
+  const operands = { x: x.value, indices: indices.value, otherwise: otherwise?.value }
+  return wrap(build.apply({ kind: "take" }, operands).y)
+}
+
+/**
+ * Writes rows x `[W, ...]` into a state `[S, ...]` of their dtype at `indices` `[W]` (uint32), no two of which are the
+ * same, in place; rows whose index is NO_INDEX are left out. The result is the state after that: see {@link assign}.
+ */
+export function put(state: Storage, x: MxArray, indices: MxArray): MxArray {
+  const operands = { state: build.state(state), x: x.value, indices: indices.value }
+  return wrap(build.apply({ kind: "put" }, operands).state)
 }
 
 /** Rows of a `[vocab, n]` weight at `ids` `[L]` (uint32), as float32 `[L, n]`. */
@@ -125,6 +139,17 @@ export function weightedSum(x: MxArray, weights: MxArray): MxArray {
   return wrap(build.apply({ kind: "weighted_sum" }, { x: x.value, weights: weights.value }).y)
 }
 
+/** How each row of `random.sample` chooses: see {@link Choices}. */
+export type SamplingChoices = { readonly [N in keyof Choices]: MxArray }
+
+/** See {@link adjustLogits}. */
+export type LogitAdjustments = { readonly [N in keyof Adjustments]: MxArray }
+
+function valuesOf<N extends string>(arrays: { readonly [K in N]: MxArray }): { readonly [K in N]: Value } {
+  const values = Object.entries<MxArray>(arrays).map(([name, { value }]) => [name, value])
+  return Object.fromEntries(values) as { [K in N]: Value }
+}
+
 export const random = {
   /**
    * One index per row of `logits` `[L, n]`, drawn from softmax(logits / temperature) by inverse CDF at `uniform` `[L]`
@@ -134,6 +159,27 @@ export const random = {
     const operands = { logits: logits.value, temperature: temperature.value, uniform: uniform.value }
     return wrap(build.apply({ kind: "categorical" }, operands).ids)
   },
+
+  /**
+   * A token id for each row of `logits` `[W, V]` -> uint32 `[W]`, each row by its own choices. Its token depends on nothing
+   * beside it. NO_INDEX for a row with NaN or Infinity, or with no token allowed.
+   *
+   * @param mask `[W, ceil(V / 32)]` uint32: token id is allowed where bit `id % 32` of word `id / 32` is set
+   */
+  sample(logits: MxArray, choices: SamplingChoices, mask?: MxArray): MxArray {
+    const operands = { logits: logits.value, ...valuesOf(choices), mask: mask?.value }
+    return wrap(build.apply({ kind: "sample" }, operands).ids)
+  },
+}
+
+/**
+ * Logits `[W, V]` changed at the distinct places `rows`, `ids` `[U]` (uint32): `l += bias`, then `l > 0 ? l / factor :
+ * l * factor`, then `l += shift`, float32 `[U]` each. That is a logit bias, a repetition penalty (Keskar et al. 2019), and
+ * frequency and presence penalties, in the host sampler's order. Entries whose row is NO_INDEX change nothing.
+ */
+export function adjustLogits(logits: MxArray, adjustments: LogitAdjustments): MxArray {
+  const operands = { logits: logits.value, ...valuesOf(adjustments) }
+  return wrap(build.apply({ kind: "adjust_logits" }, operands).y)
 }
 
 export interface AttentionOptions {

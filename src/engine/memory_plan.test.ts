@@ -87,7 +87,7 @@ const H100: GpuFeatures = {
 describe("gpt-oss-120b on a card of 80 GB", () => {
   const gpu: Backend = Object.assign(new ReferenceBackend(), {
     fusions: new Set(FUSED_KINDS),
-    cacheDTypes: ["float16" as const],
+    kvFormats: ["float16" as const],
     prefillChunk: 2048,
     replaysAhead: 6,
     memoryCounter: () => new GpuCounter(H100, "NVIDIA H100"),

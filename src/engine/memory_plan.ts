@@ -1,15 +1,29 @@
 import type { Backend, MemoryCounter } from "../backends/backend.js"
-import type { Program } from "../ir/program.js"
+import type { KvFormat } from "../tensor/kv_format.js"
+import { kvLayout } from "../cache/kv_layout.js"
+import { PAGE_SIZE, pagesNeeded } from "../cache/kv_size.js"
+import { KvStore } from "../cache/kv_store.js"
 import { lower } from "../graph/lower.js"
 import { optimise } from "../graph/optimise.js"
-import type { Storage } from "../tensor/storage.js"
-import { type CausalLM, decodingStep, promptRows, type StepKind, type StepStates, traceStep } from "./step.js"
-import { stepStates } from "./steps.js"
+import type { Program } from "../ir/program.js"
+import { Storage } from "../tensor/storage.js"
+import { type CausalLM, classOf, DECODING, type StepKind, type StepStates, traceStep } from "./step.js"
+
+/** What keys and values a model has to have room for. */
+export interface KvNeeds {
+  readonly format: KvFormat
+  /** Tokens of the longest sequence. */
+  readonly max_context: number
+  /** So many of that length at once; 1 by default. */
+  readonly sequences?: number
+  /** Bytes of the pool instead of what these take. */
+  readonly bytes?: number
+}
 
 /** What running a model takes, in bytes, told before anything is loaded: what the backend allocates, not only what it asks for. */
 export interface MemoryPlan {
   readonly weights: number
-  /** The KV caches once they hold `max_context` tokens, those of a batch included. */
+  /** The pool of pages for keys and values. */
   readonly caches: number
   /**
    * Intermediate values, inputs and results of decoding and of the largest step. Other steps compute in the same memory: on
@@ -21,7 +35,7 @@ export interface MemoryPlan {
   /** All of these. */
   readonly total: number
   readonly max_context: number
-  /** Sequences of a batch, each of `max_context` tokens, beside the model's own conversation: see `BatchRunner`. */
+  /** Sequences of that length that the pool has room for, where it was made for several. */
   readonly sequences?: number
   /** The largest single array of weights. */
   readonly largestWeight: NamedBytes
@@ -39,44 +53,43 @@ export interface CacheMemory {
   readonly largest: NamedBytes
 }
 
+/** An empty pool for what is needed. It takes no memory until a backend makes its storages resident. */
+export function storeFor(model: CausalLM, { prefillChunk }: Pick<Backend, "prefillChunk">, needs: KvNeeds): KvStore {
+  const { format, sequences = 1, bytes } = needs
+  const max_context = Math.min(needs.max_context, model.config.max_position_embeddings)
+  const pages = sequences * pagesNeeded(kvLayout(model.layers, PAGE_SIZE), max_context, prefillChunk)
+  return new KvStore(model.layers, { size: bytes === undefined ? { pages } : { bytes }, max_context, format })
+}
+
 /**
- * Traces the steps that a runner compiles, decoding and the one that takes most, a whole chunk of a prompt, and those of a
- * batch, and counts what they touch. Reads no weights.
- *
- * @param sequences of a batch that will run over the same weights; none by default
+ * Traces the steps that a scheduler compiles, decoding and the one that takes most, a whole chunk of a prompt, and counts what
+ * they touch. Reads no weights.
  */
-export async function planMemory(
-  model: CausalLM,
-  backend: Backend,
-  max_context: number,
-  sequences?: number,
-): Promise<MemoryPlan> {
+export async function planMemory(model: CausalLM, backend: Backend, needs: KvNeeds): Promise<MemoryPlan> {
+  const { sequences } = needs
+  const store = storeFor(model, backend, needs)
   const counter = counterOf(backend)
-  const rows = Math.min(backend.prefillChunk, max_context)
-  const own = cachesAt(model, backend, max_context)
-  const batch = sequences === undefined ? [] : batchCaches(model, backend, max_context, sequences)
-  const caches = [...own, ...batch].flatMap(({ states }) => states)
-  const states = stepStates(own)
-  const prompt = { rows: promptRows(rows, backend, rows), wanted: "last" } as const
-  const programs = [decodingStep(backend), prompt].map((kind) => programOf(kind, model, states, backend))
-  if (sequences !== undefined) {
-    programs.push(programOf({ rows: sequences, wanted: "all" }, model, stepStates(batch, sequences), backend))
-  }
-  const bytes = { weights: 0, caches: await counter.storages(caches), working: 0 }
-  for (const program of programs) {
+  const states = { store, drawn: new Storage("drawn ids", "uint32", [Math.max(sequences ?? 1, 1)], null) }
+  const chunk = Math.min(backend.prefillChunk, store.max_context)
+  const kinds: StepKind[] = [DECODING, { ...DECODING, rows: classOf(chunk, backend), wanted: 1 }]
+  if (sequences !== undefined) kinds.push({ ...DECODING, rows: classOf(sequences, backend) })
+  const bytes = { weights: 0, caches: await counter.storages(store.storages), working: 0 }
+  for (const kind of kinds) {
+    const program = programOf(kind, model, states, backend)
     bytes.weights += await counter.storages(storagesOf(program, "read"))
     bytes.working += await counter.storages(storagesOf(program, "write"))
     bytes.working += await counter.program(program)
   }
   const { staging } = counter
+  const read = kinds.flatMap((kind) => storagesOf(programOf(kind, model, states, backend), "read"))
   return {
     ...bytes,
     staging,
     total: bytes.weights + bytes.caches + bytes.working + staging,
-    max_context,
+    max_context: store.max_context,
     sequences,
-    largestWeight: largestOf(programs.flatMap((program) => storagesOf(program, "read"))),
-    largestCache: largestOf(caches),
+    largestWeight: largestOf(read),
+    largestCache: largestOf(store.storages),
   }
 }
 
@@ -89,36 +102,10 @@ function programOf(kind: StepKind, model: CausalLM, states: StepStates, { fusion
   return lower(optimise(traceStep(kind, model, states), { fusions }))
 }
 
-/**
- * The KV caches that a runner on `backend` keeps once they hold `context` tokens, and, if `sequences` is given, those of a
- * batch of so many of that length.
- */
-export async function cacheMemoryAt(
-  model: CausalLM,
-  backend: Backend,
-  context: number,
-  sequences?: number,
-): Promise<CacheMemory> {
-  const batch = sequences === undefined ? [] : batchCaches(model, backend, context, sequences)
-  const states = [...cachesAt(model, backend, context), ...batch].flatMap(({ states }) => states)
-  return { bytes: await counterOf(backend).storages(states), largest: largestOf(states) }
-}
-
-/** As `cacheMemoryAt` without what the backend may add to each array. */
-export function cacheBytesAt(model: CausalLM, backend: Backend, context: number): number {
-  const states = cachesAt(model, backend, context).flatMap(({ states }) => states)
-  return states.reduce((sum, { byteLength }) => sum + byteLength, 0)
-}
-
-function cachesAt(model: CausalLM, { cacheDTypes, prefillChunk }: Backend, context: number) {
-  const caches = model.makeCaches(context, Math.min(prefillChunk, context), { dtype: cacheDTypes[0] })
-  for (const cache of caches) cache.reserve(context)
-  return caches
-}
-
-/** Those of a {@link BatchRunner}. */
-function batchCaches(model: CausalLM, { cacheDTypes, prefillChunk }: Backend, context: number, sequences: number) {
-  return model.makeCaches(context, Math.min(prefillChunk, context), { dtype: cacheDTypes[0], sequences })
+/** The pool for what is needed, as the backend would allocate it. */
+export async function cacheMemoryAt(model: CausalLM, backend: Backend, needs: KvNeeds): Promise<CacheMemory> {
+  const { storages } = storeFor(model, backend, needs)
+  return { bytes: await counterOf(backend).storages(storages), largest: largestOf(storages) }
 }
 
 function largestOf(storages: readonly Storage[]): NamedBytes {

@@ -3,6 +3,7 @@ import * as attention from "./specs/attention.js"
 import * as elementwise from "./specs/elementwise.js"
 import * as products from "./specs/products.js"
 import * as rows from "./specs/rows.js"
+import * as sampling from "./specs/sampling.js"
 import type { Type, WeightOf } from "./type.js"
 
 /** The operations that models are written in. */
@@ -18,7 +19,10 @@ const PRIMITIVES = {
   top_k: rows.top_k,
   take_along_axis: rows.take_along_axis,
   take: rows.take,
+  put: rows.put,
   categorical: rows.categorical,
+  adjust_logits: sampling.adjust_logits,
+  sample: sampling.sample,
   rms_norm: rows.rms_norm,
   embedding: products.embedding,
   matmul: products.matmul,

@@ -17,7 +17,16 @@ import mlx.core as mx
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import GptOssConfig
+from transformers import (
+    GptOssConfig,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 from transformers.masking_utils import causal_mask_function, sliding_window_causal_mask_function
 from transformers.models.gpt_oss import modeling_gpt_oss as gpt_oss
 
@@ -335,6 +344,70 @@ for fn, f in GATED.items():
     gate, up = halves
     biased = weight_format("affine", 8, 32, True)
     case(f"{fn}, affine 8/32", {**op, "gate": biased, "up": biased}, [x, ids, *operands], f(gate) * up)
+
+# Rows put into a state, and tokens
+
+for shape, rows in (((7, 2, 3), [5, 0, 6]), ((4,), [3, 1])):
+    state, x = normal(*shape), normal(len(rows), *shape[1:])
+    after = state.clone()
+    after[rows] = x
+    case(f"{len(rows)} into {list(shape)}", {"kind": "put"}, [state, x, np.array(rows, np.uint32)], after)
+    # As by a mask: the row without an index goes nowhere.
+    skipped = np.array([*rows[:-1], 2**32 - 1], np.uint32)
+    after = state.clone()
+    after[rows[:-1]] = x[:-1]
+    case(f"{len(rows)} into {list(shape)}, one left out", {"kind": "put"}, [state, x, skipped], after)
+
+logits, seen, penalty, added, counts = normal(3, 11, scale=4), [[4, 9], [0], [10, 3]], 1.25, 0.75, [[1, 3], [2], [4, 1]]
+places = [(row, token) for row, tokens in enumerate(seen) for token in tokens]
+rows, ids = (np.array(column, np.uint32) for column in zip(*places))
+biased = SequenceBiasLogitsProcessor([[[token], added] for token in range(11)])(torch.zeros(3, 1), logits)
+penalised = logits.clone()
+for row, tokens in enumerate(seen):
+    # Of a biased token, what the processor makes of its logit; the bias reaches no other.
+    penalised[row, tokens] = RepetitionPenaltyLogitsProcessor(penalty)(torch.tensor([tokens]), biased[row][None])[0, tokens]
+shift = np.array([-0.5 * count for row in counts for count in row], np.float32)
+penalised[rows.astype(int), ids.astype(int)] += torch.tensor(shift)
+constant = lambda value: np.full(len(places), value, np.float32)
+case("bias, repetition, counts", {"kind": "adjust_logits"},
+     [logits, rows, ids, constant(added), constant(penalty), shift], penalised)
+
+
+def sampled(name, masked, params):
+    """Rows that each choose in their own way. Where rounding might decide, another uniform number is drawn."""
+    V, W = 70, len(params)
+    logits, mask = normal(W, V, scale=3), rng.random((W, V)) < 0.6
+    allowed = logits.double().masked_fill(torch.tensor(~mask), -torch.inf) if masked else logits.double()
+    uniform, drawn = [], []
+    for row, (temperature, top_k, top_p, min_p) in zip(allowed, params, strict=True):
+        steps = LogitsProcessorList()
+        if temperature > 0:
+            steps.append(TemperatureLogitsWarper(temperature))
+        if top_k > 0:
+            steps.append(TopKLogitsWarper(top_k))
+        if top_p < 1:
+            steps.append(TopPLogitsWarper(top_p))
+        if min_p > 0:
+            steps.append(MinPLogitsWarper(min_p))
+        cumulative = steps(torch.zeros(1, 1), row[None])[0].softmax(-1).cumsum(-1)
+        u = np.float32(rng.random() * 0.999)
+        while (cumulative - float(u)).abs().min() < 1e-4:
+            u = np.float32(rng.random() * 0.999)
+        uniform.append(u)
+        drawn.append(int(row.argmax()) if temperature == 0 else int((cumulative > float(u)).nonzero()[0]))
+    numbers = [np.array(column, np.float32) for column in zip(*params)]
+    words = np.packbits(np.pad(mask, ((0, 0), (0, -V % 32))), axis=-1, bitorder="little").view(np.uint32)
+    case(name, {"kind": "sample"},
+         [logits, numbers[0], numbers[1].astype(np.uint32), *numbers[2:], np.array(uniform, np.float32),
+          *([words] if masked else [])], np.array(drawn, np.uint32))
+
+
+choices = [
+    (0.0, 0, 1.0, 0.0), (1.0, 0, 1.0, 0.0), (0.5, 5, 1.0, 0.0), (1.5, 0, 0.7, 0.0),
+    (1.0, 0, 1.0, 0.125), (1.0, 20, 0.9, 0.0625), (2.0, 40, 0.5, 0.25), (1.0, 1, 1.0, 0.0),
+]
+sampled("each row in its own way", False, choices * 4)
+sampled("under a mask", True, choices * 4)
 
 with open(sys.argv[1], "w") as file:
     file.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

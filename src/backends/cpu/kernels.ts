@@ -46,6 +46,9 @@ const ATTENTION_ROWS = 8
 /** BLOCK in wasm/matmul.ts. */
 const MATMUL_BLOCK = 64
 
+/** BINS in wasm/sample.ts. */
+const SAMPLE_BINS = 2048
+
 const launch = (kernel: string, ...args: Count[]): Launch => ({ kernel, args, scratch: null })
 const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scratch })
 
@@ -57,6 +60,10 @@ function floats(kind: KernelKind, ...operands: readonly Placed[]): void {
 function rowsAndColumns(x: Placed): [Count, number] {
   const n = x.shape[x.shape.length - 1]
   return [elementsOf(x, n), n]
+}
+
+function rowBytes({ shape, dtype }: Placed): number {
+  return (sizeOf(shape) / shape[0]) * itemSize(dtype)
 }
 
 /** An upper bound of what `begin` and `gather_glu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
@@ -150,13 +157,27 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const k = indices.shape[indices.shape.length - 1]
     return launch("take_along_axis", x.address, ...rowsAndColumns(x), indices.address, k, y.address)
   },
-  take: (_, { x, indices }, { y }) => {
-    const rowBytes = (sizeOf(x.shape) / x.shape[0]) * itemSize(x.dtype)
-    return launch("take", x.address, rowsOf(x), rowBytes, indices.address, rowsOf(indices), y.address)
+  take: (_, { x, indices, otherwise }, { y }) => {
+    const from = [x.address, rowsOf(x), rowBytes(x)]
+    return launch("take", ...from, indices.address, rowsOf(indices), otherwise?.address ?? 0, y.address)
+  },
+  put: (_, { state, x, indices }) => {
+    const to = [state.address, state.shape[0], rowBytes(state)]
+    return launch("put", ...to, x.address, indices.address, rowsOf(indices))
   },
   categorical: (_, { logits, temperature, uniform }, { ids }) => {
     const drawn = [temperature.address, uniform.address, ids.address]
     return launch("categorical", logits.address, ...rowsAndColumns(logits), ...drawn)
+  },
+  sample: (_, { logits, temperature, top_k, top_p, min_p, uniform, mask }, { ids }) => {
+    const choices = [temperature, top_k, top_p, min_p, uniform].map(({ address }) => address)
+    const [rows, n] = rowsAndColumns(logits)
+    const scratch = 8 * SAMPLE_BINS + 12 * Math.ceil(n / 4) * 4
+    return withScratch(scratch, launch("sample", logits.address, rows, n, ...choices, mask?.address ?? 0, ids.address))
+  },
+  adjust_logits: (_, { logits, rows, ids, bias, factor, shift }, { y }) => {
+    const entries = [rows.address, ids.address, rowsOf(rows), bias.address, factor.address, shift.address]
+    return launch("adjust_logits", logits.address, ...rowsAndColumns(logits), ...entries, y.address)
   },
   embedding: (_, { ids, weight }, { y }, at) => {
     const descriptor = at.describe(weightDescriptor(weight, y.shape[1]))

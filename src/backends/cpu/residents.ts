@@ -69,6 +69,7 @@ export class Residents {
       block,
       view: () => this.memory.view(block, byteLength),
       read: async (offset, into) => into.set(this.memory.view(block, into.byteLength, offset)),
+      write: (offset, bytes) => this.memory.view(block, bytes.byteLength, offset).set(bytes),
       dispose: () => {
         this.departed++
         this.memory.free(block)

@@ -1,18 +1,56 @@
 import type { KernelOf, OperandsOf } from "../../ir/operations.js"
 import type { Operand } from "../../ir/program.js"
 import { sizeOf } from "../../tensor/shape.js"
+import { kvFormatOf } from "../../ir/expect.js"
+import { decodeVector, encodeVector, hadamard } from "../../tensor/kv_format.js"
 import { BackendError } from "../backend.js"
 import { loadFloats, loadIntegers, type Memory, row, store } from "./operands.js"
 
 /** Writes rows into their slots, in place, as the cache keeps them. */
 export function kvAppend(memory: Memory, { cache, x, slots }: OperandsOf<"kv_append", Operand>): void {
+  const headDim = x.shape[2]
   loadIntegers(memory, slots).forEach((slot, l) => {
-    store(memory, vector(cache, slot), loadFloats(memory, row(x, l)))
+    const vectors = loadFloats(memory, row(x, l))
+    store(memory, slotOf(cache, slot), isQuantized(cache) ? encoded(cache, headDim, vectors) : vectors)
   })
 }
 
+/** Whether vectors are kept rotated, in codes: then queries are rotated as well, and sums of values back. */
+function isQuantized({ dtype }: Operand): boolean {
+  return dtype === "uint32"
+}
+
+function encoded(cache: Operand, headDim: number, vectors: Float32Array): Uint32Array {
+  const words = new Uint32Array(cache.shape[1] * cache.shape[2])
+  rotate(vectors, headDim)
+  for (let h = 0; h < cache.shape[1]; h++) {
+    const into = words.subarray(h * cache.shape[2], (h + 1) * cache.shape[2])
+    encodeVector(kvFormatOf(cache, headDim)!, vectors.subarray(h * headDim, (h + 1) * headDim), into)
+  }
+  return words
+}
+
+/** Rotates each vector, in place; and back. */
+function rotate(vectors: Float32Array, headDim: number): void {
+  for (let at = 0; at < vectors.length; at += headDim) hadamard(vectors.subarray(at, at + headDim))
+}
+
+/** The vectors of a slot, as they are kept: rotated where they are quantized. */
+function loadSlot(memory: Memory, cache: Operand, slot: number, headDim: number): Float32Array {
+  const kept = slotOf(cache, slot)
+  if (!isQuantized(cache)) return loadFloats(memory, kept)
+  const words = new Uint32Array(loadIntegers(memory, kept))
+  const [, heads, each] = cache.shape
+  const vectors = new Float32Array(heads * headDim)
+  for (let h = 0; h < heads; h++) {
+    const into = vectors.subarray(h * headDim, (h + 1) * headDim)
+    decodeVector(kvFormatOf(cache, headDim)!, words.subarray(h * each, (h + 1) * each), into)
+  }
+  return vectors
+}
+
 /** What a slot of a cache holds. */
-function vector(cache: Operand, slot: number): Operand {
+function slotOf(cache: Operand, slot: number): Operand {
   if (slot >= cache.shape[0]) throw new BackendError(`slot ${slot} is outside 0 to ${cache.shape[0] - 1}`)
   return row(cache, slot)
 }
@@ -51,9 +89,10 @@ export function attention(
       const p = first + i
       return pages[l][Math.floor(p / page_size)] * page_size + (p % page_size)
     })
-    const keyRows = slots.map((slot) => loadFloats(memory, vector(keys, slot)))
-    const valueRows = slots.map((slot) => loadFloats(memory, vector(values, slot)))
+    const keyRows = slots.map((slot) => loadSlot(memory, keys, slot, headDim))
+    const valueRows = slots.map((slot) => loadSlot(memory, values, slot, headDim))
     const query = loadFloats(memory, row(q, l))
+    if (isQuantized(keys)) rotate(query, headDim)
     for (let h = 0; h < heads; h++) {
       const kv = Math.floor(h / shared) * headDim
       const scores = keyRows.map((key) => {
@@ -70,5 +109,6 @@ export function attention(
       }
     }
   })
+  if (isQuantized(values)) rotate(out, headDim)
   return out
 }

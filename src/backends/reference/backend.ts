@@ -21,7 +21,7 @@ interface HostReplica extends Replica {
 export class ReferenceBackend implements Backend {
   readonly name = "reference"
   readonly fusions = new Set(FUSED_KINDS)
-  readonly cacheDTypes = ["float32", "float16"] as const
+  readonly kvFormats = ["float32", "float16"] as const
   readonly prefillChunk = 256
   readonly rowClasses = [1, 256]
   readonly replaysAhead = 1
@@ -61,6 +61,7 @@ function replicaOf(bytes: Uint8Array): HostReplica {
   return {
     view: () => bytes,
     read: async (offset, into) => into.set(bytes.subarray(offset, offset + into.byteLength)),
+    write: (offset, from) => bytes.set(from, offset),
     dispose: () => {},
   }
 }

@@ -3,7 +3,7 @@ import type { OperandsOf } from "../../ir/operations.js"
 import { NO_INDEX, type ReduceFn } from "../../ir/specs/rows.js"
 import { BackendError } from "../backend.js"
 import { rowsOf } from "./matmul.js"
-import { concat, gatherBytes, loadFloats, loadIntegers, type Memory, row } from "./operands.js"
+import { concat, gatherBytes, loadFloats, loadIntegers, type Memory, row, store } from "./operands.js"
 
 const REDUCE: Record<ReduceFn, (row: Float32Array) => number> = {
   sum: (row) => row.reduce((a, b) => a + b, 0),
@@ -55,12 +55,25 @@ export function takeAlongAxis(memory: Memory, x: Operand, indices: Operand): Flo
 }
 
 /** Whole rows, bit by bit. */
-export function take(memory: Memory, x: Operand, indices: Operand): Uint8Array {
-  const rows = Array.from(loadIntegers(memory, indices), (index) => {
-    if (index >= x.shape[0]) throw new BackendError(`row ${index} is outside 0 to ${x.shape[0] - 1}`)
-    return gatherBytes(memory, row(x, index))
-  })
+export function take(memory: Memory, { x, indices, otherwise }: OperandsOf<"take", Operand>): Uint8Array {
+  const rows = Array.from(loadIntegers(memory, indices), (index, i) =>
+    index === NO_INDEX && otherwise
+      ? gatherBytes(memory, row(otherwise, i))
+      : gatherBytes(memory, row(x, below(x.shape[0], index))),
+  )
   return concat(rows, (length) => new Uint8Array(length))
+}
+
+/** Whole rows, bit by bit, where they belong in the state. */
+export function put(memory: Memory, { state, x, indices }: OperandsOf<"put", Operand>): void {
+  for (const [i, index] of loadIntegers(memory, indices).entries()) {
+    if (index !== NO_INDEX) store(memory, row(state, below(state.shape[0], index)), gatherBytes(memory, row(x, i)))
+  }
+}
+
+function below(rows: number, index: number): number {
+  if (index >= rows) throw new BackendError(`row ${index} is outside 0 to ${rows - 1}`)
+  return index
 }
 
 /** The first index whose inclusive cumulative probability exceeds the uniform number. */

@@ -61,7 +61,7 @@ export class GpuExecutable implements Executable {
     const rows = rowsOf(fed, inputs)
     checkIds(this.idLimits, inputs, rows)
     this.checkStorages()
-    for (const { buffer, place } of fed) queue.write(place.buffer, inputBytes(buffer, inputs[buffer.name]))
+    for (const { buffer, place } of fed) queue.write(place, inputBytes(buffer, inputs[buffer.name]))
     if (this.workspace !== memory.workspace.buffer) {
       this.workspace = memory.workspace.buffer
       this.steps = this.bind()
@@ -95,7 +95,7 @@ export class GpuExecutable implements Executable {
       isChanged ||= perReplay.length > 0
       this.steps[i].workgroups = bound(workgroups, rowsFor)
     }
-    if (isChanged) this.ports.queue.write(params.buffer, params.words)
+    if (isChanged) this.ports.queue.write({ buffer: params.buffer, offset: 0 }, params.words)
     this.rows = rows
   }
 

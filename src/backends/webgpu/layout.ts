@@ -58,21 +58,19 @@ export async function layOut(program: Program, memory: LayoutMemory, features: G
     return buffer
   }
   try {
-    const places: (Block | undefined)[] = []
-    for (const buffer of program.buffers) {
-      if (buffer.kind === "storage") places.push(memory.blockOf(buffer.storage))
-      else if (buffer.kind === "arena") places.push(undefined)
-      else {
-        const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST
-        places.push({ buffer: await own(`input ${buffer.name}`, buffer.byteLength, usage), offset: 0 })
-      }
-    }
+    const inputs = placesOfInputs(program, offsetAlignment)
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST
+    const input = inputs.byteLength > 0 ? await own("inputs", inputs.byteLength, usage) : null
+    const places = program.buffers.map((buffer, i): Block | undefined => {
+      if (buffer.kind === "storage") return memory.blockOf(buffer.storage)
+      return input && buffer.kind === "input" ? { buffer: input, offset: inputs.offsets[i] } : undefined
+    })
     const planned = planDispatches(program, places, features)
     const locate = locator(program, places, offsetAlignment, planned.scratchBytes)
     const dispatches = planned.dispatches.map((dispatch) => assemble(dispatch, locate.locate, features))
     const { words, offsets } = paramWords(dispatches, uniformAlignment)
-    const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST
-    const params = { buffer: await own("params", words.byteLength, usage), words, offsets }
+    const paramUsage = BufferUsage.UNIFORM | BufferUsage.COPY_DST
+    const params = { buffer: await own("params", words.byteLength, paramUsage), words, offsets }
     const leave = await workspace.join(locate.workspaceBytes)
     return {
       places,
@@ -87,6 +85,17 @@ export async function layOut(program: Program, memory: LayoutMemory, features: G
     free()
     throw error
   }
+}
+
+/** Inputs lie in one buffer: where devices offer few bindings, a kernel's inputs share one. */
+function placesOfInputs({ buffers }: Program, alignment: number) {
+  let byteLength = 0
+  const offsets = buffers.map((buffer) => {
+    const offset = byteLength
+    if (buffer.kind === "input") byteLength += Math.ceil(buffer.byteLength / alignment) * alignment
+    return offset
+  })
+  return { byteLength, offsets }
 }
 
 /** Where operands lie, intermediate values and, after them, scratch memory in the workspace. */

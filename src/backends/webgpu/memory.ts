@@ -136,6 +136,7 @@ export class GpuMemory {
     return {
       block,
       read: (offset, into) => this.downloads.read(block, offset, into),
+      write: (offset, bytes) => this.gpu.device.queue.writeBuffer(block.buffer, block.offset + offset, bytes),
       dispose: () => this.free(block),
     }
   }

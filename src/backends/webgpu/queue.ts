@@ -1,3 +1,4 @@
+import type { Block } from "./buffers.js"
 import { encodeSteps, type Step } from "./steps.js"
 
 /** Watches what a queue is given: see {@link GpuQueue.observe}. */
@@ -41,9 +42,9 @@ export class GpuQueue {
     }
   }
 
-  /** Replaces the first bytes of a buffer, as all that is submitted later sees it. */
-  write(buffer: GPUBuffer, bytes: Uint8Array | Uint32Array): void {
-    this.device.queue.writeBuffer(buffer, 0, bytes as Uint8Array<ArrayBuffer>)
+  /** Replaces bytes of a buffer, as all that is submitted later sees it. */
+  write({ buffer, offset }: Block, bytes: Uint8Array | Uint32Array): void {
+    this.device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
   }
 
   /** Submits one replay's steps. */

@@ -10,7 +10,7 @@ import { inspect } from "./inspect.js"
 const tiny = fileURLToPath(new URL("../../../../models/minerva-tiny", import.meta.url))
 
 const preferring = (dtype: DType): Backend =>
-  Object.assign(Object.create(new ReferenceBackend()), { cacheDTypes: [dtype] })
+  Object.assign(Object.create(new ReferenceBackend()), { kvFormats: [dtype] })
 
 it.each<[DType, number]>([
   ["float32", 4],

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { apply, constant, input, state } from "../../../src/graph/build.js"
 import { lower } from "../../../src/graph/lower.js"
+import { NO_INDEX } from "../../../src/ir/specs/rows.js"
 import { memoryStats, Storage } from "../../../src/tensor/storage.js"
 import { BackendError, type Executable, type HostArray } from "../../../src/backends/backend.js"
 import { ReferenceBackend } from "../../../src/backends/reference/backend.js"
@@ -111,6 +112,33 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
           for (const id of [3, 2 ** 32 - 1]) {
             await refuses(executable, { ids: Uint32Array.of(0, id) }, { ids: Uint32Array.of(0, 2) })
           }
+        }
+      }),
+    )
+
+    it(
+      "refuses ids out of range where NO_INDEX picks nothing, and runs on",
+      withBackend(async (backend) => {
+        const random = new Random(2)
+        const [x, logits] = [floats(random, [2, 5]), floats(random, [3, 5])]
+        const ids = input("ids", [2], "uint32")
+        const [bias, factor, shift] = [0, 1, 2].map(() => floats(random, [2]))
+        const columns = storageOf("columns", "uint32", [2], new Uint8Array(Uint32Array.of(0, 1).buffer))
+        const graphs = [
+          apply({ kind: "take" }, { x: floats(random, [3, 5]), indices: ids, otherwise: x }).y,
+          apply({ kind: "put" }, { state: state(new Storage("state", "float32", [3, 5], null)), x, indices: ids })
+            .state,
+          apply({ kind: "adjust_logits" }, { logits, rows: ids, ids: constant(columns), bias, factor, shift }).y,
+        ]
+        for (const output of graphs) {
+          const executable = await backend.compile(lower({ outputs: [output] }))
+          await refuses(executable, { ids: Uint32Array.of(0, 3) }, { ids: Uint32Array.of(NO_INDEX, NO_INDEX) })
+        }
+        const places = { rows: constant(columns), ids, bias, factor, shift }
+        const adjusted = apply({ kind: "adjust_logits" }, { logits, ...places }).y
+        const executable = await backend.compile(lower({ outputs: [adjusted] }))
+        for (const id of [5, NO_INDEX]) {
+          await refuses(executable, { ids: Uint32Array.of(0, id) }, { ids: Uint32Array.of(0, 4) })
         }
       }),
     )

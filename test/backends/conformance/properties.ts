@@ -13,6 +13,7 @@ import { cache } from "./attention_cases.js"
 import { Pages, pagesKept } from "./pages.js"
 import { someActivation } from "./glu_cases.js"
 import { exactly, floats, formats, integers, Random, stored, weight } from "./random.js"
+import { sampled, someRows } from "./sampling_cases.js"
 import { expectClose, run, type Share, settingsOf, type WithBackend } from "./run.js"
 
 const seed = fc.integer({ min: 0, max: 2 ** 31 - 1 })
@@ -176,6 +177,28 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
               for (let i = 1; i < n; i++)
                 if (descending[i - 1] === descending[i]) expect(order[i]).toBeGreaterThan(order[i - 1])
             }
+          }),
+          settings,
+        ),
+      ),
+    )
+
+    it(
+      "a row's token does not depend on the rows beside it",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(seed, fc.constantFrom(19, 700, 5000), fc.boolean(), async (seed, n, isMasked) => {
+            const random = new Random(seed)
+            const rows = someRows(random, 5, n, isMasked)
+            const alone = rows.choices.map((choice, l) => ({
+              n,
+              logits: rows.logits.slice(l * n, (l + 1) * n),
+              choices: [choice],
+              mask: rows.mask?.slice(l * Math.ceil(n / 32), (l + 1) * Math.ceil(n / 32)),
+            }))
+            const outputs = [rows, ...alone].map(sampled)
+            const [[together, ...single]] = await run({ name: "tokens", outputs }, backend)
+            expect(single.map(([token]) => token)).toEqual([...together])
           }),
           settings,
         ),

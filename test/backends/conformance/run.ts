@@ -53,6 +53,8 @@ export interface Case {
   readonly name: string
   readonly outputs: readonly Value[]
   readonly replays?: readonly Readonly<Record<string, HostArray>>[]
+  /** Judges the outputs of a replay, where more than one answer is right. */
+  readonly expect?: (outputs: readonly Result[], what: string) => void
 }
 
 /** Bytes before and after a result that no kernel may touch: WebGPU's default offset alignment. */

@@ -215,7 +215,45 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
     apply({ kind: "take" }, { x: computed(of, "x", 2, 5), indices: input("last", [1], "uint32") }).y,
     apply({ kind: "take" }, { x: floats(of.random, [4, 9]), indices: input("ids", [of.rows], "uint32") }).y,
     apply({ kind: "take" }, { x: integers(of.random, [4], 100), indices: input("ids", [of.rows], "uint32") }).y,
+    apply(
+      { kind: "take" },
+      { x: floats(of.random, [4, 3]), indices: input("ids", [of.rows], "uint32"), otherwise: computed(of, "other", 3) },
+    ).y,
   ],
+  put: (of) => {
+    const indices = input("positions", [of.rows], "uint32")
+    const state = of.cache("state", [of.total, 5])
+    return [apply({ kind: "put" }, { state, x: computed(of, "x", 5), indices }).state]
+  },
+  adjust_logits: (of) => {
+    const [rows, ids] = [input("positions", [of.rows], "uint32"), input("ids", [of.rows], "uint32")]
+    const numbers = { bias: computed(of, "bias"), factor: computed(of, "factor"), shift: computed(of, "shift") }
+    const one = { bias: exactly([1], [0.5]), factor: exactly([1], [2]), shift: exactly([1], [-1]) }
+    const last = { rows: input("last", [1], "uint32"), ids: integers(of.random, [1], 19), ...one }
+    return [
+      apply({ kind: "adjust_logits" }, { logits: floats(of.random, [of.total, 7]), rows, ids, ...numbers }).y,
+      apply({ kind: "adjust_logits" }, { logits: computed(of, "logits", 19), ...last }).y,
+    ]
+  },
+  sample: (of) => {
+    const [temperature, uniform] = [computed(of, "temperature"), input("uniform", [of.rows], "float32")]
+    const [top_p, min_p] = ["top_p", "min_p"].map(
+      (name) => apply({ kind: "unary", fn: "sigmoid" }, { x: input(name, [of.rows], "float32") }).y,
+    )
+    const choices = {
+      temperature: apply({ kind: "unary", fn: "abs" }, { x: temperature }).y,
+      ...{ top_k: input("ids", [of.rows], "uint32"), top_p, min_p, uniform },
+    }
+    const mask = integers(of.random, [4, 1], 2 ** 32)
+    const masks = apply({ kind: "take" }, { x: mask, indices: input("row", [of.rows], "uint32") }).y
+    return [19, 515, 3000].map(
+      (n) =>
+        apply(
+          { kind: "sample" },
+          { logits: computed(of, `logits ${n}`, n), ...choices, mask: n === 19 ? masks : undefined },
+        ).ids,
+    )
+  },
   categorical: (of) => {
     const uniform = input("uniform", [of.rows], "float32")
     const temperature = exactly([1], [0.7])

@@ -35,7 +35,7 @@ export function rms_norm(
 }
 
 /** NaN if any is. */
-function rowMax(x: usize, n: u32): f32 {
+export function rowMax(x: usize, n: u32): f32 {
   const whole = n & ~3
   let largest = f32x4.splat(-Infinity)
   for (let i: u32 = 0; i < whole; i += 4) largest = f32x4.max(largest, v128.load(x + (i << 2)))
@@ -98,7 +98,7 @@ export function reduce(x: usize, rows: u32, n: u32, fn: u32, out: usize, part: u
 }
 
 /** What stands for no index: NO_INDEX of ir/specs/rows.ts. */
-const NONE: u32 = 0xffffffff
+export const NONE: u32 = 0xffffffff
 
 /** The index of the largest, the lowest of equals; NONE with NaN, Infinity, or -Infinity alone. */
 export function argmax(x: usize, rows: u32, n: u32, out: usize, part: u32, parts: u32): void {
@@ -153,14 +153,27 @@ export function take_along_axis(
   }
 }
 
-/** Rows of `rowBytes` at `count` indices. */
+/** Rows of `rowBytes` at `count` indices; where an index is NONE, those of `otherwise`, which is 0 if there are none. */
 export function take(
-  x: usize, rows: u32, rowBytes: u32, indices: usize, count: u32, out: usize, thread: u32, threads: u32
+  x: usize, rows: u32, rowBytes: u32, indices: usize, count: u32, otherwise: usize, out: usize, part: u32, parts: u32
 ): void {
-  for (let i = thread; i < count; i += threads) {
+  for (let i = part; i < count; i += parts) {
     const index = load<u32>(indices + (i << 2))
+    const isTaken = index != NONE || otherwise == 0
+    if (isTaken && index >= rows) unreachable()
+    memory.copy(out + i * rowBytes, isTaken ? x + index * rowBytes : otherwise + i * rowBytes, rowBytes)
+  }
+}
+
+/** Writes `count` rows of `rowBytes` to their indices in the state; none where an index is NONE. */
+export function put(
+  state: usize, rows: u32, rowBytes: u32, x: usize, indices: usize, count: u32, part: u32, parts: u32
+): void {
+  for (let i = part; i < count; i += parts) {
+    const index = load<u32>(indices + (i << 2))
+    if (index == NONE) continue
     if (index >= rows) unreachable()
-    memory.copy(out + i * rowBytes, x + index * rowBytes, rowBytes)
+    memory.copy(state + index * rowBytes, x + i * rowBytes, rowBytes)
   }
 }
 

@@ -1,10 +1,8 @@
-import { itemSize } from "../../../tensor/dtype.js"
-import { sizeOf } from "../../../tensor/shape.js"
 import { BackendError } from "../../backend.js"
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { BinaryFn } from "../../../ir/specs/elementwise.js"
 import type { Operand } from "../../../ir/program.js"
-import { ofElements, ofRows } from "../bindable.js"
+import { ofElements } from "../bindable.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 import { gluFunction } from "../wgsl/glu.js"
 import { type StridedLoop, stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
@@ -91,30 +89,6 @@ ${ENTRY}
     sum += ${v.weights.at("slot")} * ${v.x.at("slot * params.N + i % params.N")};
   }
   ${v.out.at("i")} = sum;
-}`,
-    }),
-  ]
-}
-
-/** Whole rows, as the 32-bit words that they are. */
-export function take(
-  _: unknown,
-  { x, indices }: OperandsOf<"take", Operand>,
-  { y: output }: { y: Operand },
-): Dispatch[] {
-  if (itemSize(x.dtype) !== 4)
-    throw new BackendError(`webgpu: take moves 4-byte types, found ${x.dtype}: cast it first`)
-  const length = sizeOf(x.shape) / x.shape[0]
-  return [
-    dispatch({
-      label: "take",
-      views: { x: reads(x, "u32"), indices: reads(indices, "u32"), out: writes(output, "u32") },
-      params: { n: ofElements(output, (n) => n), length, rows: ofRows(x, (rows) => rows) },
-      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
-      code: (v) => /* wgsl */ `
-${ENTRY}
-  let row = min(${v.indices.at("i / params.length")}, params.rows - 1u);
-  ${v.out.at("i")} = ${v.x.at("row * params.length + i % params.length")};
 }`,
     }),
   ]

@@ -8,12 +8,15 @@ import { categorical } from "./categorical.js"
 import { argmax, topK } from "./choose.js"
 import { anyGatherMatmulSum, anyNormGatherGlu, anyNormMatmul, anyRoute } from "./composed.js"
 import { copy } from "./copy.js"
-import { binary, glu, take, takeAlongAxis, weightedSum } from "./elementwise.js"
+import { binary, glu, takeAlongAxis, weightedSum } from "./elementwise.js"
 import * as gemm from "./gemm/planners.js"
 import { kvAppend } from "./kv_append.js"
 import * as matvec from "./matvec/planners.js"
+import { put, take } from "./move_rows.js"
 import { rope } from "./rope.js"
 import { reduce, rmsNorm, softmax } from "./rows.js"
+import { adjustLogits } from "./sampling/adjust_logits.js"
+import { sample } from "./sampling/sample.js"
 import { unary } from "./unary.js"
 
 /** The dispatches that compute one instruction. */
@@ -61,7 +64,10 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   top_k: topK,
   take_along_axis: takeAlongAxis,
   take,
+  put,
   categorical,
+  adjust_logits: adjustLogits,
+  sample,
   embedding,
   rms_norm: rmsNorm,
   rope,

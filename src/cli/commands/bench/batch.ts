@@ -1,10 +1,6 @@
 import { Command } from "commander"
-import type { Backend } from "../../../backends/backend.js"
-import { type Batch, benchBatch } from "../../../bench/batch.js"
+import { benchBatch } from "../../../bench/batch.js"
 import { deviceInfo } from "../../../bench/node_device_info.js"
-import { GREEDY } from "../../../bench/prompt.js"
-import { BatchRunner } from "../../../engine/batch_runner.js"
-import type { LanguageModel } from "../../../engine/model.js"
 import { withModel, withProgress } from "../../load.js"
 import { type ModelFlags, wholeNumber, withLoadOptions } from "../../options.js"
 import { formatTable } from "../../ui/format.js"
@@ -14,25 +10,6 @@ interface BatchFlags extends Omit<ModelFlags, "context">, BenchFlags {
   readonly sequences: readonly number[]
   readonly promptLength: number
   readonly tokens: number
-}
-
-/** Batches of a loaded model: its weights are on the device already. */
-function open(model: LanguageModel, backend: Backend, max_context: number) {
-  return async (sequences: number): Promise<Batch> => {
-    const runner = new BatchRunner(model.network, backend, { sequences, max_context })
-    const last = new Uint32Array(sequences)
-    return {
-      vocab_size: runner.vocab_size,
-      prefill: async (prompts) => {
-        runner.reset()
-        for (const [s, prompt] of prompts.entries()) last[s] = await runner.prefill(s, prompt, GREEDY)
-      },
-      decode: async (tokens) => {
-        for await (const _ of runner.decode(last, tokens, GREEDY));
-      },
-      dispose: () => runner.dispose(),
-    }
-  }
 }
 
 export const batchCommand = withBenchOptions(withLoadOptions(new Command("batch")), 3)
@@ -49,7 +26,7 @@ export const batchCommand = withBenchOptions(withLoadOptions(new Command("batch"
         const options = { sequences, prompt_length, tokens, runs }
         const points = await withProgress(
           "decoding",
-          (onProgress) => benchBatch(open(model, backend, max_context), { ...options, onProgress }),
+          (onProgress) => benchBatch(model, { ...options, onProgress }),
           (done, total) => `run ${done} of ${total}`,
         )
         const setting = { bench: "batch", device: deviceInfo(backend, flags), model: model.info.name }

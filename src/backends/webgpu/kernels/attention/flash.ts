@@ -1,22 +1,12 @@
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { cacheLayout } from "./cache_layout.js"
 import { flashMath } from "./flash_math.js"
 import type { FlashMath } from "./flash_tile.js"
 import { matrixMath } from "./matrix_math.js"
-import {
-  type Attention,
-  cacheLayout,
-  describe,
-  LOG2E,
-  largestDivisor,
-  MASKED,
-  NO_MAXIMUM,
-  rowParams,
-  rowViews,
-  sinkLogit,
-  visible,
-} from "./problem.js"
+import { pageParams, pages, pageViews } from "./pages.js"
+import { type Attention, describe, isShared, LOG2E, largestDivisor, MASKED, NO_MAXIMUM, sinkLogit } from "./problem.js"
 
 /** The arithmetic that fits device and problem, or null. */
 export function mathFor(of: Attention, { features }: KernelContext): FlashMath | null {
@@ -31,7 +21,7 @@ export function mathFor(of: Attention, { features }: KernelContext): FlashMath |
  * @param queries `[L, Hq, D]`, rotated, float32 or as `math` wants
  */
 export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatch {
-  const { heads, kvHeads, headDim: D, keys, values, sinks, sequences, output } = of
+  const { heads, kvHeads, headDim: D, keys, values, sinks, output } = of
   const { tile } = math
   const { queries: R, keys: C, threads } = tile
   const shared = heads / kvHeads
@@ -40,6 +30,8 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
   const height = Math.floor(R / chunk)
   // In whole vectors: what lies beside the arrays that matrices are loaded from must not misalign them.
   const held = 4 * Math.ceil(height / 4)
+  /** Runs of rows of one sequence. */
+  const most = isShared(of) ? height : 1
   const cached = cacheLayout(keys, D)
   const source = cacheLayout(queries, D)
   const team = threads / R
@@ -49,36 +41,38 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
     keys: cached.view(keys, false),
     values: cached.view(values, false),
     out: writes(output, "f32"),
-    ...rowViews(of),
+    ...pageViews(of),
     ...(sinks ? { sinks: reads(sinks, "u32") } : {}),
   }
   const each = (n: number, write: (i: number) => string) => Array.from({ length: n }, (_, i) => write(i)).join("\n")
   return dispatch({
     label: `attention ${describe(of)} tiles${math.enable.length ? " matrix" : ""}`,
     views,
-    params: { ...rowParams(of), scale: { f32: of.scale * LOG2E } },
+    params: { ...pageParams(of), scale: { f32: of.scale * LOG2E } },
     enable: math.enable,
     workgroups: ofRows(output, (rows) => [Math.ceil(rows / height), kvHeads * chunks, 1]),
     code: (v) => {
       const stage = (what: "key" | "value") => /* wgsl */ `
     for (var e = lid; e < ${(C * D) / cached.unit}u; e += ${threads}u) {
       let r = e / ${D / cached.unit}u;
-      var slot = start + min(base + r, run.y - 1u) - run.x;
-      if (slot >= params.capacity) { slot -= params.capacity; }
-      let at = (run.z * params.capacity + slot) * ${(kvHeads * D) / cached.unit}u + kv * ${D / cached.unit}u + e % ${D / cached.unit}u;
+      let at = (slots[r] * ${kvHeads}u + kv) * ${D / cached.unit}u + e % ${D / cached.unit}u;
       let unit = ${cached.read(v[`${what}s`], "at")};
       let d = e % ${D / cached.unit}u * ${cached.unit}u;
       ${math.put(what, keys.dtype === "float16", "unit", "r", "d")}
     }`
+      /** Where the keys of the tile at `base` lie. */
+      const lookUp = (base: string) => /* wgsl */ `
+      for (var c = lid; c < ${C}u; c += ${threads}u) { slots[c] = slot_of(run.z, min(${base} + c, run.y - 1u)); }`
       return /* wgsl */ `
-${visible(v)}
+${pages(of, { tables: v.tables })}
 ${math.declarations}
+var<workgroup> slots: array<u32, ${C}>;
 var<workgroup> factors: array<f32, ${R}>;
 var<workgroup> partials: array<f32, ${threads}>;
 var<workgroup> row_first: array<u32, ${held}>;
 var<workgroup> row_count: array<u32, ${held}>;
 var<workgroup> row_sequence: array<u32, ${held}>;
-var<workgroup> runs: array<vec4u, ${sequences ? height : 1}>;
+var<workgroup> runs: array<vec4u, ${most}>;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${math.builtins}) {
   let row0 = wid.x * ${height}u;
@@ -87,15 +81,10 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   if (lid < ${height}u) {
     let row = row0 + lid;
     if (row < params.rows) {
-      let sequence = sequence_of(row);
       let position = ${v.positions.at("row")};
-      // Rows of a sequence ascend: its last is the last that is found.
-      var latest = params.rows - 1u;
-      ${sequences ? "while (sequence_of(latest) != sequence) { latest--; }" : ""}
-      let first = first_visible(position, ${v.positions.at("latest")});
-      row_first[lid] = first;
-      row_count[lid] = position + 1u - first;
-      row_sequence[lid] = sequence;
+      row_first[lid] = first_visible(position);
+      row_count[lid] = position + 1u - first_visible(position);
+      row_sequence[lid] = ${v.sequences.at("row")};
     } else {
       row_first[lid] = 0u;
       row_count[lid] = 0u;
@@ -110,7 +99,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     ${math.put("query", queries.dtype === "float16", "unit", "r", "d")}
   }
   workgroupBarrier();
-  if (lid < ${sequences ? height : 1}u) {
+  if (lid < ${most}u) {
     var run = vec4u(0xffffffffu, 0u, row_sequence[lid], 0u);
     var leads = true;
     for (var i = 0u; i < ${height}u; i++) {
@@ -129,9 +118,11 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   var top = f32(${NO_MAXIMUM});
   var total = 0.0;
   ${math.start}
-  for (var i = 0u; i < ${sequences ? height : 1}u; i++) {
+  for (var i = 0u; i < ${most}u; i++) {
     let run = workgroupUniformLoad(&runs[i]);
-    let start = run.x % params.capacity;
+    if (run.y == 0u) { continue; }
+    ${lookUp("run.x")}
+    workgroupBarrier();
     let first = row_first[place];
     let count = select(0u, row_count[place], row_sequence[place] == run.z);
     for (var base = run.x; base < run.y; base += ${C}u) {
@@ -165,6 +156,8 @@ ${each(
       }`,
 )}
       workgroupBarrier();
+      // Both keys and values are here: where the next ones lie is looked up meanwhile.
+      ${lookUp(`base + ${C}u`)}
       ${math.accumulate}
       workgroupBarrier();
     }

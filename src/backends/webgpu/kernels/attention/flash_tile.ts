@@ -29,5 +29,7 @@ export interface FlashMath {
   finish(store: (r: string, d: string, value: string) => string): string
 }
 
-/** Workgroup memory for what a tile keeps about its rows. */
-export const ROW_BYTES = 64 * (4 + 4 * 4 + 3 * 4 + 16)
+/** Workgroup memory for what a tile keeps about its rows and keys: a word a thread, a factor, range, sequence and run a row. */
+export function heldBytes({ queries, keys, threads }: FlashTile): number {
+  return 4 * (threads + queries * (1 + 2 + 1 + 4) + keys)
+}
