@@ -65,6 +65,6 @@ export function cacheDims(kind: string, cache: Type, D: number): [slots: number,
 export function kvFormatOf({ dtype, shape }: Type, D: number): KvFormat | null {
   const words = last(shape)
   if (dtype === "float32" || dtype === "float16") return words === D ? dtype : null
-  if (dtype !== "uint32") return null
+  if (dtype !== "uint32" || D % 8 !== 0) return null
   return words === D / 4 ? "int8" : words === D / 8 ? "int4" : null
 }

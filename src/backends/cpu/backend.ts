@@ -33,7 +33,7 @@ export const PART_BYTES = 64 << 10
 export class CpuBackend implements Backend {
   readonly name = "cpu"
   readonly fusions: ReadonlySet<FusedKind> = new Set()
-  readonly kvFormats = ["float32", "float16"] as const
+  readonly kvFormats = ["float32", "float16", "int8", "int4"] as const
   readonly prefillChunk = 256
   readonly rowClasses = [1, 256]
   readonly replaysAhead = 1

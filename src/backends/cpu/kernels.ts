@@ -228,7 +228,7 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
   kv_append: (_, { cache, x, slots }) => {
     const [, heads, D] = x.shape
     const kept = [cache.address, cache.shape[0], heads, D, kvFormatCode(cache, D)]
-    return launch("kv_append", ...kept, x.address, rowsOf(x), slots.address)
+    return withScratch(14 * D, launch("kv_append", ...kept, x.address, rowsOf(x), slots.address))
   },
   attention: ({ scale, window, page_size }, operands, { y }, at) => {
     const { q, keys, values, positions, sequences, tables, sinks } = operands

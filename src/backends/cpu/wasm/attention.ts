@@ -1,6 +1,7 @@
-import { decodeVectors, vectorBytes } from "./kv_cache"
+import { hadamard } from "./hadamard"
+import { copyFloats, decodeVectors, isRotated, vectorBytes } from "./kv_cache"
 import { take } from "./share"
-import { exp, madd } from "./simd"
+import { expNonPositive, madd } from "./simd"
 import { loadFloat } from "./weight"
 
 /** Positions whose keys and values are decoded at a time: a multiple of 4. ATTENTION_BLOCK in kernels.ts. */
@@ -60,6 +61,7 @@ export function attention(
       tile.window = window
       tile.heads = trail - lead
       tile.D = D
+      tile.isRotated = isRotated(pages.format)
       locate(tile, scratch + offsetof<Tile>())
       const first = (row * heads + head) * D << 2
       begin(tile, q + first, heads * D << 2, scale)
@@ -123,6 +125,8 @@ class Tile {
   heads: u32
   vectors: u32
   D: u32
+  /** Queries are rotated as keys are, and sums back. */
+  isRotated: bool
   /** D rounded up to 4. */
   width: u32
   /** By vector, its lanes of each of D elements, scaled. */
@@ -160,7 +164,13 @@ function begin(tile: Tile, q: usize, rowBytes: u32, scale: f32): void {
   memory.fill(tile.sums, 0, rows * vectors * tile.width << 4)
   for (let row: u32 = 0; row < rows; row++) {
     for (let h: u32 = 0; h < heads; h++) {
-      const from = q + row * rowBytes + (h * D << 2)
+      let from = q + row * rowBytes + (h * D << 2)
+      if (tile.isRotated) {
+        // No keys are there yet.
+        copyFloats(from, D << 2, tile.keys)
+        from = tile.keys
+        hadamard(from, D)
+      }
       const to = tile.queries + ((row * vectors + (h >> 2)) * D << 4) + ((h & 3) << 2)
       for (let d: u32 = 0; d < D; d++) store<f32>(to + (d << 4), load<f32>(from + (d << 2)) * scale)
     }
@@ -275,14 +285,14 @@ function weigh(tile: Tile, vector: u32, from: u32, to: u32): v128 {
   const totals = tile.totals + (vector << 4)
   const before = v128.load(maxima)
   let largest = before
-  for (let j = from; j < to; j++) largest = f32x4.max(largest, v128.load(scores + (j << 4)))
+  for (let j = from; j < to; j++) largest = f32x4.pmax(largest, v128.load(scores + (j << 4)))
   let total = f32x4.splat(0)
   for (let j = from; j < to; j++) {
-    const weight = exp(f32x4.sub(v128.load(scores + (j << 4)), largest))
+    const weight = expNonPositive(f32x4.sub(v128.load(scores + (j << 4)), largest))
     v128.store(scores + (j << 4), weight)
     total = f32x4.add(total, weight)
   }
-  const factor = exp(f32x4.sub(before, largest))
+  const factor = expNonPositive(f32x4.sub(before, largest))
   v128.store(maxima, largest)
   v128.store(totals, madd(v128.load(totals), factor, total))
   return factor
@@ -358,6 +368,7 @@ function finish(tile: Tile, out: usize, rowBytes: u32): void {
       const from = tile.sums + ((lanes + h) * tile.width << 2)
       const to = out + row * rowBytes + (h * D << 2)
       const total = load<f32>(tile.totals + ((lanes + h) << 2))
+      if (tile.isRotated) hadamard(from, D)
       for (let d: u32 = 0; d < D; d++) store<f32>(to + (d << 2), load<f32>(from + (d << 2)) / total)
     }
   }
