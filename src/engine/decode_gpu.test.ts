@@ -5,6 +5,7 @@ import { damagedFrom } from "../../test/engine/damaged_model.js"
 import { generated, type Setting, schedulerOf } from "../../test/engine/scheduling.js"
 import { LogitsError } from "./errors.js"
 import { Generation } from "./generation.js"
+import type { CausalLM } from "./step.js"
 
 /** Where steps really are under way together: a queue that runs on while the host goes ahead. */
 await describeWithGpu("decoding on the GPU", {}, (gpu, createBackend) => {
@@ -18,7 +19,7 @@ await describeWithGpu("decoding on the GPU", {}, (gpu, createBackend) => {
   })
   afterAll(() => fixture.checkpoint.close())
 
-  const setup = (setting: Setting = {}, model = fixture.model, backend = createBackend()) => {
+  const setup = (setting: Setting = {}, model: CausalLM = fixture.model, backend = createBackend()) => {
     const opened = schedulerOf(model, backend, { prefill_chunk: 64, max_context: 400, max_sequences: 4, ...setting })
     closing.push(opened.close)
     return opened
