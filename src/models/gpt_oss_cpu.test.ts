@@ -51,9 +51,9 @@ describe("gpt-oss on the cpu backend", () => {
     ["in chunks of 7", { threads: 2 }, { prefill_chunk: 7 }],
     ["without the passes", { threads: 2 }, { optimise: false }],
     [
-      "with weights spread over memories of 2 MiB",
-      { threads: 2, part_bytes: 1, segment_bytes: 2 << 20 },
-      { prefill_chunk: 16, max_context: 128 },
+      "with weights spread over memories of 3 MiB",
+      { threads: 2, part_bytes: 1, segment_bytes: 3 << 20 },
+      { prefill_chunk: 1 },
     ],
   ]
 
