@@ -33,8 +33,12 @@ export function partsOf<T>(weight: WeightOf<T>): T[] {
 
 /** The same weight of other things. */
 export function mapWeight<T, U>(weight: WeightOf<T>, map: (value: T, part: Part) => U): WeightOf<U> {
-  const parts = listParts(weight).map(({ part, value }) => [part, map(value, part)])
-  return { quantization: weight.quantization, ...Object.fromEntries(parts) } as WeightOf<U>
+  const mapped: Record<string, unknown> = { quantization: weight.quantization }
+  for (const part of WEIGHT_PARTS) {
+    const value = weight[part]
+    if (value !== undefined) mapped[part] = map(value, part)
+  }
+  return mapped as unknown as WeightOf<U>
 }
 
 /** The same operands of other things, in the order of the description. */
@@ -44,9 +48,10 @@ export function mapOperands<T, U>(
   map: (value: T, place: Place) => U,
 ): AnyOperands<U> {
   const result: Record<string, U | WeightOf<U> | readonly WeightOf<U>[]> = {}
-  for (const [name, role] of Object.entries(roles)) {
+  for (const name in roles) {
     const operand = operands[name]
     if (operand === undefined) continue
+    const role = roles[name]
     const mapParts = (weight: WeightOf<T>) => mapWeight(weight, (value, part) => map(value, { name, part }))
     if (role === "weight") result[name] = mapParts(operand as WeightOf<T>)
     else if (role === "weights") result[name] = (operand as readonly WeightOf<T>[]).map(mapParts)
