@@ -63,6 +63,6 @@ export function mapOperands<T, U>(
 /** Every operand that is there, in the order of the description. */
 export function listOperands<T>(roles: Roles, operands: AnyOperands<T>): (Place & { readonly operand: T })[] {
   const list: (Place & { readonly operand: T })[] = []
-  mapOperands(roles, operands, (operand, place) => list.push({ ...place, operand }))
+  mapOperands(roles, operands, (operand, { name, part }) => list.push({ name, part, operand }))
   return list
 }
