@@ -3,7 +3,7 @@ import { contiguousStrides, sizeOf } from "../../tensor/shape.js"
 import type { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
 import type { Operand, Program } from "../../ir/program.js"
-import type { Block, Buffers } from "./buffers.js"
+import type { GpuBlock, Buffers } from "./buffers.js"
 import {
   type Assembled,
   assemble,
@@ -24,13 +24,13 @@ import type { Workspace } from "./workspace.js"
 export interface LayoutMemory {
   readonly buffers: Buffers
   readonly workspace: Workspace
-  blockOf(storage: Storage): Block
+  blockOf(storage: Storage): GpuBlock
 }
 
 /** A program's dispatches with all their operands placed. */
 export interface Layout {
   /** Of each program buffer: undefined for intermediate values. */
-  readonly places: readonly (Block | undefined)[]
+  readonly places: readonly (GpuBlock | undefined)[]
   readonly dispatches: readonly Assembled[]
   readonly params: { readonly buffer: GPUBuffer; readonly words: Uint32Array<ArrayBuffer>; readonly offsets: number[] }
   /** Gives back what the program has of its own. */
@@ -58,7 +58,7 @@ export async function layOut(program: Program, memory: LayoutMemory, features: G
     return buffer
   }
   try {
-    const places: (Block | undefined)[] = []
+    const places: (GpuBlock | undefined)[] = []
     for (const buffer of program.buffers) {
       if (buffer.kind === "storage") places.push(memory.blockOf(buffer.storage))
       else if (buffer.kind === "arena") places.push(undefined)
@@ -90,7 +90,7 @@ export async function layOut(program: Program, memory: LayoutMemory, features: G
 }
 
 /** Where operands lie, intermediate values and, after them, scratch memory in the workspace. */
-function locator(program: Program, places: readonly (Block | undefined)[], alignment: number, scratchBytes: number) {
+function locator(program: Program, places: readonly (GpuBlock | undefined)[], alignment: number, scratchBytes: number) {
   let workspaceBytes = 0
   const reserve = (byteLength: number) => {
     const offset = workspaceBytes
@@ -115,7 +115,7 @@ function locator(program: Program, places: readonly (Block | undefined)[], align
 }
 
 /** What runs, and the scratch memory of the instruction that takes most. */
-function planDispatches(program: Program, places: readonly (Block | undefined)[], features: GpuFeatures) {
+function planDispatches(program: Program, places: readonly (GpuBlock | undefined)[], features: GpuFeatures) {
   // Planners ask where operands lie before the scratch memory has its size.
   const { locate } = locator(program, places, features.offsetAlignment, 0)
   const dispatches: Dispatch[] = []

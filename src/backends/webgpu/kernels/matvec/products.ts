@@ -10,7 +10,7 @@ import { contributionBytes, type RouteShares, shareRoute } from "./route_shares.
 import { isStageable, isWide } from "./stage.js"
 import { type Tuning, tune, workgroupBytes } from "./tuning.js"
 
-interface Product {
+interface FewRowsProduct {
   readonly x: Operand
   readonly norm: { readonly weight: Operand; readonly eps: number } | null
   readonly weights: readonly WeightOf<Operand>[]
@@ -24,7 +24,7 @@ interface Product {
  * Dispatches for a product with few rows (`matmul`, `norm_matmul`), or null where the format or the sizes need the
  * generic kernel.
  */
-export function fewRows(product: Product, context: KernelContext): Dispatch[] | null {
+export function fewRows(product: FewRowsProduct, context: KernelContext): Dispatch[] | null {
   const { x, norm, weights, residual, router = null, output } = product
   const [L, K] = x.shape
   const chunks = weights.map((weight) => chunkFormat(weight, K, context.features))
@@ -75,7 +75,7 @@ function tuningOf(weights: readonly WeightOf<Operand>[], K: number, { features }
  * too where groups have more than one row of the weight.
  */
 export function fewRowsRouted(
-  product: Product,
+  product: FewRowsProduct,
   route: Route,
   context: KernelContext,
 ): { dispatches: Dispatch[]; router: RouteShares } | null {
