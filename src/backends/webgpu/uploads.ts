@@ -13,7 +13,7 @@ interface Target {
   readonly block: GpuBlock
 }
 
-/** Part of a storage on its way. */
+/** Component of a storage on its way. */
 interface Piece {
   readonly storage: Storage
   readonly offset: number

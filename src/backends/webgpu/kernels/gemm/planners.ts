@@ -1,5 +1,5 @@
 import { sizeOf } from "../../../../tensor/shape.js"
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { KernelOf, OperandsOf, ResultsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofElements, ofRows } from "../../bindable.js"
@@ -124,7 +124,7 @@ function choose(
 
 /** The launches of one product: one per part of the weights that fits a binding. */
 function products(of: TiledProduct, { tile, codec }: Chosen, context: KernelContext): Dispatch[] {
-  return context.ranges([...of.weights].flatMap(partsOf)).map((range) => {
+  return context.ranges([...of.weights].flatMap(componentsOf)).map((range) => {
     const weights = of.weights.map((weight) => partOfWeight(weight, range)) as unknown as TiledProduct["weights"]
     const place = of.groups ? { firstExpert: range.start } : { column: of.column + range.start }
     return tiledProduct({ ...of, ...place, weights }, tile, codec(weights))

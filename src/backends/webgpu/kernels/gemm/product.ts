@@ -1,5 +1,5 @@
 import type { GatedActivation } from "../../../../ir/activation.js"
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Bindable, derive, most } from "../../bindable.js"
 import {
@@ -91,7 +91,7 @@ export function tiledProduct(of: TiledProduct, tile: Tile, code: Codec): Dispatc
   if (residual) views.residual = reads(residual, "f32")
   const what = [groups && "grouped", weights.length === 2 && "glu"].filter(Boolean).map((word) => ` ${word}`)
   const experts = groups ? Math.min(weights[0].weight.shape[0], most(rows)) / weights[0].weight.shape[0] : 1
-  const bytes = [...weights].flatMap(partsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
+  const bytes = [...weights].flatMap(componentsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
   return dispatch({
     label: `gemm ${code.name}${what.join("")} ${tileName(tile)}`,
     views,

@@ -1,4 +1,4 @@
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, type KernelContext, partOfWeight } from "../../dispatch.js"
@@ -49,7 +49,7 @@ export function fewRows(product: FewRowsProduct, context: KernelContext): Dispat
   const label = `matvec ${chunk.name} ${sizes}x${K}${norm ? ", norm" : ""}${residual ? ", residual" : ""}`
   let column = 0
   const segments = weights.flatMap((weight) => {
-    const parts = context.ranges(partsOf(weight)).map((range) => ({
+    const parts = context.ranges(componentsOf(weight)).map((range) => ({
       weight: partOfWeight(weight, range),
       column: column + range.start,
     }))
