@@ -9,7 +9,7 @@ import { stagingSizesOf } from "./uploads.js"
 import { Workspace } from "./workspace.js"
 
 /** Grants every buffer and makes none. */
-const GRANTING: BufferDevice = {
+export const GRANTING: BufferDevice = {
   createBuffer: ({ label = "", size, usage }) => ({ label, size, usage, destroy() {} }) as unknown as GPUBuffer,
   pushErrorScope: () => undefined,
   popErrorScope: async () => null,

@@ -1,5 +1,6 @@
 import { allocateBlocks } from "../../../src/backends/webgpu/blocks.js"
-import { type BufferDevice, Buffers } from "../../../src/backends/webgpu/buffers.js"
+import { Buffers } from "../../../src/backends/webgpu/buffers.js"
+import { GRANTING } from "../../../src/backends/webgpu/counter.js"
 import type { GpuFeatures } from "../../../src/backends/webgpu/features.js"
 import { layOut } from "../../../src/backends/webgpu/layout.js"
 import { Workspace } from "../../../src/backends/webgpu/workspace.js"
@@ -20,15 +21,9 @@ export const H100: GpuFeatures = {
   uniformAlignment: 256,
 }
 
-const device: BufferDevice = {
-  createBuffer: ({ label = "", size, usage }) => ({ label, size, usage, destroy() {} }) as unknown as GPUBuffer,
-  pushErrorScope: () => undefined,
-  popErrorScope: async () => null,
-}
-
 /** The labels of the dispatches that a program becomes on a device with such features; it need not be here. */
 export async function plannedDispatches(program: Program, features: GpuFeatures): Promise<string[]> {
-  const buffers = new Buffers(device, "planned", Number.POSITIVE_INFINITY)
+  const buffers = new Buffers(GRANTING, "planned", Number.POSITIVE_INFINITY)
   const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
   const newcomers = storages.map((storage) => ({ storage, isLoaded: !storage.isZero }))
   const blocks = await allocateBlocks(newcomers, buffers, features)
