@@ -1,22 +1,16 @@
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
-import { MxArray } from "../array/mx_array.js"
 import type { Backend } from "../backends/backend.js"
 import { FUSED_KINDS } from "../ir/operations.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
 import { GpuCounter } from "../backends/webgpu/counter.js"
-import type { GpuFeatures } from "../backends/webgpu/features.js"
-import { type Checkpoint, openCheckpoint } from "../checkpoint/checkpoint.js"
+import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
-import { readQuantizationConfig } from "../checkpoint/quantization_config.js"
 import { parseGptOssConfig } from "../models/config.js"
 import { GptOss } from "../models/gpt_oss.js"
-import { sanitizeGptOss } from "../models/gpt_oss_weights.js"
-import { byteLengthOf, gptOssLayout } from "../models/layout.js"
+import { byteLengthOf } from "../models/layout.js"
 import { loadGptOss } from "../models/load.js"
-import { PRESETS, publishedConfig } from "../models/presets.js"
-import { CheckpointWeights } from "../models/weights.js"
-import { memoryStats, Storage } from "../tensor/storage.js"
+import { memoryStats } from "../tensor/storage.js"
 import { kvBytes } from "../cache/kv_size.js"
 import { ParameterError } from "./errors.js"
 import { checkMemory, MemoryLimitError } from "./memory_check.js"
@@ -24,6 +18,8 @@ import { type MemoryPlan, planMemory } from "./memory_plan.js"
 import { loadModel } from "./node_model.js"
 import { tinyJson } from "../../test/engine/model_folder.js"
 import { generated } from "../../test/engine/scheduling.js"
+import { H100 } from "../../test/backends/webgpu/planned.js"
+import { unreadModel } from "../../test/models/unread.js"
 
 const tiny = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
 const backend = new ReferenceBackend()
@@ -65,21 +61,6 @@ describe("a plan", () => {
   })
 })
 
-/** What an NVIDIA H100 reports through Dawn. */
-const H100: GpuFeatures = {
-  subgroups: { min: 32, max: 32 },
-  f16: true,
-  matrix: { m: 16, n: 16, k: 16 },
-  timestamps: true,
-  maxBinding: 2 ** 31 - 4,
-  maxBuffer: 2 ** 40,
-  maxBindings: 16,
-  maxWorkgroupStorage: 48 * 1024,
-  maxInvocations: 1024,
-  offsetAlignment: 256,
-  uniformAlignment: 256,
-}
-
 describe("gpt-oss-120b on a card of 80 GB", () => {
   const gpu: Backend = Object.assign(new ReferenceBackend(), {
     fusions: new Set(FUSED_KINDS),
@@ -92,16 +73,8 @@ describe("gpt-oss-120b on a card of 80 GB", () => {
   it.each(["mlx", "hf"] as const)(
     "fits with its whole context, and loses under 1 %% to alignment: %s",
     async (format) => {
-      const json = publishedConfig(PRESETS["gpt-oss-120b"], format)
-      const config = parseGptOssConfig(json)
-      const quantization = readQuantizationConfig(json)
-      const layout = gptOssLayout(config, format, (path) => quantization.quantizationOf(path))
-      const arrays = layout.map(({ name, dtype, shape }) => {
-        const read = () => Promise.reject(new Error("a weight was read"))
-        return [name, MxArray.of(new Storage(name, dtype, shape, { read }))] as const
-      })
-      const model = new GptOss(config)
-      model.load(new CheckpointWeights({} as Checkpoint, sanitizeGptOss(new Map(arrays)), quantization))
+      const { model, layout } = unreadModel("gpt-oss-120b", format)
+      const { config } = model
       const plan = await planMemory(model, gpu, {
         format: "float16",
         max_context: config.max_position_embeddings,

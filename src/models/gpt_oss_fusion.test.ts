@@ -11,7 +11,9 @@ import { optimise } from "../graph/optimise.js"
 import { rewrite } from "../graph/rewrite.js"
 import { isNode, type Node, type Roots, type Value } from "../ir/value.js"
 import { Storage } from "../tensor/storage.js"
+import { H100, plannedDispatches } from "../../test/backends/webgpu/planned.js"
 import { fixtures, openFixture } from "../../test/models/fixtures.js"
+import { unreadModel } from "../../test/models/unread.js"
 import type { GptOss } from "./gpt_oss.js"
 
 const fusions = new Set(FUSED_KINDS)
@@ -55,6 +57,24 @@ describe("a traced step of gpt-oss with every fusion", () => {
     }
     await checkpoint.close()
   })
+
+  it.each(["mlx", "hf"] as const)(
+    "%s: five launches a layer where webgpu decodes, on subgroups or matrices",
+    async (format) => {
+      const layers = 4
+      const { model } = unreadModel("gpt-oss-20b", format, layers)
+      const decoding = program(model, 1, true)
+      for (const features of [H100, { ...H100, matrix: null }]) {
+        const labels = await plannedDispatches(decoding, features)
+        expect(labels).toHaveLength(1 + 5 * layers + 1)
+        // The choice of experts runs with their products, on what the output projection's launch leaves.
+        const kinds = [/^matvec .*norm/, /^attention/, /^matvec/, /^top 4, experts gate\+up/, /^experts down/]
+        for (let layer = 0; layer < layers; layer++) {
+          for (const [i, kind] of kinds.entries()) expect(labels[1 + 5 * layer + i]).toMatch(kind)
+        }
+      }
+    },
+  )
 
   it("appends to every cache exactly once, also where nobody reads the last attention", async () => {
     const { checkpoint, model } = await openFixture("three-of-ten", "mlx-q8")
