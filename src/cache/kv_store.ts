@@ -61,9 +61,7 @@ export class KvStore implements KvMemory {
   readonly layers: readonly KvLayerPages[]
   /** All of the memory, `keys` and `values` of a column after each other; a page lies in all, at the same place. */
   readonly storages: readonly Storage[]
-  /** @internal */
   readonly pool: PagePool
-  /** @internal */
   readonly tree: PrefixTree
   private asked = 0
   private hit = 0
