@@ -120,7 +120,10 @@ export class PrefixTree {
   /** Adds the tokens of a page that is not full; nothing if a child of `parent` has them already. */
   insertTail(parent: TreeNode, tokens: Uint32Array, pages: readonly number[]): void {
     const known = this.child(parent, tokens)
-    if (known) return this.refill(known, pages)
+    if (known) {
+      this.refill(known, pages)
+      return
+    }
     for (const child of parent.children.values()) {
       if (sharedPrefix(child.tokens, tokens) === tokens.length && !child.pages.includes(NO_PAGE)) return
     }
