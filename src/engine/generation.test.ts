@@ -15,18 +15,25 @@ import type { CausalLM } from "./step.js"
 const ids = (maxLength: number) => fc.array(fc.nat({ max: 96 }), { minLength: 1, maxLength })
 const optional = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined })
 
-const sampling = fc.record({
+/** Draws that need not know the tokens before, so that steps run ahead. */
+const forward = {
   temperature: fc.constantFrom(0, 0.7, 1.5),
   top_k: fc.constantFrom(0, 1, 5, 40),
   top_p: fc.constantFrom(1, 0.9, 0.3),
   min_p: fc.constantFrom(0, 0.05),
+  seed: fc.nat(),
+}
+
+const looking = fc.record({
+  ...forward,
   repetition_penalty: fc.constantFrom(1, 1.3, 0.8),
   repetition_context_size: optional(fc.integer({ min: 1, max: 20 })),
   frequency_penalty: fc.constantFrom(0, 0.5, -1),
   presence_penalty: fc.constantFrom(0, 0.7),
   logit_bias: fc.dictionary(fc.nat({ max: 96 }).map(String), fc.integer({ min: -100, max: 100 }), { maxKeys: 4 }),
-  seed: fc.nat(),
 })
+
+const sampling: fc.Arbitrary<GenerationOptions> = fc.oneof(fc.record(forward), looking)
 
 const ending = fc.record({
   max_tokens: optional(fc.integer({ min: 1, max: 12 })),

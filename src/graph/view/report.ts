@@ -12,7 +12,7 @@ export interface Step {
   /** What is launched, in order; repeated layers are folded. */
   readonly folds: readonly Fold<Launch>[]
   readonly launches: number
-  /** Bytes that it reads and writes; of caches every row, of experts and embeddings the chosen rows. */
+  /** Bytes that it reads and writes; of caches what is seen of full page tables, of experts and embeddings the chosen rows. */
   readonly read: number
   readonly written: number
   readonly flops: number
