@@ -120,10 +120,7 @@ export class PrefixTree {
   /** The child of `parent` that begins with the tokens of a page that is not full: a new one, unless there is one. */
   insertTail(parent: TreeNode, tokens: Uint32Array, pages: readonly number[]): TreeNode {
     const known = this.child(parent, tokens)
-    if (known) {
-      this.refill(known, pages)
-      return
-    }
+    if (known) return this.refill(known, pages)
     for (const child of parent.children.values()) {
       if (sharedPrefix(child.tokens, tokens) === tokens.length && !child.pages.includes(NO_PAGE)) return child
     }
