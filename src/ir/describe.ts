@@ -95,9 +95,9 @@ export function workOf<T extends Type>(applied: Applied<T>): Work {
   const updated = fresh.length === 0 ? Object.values(writes) : []
   const written = updated.length > 0 ? byteLength(operands.x as T) : total(fresh.map((name) => results[name]))
   let bytes = written
-  for (const { name, part, operand } of listOperands(spec.operands, operands)) {
+  for (const { name, component, operand } of listOperands(spec.operands, operands)) {
     if (updated.includes(name)) continue
-    const isChosen = part !== "value" && picks?.of.includes(name)
+    const isChosen = component !== "value" && picks?.of.includes(name)
     bytes += byteLength(operand) * (isChosen ? Math.min(1, sizeOf(largest(picks.ids.shape)) / picks.limit) : 1)
   }
   return { bytes, written, flops: spec.flops?.(op, operands) ?? 0 }

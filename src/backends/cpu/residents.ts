@@ -1,12 +1,12 @@
 import type { MemorySpace, Replica, Storage } from "../../tensor/storage.js"
 import { BackendError, type LoadOptions } from "../backend.js"
-import type { Block, SegmentedMemory } from "./memory.js"
+import type { CpuBlock, SegmentedMemory } from "./memory.js"
 
 /** Tensors read from their files at the same time. */
 const PARALLEL_READS = 4
 
 interface CpuReplica extends Replica {
-  readonly block: Block
+  readonly block: CpuBlock
 }
 
 /** The storages that lie in the backend's memory. */
@@ -52,7 +52,7 @@ export class Residents {
   }
 
   /** Where a storage lies. @throws BackendError when it is not here */
-  blockOf(storage: Storage): Block {
+  blockOf(storage: Storage): CpuBlock {
     const replica = storage.replicaIn(this.space) as CpuReplica | undefined
     if (!replica) throw new BackendError(`${storage.name} is no longer in the memory of the cpu backend: compile again`)
     return replica.block
@@ -63,7 +63,7 @@ export class Residents {
     storage.written(this.space)
   }
 
-  private replica(storage: Storage, block: Block): CpuReplica {
+  private replica(storage: Storage, block: CpuBlock): CpuReplica {
     const { byteLength } = storage
     return {
       block,

@@ -21,7 +21,7 @@ interface HostReplica extends Replica {
 export class ReferenceBackend implements Backend {
   readonly name = "reference"
   readonly fusions = new Set(FUSED_KINDS)
-  readonly kvFormats = ["float32", "float16"] as const
+  readonly kvFormats = ["float32", "float16", "int8", "int4"] as const
   readonly prefillChunk = 256
   readonly rowClasses = [1, 256]
   readonly replaysAhead = 1

@@ -2,7 +2,7 @@ import { apply, copy, input, state } from "../../../src/graph/build.js"
 import type { Value } from "../../../src/ir/value.js"
 import { itemSize } from "../../../src/tensor/dtype.js"
 import { encodeFloats, float16ToFloat32, float32ToFloat16 } from "../../../src/tensor/floats.js"
-import { sizeOf } from "../../../src/tensor/shape.js"
+import { encodeVector, isRotated, type KvFormat, kvVectorWords } from "../../../src/tensor/kv_format.js"
 import { Storage } from "../../../src/tensor/storage.js"
 import { Pages, pagesKept } from "./pages.js"
 import { exactly, floats, integers, type Random, storageOf, type WeightDType } from "./random.js"
@@ -35,11 +35,41 @@ export function ropeCases(random: Random): Case[] {
   )
 }
 
-export type CacheDType = "float32" | "float16"
+/** Keys or values `[slots, heads, D]` that start as zeros. */
+function cacheStorage(name: string, format: KvFormat, [slots, heads, D]: readonly number[]): Storage {
+  const [dtype, words] = isRotated(format) ? (["uint32", kvVectorWords(format, D)] as const) : [format, D]
+  return new Storage(name, dtype, [slots, heads, words], null)
+}
 
-/** Keys or values that start as zeros. */
-export function cache(name: string, dtype: CacheDType, dims: readonly number[]): Value {
-  return state(new Storage(name, dtype, dims, null))
+export function cache(name: string, format: KvFormat, dims: readonly number[]): Value {
+  return state(cacheStorage(name, format, dims))
+}
+
+/** What a cache keeps of random vectors. */
+function kept(random: Random, format: KvFormat, [slots, heads, D]: readonly number[]): Uint8Array {
+  const vectors = random.floats(slots * heads * D)
+  if (!isRotated(format)) {
+    const bytes = new Uint8Array(vectors.length * itemSize(format))
+    encodeFloats(format, vectors, bytes)
+    return bytes
+  }
+  const each = kvVectorWords(format, D)
+  const words = new Uint32Array(slots * heads * each)
+  for (let i = 0; i < slots * heads; i++) {
+    encodeVector(format, vectors.subarray(i * D, (i + 1) * D), words.subarray(i * each, (i + 1) * each))
+  }
+  return new Uint8Array(words.buffer)
+}
+
+/** What a cache holds, to be compared: as float32, or in words that are compared as the vectors they stand for. */
+function contents(cache: Value, format: KvFormat): Value {
+  return copy(cache, isRotated(format) ? "uint32" : "float32")
+}
+
+/** Of these shapes, those whose vectors can be quantized: half of them for each number of bits. */
+function shapesFor<S extends { readonly D: number }>(format: KvFormat, shapes: readonly S[]): S[] {
+  if (!isRotated(format)) return [...shapes]
+  return shapes.filter(({ D }) => D % 8 === 0).filter((_, i) => i % 2 === (format === "int8" ? 0 : 1))
 }
 
 /** Some order of n things. */
@@ -63,29 +93,33 @@ export function somePages(
   return new Pages({ sequences, page_size, total, kept, order: shuffled(random, count) })
 }
 
-export function kvAppendCases(random: Random, cacheDType: CacheDType = "float32"): Case[] {
+export function kvAppendCases(random: Random, format: KvFormat = "float32"): Case[] {
   const shapes = [
     { L: 1, slots: 3, heads: 1, D: 5 },
     { L: 4, slots: 10, heads: 2, D: 8 },
     { L: 10, slots: 10, heads: 2, D: 8 },
     { L: 17, slots: 4000, heads: 3, D: 6 },
     { L: 17, slots: 23, heads: 1, D: 3 },
+    { L: 5, slots: 40, heads: 2, D: 64 },
+    { L: 33, slots: 50, heads: 8, D: 64 },
+    { L: 6, slots: 9, heads: 3, D: 80 },
+    { L: 3, slots: 5, heads: 2, D: 128 },
   ]
-  return shapes.map(({ L, slots, heads, D }) => {
+  return shapesFor(format, shapes).map(({ L, slots, heads, D }) => {
     const dims = [slots, heads, D]
-    const before = new Uint8Array(sizeOf(dims) * itemSize(cacheDType))
-    encodeFloats(cacheDType, random.floats(sizeOf(dims)), before)
+    const { dtype, shape } = cacheStorage("cache", format, dims)
     const appended = apply(
       { kind: "kv_append" },
       {
-        cache: state(storageOf("cache", cacheDType, dims, before)),
+        cache: state(storageOf("cache", dtype, shape, kept(random, format, dims))),
         x: input("x", [L, heads, D], "float32"),
         slots: input("slots", [L], "uint32"),
       },
     ).cache
     return {
       name: `${L} rows of ${heads} heads of ${D} into ${slots} slots`,
-      outputs: [copy(appended, "float32")],
+      outputs: [contents(appended, format)],
+      words: { format, D },
       replays: Array.from({ length: 5 }, () => ({
         x: random.floats(L * heads * D),
         slots: Uint32Array.from(shuffled(random, slots).slice(0, L)),
@@ -121,21 +155,21 @@ const ATTENTION: readonly AttentionCase[] = [
   { L: 3, heads: 5, kv: 1, D: 7, steps: 4, window: 50, sinks: null, page_size: 16, sequences: 1 },
   { L: 1, heads: 4, kv: 2, D: 64, steps: 9, window: null, sinks: "bfloat16", page_size: 16, sequences: 3 },
   { L: 3, heads: 8, kv: 2, D: 64, steps: 20, window: null, sinks: null, page_size: 8, sequences: 3 },
-  { L: 17, heads: 3, kv: 1, D: 20, steps: 7, window: 8, sinks: "float32", page_size: 4, sequences: 5 },
+  { L: 17, heads: 3, kv: 1, D: 24, steps: 7, window: 8, sinks: "float32", page_size: 4, sequences: 5 },
   { L: 70, heads: 2, kv: 2, D: 16, steps: 4, window: 33, sinks: "bfloat16", page_size: 64, sequences: 4 },
 ]
 
-export function attentionCases(random: Random, cacheDType: CacheDType = "float32"): Case[] {
+export function attentionCases(random: Random, format: KvFormat = "float32"): Case[] {
   // What float16 holds, so that no cache has to round.
   const rounded = (value: number) => float16ToFloat32(float32ToFloat16(value))
-  const given = (values: Float32Array) => (cacheDType === "float16" ? values.map(rounded) : values)
-  return ATTENTION.map((shape) => {
+  const given = (values: Float32Array) => (format === "float16" ? values.map(rounded) : values)
+  return shapesFor(format, ATTENTION).map((shape) => {
     const { L, heads, kv, D, steps, window, sinks, page_size } = shape
     const pages = somePages(random, shape)
     const { slots, ...seen } = pages.inputs(L)
     const append = (name: string) => {
       const x = input(name, [L, kv, D], "float32")
-      return apply({ kind: "kv_append" }, { cache: cache(name, cacheDType, [pages.slots, kv, D]), x, slots }).cache
+      return apply({ kind: "kv_append" }, { cache: cache(name, format, [pages.slots, kv, D]), x, slots }).cache
     }
     const operands = {
       q: input("q", [L, heads, D], "float32"),
@@ -172,18 +206,18 @@ const ROPE_ATTENTION: readonly AttentionCase[] = [
   { L: 70, heads: 4, kv: 2, D: 64, window: 128, sinks: "bfloat16", steps: 4, page_size: 64, sequences: 1 },
   { L: 1, heads: 4, kv: 2, D: 64, window: null, sinks: "bfloat16", steps: 9, page_size: 16, sequences: 3 },
   { L: 3, heads: 8, kv: 2, D: 64, window: null, sinks: "bfloat16", steps: 20, page_size: 8, sequences: 3 },
-  { L: 17, heads: 3, kv: 1, D: 32, window: 8, sinks: null, steps: 7, page_size: 4, sequences: 5 },
+  { L: 17, heads: 3, kv: 1, D: 24, window: 8, sinks: null, steps: 7, page_size: 4, sequences: 5 },
   { L: 70, heads: 2, kv: 2, D: 16, window: 33, sinks: "float32", steps: 4, page_size: 64, sequences: 4 },
 ]
 
 /** Steps of one text, or of several whose rows stand mixed. The caches are compared as well, as they were left by the step before. */
-export function ropeAttentionCases(random: Random, cacheDType: CacheDType): Case[] {
+export function ropeAttentionCases(random: Random, format: KvFormat): Case[] {
   // A step in rounding keys is as many steps in weights as the scores are large.
-  const size = cacheDType === "float16" ? 1 : 3
-  return ROPE_ATTENTION.map((shape) => {
+  const size = format === "float32" ? 3 : 1
+  return shapesFor(format, ROPE_ATTENTION).map((shape) => {
     const { L, heads, kv, D, steps, window, sinks, page_size } = shape
     const pages = somePages(random, shape)
-    const [keys, values] = ["keys", "values"].map((name) => new Storage(name, cacheDType, [pages.slots, kv, D], null))
+    const [keys, values] = ["keys", "values"].map((name) => cacheStorage(name, format, [pages.slots, kv, D]))
     const op = { kind: "rope_attention", rope_scale: 1.3466, scale: D ** -0.5, window, page_size } as const
     const frequencies = Array.from({ length: D / 2 }, (_, i) => 150000 ** ((-2 * i) / D))
     const attended = apply(op, {
@@ -196,7 +230,8 @@ export function ropeAttentionCases(random: Random, cacheDType: CacheDType): Case
     }).y
     return {
       name: attentionName(shape),
-      outputs: [attended, ...[keys, values].map((cache) => copy(state(cache), "float32"))],
+      outputs: [attended, ...[keys, values].map((cache) => contents(state(cache), format))],
+      words: { format, D },
       replays: Array.from({ length: steps }, () => ({
         ...pages.feed(L),
         qkv: random.floats(L * (heads + 2 * kv) * D, size),
