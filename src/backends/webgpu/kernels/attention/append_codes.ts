@@ -41,12 +41,7 @@ export function appendCodes(codes: Codes, of: Rows, parts: readonly Part[]): Dis
     ...(rotate && positions
       ? { frequencies: reads(rotate.frequencies, "f32"), positions: reads(positions, "u32") }
       : {}),
-    ...Object.fromEntries(
-      parts.map(({ to }, i) => [
-        `part${i}`,
-        to.dtype === "uint32" ? writes(to, "u32") : cacheLayout(to, D).view(to, true),
-      ]),
-    ),
+    ...Object.fromEntries(parts.map(({ to }, i) => [`part${i}`, cacheLayout(to, D).view(to, true)])),
   }
   const starts = parts.map((_, i) => parts.slice(0, i).reduce((sum, part) => sum + part.heads, 0))
   return dispatch({
@@ -58,28 +53,25 @@ export function appendCodes(codes: Codes, of: Rows, parts: readonly Part[]): Dis
       const element = (isTurned: boolean) => (isTurned ? "rotated(base, i % D)" : v.x.at("base + i % D"))
       const load = ({ isTurned }: Part, i: number) => /* wgsl */ `
       if (head >= ${starts[i]}u && head < ${starts[i] + parts[i].heads}u) { vectors[i] = ${element(isTurned)}; }`
-      const words = (D * codes.bits) / 32
-      const storeCodes = (i: number) => /* wgsl */ `
-  for (var i = lid; i < ${VECTORS * words}u; i += ${SIZE}u) {
-    let head = head0 + i / ${words}u;
-    if (head >= ${starts[i]}u && head < ${starts[i] + parts[i].heads}u) {
-      let at = (slot * ${parts[i].heads}u + head - ${starts[i]}u) * ${words}u + i % ${words}u;
-      ${v[`part${i}`].at("at")} = ${packedCodes(codes, "vectors", `i * ${32 / codes.bits}u`)};
-    }
-  }`
-      const storeFloats = (i: number) => {
-        const { unit, pack } = cacheLayout(parts[i].to, D)
-        return /* wgsl */ `
+      const store = (isCodes: boolean) =>
+        parts
+          .map(({ heads, to }, i) => {
+            const layout = cacheLayout(to, D)
+            if ((layout.codes !== null) !== isCodes) return ""
+            const { unit } = layout
+            const packed = isCodes
+              ? packedCodes(codes, "vectors", `i * ${unit}u`)
+              : layout.pack((e) => `vectors[i * ${unit}u + ${e}u]`)
+            return /* wgsl */ `
   for (var i = lid; i < ${(VECTORS * D) / unit}u; i += ${SIZE}u) {
     let head = head0 + i / ${D / unit}u;
-    if (head >= ${starts[i]}u && head < ${starts[i] + parts[i].heads}u) {
-      let at = (row * ${parts[i].heads}u + head - ${starts[i]}u) * ${D / unit}u + i % ${D / unit}u;
-      ${v[`part${i}`].at("at")} = ${pack((e) => `vectors[i * ${unit}u + ${e}u]`)};
+    if (head >= ${starts[i]}u && head < ${starts[i] + heads}u) {
+      let at = (${isCodes ? "slot" : "row"} * ${heads}u + head - ${starts[i]}u) * ${D / unit}u + i % ${D / unit}u;
+      ${v[`part${i}`].at("at")} = ${packed};
     }
   }`
-      }
-      const each = (isCodes: boolean, write: (i: number) => string) =>
-        parts.map(({ to }, i) => ((to.dtype === "uint32") === isCodes ? write(i) : "")).join("\n")
+          })
+          .join("\n")
       return /* wgsl */ `
 const D = ${D}u;
 var<workgroup> vectors: array<f32, ${VECTORS * D}>;
@@ -100,31 +92,38 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     ${parts.map(load).join("")}
   }
   ${hadamard("vectors", VECTORS, D, SIZE)}
-  ${each(false, storeFloats)}
+  ${store(false)}
   workgroupBarrier();
   ${encode("vectors", VECTORS, D, SIZE)}
-  ${each(true, storeCodes)}
+  ${store(true)}
 }`
     },
   })
 }
 
-/** Rotates vectors `[L, heads, headDim]` back, in place. */
-export function rotateBack(y: Operand): Dispatch {
-  const [, heads, D] = y.shape
+/** Rotates vectors `[L, heads, headDim]` of float32, and back: to `y`, of float32 or float16, or in place. */
+export function rotateVectors(x: Operand, y: Operand): Dispatch {
+  const [, heads, D] = x.shape
+  const { unit, pack, view } = cacheLayout(y, D)
   return dispatch({
-    label: "attention rotated back",
-    views: { y: writes(y, "f32") },
-    workgroups: ofRows(y, (rows) => [rows, Math.ceil(heads / VECTORS), 1]),
+    label: "rotate vectors",
+    views: { x: reads(x, "f32"), y: x === y ? writes(y, "f32") : view(y, true) },
+    workgroups: ofRows(x, (rows) => [rows, Math.ceil(heads / VECTORS), 1]),
     code: (v) => /* wgsl */ `
 var<workgroup> vectors: array<f32, ${VECTORS * D}>;
 @compute @workgroup_size(${SIZE})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let first = (wid.x * ${heads}u + wid.y * ${VECTORS}u) * ${D}u;
   let count = min(${VECTORS}u, ${heads}u - wid.y * ${VECTORS}u) * ${D}u;
-  for (var i = lid; i < ${VECTORS * D}u; i += ${SIZE}u) { vectors[i] = select(0.0, ${v.y.at("first + min(i, count - 1u)")}, i < count); }
+  for (var i = lid; i < ${VECTORS * D}u; i += ${SIZE}u) { vectors[i] = ${v.x.at("first + min(i, count - 1u)")}; }
   ${hadamard("vectors", VECTORS, D, SIZE)}
-  for (var i = lid; i < count; i += ${SIZE}u) { ${v.y.at("first + i")} = vectors[i]; }
+  ${
+    x === y
+      ? `for (var i = lid; i < count; i += ${SIZE}u) { ${v.y.at("first + i")} = vectors[i]; }`
+      : `for (var i = lid; i < count / ${unit}u; i += ${SIZE}u) {
+    ${v.y.at(`first / ${unit}u + i`)} = ${pack((e) => `vectors[i * ${unit}u + ${e}u]`)};
+  }`
+  }
 }`,
   })
 }

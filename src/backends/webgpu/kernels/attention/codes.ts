@@ -50,7 +50,7 @@ export function wordsOf({ bits }: Codes, unit: string): string[] {
 }
 
 /** WGSL for function `name(at)`: the parities of vector `at` of a cache, of all its units. */
-export function parityFunction(codes: Codes, name: string, cache: Accessor, headDim: number): string {
+function parityFunction(codes: Codes, name: string, cache: Accessor, headDim: number): string {
   const units = headDim / 8
   const words = range(units).flatMap((i) => wordsOf(codes, cache.at(`at * ${units}u + ${i}u`)))
   return /* wgsl */ `
@@ -71,8 +71,18 @@ export function levels({ bits }: Codes, word: string): string[] {
 }
 
 /** WGSL that {@link levels} need. */
-export const CUBIC = /* wgsl */ `
+const CUBIC = /* wgsl */ `
 fn cubic(codes: vec4u) -> vec4f {
   let c = 2.0 * vec4f(codes) - 15.0;
   return c * (450.0 + c * c);
 }`
+
+/** WGSL for `key_parities(at)`, `value_parities(at)`, `scale_of` and what {@link levels} need. */
+export function codeFunctions(codes: Codes, v: Readonly<Record<string, Accessor>>, headDim: number): string {
+  return [
+    scaleFunctions(codes),
+    codes.bits === 4 ? CUBIC : "",
+    parityFunction(codes, "key_parities", v.keys, headDim),
+    parityFunction(codes, "value_parities", v.values, headDim),
+  ].join("\n")
+}

@@ -99,11 +99,14 @@ export function encode(array: string, count: number, headDim: number, threads: n
     }
     tallies[t * ${TALLIES}u] = squares;
     tallies[t * ${TALLIES}u + 1u] = bitcast<f32>(largest);`)}
-  ${columns(`
-    var tried = scales_of(t / 8u);
-    for (var k = 0u; k < ${TRIED}u; k++) {
-      if (tried[k] > 0) { tallies[t * ${TALLIES}u + 2u + k] = quantize(first, u32(min(tried[k], 254)), false); }
-    }`)}
+  for (var t = lid; t < ${8 * count * TRIED}u; t += ${threads}u) {
+    let column = t % ${8 * count}u;
+    let first = column / 8u * ${headDim}u + column % 8u;
+    let k = t / ${8 * count}u;
+    var tried = scales_of(column / 8u);
+    if (tried[k] > 0) { tallies[column * ${TALLIES}u + 2u + k] = quantize(first, u32(min(tried[k], 254)), false); }
+  }
+  workgroupBarrier();
   ${columns(`
     var tried = scales_of(t / 8u);
     var best = 0;
@@ -129,10 +132,13 @@ export function encode(array: string, count: number, headDim: number, threads: n
     scales[t / 8u] = scale_of_code(select(u32(best), 255u, is_lost));`)}`
 }
 
-/** WGSL (u32) for the word that codes from `first` on make. */
+/** WGSL for the unit that 8 codes from `first` on make: see `cacheLayout`. */
 export function packedCodes({ bits }: Codes, array: string, first: string): string {
-  const code = (i: number) => `((u32(i32(${array}[${first} + ${i}u])) & ${2 ** bits - 1}u) << ${bits * i}u)`
-  return range(32 / bits)
-    .map(code)
-    .join(" | ")
+  const code = (i: number, shift: number) =>
+    `((u32(i32(${array}[${first} + ${i}u])) & ${2 ** bits - 1}u) << ${bits * shift}u)`
+  const word = (from: number, count: number) =>
+    range(count)
+      .map((i) => code(from + i, i))
+      .join(" | ")
+  return bits === 4 ? word(0, 8) : `vec2u(${word(0, 4)}, ${word(4, 4)})`
 }

@@ -1,6 +1,9 @@
 import type { Accessor } from "../../dispatch.js"
 import { range } from "../../wgsl/range.js"
 import type { CacheLayout } from "./cache_layout.js"
+import { type Codes, codeFunctions, parities, wordsOf } from "./codes.js"
+import { encode, encoder, packedCodes } from "./encode.js"
+import { hadamard } from "./hadamard.js"
 import type { LaneSums } from "./lanes.js"
 import { mergeGroups } from "./merge.js"
 import { pages } from "./pages.js"
@@ -41,13 +44,15 @@ const each = (n: number, write: (i: number) => string) => range(n).map(write).jo
  * `weights` and `sums`, shares are left to be combined, else there is `out` and perhaps `sinks`
  */
 export function fewRowsCode(of: Attention, division: Division, layout: CacheLayout, v: Views): string {
-  const { sums, chunk, chunks, lanes, threads, hasSubgroups, width, merged: atOnce } = division
+  const { sums, chunk, chunks, lanes, threads, hasSubgroups, width } = division
   const { headDim: D } = of
   const vectors = width / layout.lanes
   return /* wgsl */ `
 ${pages(of, { tables: v.tables })}
 ${v.frequencies ? rotatedHeads(v.x, D) : ""}
 ${memory(of, division, v)}
+${layout.codes ? codeFunctions(layout.codes, v, D) : ""}
+${layout.codes && v.slots ? encoder(layout.codes, "new_heads", 2, D) : ""}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${hasSubgroups ? ", @builtin(subgroup_invocation_id) sg_lane: u32" : ""}) {
   let row = wid.z;
@@ -62,13 +67,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   ${v.frequencies ? fillTurns(v.frequencies, D, threads) : ""}
   ${ownKeys(of, division, v)}
   ${loadHeads(of, division, layout, v)}
-  ${v.slots ? storeNew(of, division, layout, v) : ""}
+  ${v.slots ? appendNew(of, division, layout, v) : ""}
 ${each(chunk, (h) => each(vectors, (i) => `let q${h}_${i} = ${vectorAt("q_rows", layout, h * D + i * layout.lanes)};`))}
 ${each(sums.kept, (i) => `var m${i} = f32(${NO_MAXIMUM}); var l${i} = 0.0;`)}
 ${each(chunk, (h) => each(vectors, (i) => `var a${h}_${i} = ${layout.lanes === 4 ? "vec4f" : "f32"}(0.0);`))}
-  ${v.slots ? attendNew(division, layout) : ""}
+  ${v.slots ? attendNew(of, division, layout) : ""}
   ${attendCached(of, division, layout, v)}
-  ${mergeGroups({ sums, heads: chunk, atOnce, headDim: D, vectors, lanes: layout.lanes, threads, store: (element) => store(of, v, element) })}
+  ${merge(of, division, layout, v)}
 }`
 }
 
@@ -78,12 +83,7 @@ function memory({ headDim: D }: Attention, { chunk, groups, pool }: Division, v:
 const GROUPS = ${groups}u;
 var<workgroup> span: vec2u;
 var<workgroup> q_rows: array<f32, ${chunk * D}>;
-${
-  v.slots
-    ? `var<workgroup> new_key: array<f32, ${D}>;
-var<workgroup> new_value: array<f32, ${D}>;`
-    : ""
-}
+${v.slots ? `var<workgroup> new_heads: array<f32, ${2 * D}>;` : ""}
 var<workgroup> maxima: array<f32, ${groups * chunk}>;
 var<workgroup> totals: array<f32, ${groups * chunk}>;
 var<workgroup> pool: array<f32, ${pool}>;`
@@ -108,7 +108,7 @@ function ownKeys({ heads }: Attention, { chunk }: Division, v: Views): string {
   }`
 }
 
-/** Queries, scaled, into `q_rows`; the new key and value into `new_key` and `new_value`, as the cache keeps them. */
+/** Queries, scaled, into `q_rows`; the new key and value into `new_heads`. */
 function loadHeads(of: Attention, { chunk, threads }: Division, layout: CacheLayout, v: Views): string {
   const { heads, kvHeads, headDim: D } = of
   const element = (base: string, d: string) => (v.frequencies ? `rotated(${base}, ${d})` : v.x.at(`${base} + ${d}`))
@@ -120,24 +120,45 @@ function loadHeads(of: Attention, { chunk, threads }: Division, layout: CacheLay
   ${
     v.slots
       ? `for (var i = lid; i < ${D}u; i += ${threads}u) {
-    let key_element = ${element(`x_row + (${heads}u + kv) * ${D}u`, "i")};
-    new_key[i] = ${layout.round("key_element")};
-    let value_element = ${v.x.at(`x_row + (${heads + kvHeads}u + kv) * ${D}u + i`)};
-    new_value[i] = ${layout.round("value_element")};
+    new_heads[i] = ${element(`x_row + (${heads}u + kv) * ${D}u`, "i")};
+    new_heads[${D}u + i] = ${v.x.at(`x_row + (${heads + kvHeads}u + kv) * ${D}u + i`)};
   }`
       : ""
   }
-  workgroupBarrier();`
+  ${layout.codes ? hadamard("q_rows", chunk, D, threads) : "workgroupBarrier();"}`
 }
 
-/** One workgroup of those that share a key-value head puts the new key and value into the row's slot. */
-function storeNew({ headDim: D, kvHeads }: Attention, { chunks }: Division, layout: CacheLayout, v: Views): string {
-  const units = D / layout.unit
-  return /* wgsl */ `
+/**
+ * Leaves the new key and value as the cache gives them back. One workgroup of those that share a key-value head puts them
+ * into the row's slot.
+ */
+function appendNew({ headDim: D, kvHeads }: Attention, division: Division, layout: CacheLayout, v: Views): string {
+  const { chunks, threads } = division
+  const { codes, unit } = layout
+  const units = D / unit
+  const packed = (first: number) =>
+    codes
+      ? packedCodes(codes, "new_heads", `lid * ${unit}u + ${first}u`)
+      : layout.pack((i) => `new_heads[lid * ${unit}u + ${first + i}u]`)
+  const store = /* wgsl */ `
   if (split == 0u && wid.y % ${chunks}u == 0u && lid < ${units}u) {
     let slot = (${v.slots.at("row")} * ${kvHeads}u + kv) * ${units}u + lid;
-    ${v.keys.at("slot")} = ${layout.pack((i) => `new_key[lid * ${layout.unit}u + ${i}u]`)};
-    ${v.values.at("slot")} = ${layout.pack((i) => `new_value[lid * ${layout.unit}u + ${i}u]`)};
+    ${v.keys.at("slot")} = ${packed(0)};
+    ${v.values.at("slot")} = ${packed(D)};
+  }`
+  const kept = codes ? `level_of(i32(new_heads[i])) * scales[i / ${D}u]` : layout.round("new_heads[i]")
+  const keep = /* wgsl */ `
+  workgroupBarrier();
+  for (var i = lid; i < ${2 * D}u; i += ${threads}u) { new_heads[i] = ${kept}; }
+  workgroupBarrier();`
+  if (!codes) return store + keep
+  // Only the first share attends to them.
+  return /* wgsl */ `
+  if (split == 0u) {
+  ${hadamard("new_heads", 2, D, threads)}
+  ${encode("new_heads", 2, D, threads)}
+  ${store}
+  ${keep}
   }`
 }
 
@@ -163,12 +184,12 @@ ${sums.sum(`s${u}_`)}`
 }
 
 /** The first group of the first share begins with the new key and value. */
-function attendNew(division: Division, layout: CacheLayout): string {
+function attendNew(of: Attention, division: Division, layout: CacheLayout): string {
   const { sums, chunk, width } = division
   const vectors = width / layout.lanes
   const load = (i: number) => `
-    let kn_${i} = ${vectorAt("new_key", layout, i * layout.lanes)};
-    let vn_${i} = ${vectorAt("new_value", layout, i * layout.lanes)};`
+    let kn_${i} = ${vectorAt("new_heads", layout, i * layout.lanes)};
+    let vn_${i} = ${vectorAt("new_heads", layout, of.headDim + i * layout.lanes)};`
   return /* wgsl */ `
   {
 ${each(vectors, load)}
@@ -192,7 +213,7 @@ function attendCached({ kvHeads, headDim: D }: Attention, division: Division, la
   const unpack = (name: "key" | "value", u: number) =>
     range(units)
       .flatMap((i) => layout.unpack(`${name}${u}_${i}`))
-      .map((vector, i) => `let ${name[0]}${u}_${i} = ${vector};`)
+      .map((vector, i) => `let ${name[0]}${u}_${i} = ${layout.codes ? `${name}_scale${u} * ` : ""}${vector};`)
       .join("\n")
   const lookUp = (u: number) => `(slot_of(sequence, min(next + ${u}u * GROUPS, final_position)) * ${kvHeads}u + kv)`
   return /* wgsl */ `
@@ -206,6 +227,7 @@ ${each(unroll, (u) => load("key", u))}
 ${each(unroll, (u) => load("value", u))}
     next = j + ${unroll}u * GROUPS;
     ${each(unroll, (u) => `next_at${u} = ${lookUp(u)};`)}
+    ${layout.codes ? cachedScales(layout.codes, division, units) : ""}
 ${each(
   unroll,
   (u) => `
@@ -217,6 +239,26 @@ ${softmax(division)}
 ${each(unroll, (u) => unpack("value", u))}
 ${accumulate(division, layout)}
   }`
+}
+
+/**
+ * The scales `key_scale<u>` and `value_scale<u>` of vectors in codes. The parities that spell them come from all lanes: those of
+ * up to four vectors lie in one word, so that they meet in the same shuffles.
+ */
+function cachedScales(codes: Codes, { unroll, lanes, hasSubgroups }: Division, units: number): string {
+  const names = range(unroll).flatMap((u) => [`key${u}`, `value${u}`])
+  const own = (name: string) =>
+    parities(
+      codes,
+      range(units).flatMap((i) => wordsOf(codes, `${name}_${i}`)),
+    )
+  const all = (name: string) => `${name.slice(0, -1)}_parities(at${name.at(-1)})`
+  const word = names.map((name, i) => `(${hasSubgroups ? own(name) : all(name)} << ${i}u)`).join(" | ")
+  const masks = range(hasSubgroups ? Math.log2(lanes) : 0).map((i) => 2 ** i)
+  return /* wgsl */ `
+    var spelled = ${word};
+    ${masks.map((mask) => `spelled ^= subgroupShuffleXor(spelled, ${mask}u);`).join("\n")}
+    ${names.map((name, i) => `let ${name.slice(0, -1)}_scale${name.at(-1)} = scale_of(spelled >> ${i}u);`).join("\n")}`
 }
 
 /** Scores `s<u>_<i>` become weights; `c<i>` is what weights of the keys before are worth now. */
@@ -246,20 +288,46 @@ function accumulate({ sums, chunk, unroll, width }: Division, layout: CacheLayou
   )
 }
 
-/** Leaves a share's sums to be combined, or adds the sink and stores the result: see {@link mergeGroups}. */
-function store({ heads, headDim: D }: Attention, v: Views, element: string): string {
-  if (v.weights) {
-    return /* wgsl */ `
+/** Merges the groups, and stores the results: rotated back, where values are rotated, once all are there. */
+function merge(of: Attention, division: Division, layout: CacheLayout, v: Views): string {
+  const { sums, chunk, threads, width, merged } = division
+  const { heads, headDim: D } = of
+  const { lanes } = layout
+  const isRotated = layout.codes !== null && !v.weights
+  const place = (element: string) =>
+    isRotated ? `q_rows[${element}]` : v.out?.at(`(row * ${heads}u + head) * ${D}u + ${element}`)
+  const merging = mergeGroups({
+    sums,
+    heads: chunk,
+    atOnce: merged,
+    headDim: D,
+    vectors: width / lanes,
+    lanes,
+    threads,
+    store: (element) => (v.weights ? leave(of, v) : finish(v, place(element))),
+  })
+  if (!isRotated) return merging
+  return /* wgsl */ `${merging}
+  ${hadamard("q_rows", chunk, D, threads)}
+  for (var i = lid; i < ${chunk * D}u; i += ${threads}u) { ${v.out.at(`(row * ${heads}u + head) * ${D}u + i`)} = q_rows[i]; }`
+}
+
+/** Leaves a share's sums to be combined: see {@link mergeGroups}. */
+function leave({ heads, headDim: D }: Attention, v: Views): string {
+  return /* wgsl */ `
     let part = (row * ${heads}u + head + h) * params.splits + split;
     ${v.sums.at(`part * ${D}u + o % ${D}u`)} = sum;
     if (o % ${D}u == 0u) { ${v.weights.at("part")} = vec2f(top, total); }`
-  }
+}
+
+/** Adds the sink and stores the result: see {@link mergeGroups}. */
+function finish({ sinks }: Views, place: string): string {
   const sink = /* wgsl */ `
-    let sink = ${v.sinks ? sinkLogit(v.sinks, "head + h") : ""};
+    let sink = ${sinks ? sinkLogit(sinks, "head + h") : ""};
     let all = max(top, sink);
     let scale = exp2(top - all);
     total = total * scale + exp2(sink - all);
     sum *= scale;`
-  return `${v.sinks ? sink : ""}
-    ${v.out.at(`(row * ${heads}u + head) * ${D}u + ${element}`)} = sum / total;`
+  return `${sinks ? sink : ""}
+    ${place} = sum / total;`
 }
