@@ -39,8 +39,9 @@ const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", 
 const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
 const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
 
-/** BLOCK and ROWS in wasm/attention.ts. */
+/** BLOCK and TILE_BYTES in wasm/attention_tile.ts, ROWS in wasm/attention.ts. */
 const ATTENTION_BLOCK = 32
+const TILE_BYTES = 64
 const ATTENTION_ROWS = 8
 
 /** BLOCK in wasm/matmul.ts. */
@@ -74,11 +75,11 @@ function matmulScratch(pairs: number, K: number): number {
 /** A row of scales, padded, when groups are as small as they get. */
 const scalesBytes = (K: number) => K / 8 + 32
 
-/** What `Tile` in wasm/attention.ts points to, and itself, in bytes. */
+/** What `Tile` in wasm/attention_tile.ts points to, and itself, in bytes. */
 function attentionScratch(rows: number, shared: number, D: number): number {
   const width = Math.ceil(D / 4) * 4
   const lanes = Math.min(rows, ATTENTION_ROWS) * Math.ceil(shared / 4) * 4
-  return 64 + 4 * (lanes * (D + ATTENTION_BLOCK + 2 + width) + 2 * ATTENTION_BLOCK * width)
+  return TILE_BYTES + 4 * (lanes * (D + ATTENTION_BLOCK + 2 + width) + 2 * ATTENTION_BLOCK * width)
 }
 
 /** What the integer products know: weights of 4 or 8 bits. The others are decoded to float32. */

@@ -19,6 +19,8 @@ export const MAX_SEGMENT_BYTES = 65535 * PAGE
 /** The part of a segment that arrays leave to the working memory of the kernels that read them. */
 const WORKING_SHARE = 1 / 8
 
+const aligned = (bytes: number) => Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT
+
 interface Hole {
   offset: number
   byteLength: number
@@ -100,6 +102,21 @@ export class SegmentedMemory {
     return this.find(what, bytes, { kept: this.segmentBytes * WORKING_SHARE })
   }
 
+  /** As `allocate`, for several arrays in one segment. */
+  allocateTogether(what: string, bytes: readonly number[]): CpuBlock[] {
+    const lengths = bytes.map(aligned)
+    const all = this.allocate(
+      what,
+      lengths.reduce((sum, length) => sum + length, 0),
+    )
+    let { offset } = all
+    return lengths.map((byteLength) => {
+      const block = { ...all, offset, byteLength }
+      offset += byteLength
+      return block
+    })
+  }
+
   /** Zeroed bytes for the work itself, in the segment given or in any. @throws BackendError when there is no room */
   allocateWorking(what: string, bytes: number, segment?: number): CpuBlock {
     return this.find(what, bytes, { kept: 0, segment })
@@ -115,7 +132,7 @@ export class SegmentedMemory {
   }
 
   private find(what: string, bytes: number, { kept, segment }: { kept: number; segment?: number }): CpuBlock {
-    const byteLength = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT
+    const byteLength = aligned(bytes)
     const most = this.segmentBytes - FIRST_BYTE - LAST_BYTES - kept
     if (byteLength > most) {
       throw new BackendError(`${what} takes ${bytes} bytes; one array on the cpu backend takes ${most} at most`)

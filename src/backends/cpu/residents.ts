@@ -23,12 +23,27 @@ export class Residents {
     return this.departed
   }
 
-  /** As `Backend.makeResident`. */
-  async load(storages: Iterable<Storage>, { onProgress, signal }: LoadOptions = {}): Promise<void> {
-    const missing = [...new Set(storages)].filter((storage) => !storage.replicaIn(this.space))
-    const total = missing.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  /**
+   * As `Backend.makeResident`.
+   *
+   * @param together storages that belong in one memory, such as the keys and values of a layer
+   */
+  async load(
+    storages: Iterable<Storage>,
+    { onProgress, signal }: LoadOptions = {},
+    together: readonly (readonly Storage[])[] = [],
+  ): Promise<void> {
+    const missing = new Set([...storages].filter((storage) => !storage.replicaIn(this.space)))
+    const total = [...missing].reduce((sum, { byteLength }) => sum + byteLength, 0)
     // Allocated in order, so that the parts of a layer lie together.
-    const queue = missing.map((storage) => ({ storage, block: this.memory.allocate(storage.name, storage.byteLength) }))
+    const queue: { storage: Storage; block: CpuBlock }[] = []
+    for (const storage of missing) {
+      const group = together.find((group) => group.includes(storage)) ?? [storage]
+      const rest = group.filter((member) => missing.delete(member))
+      const sizes = rest.map(({ byteLength }) => byteLength)
+      const blocks = this.memory.allocateTogether(storage.name, sizes)
+      queue.push(...rest.map((member, i) => ({ storage: member, block: blocks[i] })))
+    }
     let loaded = 0
     const readNext = async (): Promise<void> => {
       for (let next = queue.shift(); next; next = queue.shift()) {

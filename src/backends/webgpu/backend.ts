@@ -42,7 +42,8 @@ export class WebGpuBackend implements Backend {
     readonly gpu: GpuDevice,
     precision: Precision = "fast",
   ) {
-    this.kvFormats = precision === "exact" ? ["float32", "float16"] : ["float16", "float32"]
+    this.kvFormats =
+      precision === "exact" ? ["float32", "float16", "int8", "int4"] : ["float16", "float32", "int8", "int4"]
     this.queue = new GpuQueue(gpu.device)
     this.memory = new GpuMemory(this, gpu, this.queue)
   }

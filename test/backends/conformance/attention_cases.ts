@@ -36,7 +36,7 @@ export function ropeCases(random: Random): Case[] {
 }
 
 /** Keys or values `[slots, heads, D]` that start as zeros. */
-function cacheStorage(name: string, format: KvFormat, [slots, heads, D]: readonly number[]): Storage {
+export function cacheStorage(name: string, format: KvFormat, [slots, heads, D]: readonly number[]): Storage {
   const [dtype, words] = isRotated(format) ? (["uint32", kvVectorWords(format, D)] as const) : [format, D]
   return new Storage(name, dtype, [slots, heads, words], null)
 }
@@ -45,9 +45,9 @@ export function cache(name: string, format: KvFormat, dims: readonly number[]): 
   return state(cacheStorage(name, format, dims))
 }
 
-/** What a cache keeps of random vectors. */
-function kept(random: Random, format: KvFormat, [slots, heads, D]: readonly number[]): Uint8Array {
-  const vectors = random.floats(slots * heads * D)
+/** What a cache keeps of random vectors, of elements up to `size`. */
+export function kept(random: Random, format: KvFormat, [slots, heads, D]: readonly number[], size = 1): Uint8Array {
+  const vectors = random.floats(slots * heads * D, size)
   if (!isRotated(format)) {
     const bytes = new Uint8Array(vectors.length * itemSize(format))
     encodeFloats(format, vectors, bytes)

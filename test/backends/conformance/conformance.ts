@@ -188,21 +188,23 @@ export function runConformance(
       }
     })
 
-    describe.each(KV_FORMATS)("with caches in $format", ({ format, rounding }) => {
-      for (const { kind, casesOf } of CACHE_CASES) {
-        it(
-          kind,
-          withBackend(async (backend, context) => {
-            needs(kind, backend, context)
-            if (!backend.kvFormats.includes(format)) context.skip(`${backend.name} keeps no caches in ${format}`)
-            // Float16 caches are given what they hold exactly.
-            const more = format === "float16" && kind === "attention" ? 0 : rounding
-            const tolerance = backend.tolerance(toleranceOf(kind)) + more
-            await holdAgainstReference(backend, kind, (random) => casesOf(random, format), tolerance, share)
-          }),
-        )
-      }
-    })
+    for (const { format, rounding } of KV_FORMATS) {
+      describe(`with caches in ${format}`, () => {
+        for (const { kind, casesOf } of CACHE_CASES) {
+          it(
+            kind,
+            withBackend(async (backend, context) => {
+              needs(kind, backend, context)
+              if (!backend.kvFormats.includes(format)) context.skip(`${backend.name} keeps no caches in ${format}`)
+              // Float16 caches are given what they hold exactly.
+              const more = format === "float16" && kind === "attention" ? 0 : rounding
+              const tolerance = backend.tolerance(toleranceOf(kind)) + more
+              await holdAgainstReference(backend, kind, (random) => casesOf(random, format), tolerance, share)
+            }),
+          )
+        }
+      })
+    }
 
     itHasTheProperties(withBackend, share)
     itFusesFaithfully(withBackend, share)

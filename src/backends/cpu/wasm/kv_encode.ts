@@ -37,7 +37,9 @@ export function encodeCodes(x: usize, D: u32, bits: u32, to: usize, scratch: usi
       const code = min(k < 3 ? typical + k : whole, 254)
       // Scale 0, where codes are zeros: what `best` starts with.
       if (code <= 0) continue
-      const error = quantize(x, D, bits, code, scaleOf(code, exponent), tried, rests)
+      // Tried already.
+      if (k == 3 && bits == 4 && code >= typical - 2 && code <= typical + 2) continue
+      const error = quantize(x, D, bits, code, leastError, tried, rests)
       if (error >= leastError) continue
       leastError = error
       memory.copy(best, tried, D)
@@ -47,13 +49,18 @@ export function encodeCodes(x: usize, D: u32, bits: u32, to: usize, scratch: usi
   else for (let i: u32 = 0; i < D; i += 2) store<u8>(to + (i >> 1), load<u8>(best + i) | (load<u8>(best + i, 1) << 4))
 }
 
-/** Writes the nearest codes whose parities spell `scaleCode`, and returns their squared error: two columns of eight at a time. */
-function quantize(x: usize, D: u32, bits: u32, scaleCode: u32, scale: f64, codes: usize, rests: usize): f64 {
+/**
+ * Writes the nearest codes whose parities spell `scaleCode`, and returns their squared error: two columns of eight at a time. Gives up
+ * as soon as that cannot be less than `most`.
+ */
+function quantize(x: usize, D: u32, bits: u32, scaleCode: u32, most: f64, codes: usize, rests: usize): f64 {
+  const scale: f64 = scaleOf(scaleCode, bits == 4 ? EXPONENT4 : EXPONENT8)
   const lowest = f64x2.splat(bits == 4 ? 0 : -127)
   const highest = f64x2.splat(bits == 4 ? 15 : 127)
   const one = f64x2.splat(1)
   let error: f64 = 0
   for (let column: u32 = 0; column < 8; column += 2) {
+    if (error * scale * scale >= most) break
     let parity = i64x2.splat(0)
     let cost = f64x2.splat(Infinity)
     let cheapest = i64x2.splat(0)

@@ -1,16 +1,23 @@
 import type { OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
 import { ofRows } from "../bindable.js"
+import { appendCodes } from "./attention/append_codes.js"
+import { cacheLayout } from "./attention/cache_layout.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 
 const SIZE = 256
 
 /**
  * Copies rows into their slots; a thread per 32-bit word of the cache. Where rows of float16 are odd, neighbours share
- * a word and each sets its half atomically.
+ * a word and each sets its half atomically. Quantized caches take vectors as wholes.
  */
 export function kvAppend(_: unknown, { cache, x, slots }: OperandsOf<"kv_append", Operand>): Dispatch[] {
   const [, heads, headDim] = x.shape
+  const { codes } = cacheLayout(cache, headDim)
+  if (codes) {
+    const rows = { x, first: 0, headDim, slots, positions: null, rotate: null }
+    return [appendCodes(codes, rows, [{ heads, isTurned: false, to: cache }])]
+  }
   const row = heads * headDim
   const half = cache.dtype === "float16"
   const shared = half && row % 2 === 1

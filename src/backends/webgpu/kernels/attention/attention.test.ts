@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest"
 import { apply, input, state } from "../../../../graph/build.js"
-import { encodeFloats } from "../../../../tensor/floats.js"
-import { shuffled } from "../../../../../test/backends/conformance/attention_cases.js"
+import type { KvFormat } from "../../../../tensor/kv_format.js"
+import { cacheStorage, kept, shuffled } from "../../../../../test/backends/conformance/attention_cases.js"
 import { Pages } from "../../../../../test/backends/conformance/pages.js"
 import { exactly, floats, Random, storageOf } from "../../../../../test/backends/conformance/random.js"
 import { type Case, expectClose, run } from "../../../../../test/backends/conformance/run.js"
@@ -71,17 +71,25 @@ const MANY: readonly Shape[] = [
   },
 ]
 
-function caseOf(shape: Shape, i: number): Case {
+/** Over quantized caches: long, with several sequences, and in tiles. */
+const CODED: readonly (readonly [KvFormat, Shape])[] = [
+  ["int4", FEW[0]],
+  ["int8", FEW[0]],
+  ["int4", FEW[2]],
+  ["int8", MANY[0]],
+  ["int4", MANY[3]],
+]
+
+function caseOf(shape: Shape, i: number, format: KvFormat): Case {
   const { rows, heads, kv, D, page_size, window, total, starts, sequences = Array(rows).fill(0) } = shape
   const random = new Random(i)
   const count = Math.max(...sequences) + 1
   const order = shuffled(random, count * Math.ceil(total / page_size))
   const pages = new Pages({ sequences: count, page_size, total, order })
   const cache = (name: string) => {
-    const n = pages.slots * kv * D
-    const bytes = new Uint8Array(2 * n)
-    encodeFloats("float16", random.floats(n, 2), bytes)
-    return state(storageOf(name, "float16", [pages.slots, kv, D], bytes))
+    const dims = [pages.slots, kv, D]
+    const { dtype, shape } = cacheStorage(name, format, dims)
+    return state(storageOf(name, dtype, shape, kept(random, format, dims, 2)))
   }
   const width = (heads + 2 * kv) * D
   const op = { kind: "rope_attention", rope_scale: 1.3, scale: D ** -0.5, window, page_size } as const
@@ -114,12 +122,17 @@ function positionsFrom(start: number, sequences: readonly number[]): number[] {
 /** Some rotated key may round to the float16 beside the reference's. */
 const ROUNDED = 1e-4
 
-async function expectTruth(backend: WebGpuBackend, shapes: readonly Shape[], tolerance: number): Promise<void> {
+async function expectTruth(
+  backend: WebGpuBackend,
+  shapes: readonly Shape[],
+  tolerance: number,
+  format: KvFormat = "float16",
+): Promise<void> {
   for (const [i, shape] of shapes.entries()) {
-    const truth = await run(caseOf(shape, i), new ReferenceBackend())
-    const found = await run(caseOf(shape, i), backend)
+    const truth = await run(caseOf(shape, i, format), new ReferenceBackend())
+    const found = await run(caseOf(shape, i, format), backend)
     for (const [step, [output]] of truth.entries()) {
-      expectClose(found[step][0], output, tolerance, `${caseOf(shape, i).name}, replay ${step}`)
+      expectClose(found[step][0], output, tolerance, `${caseOf(shape, i, format).name}, ${format}, replay ${step}`)
     }
   }
 }
@@ -131,6 +144,10 @@ await describeWithGpu("attention", { tier: "subgroups" }, (gpu, createBackend) =
 
   it("of many rows, by threads", async () => {
     await expectTruth(await createBackend(), MANY, ROUNDED)
+  })
+
+  it.each(CODED)("over %s", async (format, shape) => {
+    await expectTruth(await createBackend(), [shape], 2e-3, format)
   })
 
   // Rotated queries and weights round to float16.
@@ -146,7 +163,8 @@ await describeWithGpu("attention", { tier: "subgroups" }, (gpu, createBackend) =
         },
       })
       await expectTruth(await createBackend(), MANY.slice(0, 2), 2e-3)
-      expect(texts.filter((text) => text.includes("subgroup_matrix"))).toHaveLength(2)
+      await expectTruth(await createBackend(), MANY.slice(0, 1), 2e-3, "int4")
+      expect(texts.filter((text) => text.includes("subgroup_matrix"))).toHaveLength(3)
       Object.assign(gpu, { features })
       Reflect.deleteProperty(gpu, "pipeline")
     })

@@ -1,35 +1,14 @@
-import type { Accessor } from "../../dispatch.js"
 import { range } from "../../wgsl/range.js"
 import type { CacheLayout } from "./cache_layout.js"
-import type { LaneSums } from "./lanes.js"
+import { codeFunctions } from "./codes.js"
+import type { Division } from "./division.js"
+import { encoder } from "./encode.js"
+import { appendNew, attendCached, attendNew, vectorAt, type Views } from "./few_rows_keys.js"
+import { hadamard } from "./hadamard.js"
 import { mergeGroups } from "./merge.js"
 import { pages } from "./pages.js"
-import { type Attention, MASKED, NO_MAXIMUM, sinkLogit } from "./problem.js"
+import { type Attention, NO_MAXIMUM, sinkLogit } from "./problem.js"
 import { fillTurns, rotatedHeads } from "./rotated.js"
-
-/** How workgroups and their threads share the work. */
-export interface Division {
-  /** Threads that hold a key together, and the elements that each holds. */
-  readonly lanes: number
-  readonly width: number
-  /** Query heads of a workgroup, and workgroups for the query heads of a key-value head. */
-  readonly chunk: number
-  readonly chunks: number
-  readonly threads: number
-  /** Groups of lanes: keys at a time, times so many that are unrolled. */
-  readonly groups: number
-  readonly unroll: number
-  /** Shares of a row's keys. */
-  readonly splits: number
-  readonly sums: LaneSums
-  /** Heads whose groups are merged at a time. */
-  readonly merged: number
-  /** Floats of workgroup memory for the sums across lanes, and across groups. */
-  readonly pool: number
-  readonly hasSubgroups: boolean
-}
-
-type Views = Readonly<Record<string, Accessor>>
 
 /** Fewest keys worth a workgroup of their own. */
 const FEWEST_KEYS = 64
@@ -41,13 +20,15 @@ const each = (n: number, write: (i: number) => string) => range(n).map(write).jo
  * `weights` and `sums`, shares are left to be combined, else there is `out` and perhaps `sinks`
  */
 export function fewRowsCode(of: Attention, division: Division, layout: CacheLayout, v: Views): string {
-  const { sums, chunk, chunks, lanes, threads, hasSubgroups, width, merged: atOnce } = division
+  const { sums, chunk, chunks, lanes, threads, hasSubgroups, width } = division
   const { headDim: D } = of
   const vectors = width / layout.lanes
   return /* wgsl */ `
 ${pages(of, { tables: v.tables })}
 ${v.frequencies ? rotatedHeads(v.x, D) : ""}
 ${memory(of, division, v)}
+${layout.codes ? codeFunctions(layout.codes, v, D) : ""}
+${layout.codes && v.slots ? encoder(layout.codes, "new_heads", 2, D) : ""}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${hasSubgroups ? ", @builtin(subgroup_invocation_id) sg_lane: u32" : ""}) {
   let row = wid.z;
@@ -62,13 +43,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   ${v.frequencies ? fillTurns(v.frequencies, D, threads) : ""}
   ${ownKeys(of, division, v)}
   ${loadHeads(of, division, layout, v)}
-  ${v.slots ? storeNew(of, division, layout, v) : ""}
+  ${v.slots ? appendNew(of, division, layout, v) : ""}
 ${each(chunk, (h) => each(vectors, (i) => `let q${h}_${i} = ${vectorAt("q_rows", layout, h * D + i * layout.lanes)};`))}
 ${each(sums.kept, (i) => `var m${i} = f32(${NO_MAXIMUM}); var l${i} = 0.0;`)}
 ${each(chunk, (h) => each(vectors, (i) => `var a${h}_${i} = ${layout.lanes === 4 ? "vec4f" : "f32"}(0.0);`))}
-  ${v.slots ? attendNew(division, layout) : ""}
+  ${v.slots ? attendNew(of, division, layout) : ""}
   ${attendCached(of, division, layout, v)}
-  ${mergeGroups({ sums, heads: chunk, atOnce, headDim: D, vectors, lanes: layout.lanes, threads, store: (element) => store(of, v, element) })}
+  ${merge(of, division, layout, v)}
 }`
 }
 
@@ -78,12 +59,7 @@ function memory({ headDim: D }: Attention, { chunk, groups, pool }: Division, v:
 const GROUPS = ${groups}u;
 var<workgroup> span: vec2u;
 var<workgroup> q_rows: array<f32, ${chunk * D}>;
-${
-  v.slots
-    ? `var<workgroup> new_key: array<f32, ${D}>;
-var<workgroup> new_value: array<f32, ${D}>;`
-    : ""
-}
+${v.slots ? `var<workgroup> new_heads: array<f32, ${2 * D}>;` : ""}
 var<workgroup> maxima: array<f32, ${groups * chunk}>;
 var<workgroup> totals: array<f32, ${groups * chunk}>;
 var<workgroup> pool: array<f32, ${pool}>;`
@@ -108,10 +84,11 @@ function ownKeys({ heads }: Attention, { chunk }: Division, v: Views): string {
   }`
 }
 
-/** Queries, scaled, into `q_rows`; the new key and value into `new_key` and `new_value`, as the cache keeps them. */
+/** Queries, scaled, into `q_rows`; the new key and value into `new_heads`, rounded as the cache does. */
 function loadHeads(of: Attention, { chunk, threads }: Division, layout: CacheLayout, v: Views): string {
   const { heads, kvHeads, headDim: D } = of
   const element = (base: string, d: string) => (v.frequencies ? `rotated(${base}, ${d})` : v.x.at(`${base} + ${d}`))
+  const rounded = (value: string) => (layout.codes ? value : layout.round(value))
   return /* wgsl */ `
   let x_row = row * params.row_width;
   for (var i = lid; i < ${chunk * D}u; i += ${threads}u) {
@@ -120,146 +97,54 @@ function loadHeads(of: Attention, { chunk, threads }: Division, layout: CacheLay
   ${
     v.slots
       ? `for (var i = lid; i < ${D}u; i += ${threads}u) {
-    let key_element = ${element(`x_row + (${heads}u + kv) * ${D}u`, "i")};
-    new_key[i] = ${layout.round("key_element")};
-    let value_element = ${v.x.at(`x_row + (${heads + kvHeads}u + kv) * ${D}u + i`)};
-    new_value[i] = ${layout.round("value_element")};
+    new_heads[i] = ${rounded(element(`x_row + (${heads}u + kv) * ${D}u`, "i"))};
+    new_heads[${D}u + i] = ${rounded(v.x.at(`x_row + (${heads + kvHeads}u + kv) * ${D}u + i`))};
   }`
       : ""
   }
-  workgroupBarrier();`
+  ${layout.codes ? hadamard("q_rows", chunk, D, threads) : "workgroupBarrier();"}`
 }
 
-/** One workgroup of those that share a key-value head puts the new key and value into the row's slot. */
-function storeNew({ headDim: D, kvHeads }: Attention, { chunks }: Division, layout: CacheLayout, v: Views): string {
-  const units = D / layout.unit
+/** Merges the groups, and stores the results: rotated back, where values are rotated, once all are there. */
+function merge(of: Attention, division: Division, layout: CacheLayout, v: Views): string {
+  const { sums, chunk, threads, width, merged } = division
+  const { heads, headDim: D } = of
+  const { lanes } = layout
+  const isRotated = layout.codes !== null && !v.weights
+  const place = (element: string) =>
+    isRotated ? `q_rows[${element}]` : v.out?.at(`(row * ${heads}u + head) * ${D}u + ${element}`)
+  const merging = mergeGroups({
+    sums,
+    heads: chunk,
+    atOnce: merged,
+    headDim: D,
+    vectors: width / lanes,
+    lanes,
+    threads,
+    store: (element) => (v.weights ? leave(of, v) : finish(v, place(element))),
+  })
+  if (!isRotated) return merging
+  return /* wgsl */ `${merging}
+  ${hadamard("q_rows", chunk, D, threads)}
+  for (var i = lid; i < ${chunk * D}u; i += ${threads}u) { ${v.out.at(`(row * ${heads}u + head) * ${D}u + i`)} = q_rows[i]; }`
+}
+
+/** Leaves a share's sums to be combined: see {@link mergeGroups}. */
+function leave({ heads, headDim: D }: Attention, v: Views): string {
   return /* wgsl */ `
-  if (split == 0u && wid.y % ${chunks}u == 0u && lid < ${units}u) {
-    let slot = (${v.slots.at("row")} * ${kvHeads}u + kv) * ${units}u + lid;
-    ${v.keys.at("slot")} = ${layout.pack((i) => `new_key[lid * ${layout.unit}u + ${i}u]`)};
-    ${v.values.at("slot")} = ${layout.pack((i) => `new_value[lid * ${layout.unit}u + ${i}u]`)};
-  }`
-}
-
-/** Elements `at` on of a lane's part of a vector in workgroup memory. */
-function vectorAt(name: string, { lanes }: CacheLayout, at: number): string {
-  const element = (e: number) => `${name}[mine + ${at + e}u]`
-  return lanes === 4 ? `vec4f(${range(4).map(element).join(", ")})` : element(0)
-}
-
-/** Scores of key `k<u>_<i>` against every head, as `s<u>_<h>`, then as {@link LaneSums} leave them. */
-function scores({ sums, chunk, width }: Division, { lanes }: CacheLayout, u: string): string {
-  const product = (h: number, i: number) => {
-    const [q, k] = [`q${h}_${i}`, `k${u}_${i}`]
-    return lanes === 4 ? `dot(${q}, ${k})` : `${q} * ${k}`
-  }
-  const score = (h: number) =>
-    range(width / lanes)
-      .map((i) => product(h, i))
-      .join(" + ")
-  return `
-${each(chunk, (h) => `var s${u}_${h} = ${score(h)};`)}
-${sums.sum(`s${u}_`)}`
-}
-
-/** The first group of the first share begins with the new key and value. */
-function attendNew(division: Division, layout: CacheLayout): string {
-  const { sums, chunk, width } = division
-  const vectors = width / layout.lanes
-  const load = (i: number) => `
-    let kn_${i} = ${vectorAt("new_key", layout, i * layout.lanes)};
-    let vn_${i} = ${vectorAt("new_value", layout, i * layout.lanes)};`
-  return /* wgsl */ `
-  {
-${each(vectors, load)}
-${scores(division, layout, "n")}
-    if (split == 0u && group == 0u) {
-${each(sums.kept, (i) => `m${i} = sn_${i}; l${i} = 1.0;`)}
-${each(chunk, (h) => each(vectors, (i) => `a${h}_${i} = vn_${i};`))}
-    }
-  }`
-}
-
-/** The groups take the share's keys in turn; where the next ones lie is looked up while these are on their way. */
-function attendCached({ kvHeads, headDim: D }: Attention, division: Division, layout: CacheLayout, v: Views): string {
-  const { unroll, width } = division
-  const units = width / layout.unit
-  const load = (name: "key" | "value", u: number) =>
-    each(units, (i) => {
-      const at = `at${u} * ${D / layout.unit}u + lane * ${units}u + ${i}u`
-      return `let ${name}${u}_${i} = ${layout.read(v[`${name}s`], at)};`
-    })
-  const unpack = (name: "key" | "value", u: number) =>
-    range(units)
-      .flatMap((i) => layout.unpack(`${name}${u}_${i}`))
-      .map((vector, i) => `let ${name[0]}${u}_${i} = ${vector};`)
-      .join("\n")
-  const lookUp = (u: number) => `(slot_of(sequence, min(next + ${u}u * GROUPS, final_position)) * ${kvHeads}u + kv)`
-  return /* wgsl */ `
-  let final_position = max(own.y, 1u) - 1u;
-  var next = own.x + group;
-  ${each(unroll, (u) => `var next_at${u} = ${lookUp(u)};`)}
-  for (var base = own.x; base < own.y; base += ${unroll}u * GROUPS) {
-    let j = base + group;
-    ${each(unroll, (u) => `let at${u} = next_at${u};`)}
-${each(unroll, (u) => load("key", u))}
-${each(unroll, (u) => load("value", u))}
-    next = j + ${unroll}u * GROUPS;
-    ${each(unroll, (u) => `next_at${u} = ${lookUp(u)};`)}
-${each(
-  unroll,
-  (u) => `
-${unpack("key", u)}
-${scores(division, layout, `${u}`)}
-${each(division.sums.kept, (i) => `s${u}_${i} = select(${MASKED}, s${u}_${i}, j + ${u}u * GROUPS < own.y);`)}`,
-)}
-${softmax(division)}
-${each(unroll, (u) => unpack("value", u))}
-${accumulate(division, layout)}
-  }`
-}
-
-/** Scores `s<u>_<i>` become weights; `c<i>` is what weights of the keys before are worth now. */
-function softmax({ sums, unroll }: Division): string {
-  const of = (i: number) => range(unroll).map((u) => `s${u}_${i}`)
-  return each(
-    sums.kept,
-    (i) => `
-    let top${i} = ${of(i).reduce((a, b) => `max(${a}, ${b})`, `m${i}`)};
-    let c${i} = exp2(m${i} - top${i});
-    m${i} = top${i};
-    ${each(unroll, (u) => `s${u}_${i} = exp2(s${u}_${i} - top${i});`)}
-    l${i} = l${i} * c${i} + ${of(i).join(" + ")};`,
-  )
-}
-
-/** Values times weights into every head's sums. */
-function accumulate({ sums, chunk, unroll, width }: Division, layout: CacheLayout): string {
-  const added = (i: number) => range(unroll).map((u) => `p${u} * v${u}_${i}`)
-  return each(
-    chunk,
-    (h) => `{
-      let c = ${sums.fetch("c", h)};
-      ${each(unroll, (u) => `let p${u} = ${sums.fetch(`s${u}_`, h)};`)}
-      ${each(width / layout.lanes, (i) => `a${h}_${i} = a${h}_${i} * c + ${added(i).join(" + ")};`)}
-    }`,
-  )
-}
-
-/** Leaves a share's sums to be combined, or adds the sink and stores the result: see {@link mergeGroups}. */
-function store({ heads, headDim: D }: Attention, v: Views, element: string): string {
-  if (v.weights) {
-    return /* wgsl */ `
     let part = (row * ${heads}u + head + h) * params.splits + split;
     ${v.sums.at(`part * ${D}u + o % ${D}u`)} = sum;
     if (o % ${D}u == 0u) { ${v.weights.at("part")} = vec2f(top, total); }`
-  }
+}
+
+/** Adds the sink and stores the result: see {@link mergeGroups}. */
+function finish({ sinks }: Views, place: string): string {
   const sink = /* wgsl */ `
-    let sink = ${v.sinks ? sinkLogit(v.sinks, "head + h") : ""};
+    let sink = ${sinks ? sinkLogit(sinks, "head + h") : ""};
     let all = max(top, sink);
     let scale = exp2(top - all);
     total = total * scale + exp2(sink - all);
     sum *= scale;`
-  return `${v.sinks ? sink : ""}
-    ${v.out.at(`(row * ${heads}u + head) * ${D}u + ${element}`)} = sum / total;`
+  return `${sinks ? sink : ""}
+    ${place} = sum / total;`
 }

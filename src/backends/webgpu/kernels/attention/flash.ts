@@ -2,6 +2,7 @@ import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { cacheLayout } from "./cache_layout.js"
+import { codeFunctions } from "./codes.js"
 import { flashMath } from "./flash_math.js"
 import type { FlashMath } from "./flash_tile.js"
 import { matrixMath } from "./matrix_math.js"
@@ -18,7 +19,8 @@ export function mathFor(of: Attention, { features }: KernelContext): FlashMath |
  * of keys that any of them sees (Dao et al., FlashAttention-2). Rows of several sequences in one workgroup are treated
  * one sequence after the other.
  *
- * @param queries `[L, Hq, D]`, rotated, float32 or as `math` wants
+ * @param queries `[L, Hq, D]`, turned by their positions, float32 or as `math` wants; over quantized caches rotated, as the
+ * results then are
  */
 export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatch {
   const { heads, kvHeads, headDim: D, keys, values, sinks, output } = of
@@ -52,19 +54,30 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
     enable: math.enable,
     workgroups: ofRows(output, (rows) => [Math.ceil(rows / height), kvHeads * chunks, 1]),
     code: (v) => {
+      const { codes } = cached
+      /** A unit of a cache's vector, as read. */
+      const put = (what: "key" | "value") =>
+        codes
+          ? `let scale = scale_of(${what}_parities(vector));
+      ${cached
+        .unpack("unit")
+        .map((four, i) => `{ let four = scale * ${four}; ${math.put(what, false, "four", "r", `(d + ${4 * i}u)`)} }`)
+        .join("\n")}`
+          : math.put(what, keys.dtype === "float16", "unit", "r", "d")
       const stage = (what: "key" | "value") => /* wgsl */ `
     for (var e = lid; e < ${(C * D) / cached.unit}u; e += ${threads}u) {
       let r = e / ${D / cached.unit}u;
-      let at = (slots[r] * ${kvHeads}u + kv) * ${D / cached.unit}u + e % ${D / cached.unit}u;
-      let unit = ${cached.read(v[`${what}s`], "at")};
+      let vector = slots[r] * ${kvHeads}u + kv;
+      let unit = ${cached.read(v[`${what}s`], `vector * ${D / cached.unit}u + e % ${D / cached.unit}u`)};
       let d = e % ${D / cached.unit}u * ${cached.unit}u;
-      ${math.put(what, keys.dtype === "float16", "unit", "r", "d")}
+      ${put(what)}
     }`
       /** Where the keys of the tile at `base` lie. */
       const lookUp = (base: string) => /* wgsl */ `
       for (var c = lid; c < ${C}u; c += ${threads}u) { slots[c] = slot_of(run.z, min(${base} + c, run.y - 1u)); }`
       return /* wgsl */ `
 ${pages(of, { tables: v.tables })}
+${codes ? codeFunctions(codes, v, D) : ""}
 ${math.declarations}
 var<workgroup> slots: array<u32, ${C}>;
 var<workgroup> factors: array<f32, ${R}>;

@@ -18,7 +18,7 @@ const PAD = 8
 /**
  * Float16 with float32 sums, on subgroup matrices: each of 4 subgroups has a quarter of the queries. Weights take the
  * keys' place, and a tile's products pass through the scores' place to the threads that keep the sums, since the rows of
- * a subgroup matrix cannot be scaled. Null where the device has no such matrices, or caches are not float16.
+ * a subgroup matrix cannot be scaled. Null where the device has no such matrices, or caches are float32.
  */
 export function matrixMath(
   { matrix, f16, subgroups, maxWorkgroupStorage, maxInvocations }: GpuFeatures,
@@ -28,7 +28,7 @@ export function matrixMath(
   const { m, n, k } = matrix
   const threads = SUBGROUPS * subgroups.min
   if (m !== n || m !== k || (m !== 8 && m !== 16) || threads > maxInvocations) return null
-  if (keys.dtype !== "float16" || D % m !== 0) return null
+  if (keys.dtype === "float32" || D % m !== 0) return null
   const stride = D + PAD
   const keyPlace = (R: number, C: number) => Math.max(C * stride, R * (C + PAD))
   const scorePlace = (R: number, C: number) => R * (Math.max(C, D) + 4)
