@@ -2,7 +2,7 @@ import type { LanguageModel } from "../engine/model.js"
 import { parseSamplingParams, type SamplingOptions } from "../engine/sampling/params.js"
 import { CounterRandom } from "../engine/sampling/random.js"
 import { median } from "./median.js"
-import { NO_STOPS, promptsOf } from "./prompt.js"
+import { NO_STOPS, promptOf } from "./prompt.js"
 import { type Spread, spreadOf } from "./quantile.js"
 
 export interface ArrivalsOptions {
@@ -78,7 +78,6 @@ async function serve(
   onServed?: (done: number) => void,
 ): Promise<Served> {
   store.clear()
-  const prompts = promptsOf(requests, prompt_length, scheduler.vocab_size)
   const start = performance.now()
   let most_waiting = 0
   let done = 0
@@ -86,8 +85,9 @@ async function serve(
     arrivalTimes(requests, rate, seed).map(async (at, i) => {
       const due = start + at
       await new Promise((resolve) => setTimeout(resolve, due - performance.now()))
+      const prompt = promptOf(i, prompt_length, scheduler.vocab_size)
       const params = parseSamplingParams({ ...sampling, seed: i })
-      const { events } = scheduler.submit({ prompt: prompts[i], params, stopTokens: NO_STOPS, max_tokens })
+      const { events } = scheduler.submit({ prompt, params, stopTokens: NO_STOPS, max_tokens })
       const tokens: number[] = []
       for await (const _ of events.read()) {
         tokens.push(performance.now())

@@ -6,10 +6,9 @@ export function tokenIds(count: number, vocab_size: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocab_size)
 }
 
-/** Prompts that differ from their first token on, as far as the vocabulary goes: they share no page. */
-export function promptsOf(count: number, length: number, vocab_size: number): Uint32Array[] {
-  const ids = tokenIds(length, vocab_size)
-  return Array.from({ length: count }, (_, i) => ids.map((id) => (id + i) % vocab_size))
+/** Prompt number `n`: prompts differ from their first token on, as far as the vocabulary goes, so that they share no page. */
+export function promptOf(n: number, length: number, vocab_size: number): Uint32Array {
+  return tokenIds(length, vocab_size).map((id) => (id + n) % vocab_size)
 }
 
 /** Takes the most likely token always. */
