@@ -4,16 +4,18 @@ import { decodeCommand } from "./decode.js"
 import { gpuCommand } from "./gpu.js"
 import { graphCommand } from "./graph.js"
 import { kernelsCommand } from "./kernels.js"
+import { kvCommand } from "./kv.js"
 import { loadCommand } from "./load.js"
 import { memoryCommand } from "./memory.js"
 import { prefillCommand } from "./prefill.js"
 
 export const benchCommand = new Command("bench")
-  .description("measure loading, prefill, decoding, memory, kernels and the optimiser")
+  .description("measure loading, prefill, decoding, caches, memory, kernels and the optimiser")
   .addCommand(loadCommand)
   .addCommand(prefillCommand)
   .addCommand(decodeCommand)
   .addCommand(batchCommand)
+  .addCommand(kvCommand)
   .addCommand(memoryCommand)
   .addCommand(kernelsCommand)
   .addCommand(gpuCommand)
