@@ -66,7 +66,7 @@ export async function benchGpu(
     const run = async () => {
       if (context === 0) model.store.clear()
       const profiler = await backend.profile(detail)
-      await answer(scheduler, prompt, rows === 1 ? 2 : 0)
+      await answer(scheduler, prompt, rows === 1 ? 1 : 0)
       const { replays } = await profiler.stop()
       return replays.slice(-1)
     }

@@ -88,6 +88,8 @@ export class Generation {
       this.completion_tokens++
       if (drawn.finish_reason) this.finish_reason = drawn.finish_reason
       yield drawn
+      // What was drawn ahead is not told any more.
+      this.request.signal?.throwIfAborted()
     }
   }
 

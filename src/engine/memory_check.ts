@@ -98,7 +98,7 @@ function knobOf({ max_context, sequences }: MemoryPlan) {
     : {
         name: "number of sequences",
         unit: "sequences",
-        held: `${sequences} sequences and a conversation, ${max_context} tokens each,`,
+        held: `${sequences} sequences, ${max_context} tokens each,`,
         least: 1,
         now: sequences,
       }

@@ -11,7 +11,7 @@ import { memoryStats } from "../tensor/storage.js"
 import { MemoryLimitError } from "./memory_check.js"
 import { planMemory } from "./memory_plan.js"
 import { loadModel } from "./node_model.js"
-import { Runner } from "./runner.js"
+import { generated, schedulerOf } from "../../test/engine/scheduling.js"
 
 const tiny = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
 
@@ -20,33 +20,18 @@ await describeWithGpu("the memory plan of a GPU", {}, (_gpu, createBackend) => {
     const { checkpoint, model } = await openFixture("clamped", "mlx-q8")
     const backend = createBackend()
     const { buffers } = backend.memory
-    const max_context = 20
-    const plan = await planMemory(model, backend, max_context)
+    const needs = { format: backend.kvFormats[0], max_context: 20 }
+    const plan = await planMemory(model, backend, needs)
     expect(buffers.peak).toBe(0)
-    const runner = new Runner(model, backend, { max_context })
-    await runner.prepare()
+    const { scheduler, close } = schedulerOf(model, backend, { max_context: 20, max_sequences: 1 })
+    await scheduler.prepare()
     expect(buffers.peak - buffers.bytes).toBe(plan.staging)
-    await runner.forward(new Uint32Array(max_context).fill(5))
+    // The whole context in one step, then one that decodes.
+    await generated(scheduler, new Uint32Array(18).fill(5), { temperature: 0 })
     const { weights, caches, working, total } = plan
     expect(buffers.bytes).toBe(weights + caches + working)
     expect(buffers.peak).toBeLessThanOrEqual(total)
-    runner.dispose()
-    await checkpoint.close()
-  })
-
-  it("knows what the caches have grown to", async () => {
-    const { checkpoint, model } = await openFixture("clamped", "mlx-q8")
-    const backend = Object.assign(createBackend(), { prefillChunk: 1 })
-    const { buffers } = backend.memory
-    const runner = new Runner(model, backend)
-    const { max_context } = runner
-    expect(max_context).toBeGreaterThan(300)
-    const { weights, caches, working } = await planMemory(model, backend, max_context)
-    const draw = { temperature: 0, uniform: () => 0 }
-    for await (const _ of runner.decode!(Uint32Array.of(1), { draw, limit: max_context })) break
-    // Small reads leave something for the next ones.
-    expect(Math.abs(buffers.bytes - (weights + caches + working))).toBeLessThan(16_000)
-    runner.dispose()
+    await close()
     await checkpoint.close()
   })
 
@@ -54,7 +39,11 @@ await describeWithGpu("the memory plan of a GPU", {}, (_gpu, createBackend) => {
     const checkpoint = await openCheckpoint(nodeDirectory(tiny))
     const backend = createBackend()
     const model = await loadGptOss(checkpoint)
-    const [alone, batch] = [await planMemory(model, backend, 100), await planMemory(model, backend, 100, 3)]
+    const needs = { format: backend.kvFormats[0], max_context: 100 }
+    const [alone, batch] = [
+      await planMemory(model, backend, needs),
+      await planMemory(model, backend, { ...needs, sequences: 3 }),
+    ]
     expect(batch).toMatchObject({ weights: alone.weights, staging: alone.staging, sequences: 3 })
     expect(batch.caches).toBeGreaterThanOrEqual(3 * alone.caches)
     await checkpoint.close()

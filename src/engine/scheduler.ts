@@ -48,8 +48,11 @@ export class Scheduler {
   private isFull = false
   /** Steps of others, done between those of the sequences. */
   private readonly jobs: (() => Promise<void>)[] = []
-  private loop: Promise<void> | null = null
+  private isRunning = false
+  private loop = Promise.resolve()
   private wake: (() => void) | null = null
+  /** Since the loop last looked for something to do. */
+  private hasChanged = false
   private closed: Error | null = null
 
   constructor(
@@ -96,7 +99,7 @@ export class Scheduler {
     if (this.waiting.length >= this.max_queue) throw new QueueFullError(this.max_queue)
     const sequence: Sequence = new Sequence(request, this.model.config.vocab_size, (hasLeft) => {
       if (hasLeft) this.finish(sequence)
-      this.wake?.()
+      this.notify()
     })
     const { priority = 0, signal, timeout } = request
     const after = this.waiting.findIndex(({ request }) => (request.priority ?? 0) < priority)
@@ -131,40 +134,52 @@ export class Scheduler {
   async close(reason = new Error("the model is closed: load it again")): Promise<void> {
     this.closed ??= reason
     for (const sequence of [...this.waiting, ...this.running]) this.fail(sequence, reason)
-    this.wake?.()
+    this.notify()
     await this.loop
     await this.runner.dispose()
   }
 
   private go(): void {
-    this.wake?.()
-    this.loop ??= this.run().finally(() => {
-      this.loop = null
-    })
+    this.notify()
+    if (!this.isRunning) this.loop = this.run()
   }
 
   private async run(): Promise<void> {
-    try {
-      while (this.waiting.length + this.running.length + this.flights.length + this.jobs.length > 0) {
-        await this.admit()
-        if (this.jobs.length === 0 && this.flights.hasRoom && (await this.flights.submit(this.running))) continue
-        if (await this.flights.land()) continue
-        const { short } = this.flights
-        if (this.jobs.length > 0) await this.jobs.shift()!()
-        else if (short) await this.preempt(short)
-        else await this.idle()
-      }
-    } catch (error) {
-      // A step that fails takes its rows' pages with it: nobody knows what is in them.
-      for (const sequence of [...this.waiting, ...this.running]) this.fail(sequence, error)
-      await this.flights.drop()
-      this.store.clear()
+    this.isRunning = true
+    while (this.waiting.length + this.running.length + this.flights.length + this.jobs.length > 0) {
+      await this.advance().catch((error: unknown) => this.abandon(error))
     }
+    this.isRunning = false
   }
 
-  /** Until something changes: a reader takes a token, a sequence comes or leaves. */
+  /** Something has changed, so that there may be something to do. */
+  private notify(): void {
+    this.hasChanged = true
+    this.wake?.()
+  }
+
+  private async advance(): Promise<void> {
+    this.hasChanged = false
+    await this.admit()
+    if (this.jobs.length === 0 && this.flights.hasRoom && (await this.flights.submit(this.running))) return
+    if (await this.flights.land()) return
+    const { short } = this.flights
+    if (this.jobs.length > 0) await this.jobs.shift()!()
+    else if (short) await this.preempt(short)
+    else await this.idle()
+  }
+
+  /** A step that fails takes its rows' pages with it: nobody knows what is in them. */
+  private async abandon(error: unknown): Promise<void> {
+    for (const sequence of [...this.waiting, ...this.running]) this.fail(sequence, error)
+    await this.flights.drop()
+    this.store.clear()
+  }
+
+  /** Until something changes, or has changed meanwhile: a reader takes a token, a sequence comes or leaves. */
   private idle(): Promise<void> {
     this.flights.rest()
+    if (this.hasChanged) return Promise.resolve()
     return new Promise((resolve) => {
       this.wake = () => {
         this.wake = null
@@ -222,6 +237,7 @@ export class Scheduler {
     sequence.end()
     this.leave(sequence)
     this.swap.forget(sequence)
+    this.notify()
     const at = this.waiting.indexOf(sequence)
     if (at !== -1) this.waiting.splice(at, 1)
   }

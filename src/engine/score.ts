@@ -4,8 +4,8 @@ import { ContextLengthError } from "./errors.js"
 import type { Scheduler } from "./scheduler.js"
 import { checkTokenIds } from "./token_ids.js"
 
-/** Rows whose logits are held at once. */
-const ROWS = 128
+/** Rows whose logits are held at once at most. */
+const MOST_ROWS = 128
 
 export interface ScoreOptions {
   /** Called between chunks, with tokens done, of all given. */
@@ -29,14 +29,16 @@ export async function* score(
   if (tokens.length > max_context) throw new ContextLengthError(tokens.length, max_context)
   checkTokenIds("tokens", tokens, vocab_size)
   const ids = Array.from(tokens)
-  const kv = await scheduler.between(async (_runner, _rows, store) => store.open([]))
+  const [kv, most] = await scheduler.between(async (_runner, rows, store) => {
+    return [store.open([]), Math.min(MOST_ROWS, rows.most)] as const
+  })
   try {
-    for (let start = 0; start < ids.length; start += ROWS) {
+    for (let start = 0; start < ids.length; start += most) {
       signal?.throwIfAborted()
-      const chunk = ids.slice(start, start + ROWS)
+      const chunk = ids.slice(start, start + most)
       yield await scheduler.between(async (runner, rows, store) => {
         rows.clear()
-        if (!kv.extend(chunk.length)) throw new KvCapacityError(ids.length, store.tokensThatFit(ROWS))
+        if (!kv.extend(chunk.length)) throw new KvCapacityError(ids.length, store.tokensThatFit(most))
         rows.add(kv, start, chunk.length, { ids: chunk })
         for (let row = 0; row < chunk.length; row++) rows.want({ lane: 0, choices: null, logits: true }, row)
         const flight = await runner.submit(rows)
@@ -45,7 +47,7 @@ export async function* score(
         for (let row = 0; row < chunk.length; row++) logits.set(flight.logitsOf(row), row * vocab_size)
         return logits
       })
-      onProgress?.(Math.min(start + ROWS, ids.length), ids.length)
+      onProgress?.(start + chunk.length, ids.length)
     }
   } finally {
     kv.release()

@@ -1,3 +1,4 @@
+import type { CancelSignal } from "../backends/backend.js"
 import type { Sequence, SequenceRequest } from "./sequence.js"
 
 /** Who continues sequences: a scheduler, or a part of one. */
@@ -34,12 +35,24 @@ export class Session implements SequenceRunner {
   }
 }
 
-/** Aborted with the first of two. */
-function anyOf(a: SequenceRequest["signal"] & {}, b: AbortSignal): AbortSignal {
-  const either = new AbortController()
-  for (const signal of [a, b]) {
-    if (signal.aborted) either.abort(signal.reason)
-    else signal.addEventListener("abort", () => either.abort(signal.reason))
+/** Aborted when one of two is. Who listens does so to both, and is forgotten by both. */
+function anyOf(a: CancelSignal, b: CancelSignal): CancelSignal {
+  return {
+    get aborted() {
+      return a.aborted || b.aborted
+    },
+    get reason() {
+      return a.aborted ? a.reason : b.reason
+    },
+    throwIfAborted() {
+      a.throwIfAborted()
+      b.throwIfAborted()
+    },
+    addEventListener(type, listener) {
+      for (const signal of [a, b]) signal.addEventListener(type, listener)
+    },
+    removeEventListener(type, listener) {
+      for (const signal of [a, b]) signal.removeEventListener(type, listener)
+    },
   }
-  return either.signal
 }

@@ -216,10 +216,10 @@ function isContiguous(operand: Operand): boolean {
 }
 
 /** See Instruction: weights may be strided in their outer axes, others where the operation's description says so. */
-function mayBeStrided(op: KernelOp, { name, part }: Place, operand: Operand): boolean {
-  if (part === "bias" || isStridedAnywhere(op, name)) return true
+function mayBeStrided(op: KernelOp, { name, component }: Place, operand: Operand): boolean {
+  if (component === "bias" || isStridedAnywhere(op, name)) return true
   const lastAxis = operand.shape.length - 1
-  return part !== "value" && (operand.strides[lastAxis] === 1 || operand.shape[lastAxis] === 1)
+  return component !== "value" && (operand.strides[lastAxis] === 1 || operand.shape[lastAxis] === 1)
 }
 
 function mapValues<T, U>(

@@ -84,7 +84,7 @@ export interface Work {
   readonly flops: number
 }
 
-/** An estimate from shapes alone: of experts and embeddings it counts the chosen rows, of caches every row. */
+/** An estimate from shapes alone: of experts and embeddings it counts the chosen rows, of caches what full page tables see. */
 export function workOf<T extends Type>(applied: Applied<T>): Work {
   const { op, operands, results } = applied
   const spec = specOf(op)
@@ -94,11 +94,13 @@ export function workOf<T extends Type>(applied: Applied<T>): Work {
   // An update alone writes what it is given, and reads nothing of the state.
   const updated = fresh.length === 0 ? Object.values(writes) : []
   const written = updated.length > 0 ? byteLength(operands.x as T) : total(fresh.map((name) => results[name]))
+  const parts: Readonly<Record<string, number | undefined>> = spec.reads?.(op, operands) ?? {}
   let bytes = written
-  for (const { name, part, operand } of listOperands(spec.operands, operands)) {
+  for (const { name, component, operand } of listOperands(spec.operands, operands)) {
     if (updated.includes(name)) continue
-    const isChosen = part !== "value" && picks?.of.includes(name)
-    bytes += byteLength(operand) * (isChosen ? Math.min(1, sizeOf(largest(picks.ids.shape)) / picks.limit) : 1)
+    const isChosen = component !== "value" && picks?.of.includes(name)
+    const share = isChosen ? Math.min(1, sizeOf(largest(picks.ids.shape)) / picks.limit) : (parts[name] ?? 1)
+    bytes += byteLength(operand) * share
   }
   return { bytes, written, flops: spec.flops?.(op, operands) ?? 0 }
 }

@@ -34,16 +34,16 @@ export function weightRows(kind: string, of: WeightOf<Type>, lead: Dims, size: D
     const words = packedRowBytes(quantization, K) / itemSize(weight.dtype)
     expectType(`${kind}: packed weight`, weight, [...lead, N, words])
     const groups = [...lead, N, K / quantization.group_size]
-    expectPart(kind, "scales", scales, groups)
-    if (quantization.mode === "affine") expectPart(kind, "biases", biases, groups)
+    expectComponent(kind, "scales", scales, groups)
+    if (quantization.mode === "affine") expectComponent(kind, "biases", biases, groups)
   }
   if (bias) expectType(`${kind}: bias`, bias, [...lead, N])
   return N
 }
 
-function expectPart(kind: string, name: string, part: Type | undefined, shape: Dims): void {
-  if (!part) throw new GraphError(`${kind}: the weight lacks its ${name}, ${formatDims(shape)}`)
-  expectType(`${kind}: ${name}`, part, shape)
+function expectComponent(kind: string, name: string, component: Type | undefined, shape: Dims): void {
+  if (!component) throw new GraphError(`${kind}: the weight lacks its ${name}, ${formatDims(shape)}`)
+  expectType(`${kind}: ${name}`, component, shape)
 }
 
 /**
@@ -65,6 +65,6 @@ export function cacheDims(kind: string, cache: Type, D: number): [slots: number,
 export function kvFormatOf({ dtype, shape }: Type, D: number): KvFormat | null {
   const words = last(shape)
   if (dtype === "float32" || dtype === "float16") return words === D ? dtype : null
-  if (dtype !== "uint32") return null
+  if (dtype !== "uint32" || D % 8 !== 0) return null
   return words === D / 4 ? "int8" : words === D / 8 ? "int4" : null
 }

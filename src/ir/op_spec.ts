@@ -48,6 +48,8 @@ export interface OpSpec<A, O, R extends string> {
   /** Operands that a kernel takes in any strides; weights may always be strided in their outer axes. */
   readonly strided?: readonly (keyof O & string)[]
   readonly indices?: Indices<O> | readonly Indices<O>[]
+  /** The part that is read of operands of which not all is; all of the others. */
+  readonly reads?: (op: A, operands: O) => { readonly [N in keyof O]?: number }
   /** Floating-point operations of products and attention; none by default. */
   readonly flops?: (op: A, operands: O) => number
   readonly tolerance: Tolerance

@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { apply, input, state } from "../../graph/build.js"
 import { lower } from "../../graph/lower.js"
+import { isRotated, type KvFormat, kvVectorWords } from "../../tensor/kv_format.js"
 import { Storage } from "../../tensor/storage.js"
 import { Random } from "../../../test/backends/conformance/random.js"
 import { CpuBackend } from "./backend.js"
@@ -32,6 +33,13 @@ const SHAPES: readonly Shape[] = [
   { heads: 6, kv: 2, D: 24, page_size: 8, window: 9 },
 ]
 
+const FORMATS: readonly KvFormat[] = ["float32", "float16", "int8", "int4"]
+
+function cacheOf(name: string, format: KvFormat, [slots, kv, D]: readonly number[]): Storage {
+  if (isRotated(format)) return new Storage(name, "uint32", [slots, kv, kvVectorWords(format, D)], null)
+  return new Storage(name, format, [slots, kv, D], null)
+}
+
 /** Some runs of consecutive rows, in any order. */
 const someRows = fc
   .array(fc.record({ sequence: fc.nat(1), start: fc.nat(88), length: fc.integer({ min: 1, max: 12 }) }), {
@@ -47,11 +55,7 @@ const someRows = fc
   )
 
 /** What attention makes of rows, given caches that hold every position; not-a-number is among them. */
-async function attentionOf(
-  backend: CpuBackend,
-  dtype: "float32" | "float16",
-  { heads, kv, D, page_size, window }: Shape,
-) {
+async function attentionOf(backend: CpuBackend, format: KvFormat, { heads, kv, D, page_size, window }: Shape) {
   const random = new Random(7)
   const perTable = Math.ceil(LENGTHS[0] / page_size)
   const slots = 2 * perTable * page_size
@@ -63,7 +67,7 @@ async function attentionOf(
   const all = LENGTHS.flatMap((length, sequence) =>
     Array.from({ length }, (_, position): Row => ({ sequence, position })),
   )
-  const caches = ["keys", "values"].map((name) => new Storage(name, dtype, [slots, kv, D], null))
+  const caches = ["keys", "values"].map((name) => cacheOf(name, format, [slots, kv, D]))
   const [keys, values] = caches.map(
     (cache) =>
       apply(
@@ -120,16 +124,19 @@ describe("attention on the cpu: a row comes to the same bits alone and among oth
   })
   afterAll(() => Promise.all(backends.map((backend) => backend.close())))
 
-  const cases = SHAPES.flatMap((shape) => (["float32", "float16"] as const).map((dtype) => ({ ...shape, dtype })))
-  it.each(cases)("$heads/$kv heads of $D, window $window, pages of $page_size, $dtype", async ({ dtype, ...shape }) => {
-    const runs = await Promise.all(backends.map((backend) => attentionOf(backend, dtype, shape)))
-    await fc.assert(
-      fc.asyncProperty(someRows, async (rows) => {
-        const alone: Uint8Array[] = []
-        for (const row of rows) alone.push(await runs[0]([row]))
-        for (const run of runs) expect(Buffer.concat(alone).equals(await run(rows))).toBe(true)
-      }),
-      { numRuns: 15 },
-    )
-  })
+  const cases = SHAPES.flatMap((shape) => FORMATS.map((format) => ({ ...shape, format })))
+  it.each(cases)(
+    "$heads/$kv heads of $D, window $window, pages of $page_size, $format",
+    async ({ format, ...shape }) => {
+      const runs = await Promise.all(backends.map((backend) => attentionOf(backend, format, shape)))
+      await fc.assert(
+        fc.asyncProperty(someRows, async (rows) => {
+          const alone: Uint8Array[] = []
+          for (const row of rows) alone.push(await runs[0]([row]))
+          for (const run of runs) expect(Buffer.concat(alone).equals(await run(rows))).toBe(true)
+        }),
+        { numRuns: 15 },
+      )
+    },
+  )
 })

@@ -58,6 +58,28 @@ describe("cpu", () => {
     await backend.close()
   })
 
+  it("keeps the keys and values of a layer in one memory, so that neither is copied at each replay", async () => {
+    const backend = await createCpuBackend({ threads: 1, segment_bytes: 1 << 20 })
+    const before = new Storage("before", "uint8", [400_000], null)
+    await backend.makeResident([before])
+    const caches = ["keys", "values"].map((name) => new Storage(name, "float32", [1000, 1, 64], null))
+    const ids = (name: string) => input(name, [1], "uint32")
+    const [keys, values] = caches.map((cache) => {
+      const x = input(cache.name, [1, 1, 64], "float32")
+      return apply({ kind: "kv_append" }, { cache: state(cache), x, slots: ids("slots") }).cache
+    })
+    const seen = {
+      positions: ids("positions"),
+      sequences: ids("sequences"),
+      tables: input("tables", [1, 10], "uint32"),
+    }
+    const q = input("q", [1, 1, 64], "float32")
+    const op = { kind: "attention", scale: 1, window: null, page_size: 100 } as const
+    await backend.compile(lower({ outputs: [apply(op, { q, keys, values, ...seen }).y] }))
+    expect([before, ...caches].map((storage) => backend.residents.blockOf(storage).segment)).toEqual([0, 1, 1])
+    await backend.close()
+  })
+
   it("refuses a slot that is not there, and runs on", async () => {
     const backend = await createCpuBackend({ threads: 2 })
     const cache = new Storage("cache", "float32", [5, 1, 4], null)

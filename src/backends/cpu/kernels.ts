@@ -10,14 +10,14 @@ import { type Count, elementsOf, most, rowsOf } from "./counts.js"
 import { dtypeCode, floatCode, kvFormatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
 
 /** A call of an exported kernel, before it is known where its scratch memory lies. */
-export interface Launch {
+export interface KernelCall {
   readonly kernel: string
   readonly args: readonly Count[]
   /** Bytes each thread needs to itself; null if the kernel takes no scratch argument. */
   readonly scratch: number | null
 }
 
-export interface LaunchContext {
+export interface CallContext {
   /** Puts a descriptor into the kernel's memory; returns its address. */
   describe(words: readonly Count[]): number
   /** Memory for this operation that all threads share; returns its address. */
@@ -32,15 +32,16 @@ type Lower<K extends KernelKind> = (
   op: KernelOf<K>,
   operands: OperandsOf<K, Placed>,
   results: ResultsOf<K, Placed>,
-  at: LaunchContext,
-) => Launch | Launch[]
+  at: CallContext,
+) => KernelCall | KernelCall[]
 
 const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", "sigmoid", "silu"]
 const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
 const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
 
-/** BLOCK and ROWS in wasm/attention.ts. */
+/** BLOCK and TILE_BYTES in wasm/attention_tile.ts, ROWS in wasm/attention.ts. */
 const ATTENTION_BLOCK = 32
+const TILE_BYTES = 64
 const ATTENTION_ROWS = 8
 
 /** BLOCK in wasm/matmul.ts. */
@@ -49,8 +50,8 @@ const MATMUL_BLOCK = 64
 /** BINS in wasm/sample.ts. */
 const SAMPLE_BINS = 2048
 
-const launch = (kernel: string, ...args: Count[]): Launch => ({ kernel, args, scratch: null })
-const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scratch })
+const launch = (kernel: string, ...args: Count[]): KernelCall => ({ kernel, args, scratch: null })
+const withScratch = (scratch: number, call: KernelCall): KernelCall => ({ ...call, scratch })
 
 function floats(kind: KernelKind, ...operands: readonly Placed[]): void {
   const other = operands.find(({ dtype }) => dtype !== "float32")
@@ -74,11 +75,11 @@ function matmulScratch(pairs: number, K: number): number {
 /** A row of scales, padded, when groups are as small as they get. */
 const scalesBytes = (K: number) => K / 8 + 32
 
-/** What `Tile` in wasm/attention.ts points to, and itself, in bytes. */
+/** What `Tile` in wasm/attention_tile.ts points to, and itself, in bytes. */
 function attentionScratch(rows: number, shared: number, D: number): number {
   const width = Math.ceil(D / 4) * 4
   const lanes = Math.min(rows, ATTENTION_ROWS) * Math.ceil(shared / 4) * 4
-  return 64 + 4 * (lanes * (D + ATTENTION_BLOCK + 2 + width) + 2 * ATTENTION_BLOCK * width)
+  return TILE_BYTES + 4 * (lanes * (D + ATTENTION_BLOCK + 2 + width) + 2 * ATTENTION_BLOCK * width)
 }
 
 /** What the integer products know: weights of 4 or 8 bits. The others are decoded to float32. */
@@ -88,15 +89,15 @@ function hasIntegers({ quantization }: WeightOf<Placed>): boolean {
 }
 
 /**
- * The product `call`, given where the rows of `x` lie quantized for `weight`, after the step that quantizes them; or
+ * The product `call`, given where the rows of `x` lie quantized for `weight`, after the one that quantizes them; or
  * given 0, for float32.
  */
 function product(
   { of, descriptor, exact }: { of: WeightOf<Placed>; descriptor: number; exact?: boolean },
   x: Placed,
-  at: LaunchContext,
-  call: (quantized: number) => Launch,
-): Launch[] {
+  at: CallContext,
+  call: (quantized: number) => KernelCall,
+): KernelCall[] {
   if (exact || at.exact || !hasIntegers(of)) return [call(0)]
   const [rows, K] = rowsAndColumns(x)
   const quantized = at.share(most(rows) * (2.5 * K + 2 * scalesBytes(K)))
@@ -116,7 +117,7 @@ const sameFormat = (a: WeightOf<Placed>, b: WeightOf<Placed>) =>
 export type CpuKind = Exclude<KernelKind, FusedKind>
 
 /** How each operation becomes a call: the argument lists of the functions exported by wasm/index.ts. */
-export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
+export const CALLS: { readonly [K in CpuKind]: Lower<K> } = {
   copy: (_, { x }, { y }, at) => {
     const window = at.describe(windowDescriptor(y, [x]))
     if (x.dtype === y.dtype) return launch("copy", x.address, itemSize(x.dtype), window, y.address)
@@ -228,7 +229,7 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
   kv_append: (_, { cache, x, slots }) => {
     const [, heads, D] = x.shape
     const kept = [cache.address, cache.shape[0], heads, D, kvFormatCode(cache, D)]
-    return launch("kv_append", ...kept, x.address, rowsOf(x), slots.address)
+    return withScratch(14 * D, launch("kv_append", ...kept, x.address, rowsOf(x), slots.address))
   },
   attention: ({ scale, window, page_size }, operands, { y }, at) => {
     const { q, keys, values, positions, sequences, tables, sinks } = operands

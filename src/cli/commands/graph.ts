@@ -98,7 +98,7 @@ export function look(
 
 function draw(subject: Subject, { format, optimise }: Flags): string {
   const shown = optimise ? "optimised" : "traced"
-  if (format === "dot") return dot(titleOf(subject), subject[shown].blocks)
+  if (format === "dot") return dot(titleOf(subject), subject[shown].folds)
   return format === "html" ? htmlOf(subject, shown) : `${textOf(subject, shown)}\n`
 }
 

@@ -65,11 +65,12 @@ function attributesOf({ op }: Instruction): string[] {
   })
 }
 
-/** One name for a weight of several parts: the last part of the name that it has in its file. */
+/** One name for a weight of several components: the last part of the name that it has in its file. */
 function weightsOf({ op, operands }: Instruction, buffers: Program["buffers"]): string[] {
-  const names = listOperands(specOf(op).operands, operands).flatMap(({ operand, part }) => {
+  const names = listOperands(specOf(op).operands, operands).flatMap(({ operand, component }) => {
     const buffer = buffers[operand.buffer]
-    if (buffer.kind !== "storage" || buffer.access === "write" || (part !== "value" && part !== "weight")) return []
+    if (buffer.kind !== "storage" || buffer.access === "write" || (component !== "value" && component !== "weight"))
+      return []
     const parts = buffer.storage.name.replace(/[._](weight|blocks)$/, "").split(".")
     return [parts[parts.length - 1]]
   })

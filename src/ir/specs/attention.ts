@@ -76,6 +76,7 @@ export const attention = spec<Visible, Paged & { q: Type }, "y">({
     checkPages("attention", operands, q.shape[0], fixed(q.shape[1], "attention: heads"), last(q.shape))
     return { y: q }
   },
+  reads: cachesRead,
   flops: (op, operands) => attentionFlops(op, operands, sizeOf(largest(operands.q.shape))),
   tolerance: "attention",
 })
@@ -116,6 +117,7 @@ export const rope_attention = spec<
     return { y: { shape: [L, heads, D], dtype: "float32" }, keys, values }
   },
   indices: { operand: "slots", what: "slot", of: ["keys", "values"] },
+  reads: cachesRead,
   flops: (op, operands) => {
     const { qkv, keys, inv_freq } = operands
     const D = 2 * last(inv_freq.shape)
@@ -124,6 +126,14 @@ export const rope_attention = spec<
   },
   tolerance: "attention",
 })
+
+/** Each sequence's positions once, as many as its table has or its rows see. */
+function cachesRead({ window, page_size }: Visible, { tables, positions, keys }: Paged) {
+  const [sequences, pages] = tables.shape.map(upper)
+  const seen = Math.min(pages * page_size, window === null ? Infinity : window - 1 + upper(positions.shape[0]))
+  const share = Math.min(1, (sequences * seen) / upper(keys.shape[0]))
+  return { keys: share, values: share }
+}
 
 function checkPages(kind: string, operands: Paged, L: Dim, heads: number, D: number): void {
   const { positions, sequences, tables, keys, values, sinks } = operands

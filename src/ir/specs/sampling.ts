@@ -2,7 +2,11 @@ import { expectType, last } from "../expect.js"
 import { spec } from "../op_spec.js"
 import type { Type } from "../type.js"
 
-/** Choosing tokens from logits, each row in its own way. */
+/**
+ * Choosing tokens from logits, each row in its own way. Backends round exponentials and their sums, so where `uniform` or
+ * `top_p` falls between two tokens to within that rounding, either may be chosen; the conformance suite says how much
+ * (`sampling_rule.ts`). What depends on the order of logits alone, temperature 0 and `top_k`, is exact everywhere.
+ */
 
 /** How each row of `sample` chooses. */
 export interface Choices {

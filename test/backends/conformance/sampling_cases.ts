@@ -75,7 +75,7 @@ const pick = <T>(random: Random, values: readonly T[]): T => values[random.below
 /** As float32 has them, so that everyone is asked the same. */
 function someChoice(random: Random, n: number): Choice {
   return {
-    temperature: Math.fround(pick(random, [0, 0.05, 0.7, 1, 1, 3])),
+    temperature: Math.fround(pick(random, [0, 1e-37, 0.05, 0.7, 1, 1, 3])),
     top_k: pick(random, [0, 0, 1, 2, 40, Math.max(1, n - 1), n, n + 5, 2 ** 32 - 1]),
     top_p: Math.fround(pick(random, [0, 0.1, 0.5, 0.9, 0.99, 1, 1])),
     min_p: Math.fround(pick(random, [0, 0, 0.01, 0.3, 1])),

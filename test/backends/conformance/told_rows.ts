@@ -246,7 +246,7 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
     }
     const mask = integers(of.random, [4, 1], 2 ** 32)
     const masks = apply({ kind: "take" }, { x: mask, indices: input("row", [of.rows], "uint32") }).y
-    return [19, 515, 3000].map(
+    return [19, 3000].map(
       (n) =>
         apply(
           { kind: "sample" },

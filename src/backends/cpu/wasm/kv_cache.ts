@@ -1,19 +1,35 @@
+import { hadamard } from "./hadamard"
+import { decode4, decode8 } from "./kv_codes"
+import { encodeCodes } from "./kv_encode"
 import { decodeFloat16, toFloat16 } from "./simd"
 
 // How keys and values are kept: codes shared with descriptors.ts.
 export const FLOAT32: u32 = 0
 export const FLOAT16: u32 = 1
+export const INT8: u32 = 2
+export const INT4: u32 = 3
+
+/** Whether vectors are kept rotated. */
+// @ts-ignore: decorator
+@inline
+export function isRotated(format: u32): bool {
+  return format >= INT8
+}
 
 /** Bytes of one head's vector of D elements. */
 // @ts-ignore: decorator
 @inline
 export function vectorBytes(format: u32, D: u32): u32 {
-  return D << (format == FLOAT32 ? 2 : 1)
+  return D << 2 >> format
 }
 
-/** Writes rows of heads of D elements into their slots, each its own, in place. Rows go to parts in turn. */
+/**
+ * Writes rows of heads of D elements into their slots, each its own, in place. Rows go to parts in turn. `scratch`: 14 bytes an
+ * element of a vector.
+ */
 export function kv_append(
-  cache: usize, count: u32, heads: u32, D: u32, format: u32, x: usize, rows: u32, slots: usize, part: u32, parts: u32
+  cache: usize, count: u32, heads: u32, D: u32, format: u32, x: usize, rows: u32, slots: usize, scratch: usize, part: u32,
+  parts: u32
 ): void {
   const bytes = vectorBytes(format, D)
   for (let row = part; row < rows; row += parts) {
@@ -22,7 +38,8 @@ export function kv_append(
     const to = cache + slot * heads * bytes
     const from = x + (row * heads * D << 2)
     if (format == FLOAT32) memory.copy(to, from, heads * bytes)
-    else encodeFloat16(from, heads * D, to)
+    else if (format == FLOAT16) encodeFloat16(from, heads * D, to)
+    else for (let h: u32 = 0; h < heads; h++) encodeRotated(format, from + (h * D << 2), D, to + h * bytes, scratch)
   }
 }
 
@@ -37,6 +54,12 @@ function encodeFloat16(from: usize, count: u32, to: usize): void {
   }
 }
 
+function encodeRotated(format: u32, from: usize, D: u32, to: usize, scratch: usize): void {
+  copyFloats(from, D << 2, scratch)
+  hadamard(scratch, D)
+  encodeCodes(scratch, D, format == INT4 ? 4 : 8, to, scratch + (D << 2))
+}
+
 /**
  * Vectors of D elements that lie `stride` bytes apart, as float32 rows of D rounded up to 4. Reads whole vectors, and leaves
  * anything beyond the Dth.
@@ -45,13 +68,16 @@ export function decodeVectors(format: u32, from: usize, stride: u32, count: u32,
   const row = (D + 3 & ~3) << 2
   for (const end = into + count * row; into < end; into += row, from += stride) {
     if (format == FLOAT32) copyFloats(from, row, into)
-    else decodeFloats16(from, row, into)
+    else if (format == FLOAT16) decodeFloats16(from, row, into)
+    else if (format == INT8) decode8(from, D, into)
+    else decode4(from, D, into)
   }
 }
 
+/** Copies floats, by whole vectors. */
 // @ts-ignore: decorator
 @inline
-function copyFloats(from: usize, bytes: u32, into: usize): void {
+export function copyFloats(from: usize, bytes: u32, into: usize): void {
   let at: u32 = 0
   for (; at + 64 <= bytes; at += 64) {
     v128.store(into + at, v128.load(from + at))

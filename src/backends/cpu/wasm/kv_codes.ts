@@ -4,14 +4,14 @@ import { lookup16 } from "./simd"
 // The format is described in tensor/kv_format.ts.
 
 /** The scale of code 1 is 2^(this - 127) and an eighth more. */
-const EXPONENT4: u32 = 98
-const EXPONENT8: u32 = 105
+export const EXPONENT4: u32 = 98
+export const EXPONENT8: u32 = 105
 
 /** The sixteen levels of 4 bits, by their bytes: odd * (450 + odd^2) for odd from -15 to 15. */
 const LEVELS_LOW = memory.data<u8>([115, 145, 119, 85, 91, 185, 159, 61, 195, 97, 71, 165, 171, 137, 111, 141], 16)
 const LEVELS_HIGH = memory.data<u8>([216, 224, 231, 237, 242, 246, 250, 254, 1, 5, 9, 13, 18, 24, 31, 39], 16)
 
-function scaleOf(code: u32, exponent: u32): f32 {
+export function scaleOf(code: u32, exponent: u32): f32 {
   if (code == 0) return 0
   return code == 255 ? NaN : reinterpret<f32>((code + 8 * exponent) << 20)
 }

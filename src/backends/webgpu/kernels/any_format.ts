@@ -1,4 +1,4 @@
-import { partsOf } from "../../../ir/operands.js"
+import { componentsOf } from "../../../ir/operands.js"
 import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
 import { ofRows } from "../bindable.js"
@@ -39,7 +39,7 @@ export function anyMatmul(
   const [, K] = x.shape
   const tiles = (L: number) => Math.ceil(L / TILE)
   const reduce = reductions(context.features, THREADS, ["sum"])
-  return context.ranges(partsOf(weight)).map((range) => {
+  return context.ranges(componentsOf(weight)).map((range) => {
     const part = partOfWeight(weight, range)
     const reader = weightReader("w", part, K)
     const views: Record<string, View> = {
@@ -61,7 +61,7 @@ export function anyMatmul(
       },
       enable: reduce.enable,
       workgroups: ofRows(x, (L) => grid(range.count * tiles(L))),
-      bytes: partsOf(part).reduce((sum, operand) => sum + extentBytes(operand), 0),
+      bytes: componentsOf(part).reduce((sum, operand) => sum + extentBytes(operand), 0),
       code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}${reduce.functions}
 fn x_eight(l: u32, k: u32) -> Eight {
   let at = min(l, params.L - 1u) * params.w_K;
@@ -104,7 +104,7 @@ export function anyGatherMatmul(
   const [E, N] = weight.weight.shape
   const K = x.shape[x.shape.length - 1]
   const reduce = reductions(context.features, THREADS, ["sum"])
-  return context.ranges(partsOf(weight)).map((range) => {
+  return context.ranges(componentsOf(weight)).map((range) => {
     const part = partOfWeight(weight, range)
     const reader = weightReader("w", part, K)
     const views: Record<string, View> = {
@@ -180,7 +180,7 @@ export function embedding(
   const [, n] = output.shape
   const size = 256
   const eights = Math.ceil(n / 8)
-  return context.ranges(partsOf(weight)).map((range) => {
+  return context.ranges(componentsOf(weight)).map((range) => {
     const reader = weightReader("w", partOfWeight({ ...weight, bias: undefined }, range), n)
     const views: Record<string, View> = { ids: reads(ids, "u32"), ...reader.views, out: writes(output, "f32") }
     return dispatch({

@@ -1,12 +1,12 @@
 import { sizeOf } from "../../../../tensor/shape.js"
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { KernelOf, OperandsOf, ResultsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofElements, ofRows } from "../../bindable.js"
 import { type Dispatch, type KernelContext, partOfWeight } from "../../dispatch.js"
 import type { Codec, Weight } from "./codec.js"
 import { groupRows } from "./groups.js"
-import { codecFor, columnsPerTile, type Product, product, shapeN } from "./product.js"
+import { codecFor, columnsPerTile, shapeN, type TiledProduct, tiledProduct } from "./product.js"
 import { expertsOfLogits, normRows, sumSlices, weightedSum } from "./rows.js"
 import { type Tile, tilesFor } from "./tiles.js"
 
@@ -123,11 +123,11 @@ function choose(
 }
 
 /** The launches of one product: one per part of the weights that fits a binding. */
-function products(of: Product, { tile, codec }: Chosen, context: KernelContext): Dispatch[] {
-  return context.ranges([...of.weights].flatMap(partsOf)).map((range) => {
-    const weights = of.weights.map((weight) => partOfWeight(weight, range)) as unknown as Product["weights"]
+function products(of: TiledProduct, { tile, codec }: Chosen, context: KernelContext): Dispatch[] {
+  return context.ranges([...of.weights].flatMap(componentsOf)).map((range) => {
+    const weights = of.weights.map((weight) => partOfWeight(weight, range)) as unknown as TiledProduct["weights"]
     const place = of.groups ? { firstExpert: range.start } : { column: of.column + range.start }
-    return product({ ...of, ...place, weights }, tile, codec(weights))
+    return tiledProduct({ ...of, ...place, weights }, tile, codec(weights))
   })
 }
 
@@ -157,8 +157,8 @@ function dense(
 function grouped(
   x: Operand,
   ids: Operand,
-  weights: Product["weights"],
-  activation: Product["activation"],
+  weights: TiledProduct["weights"],
+  activation: TiledProduct["activation"],
   output: Operand,
   context: KernelContext,
 ): Dispatch[] | null {

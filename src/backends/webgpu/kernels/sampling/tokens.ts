@@ -116,8 +116,9 @@ fn read_row(index: u32, lid: u32) -> Row {
   let at = index * params.stride;
   if (lid < params.shares) { atomicMax(&best, ${word(largestAt("index", "lid"))}); }
   workgroupBarrier();
-  // A subnormal temperature may be zero to the device; a huge one may overflow.
-  let temperature = min(bitcast<f32>(${parameter("temperature")}), 1e30);
+  // Within what floats can be divided by and multiplied with; 0 stays.
+  let given = bitcast<f32>(${parameter("temperature")});
+  let temperature = select(0.0, clamp(given, 1e-37, 1e30), given > 0.0);
   return Row(
     atomicLoad(&best), temperature, 2.0 / max(temperature, 1e-37), ${parameter("top_k")},
     bitcast<f32>(${parameter("top_p")}), bitcast<f32>(${parameter("min_p")}), bitcast<f32>(${parameter("uniform")}),

@@ -1,6 +1,6 @@
 import { type Claims, BrokenRun } from "./claims.js"
 import type { Section } from "./sections.js"
-import type { CopyStep, KernelStep } from "./steps.js"
+import type { CopyJob, KernelJob } from "./jobs.js"
 
 type Kernel = (...args: number[]) => void
 
@@ -19,7 +19,7 @@ interface Loaded {
 }
 
 /** What one thread does: its instances of the kernels, one per segment, and the programs it has been given. */
-export class StepRunner {
+export class JobRunner {
   private readonly instances: Instance[] = []
   private readonly programs = new Map<number, Loaded>()
 
@@ -42,8 +42,8 @@ export class StepRunner {
     const tell: ((rows: readonly number[]) => void)[] = []
     this.programs.set(id, {
       parts: sections.map(({ parts }) => parts),
-      calls: sections.map(({ parts, steps }) =>
-        steps.map((step) => ("kernel" in step ? this.kernelCall(step, parts, tell) : this.copyCall(step, parts))),
+      calls: sections.map(({ parts, jobs }) =>
+        jobs.map((job) => ("kernel" in job ? this.kernelCall(job, parts, tell) : this.copyCall(job, parts))),
       ),
       tell,
       rows: [],
@@ -78,7 +78,7 @@ export class StepRunner {
   }
 
   private kernelCall(
-    { kernel, segment, args, scratch }: KernelStep,
+    { kernel, segment, args, scratch }: KernelJob,
     parts: number,
     tell: ((rows: readonly number[]) => void)[],
   ): (part: number) => void {
@@ -97,7 +97,7 @@ export class StepRunner {
     }
   }
 
-  private copyCall({ from, to, byteLength }: CopyStep, parts: number): (part: number) => void {
+  private copyCall({ from, to, byteLength }: CopyJob, parts: number): (part: number) => void {
     const source = new Uint8Array(this.instances[from.segment].memory.buffer, from.offset, byteLength)
     const target = new Uint8Array(this.instances[to.segment].memory.buffer, to.offset, byteLength)
     return (part) => {

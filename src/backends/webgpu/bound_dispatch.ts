@@ -1,7 +1,7 @@
 import type { Workgroups } from "./dispatch.js"
 
-/** A dispatch ready to be encoded. */
-export interface Step {
+/** A dispatch bound to its buffers, ready to be encoded. */
+export interface BoundDispatch {
   readonly label: string
   readonly pipeline: GPUComputePipeline
   readonly bindGroup: GPUBindGroup
@@ -10,10 +10,10 @@ export interface Step {
   readonly bytes: number
 }
 
-/** Records the steps' dispatches, in order. */
-export function encodeSteps(pass: GPUComputePassEncoder, steps: readonly Step[]): void {
+/** Records dispatches, in order. */
+export function encodeDispatches(pass: GPUComputePassEncoder, dispatches: readonly BoundDispatch[]): void {
   let last: GPUComputePipeline | null = null
-  for (const { pipeline, bindGroup, workgroups } of steps) {
+  for (const { pipeline, bindGroup, workgroups } of dispatches) {
     if (pipeline !== last) pass.setPipeline(pipeline)
     last = pipeline
     pass.setBindGroup(0, bindGroup)

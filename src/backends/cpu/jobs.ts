@@ -2,7 +2,7 @@
 export type Argument = number | { readonly symbol: number; readonly times: number }
 
 /** A kernel call, made once for each part; the kernel does the part that it is told. */
-export interface KernelStep {
+export interface KernelJob {
   readonly kernel: string
   readonly segment: number
   /** The kernel's arguments but the last: `scratch` if it has one, the part's number, the number of parts. */
@@ -14,11 +14,11 @@ export interface KernelStep {
 }
 
 /** Bytes copied from one segment to another. */
-export interface CopyStep {
+export interface CopyJob {
   readonly from: { readonly segment: number; readonly offset: number }
   readonly to: { readonly segment: number; readonly offset: number }
   readonly byteLength: number
   readonly work: number
 }
 
-export type Step = KernelStep | CopyStep
+export type Job = KernelJob | CopyJob
