@@ -221,17 +221,18 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
     ).y,
   ],
   put: (of) => {
-    const indices = input("positions", [of.rows], "uint32")
-    const state = of.cache("state", [of.total, 5])
+    // Slots are the one input of which no two rows have the same.
+    const indices = input("slots", [of.rows], "uint32")
+    const state = of.cache("state", [pagesOf(of).slots, 5])
     return [apply({ kind: "put" }, { state, x: computed(of, "x", 5), indices }).state]
   },
   adjust_logits: (of) => {
-    const [rows, ids] = [input("positions", [of.rows], "uint32"), input("ids", [of.rows], "uint32")]
+    const [rows, ids] = [input("slots", [of.rows], "uint32"), input("ids", [of.rows], "uint32")]
     const numbers = { bias: computed(of, "bias"), factor: computed(of, "factor"), shift: computed(of, "shift") }
     const one = { bias: exactly([1], [0.5]), factor: exactly([1], [2]), shift: exactly([1], [-1]) }
     const last = { rows: input("last", [1], "uint32"), ids: integers(of.random, [1], 19), ...one }
     return [
-      apply({ kind: "adjust_logits" }, { logits: floats(of.random, [of.total, 7]), rows, ids, ...numbers }).y,
+      apply({ kind: "adjust_logits" }, { logits: floats(of.random, [pagesOf(of).slots, 7]), rows, ids, ...numbers }).y,
       apply({ kind: "adjust_logits" }, { logits: computed(of, "logits", 19), ...last }).y,
     ]
   },
