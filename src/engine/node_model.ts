@@ -13,6 +13,7 @@ import { checkMemory, type MemoryBounds, memoryRanOut } from "./memory_check.js"
 import { cacheMemoryAt, type KvNeeds, type MemoryPlan, planMemory, storeFor } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
 import { BACKEND_OPTIONS, type BackendOptions, openBackend } from "./node_backend.js"
+import { KvCacheFolder } from "./node_kv_cache.js"
 import { Scheduler } from "./scheduler.js"
 import type { CausalLM } from "./step.js"
 
@@ -23,6 +24,10 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
   readonly kv_bits?: 16 | 8 | 4
   /** Bytes of the pool that KV caches share; by default as many as one conversation of `max_context` tokens takes. */
   readonly kv_memory?: number
+  /** A folder that keeps what prompts begin with from one process to the next: read now, written when the model closes. */
+  readonly kv_cache_dir?: string
+  /** Told of what is passed over, such as a damaged file in `kv_cache_dir`. */
+  readonly onWarning?: (text: string) => void
   /** Sequences that run at once at most, 64 by default; the others wait. */
   readonly max_sequences?: number
   /**
@@ -43,6 +48,8 @@ const OPTIONS: KnownOptions<LoadModelOptions> = {
   memory_limit: true,
   kv_bits: true,
   kv_memory: true,
+  kv_cache_dir: true,
+  onWarning: true,
   max_sequences: true,
   sequences: true,
   backend: true,
@@ -73,7 +80,9 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
   }
   const backend = given.backend ?? (await openBackend({ device, threads, precision }).catch(closeCheckpoint)).backend
   let store: KvStore | undefined
+  let kept: KvCacheFolder | undefined
   const close = async () => {
+    await kept?.save()
     for (const storage of store?.storages ?? []) storage.dispose()
     if (!given.backend) await backend.close()
     await checkpoint.close()
@@ -91,6 +100,10 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
       .catch((error: Error) => {
         throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
       })
+    const { kv_cache_dir, onWarning = console.warn } = given
+    if (kv_cache_dir !== undefined) {
+      kept = await KvCacheFolder.open(store, checkpoint, name, kv_cache_dir, onWarning)
+    }
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
       info: {
