@@ -152,15 +152,6 @@ function valuesOf<N extends string>(arrays: { readonly [K in N]: MxArray }): { r
 
 export const random = {
   /**
-   * One index per row of `logits` `[L, n]`, drawn from softmax(logits / temperature) by inverse CDF at `uniform` `[L]`
-   * in [0, 1); `temperature` `[1]`.
-   */
-  categorical(logits: MxArray, temperature: MxArray, uniform: MxArray): MxArray {
-    const operands = { logits: logits.value, temperature: temperature.value, uniform: uniform.value }
-    return wrap(build.apply({ kind: "categorical" }, operands).ids)
-  },
-
-  /**
    * A token id for each row of `logits` `[W, V]` -> uint32 `[W]`, each row by its own choices. Its token depends on nothing
    * beside it. NO_INDEX for a row with NaN or Infinity, or with no token allowed.
    *

@@ -20,7 +20,6 @@ const PRIMITIVES = {
   take_along_axis: rows.take_along_axis,
   take: rows.take,
   put: rows.put,
-  categorical: rows.categorical,
   adjust_logits: sampling.adjust_logits,
   sample: sampling.sample,
   rms_norm: rows.rms_norm,

@@ -166,10 +166,6 @@ export const CALLS: { readonly [K in CpuKind]: Lower<K> } = {
     const to = [state.address, state.shape[0], rowBytes(state)]
     return launch("put", ...to, x.address, indices.address, rowsOf(indices))
   },
-  categorical: (_, { logits, temperature, uniform }, { ids }) => {
-    const drawn = [temperature.address, uniform.address, ids.address]
-    return launch("categorical", logits.address, ...rowsAndColumns(logits), ...drawn)
-  },
   sample: (_, { logits, temperature, top_k, top_p, min_p, uniform, mask }, { ids }) => {
     const choices = [temperature, top_k, top_p, min_p, uniform].map(({ address }) => address)
     const [rows, n] = rowsAndColumns(logits)

@@ -13,7 +13,6 @@ import { itHasTheProperties } from "./properties.js"
 import { Random } from "./random.js"
 import {
   argmaxCases,
-  categoricalCases,
   putCases,
   reduceCases,
   rmsNormCases,
@@ -42,7 +41,6 @@ export const CASES: Record<KernelKind, (random: Random) => Case[]> = {
   take_along_axis: takeAlongAxisCases,
   take: takeCases,
   put: putCases,
-  categorical: categoricalCases,
   adjust_logits: adjustLogitsCases,
   sample: sampleCases,
   embedding: embeddingCases,

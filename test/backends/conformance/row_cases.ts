@@ -1,5 +1,4 @@
 import { apply, input, state } from "../../../src/graph/build.js"
-import { largest } from "../../../src/ir/dim.js"
 import type { Value } from "../../../src/ir/value.js"
 import { type DType, itemSize } from "../../../src/tensor/dtype.js"
 import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
@@ -200,32 +199,6 @@ export function putCases(random: Random): Case[] {
       }
     }),
   )
-}
-
-export function categoricalCases(random: Random): Case[] {
-  const rows = 33
-  const draw = (logits: Value, temperature: number, uniforms: Iterable<number>) =>
-    apply(
-      { kind: "categorical" },
-      { logits, temperature: exactly([1], [temperature]), uniform: exactly([largest(logits.shape)[0]], uniforms) },
-    ).ids
-  const uniforms = () => Array.from({ length: rows }, () => Math.fround(random.uniform()) % 1)
-  return [
-    ...[1, 7, 515].flatMap((n) =>
-      [0.05, 0.7, 1, 3].map((temperature) => ({
-        name: `of ${n} at temperature ${temperature}`,
-        outputs: [draw(floats(random, [rows, n], "float32", 5), temperature, uniforms())],
-      })),
-    ),
-    {
-      name: "masked, uniform at its ends",
-      outputs: [0, 1 - 2 ** -24].map((u) => draw(masked(random, [rows, 19], 2), 1, Array(rows).fill(u))),
-    },
-    ...HOPELESS.flatMap((n) => hopeless(random, n)).map(([name, x]) => ({
-      name,
-      outputs: [0.5, 2].map((temperature) => draw(x, temperature, [0.1, 0.4, 0.6, 0.9, 0.5])),
-    })),
-  ]
 }
 
 export function rmsNormCases(random: Random): Case[] {

@@ -254,13 +254,6 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
         ).ids,
     )
   },
-  categorical: (of) => {
-    const uniform = input("uniform", [of.rows], "float32")
-    const temperature = exactly([1], [0.7])
-    return [19, 515].map(
-      (n) => apply({ kind: "categorical" }, { logits: computed(of, `logits ${n}`, n), temperature, uniform }).ids,
-    )
-  },
   embedding: (of) => {
     const ids = input("ids", [of.rows], "uint32")
     return [apply({ kind: "embedding" }, { ids, weight: someWeight(of, [], 4) }).y]
