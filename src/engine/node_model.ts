@@ -13,7 +13,7 @@ import { checkMemory, type MemoryBounds, memoryRanOut } from "./memory_check.js"
 import { cacheMemoryAt, type KvNeeds, type MemoryPlan, planMemory, storeFor } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
 import { BACKEND_OPTIONS, type BackendOptions, openBackend } from "./node_backend.js"
-import { Scheduler } from "./scheduler.js"
+import { defaultSequences, Scheduler } from "./scheduler.js"
 import type { CausalLM } from "./step.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
@@ -85,7 +85,7 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
     const needs = kvNeeds(model, backend, given)
     const plan = await checkFits(model, backend, needs, given)
     store = storeFor(model, backend, needs)
-    const scheduler = new Scheduler(model, backend, store, { max_sequences: given.max_sequences ?? given.sequences })
+    const scheduler = new Scheduler(model, backend, store, { max_sequences: needs.max_sequences })
     await scheduler
       .prepare({ onProgress: given.onProgress, onCompile: given.onCompile, signal: given.signal })
       .catch((error: Error) => {
@@ -155,7 +155,8 @@ export function boundsOf(backend: Backend): MemoryBounds {
 /** How keys and values are kept, and for how much there has to be room. */
 export function kvNeeds(model: CausalLM, backend: Backend, options: Omit<LoadModelOptions, "backend">): KvNeeds {
   const { kv_bits, kv_memory, max_context = model.config.max_position_embeddings, sequences } = options
-  return { format: kvFormatOf(backend, kv_bits), max_context, sequences, bytes: kv_memory }
+  const max_sequences = options.max_sequences ?? sequences ?? defaultSequences(backend)
+  return { format: kvFormatOf(backend, kv_bits), max_context, sequences, max_sequences, bytes: kv_memory }
 }
 
 function kvFormatOf({ name, kvFormats }: Backend, kv_bits: LoadModelOptions["kv_bits"]): KvFormat {
