@@ -9,7 +9,6 @@ import type { Type, WeightOf } from "./type.js"
 /** The operations that models are written in. */
 const PRIMITIVES = {
   copy: elementwise.copy,
-  assign: elementwise.assign,
   unary: elementwise.unary,
   binary: elementwise.binary,
   glu: elementwise.glu,

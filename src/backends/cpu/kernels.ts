@@ -123,10 +123,6 @@ export const CALLS: { readonly [K in CpuKind]: Lower<K> } = {
     if (x.dtype === y.dtype) return launch("copy", x.address, itemSize(x.dtype), window, y.address)
     return launch("cast", x.address, dtypeCode(x.dtype), window, y.address, dtypeCode(y.dtype))
   },
-  assign: (_, { x, state }, __, at) => {
-    const window = at.describe(windowDescriptor(x, [x]))
-    return launch("copy", x.address, itemSize(x.dtype), window, state.address)
-  },
   unary: ({ kind, fn }, { x }, { y }) => {
     floats(kind, x)
     return launch("unary", x.address, elementsOf(x), UNARY.indexOf(fn), y.address)

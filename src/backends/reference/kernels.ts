@@ -19,7 +19,6 @@ type Kernel<K extends KernelKind> = (
 
 const KERNELS: { readonly [K in KernelKind]: Kernel<K> } = {
   copy: (memory, { dtype }, { x }) => ({ y: converted(memory, x, dtype) }),
-  assign: (memory, _, { x }) => ({ state: gatherBytes(memory, x) }),
   unary: (memory, op, operands) => ({ y: unary(memory, op, operands) }),
   binary: (memory, op, operands, { y }) => ({ y: binary(memory, op, operands, y) }),
   reduce: (memory, { fn }, { x }) => ({ y: reduce(memory, fn, x) }),

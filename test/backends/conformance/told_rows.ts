@@ -165,8 +165,7 @@ function attended(of: Over, D: number): Value {
   return apply({ kind: "attention", scale: D ** -0.5, window, page_size: PAGE_SIZE }, operands).y
 }
 
-/** An `assign` has the shape of its state, which is fixed. */
-type RowKind = Exclude<KernelKind, FusedKind | "assign">
+type RowKind = Exclude<KernelKind, FusedKind>
 
 /** What models may ask of rows: a new operation does not compile without. */
 const OVER_ROWS: { readonly [P in RowKind]: Compose } = {

@@ -54,7 +54,6 @@ type RowKind =
 
 const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   copy,
-  assign: (_, { x }, { state }) => copy(_, { x }, { y: state }),
   unary,
   binary,
   reduce,
