@@ -14,7 +14,7 @@ import { cacheMemoryAt, type KvNeeds, type MemoryPlan, planMemory, storeFor } fr
 import { LanguageModel } from "./model.js"
 import { BACKEND_OPTIONS, type BackendOptions, openBackend } from "./node_backend.js"
 import { KvCacheFolder } from "./node_kv_cache.js"
-import { Scheduler } from "./scheduler.js"
+import { defaultSequences, Scheduler } from "./scheduler.js"
 import type { CausalLM } from "./step.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
@@ -28,7 +28,7 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
   readonly kv_cache_dir?: string
   /** Told of what is passed over, such as a damaged file in `kv_cache_dir`. */
   readonly onWarning?: (text: string) => void
-  /** Sequences that run at once at most, 64 by default; the others wait. */
+  /** Sequences that run at once at most; the others wait. By default 64 on a GPU, 16 elsewhere. */
   readonly max_sequences?: number
   /**
    * Has the pool hold so many sequences of `max_context` tokens at once.
@@ -94,7 +94,7 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
     const needs = kvNeeds(model, backend, given)
     const plan = await checkFits(model, backend, needs, given)
     store = storeFor(model, backend, needs)
-    const scheduler = new Scheduler(model, backend, store, { max_sequences: given.max_sequences ?? given.sequences })
+    const scheduler = new Scheduler(model, backend, store, { max_sequences: needs.max_sequences })
     await scheduler
       .prepare({ onProgress: given.onProgress, onCompile: given.onCompile, signal: given.signal })
       .catch((error: Error) => {
@@ -168,7 +168,8 @@ export function boundsOf(backend: Backend): MemoryBounds {
 /** How keys and values are kept, and for how much there has to be room. */
 export function kvNeeds(model: CausalLM, backend: Backend, options: Omit<LoadModelOptions, "backend">): KvNeeds {
   const { kv_bits, kv_memory, max_context = model.config.max_position_embeddings, sequences } = options
-  return { format: kvFormatOf(backend, kv_bits), max_context, sequences, bytes: kv_memory }
+  const max_sequences = options.max_sequences ?? sequences ?? defaultSequences(backend)
+  return { format: kvFormatOf(backend, kv_bits), max_context, sequences, max_sequences, bytes: kv_memory }
 }
 
 function kvFormatOf({ name, kvFormats }: Backend, kv_bits: LoadModelOptions["kv_bits"]): KvFormat {

@@ -165,8 +165,7 @@ function attended(of: Over, D: number): Value {
   return apply({ kind: "attention", scale: D ** -0.5, window, page_size: PAGE_SIZE }, operands).y
 }
 
-/** An `assign` has the shape of its state, which is fixed. */
-type RowKind = Exclude<KernelKind, FusedKind | "assign">
+type RowKind = Exclude<KernelKind, FusedKind>
 
 /** What models may ask of rows: a new operation does not compile without. */
 const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
@@ -253,13 +252,6 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
           { kind: "sample" },
           { logits: computed(of, `logits ${n}`, n), ...choices, mask: n === 19 ? masks : undefined },
         ).ids,
-    )
-  },
-  categorical: (of) => {
-    const uniform = input("uniform", [of.rows], "float32")
-    const temperature = exactly([1], [0.7])
-    return [19, 515].map(
-      (n) => apply({ kind: "categorical" }, { logits: computed(of, `logits ${n}`, n), temperature, uniform }).ids,
     )
   },
   embedding: (of) => {

@@ -4,7 +4,6 @@ import { type Instruction, isKind, type Operand } from "../../../ir/program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
 import { anyGatherMatmul, anyGatherGlu, anyMatmul, embedding } from "./any_format.js"
 import { attention, ropeAttention } from "./attention/planners.js"
-import { categorical } from "./categorical.js"
 import { argmax, topK } from "./choose.js"
 import { anyGatherMatmulSum, anyNormGatherGlu, anyNormMatmul, anyRoute } from "./composed.js"
 import { copy } from "./copy.js"
@@ -45,7 +44,6 @@ type RowKind =
 
 const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   copy,
-  assign: (_, { x }, { state }, context) => copy({ kind: "copy", dtype: x.dtype }, { x }, { y: state }, context),
   unary,
   binary,
   reduce,
@@ -55,7 +53,6 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   take_along_axis: takeAlongAxis,
   take,
   put,
-  categorical,
   adjust_logits: adjustLogits,
   sample,
   embedding,
