@@ -173,7 +173,7 @@ describe("the limit", () => {
   })
 
   it("stops loadModel before anything is resident; the context it names then loads", async () => {
-    const { weights, caches, working, total } = await planOf(4000, { max_sequences: 64 })
+    const { weights, caches, working, total } = await planOf(4000, { max_sequences: 16 })
     const memory_limit = total - 1
     const resident = memoryStats().resident
     const error = await loadModel(tiny, { backend, max_context: 4000, memory_limit }).catch((error: Error) => error)

@@ -86,8 +86,8 @@ await describeWithGpu("the memory plan of a GPU", {}, (_gpu, createBackend) => {
     await expect(refused).rejects.toThrow(MemoryLimitError)
     // Pages of 64 tokens, two heads, 64 elements in two bytes: 79 of all tokens beside 34 of a window and a chunk.
     await expect(refused).rejects.toThrow(
-      "the pool of keys and values of 5000 tokens takes 1.85 MB in one array, and the device holds caches in arrays of at " +
-        "most 1.05 MB: lower the context (up to 2048 tokens fit) or choose another device",
+      "the pool of keys and values of 5000 tokens takes 1.59 MB in one array, and the device holds caches in arrays of at " +
+        "most 1.05 MB: lower the context (up to 2944 tokens fit) or choose another device",
     )
   })
 
