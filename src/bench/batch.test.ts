@@ -32,11 +32,13 @@ it("warms up, gives each sequence a prompt of its own, and counts the tokens of 
       await new Promise((resolve) => setTimeout(resolve))
     }
   }
-  const points = await benchBatch({ scheduler }, { sequences: [1, 3], prompt_length: 4, tokens: 5, runs: 2 })
+  const sampling = { temperature: 0.5, top_p: 0.9 }
+  const points = await benchBatch({ scheduler }, { sequences: [1, 3], prompt_length: 4, tokens: 5, sampling, runs: 2 })
   // After one run that compiles, four fill the time in which clocks rise.
   expect(runs.map(({ length }) => length)).toEqual([...Array(6).fill(1), ...Array(6).fill(3)])
   for (const requests of runs) {
     expect(new Set(requests.map(({ prompt }) => Array.from(prompt).join())).size).toBe(requests.length)
+    expect(requests.map(({ params }) => params)).toMatchObject(requests.map((_, seed) => ({ ...sampling, seed })))
     for (const { prompt, max_tokens } of requests) expect([prompt.length, max_tokens]).toEqual([4, 6])
   }
   expect(points).toEqual([

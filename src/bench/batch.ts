@@ -1,7 +1,8 @@
 import { median } from "./median.js"
 import type { LanguageModel } from "../engine/model.js"
+import { parseSamplingParams, type SamplingOptions } from "../engine/sampling/params.js"
 import type { Scheduler } from "../engine/scheduler.js"
-import { GREEDY, NO_STOPS, tokenIds } from "./prompt.js"
+import { NO_STOPS, tokenIds } from "./prompt.js"
 import { warmUp } from "./warm_up.js"
 
 export interface BatchBenchOptions {
@@ -11,6 +12,8 @@ export interface BatchBenchOptions {
   readonly prompt_length: number
   /** Tokens decoded per sequence and run. */
   readonly tokens: number
+  /** How each sequence's tokens are drawn, with a seed of its own. */
+  readonly sampling: SamplingOptions
   readonly runs: number
   readonly onProgress?: (done: number, total: number) => void
 }
@@ -29,13 +32,13 @@ export async function benchBatch(
   { scheduler }: Pick<LanguageModel, "scheduler">,
   options: BatchBenchOptions,
 ): Promise<BatchPoint[]> {
-  const { sequences, prompt_length, tokens, runs, onProgress } = options
+  const { sequences, prompt_length, tokens, sampling, runs, onProgress } = options
   const points: BatchPoint[] = []
   for (const [i, count] of sequences.entries()) {
     const ids = tokenIds(count * prompt_length, scheduler.vocab_size)
     const prompts = Array.from({ length: count }, (_, s) => ids.subarray(s * prompt_length, (s + 1) * prompt_length))
     const rates: number[] = []
-    const run = () => decodeTogether(scheduler, prompts, tokens)
+    const run = () => decodeTogether(scheduler, prompts, tokens, sampling)
     await warmUp(run)
     for (let done = 1; done <= runs; done++) {
       rates.push(await run())
@@ -53,10 +56,16 @@ export async function benchBatch(
 }
 
 /** Tokens per second of all together, from when the last of them has its first token until the first one ends. */
-async function decodeTogether(scheduler: Scheduler, prompts: readonly Uint32Array[], tokens: number): Promise<number> {
-  const submitted = prompts.map((prompt) =>
-    scheduler.submit({ prompt, params: GREEDY, stopTokens: NO_STOPS, max_tokens: tokens + 1 }),
-  )
+async function decodeTogether(
+  scheduler: Scheduler,
+  prompts: readonly Uint32Array[],
+  tokens: number,
+  sampling: SamplingOptions,
+): Promise<number> {
+  const submitted = prompts.map((prompt, seed) => {
+    const params = parseSamplingParams({ ...sampling, seed })
+    return scheduler.submit({ prompt, params, stopTokens: NO_STOPS, max_tokens: tokens + 1 })
+  })
   const arrivals = await Promise.all(
     submitted.map(async ({ events }) => {
       const times: number[] = []

@@ -6,6 +6,12 @@ export function tokenIds(count: number, vocab_size: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocab_size)
 }
 
+/** Prompts that differ from their first token on, as far as the vocabulary goes: they share no page. */
+export function promptsOf(count: number, length: number, vocab_size: number): Uint32Array[] {
+  const ids = tokenIds(length, vocab_size)
+  return Array.from({ length: count }, (_, i) => ids.map((id) => (id + i) % vocab_size))
+}
+
 /** Takes the most likely token always. */
 export const GREEDY = parseSamplingParams({ temperature: 0 })
 export const NO_STOPS: ReadonlySet<number> = new Set()
