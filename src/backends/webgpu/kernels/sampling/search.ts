@@ -75,7 +75,9 @@ fn add_up(row: Row, index: u32, share: u32, lid: u32) {
   let level = level_of(params.step);
   let found = state;
   let begin = share << params.share_bits;
-  let end = min(begin + (1u << params.share_bits), params.n);
+  // Once digits of the id are known, one share has tokens left.
+  let is_elsewhere = (level == 5u && found.id != share) || (level == 6u && (found.id >> 8u) != share);
+  let end = select(min(begin + (1u << params.share_bits), params.n), begin, is_elsewhere);
   // Neighbours of one bin are added up before they are added to it.
   var bin = 0u;
   var sum = vec2u();
