@@ -45,30 +45,52 @@ const lengths = flags.lengths.split(",").map(Number)
 
 async function withModel(device, precision, use) {
   const model = await loadModel(folder, { device, precision, max_context: Math.max(...lengths) })
-  const { runner, info } = model
+  const { scheduler, info } = model
   console.log(`${info.backend}: loaded in ${seconds(info.load_ms)}`)
-  const tokens = Uint32Array.from({ length: Math.max(...lengths) }, (_, i) => (i * 7919 + 13) % runner.vocab_size)
-  /** The last logits after tokens `first` to `end`. */
-  const forward = async (first, end) => (await runner.forward(tokens.subarray(first, end))).slice()
-  await use(forward, runner, info.backend)
+  const tokens = Uint32Array.from({ length: Math.max(...lengths) }, (_, i) => (i * 7919 + 13) % scheduler.vocab_size)
+  /** A sequence whose `readTo` gives the logits after so many tokens, of which those before are read already. */
+  const open = () => {
+    const kv = model.store.open()
+    const readTo = (end) => scheduler.between((runner, rows) => read(runner, rows, kv, tokens.subarray(0, end)))
+    return { readTo, close: () => kv.release() }
+  }
+  await use(open, info.backend)
   await model.close()
+}
+
+/** Reads what is left of some tokens in as large steps as the device likes. */
+async function read(runner, rows, kv, tokens) {
+  for (;;) {
+    const start = kv.length
+    const count = Math.min(rows.most, tokens.length - start)
+    if (!kv.extend(count)) throw new Error("no room for so many tokens")
+    rows.clear()
+    rows.add(kv, start, count, { ids: tokens.subarray(start) })
+    const isLast = kv.length === tokens.length
+    if (isLast) rows.want({ lane: 0, choices: null, logits: true })
+    const flight = await runner.submit(rows)
+    await flight.landed
+    if (isLast) return flight.logitsOf(0).slice()
+  }
 }
 
 /** `{name, position, logits}` of each prompt at once, then of its last tokens one by one. */
 async function measure(device) {
   const rows = []
-  await withModel(device, flags.precision, async (forward, runner, backend) => {
+  await withModel(device, flags.precision, async (open, backend) => {
     for (const length of lengths) {
-      runner.reset()
       const start = performance.now()
-      rows.push({ name: `prefill ${length}`, position: length - 1, logits: await forward(0, length) })
+      const whole = open()
+      rows.push({ name: `prefill ${length}`, position: length - 1, logits: await whole.readTo(length) })
+      whole.close()
       const middle = performance.now()
-      runner.reset()
+      const parts = open()
       const first = Math.max(length - KEPT, 0)
-      if (first > 0) await forward(0, first)
+      if (first > 0) await parts.readTo(first)
       for (let i = first; i < length; i++) {
-        rows.push({ name: `decode ${i + 1}`, position: i, logits: await forward(i, i + 1) })
+        rows.push({ name: `decode ${i + 1}`, position: i, logits: await parts.readTo(i + 1) })
       }
+      parts.close()
       const times = `at once ${seconds(middle - start)}, the last alone ${seconds(performance.now() - middle)}`
       console.log(`${backend}: ${length} tokens ${times}`)
     }
@@ -79,14 +101,18 @@ async function measure(device) {
 /** The truth by another device: the sequence once, the compared tokens one by one. */
 async function truthOf(device) {
   const rows = new Map()
-  await withModel(device, "exact", async (forward, runner, backend) => {
+  await withModel(device, "exact", async (open, backend) => {
+    const sequence = open()
+    let done = 0
     for (const length of lengths.toSorted((a, b) => a - b)) {
       const start = performance.now()
-      const first = Math.max(length - KEPT, runner.length)
-      if (first > runner.length) await forward(runner.length, first)
-      for (let i = first; i < length; i++) rows.set(i, { logits: await forward(i, i + 1) })
+      const first = Math.max(length - KEPT, done)
+      if (first > done) await sequence.readTo(first)
+      for (let i = first; i < length; i++) rows.set(i, { logits: await sequence.readTo(i + 1) })
+      done = length
       console.log(`${backend}: up to ${length} tokens ${seconds(performance.now() - start)}`)
     }
+    sequence.close()
   })
   return rows
 }

@@ -4,6 +4,7 @@ import type { Dims } from "../ir/dim.js"
 import { mapWeight } from "../ir/operands.js"
 import type { BinaryFn, UnaryFn } from "../ir/specs/elementwise.js"
 import type { ReduceFn } from "../ir/specs/rows.js"
+import type { Adjustments, Choices } from "../ir/specs/sampling.js"
 import type { WeightOf } from "../ir/type.js"
 import type { Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
@@ -71,14 +72,6 @@ export function astype(x: MxArray, dtype: DType): MxArray {
   return x.dtype === dtype ? x : wrap(build.copy(x.value, dtype))
 }
 
-/**
- * Overwrites a state with an array of its shape and dtype; the result is the state after that. Whatever reads the state
- * itself in the same step (see `MxArray.stateOf`) sees it as it was before.
- */
-export function assign(state: Storage, x: MxArray): MxArray {
-  return wrap(build.apply({ kind: "assign" }, { state: build.state(state), x: x.value }).state)
-}
-
 /** Over the last axis, in float32. */
 export function softmax(x: MxArray): MxArray {
   return wrap(build.apply({ kind: "softmax" }, { x: x.value }).y)
@@ -99,9 +92,23 @@ export function takeAlongAxis(x: MxArray, indices: MxArray): MxArray {
   return wrap(build.apply({ kind: "take_along_axis" }, { x: x.value, indices: indices.value }).y)
 }
 
-/** Rows of x `[L, ...]` at `indices` `[W]` (uint32) -> `[W, ...]`. */
-export function take(x: MxArray, indices: MxArray): MxArray {
-  return wrap(build.apply({ kind: "take" }, { x: x.value, indices: indices.value }).y)
+/**
+ * Rows of x `[L, ...]` at `indices` `[W]` (uint32) -> `[W, ...]`. With `otherwise` `[W, ...]`, an index may be NO_INDEX:
+ * that row comes from there.
+ */
+export function take(x: MxArray, indices: MxArray, otherwise?: MxArray): MxArray {
+  const operands = { x: x.value, indices: indices.value, otherwise: otherwise?.value }
+  return wrap(build.apply({ kind: "take" }, operands).y)
+}
+
+/**
+ * Writes rows x `[W, ...]` into a state `[S, ...]` of their dtype at `indices` `[W]` (uint32), no two of which are the
+ * same, in place; rows whose index is NO_INDEX are left out. The result is the state after that. Whatever reads the state itself in the same
+ * step (see `MxArray.stateOf`) sees it as it was before.
+ */
+export function put(state: Storage, x: MxArray, indices: MxArray): MxArray {
+  const operands = { state: build.state(state), x: x.value, indices: indices.value }
+  return wrap(build.apply({ kind: "put" }, operands).state)
 }
 
 /** Rows of a `[vocab, n]` weight at `ids` `[L]` (uint32), as float32 `[L, n]`. */
@@ -125,15 +132,38 @@ export function weightedSum(x: MxArray, weights: MxArray): MxArray {
   return wrap(build.apply({ kind: "weighted_sum" }, { x: x.value, weights: weights.value }).y)
 }
 
+/** How each row of `random.sample` chooses: see {@link Choices}. */
+export type SamplingChoices = { readonly [N in keyof Choices]: MxArray }
+
+/** See {@link adjustLogits}. */
+export type LogitAdjustments = { readonly [N in keyof Adjustments]: MxArray }
+
+function valuesOf<N extends string>(arrays: { readonly [K in N]: MxArray }): { readonly [K in N]: Value } {
+  const values = Object.entries<MxArray>(arrays).map(([name, { value }]) => [name, value])
+  return Object.fromEntries(values) as { [K in N]: Value }
+}
+
 export const random = {
   /**
-   * One index per row of `logits` `[L, n]`, drawn from softmax(logits / temperature) by inverse CDF at `uniform` `[L]`
-   * in [0, 1); `temperature` `[1]`.
+   * A token id for each row of `logits` `[W, V]` -> uint32 `[W]`, each row by its own choices. Its token depends on nothing
+   * beside it. NO_INDEX for a row with NaN or Infinity, or with no token allowed.
+   *
+   * @param mask `[W, ceil(V / 32)]` uint32: token id is allowed where bit `id % 32` of word `id / 32` is set
    */
-  categorical(logits: MxArray, temperature: MxArray, uniform: MxArray): MxArray {
-    const operands = { logits: logits.value, temperature: temperature.value, uniform: uniform.value }
-    return wrap(build.apply({ kind: "categorical" }, operands).ids)
+  sample(logits: MxArray, choices: SamplingChoices, mask?: MxArray): MxArray {
+    const operands = { logits: logits.value, ...valuesOf(choices), mask: mask?.value }
+    return wrap(build.apply({ kind: "sample" }, operands).ids)
   },
+}
+
+/**
+ * Logits `[W, V]` changed at the distinct places `rows`, `ids` `[U]` (uint32): `l += bias`, then `l > 0 ? l / factor :
+ * l * factor`, then `l += shift`, float32 `[U]` each. That is a logit bias, a repetition penalty (Keskar et al. 2019), and
+ * frequency and presence penalties, in the host sampler's order. Entries whose row is NO_INDEX change nothing.
+ */
+export function adjustLogits(logits: MxArray, adjustments: LogitAdjustments): MxArray {
+  const operands = { logits: logits.value, ...valuesOf(adjustments) }
+  return wrap(build.apply({ kind: "adjust_logits" }, operands).y)
 }
 
 export interface AttentionOptions {
@@ -143,8 +173,18 @@ export interface AttentionOptions {
   readonly window: number | null
   /** `[num_attention_heads]`: a logit per head that joins the softmax denominator and no value. */
   readonly sinks?: MxArray
-  /** `[L]` uint32: the sequence of each row, when keys and values have an axis of sequences in front. */
-  readonly sequences?: MxArray
+}
+
+/** A layer's caches after a step's rows were appended, and where the rows find what they see. */
+export interface PagedKeyValues {
+  /** `[slots, num_key_value_heads, words]` */
+  readonly keys: MxArray
+  readonly values: MxArray
+  /** `[L]` uint32: the row of `tables` of each row. */
+  readonly sequences: MxArray
+  /** `[S, pages]` uint32: position p of a sequence lies in slot `tables[p / page_size] * page_size + p % page_size`. */
+  readonly tables: MxArray
+  readonly page_size: number
 }
 
 export const fast = {
@@ -160,24 +200,20 @@ export const fast = {
   },
 
   /**
-   * Writes rows x `[L, heads, head_dim]` into a cache state `[capacity, heads, head_dim]` at slots `positions % capacity`,
-   * in place, rounded to the cache's dtype; the result is the cache after the write. With `sequences` `[L]` (uint32), the
-   * cache is `[S, capacity, heads, head_dim]` and each row goes to its sequence.
+   * Writes rows x `[L, heads, head_dim]` into a cache state `[slots, heads, words]` at `slots` `[L]` (uint32, each its own), in place,
+   * as the cache keeps vectors (`tensor/kv_format.ts`); the result is the cache after the write.
    */
-  kvAppend(cache: Storage, x: MxArray, positions: MxArray, sequences?: MxArray): MxArray {
-    const operands = { x: x.value, positions: positions.value, sequences: sequences?.value }
-    return wrap(build.apply({ kind: "kv_append" }, { cache: build.state(cache), ...operands }).cache)
+  kvAppend(cache: Storage, x: MxArray, slots: MxArray): MxArray {
+    return wrap(build.apply({ kind: "kv_append" }, { cache: build.state(cache), x: x.value, slots: slots.value }).cache)
   },
 
-  /**
-   * Causal attention over a KV cache with grouped heads: q `[L, num_attention_heads, head_dim]`, keys and values
-   * `[capacity, num_key_value_heads, head_dim]` where position p sits in slot `p % capacity`, positions `[L]`.
-   */
-  attention(q: MxArray, keys: MxArray, values: MxArray, positions: MxArray, options: AttentionOptions): MxArray {
-    const { scale, window, sinks, sequences } = options
-    const cached = { keys: keys.value, values: values.value, positions: positions.value }
-    const operands = { q: q.value, ...cached, sinks: sinks?.value, sequences: sequences?.value }
-    return wrap(build.apply({ kind: "attention", scale, window }, operands).y)
+  /** Causal attention with grouped heads over pages: q `[L, num_attention_heads, head_dim]` at positions `[L]` (uint32). */
+  attention(q: MxArray, cached: PagedKeyValues, positions: MxArray, options: AttentionOptions): MxArray {
+    const { scale, window, sinks } = options
+    const { keys, values, sequences, tables, page_size } = cached
+    const pages = { keys: keys.value, values: values.value, sequences: sequences.value, tables: tables.value }
+    const operands = { q: q.value, ...pages, positions: positions.value, sinks: sinks?.value }
+    return wrap(build.apply({ kind: "attention", scale, window, page_size }, operands).y)
   },
 
   /**

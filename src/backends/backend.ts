@@ -1,4 +1,4 @@
-import type { DType } from "../tensor/dtype.js"
+import type { KvFormat } from "../tensor/kv_format.js"
 import type { MemorySpace, Storage } from "../tensor/storage.js"
 import type { Tolerance } from "../ir/op_spec.js"
 import type { FusedKind } from "../ir/operations.js"
@@ -36,8 +36,8 @@ export interface Backend extends MemorySpace {
   readonly name: string
   /** The fused operations that programs for this backend should be made of, where the graph has them. */
   readonly fusions: ReadonlySet<FusedKind>
-  /** The dtypes that KV caches may have, the preferred one first. */
-  readonly cacheDTypes: readonly DType[]
+  /** How KV caches may be kept, the preferred way first. */
+  readonly kvFormats: readonly KvFormat[]
   /** Rows per step in which long prompts run best. */
   readonly prefillChunk: number
   /** Numbers of rows, ascending to `prefillChunk`: programs for at most so many run well for any number above the one before. */

@@ -40,7 +40,7 @@ describe("the work of a program", () => {
     const rows = build.apply({ kind: "embedding" }, { ids, weight: { quantization: null, weight: host([1000, 32]) } }).y
     expect(workOf({ outputs: [rows] }).bytes).toBe(4 * (3 + 3 * 32 + 3 * 32))
     const cache = build.state(new Storage("cache", "float32", [500, 2, 16], null))
-    const appended = build.apply({ kind: "kv_append" }, { cache, x: host([3, 2, 16]), positions: ids }).cache
+    const appended = build.apply({ kind: "kv_append" }, { cache, x: host([3, 2, 16]), slots: ids }).cache
     const written = 4 * 3 * 32
     expect(workOf({ outputs: [], effects: [appended] })).toMatchObject({ bytes: 2 * written + 4 * 3, written })
   })
@@ -48,8 +48,11 @@ describe("the work of a program", () => {
   it("ends attention at its window", () => {
     const attention = (window: number | null) => {
       const cache = host([400, 2, 16])
-      const operands = { q: host([1, 4, 16]), keys: cache, values: cache, positions: host([1], "uint32") }
-      return workOf({ outputs: [build.apply({ kind: "attention", scale: 1, window }, operands).y] }).flops
+      const ids = host([1], "uint32")
+      const seen = { positions: ids, sequences: ids, tables: host([2, 25], "uint32") }
+      const operands = { q: host([1, 4, 16]), keys: cache, values: cache, ...seen }
+      const op = { kind: "attention", scale: 1, window, page_size: 16 } as const
+      return workOf({ outputs: [build.apply(op, operands).y] }).flops
     }
     expect(attention(null)).toBe(4 * 64 * 400)
     expect(attention(100)).toBe(4 * 64 * 100)

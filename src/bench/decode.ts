@@ -2,7 +2,7 @@ import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { memoryStats } from "../tensor/storage.js"
 import { median } from "./median.js"
-import { decodeGreedily, returnTo, tokenIds } from "./prompt.js"
+import { answer, tokenIds } from "./prompt.js"
 import { warmUp } from "./warm_up.js"
 
 export interface DecodeBenchOptions {
@@ -37,8 +37,6 @@ export interface DecodePoint {
   readonly roofline_share: number
   /** Before the first timed run, which follows some that warm up, and after the last. */
   readonly memory: readonly [MemoryUse, MemoryUse]
-  /** No NaN and no infinity among the logits after the last token. */
-  readonly finite: boolean
 }
 
 export interface DecodeBench {
@@ -81,35 +79,26 @@ export async function benchDecode(
   return { tokens, runs, read_bandwidth, points }
 }
 
-interface Timed extends Pick<DecodePoint, "prompt_length" | "memory" | "finite"> {
+interface Timed extends Pick<DecodePoint, "prompt_length" | "memory"> {
   /** Of each run. */
   readonly seconds: readonly number[]
 }
 
 async function timeDecode(
-  { runner }: LanguageModel,
+  { scheduler }: LanguageModel,
   backend: Backend,
   prompt_length: number,
   tokens: number,
   runs: number,
   onProgress: (run: number) => void,
 ): Promise<Timed> {
-  const prompt = tokenIds(prompt_length, runner.vocab_size)
+  const prompt = tokenIds(prompt_length, scheduler.vocab_size)
   const memory = (): MemoryUse => ({
     rss: process.memoryUsage.rss(),
     device: memoryStats().resident[backend.name] ?? 0,
   })
-  runner.reset()
-  let finite = true
-  const run = async () => {
-    await returnTo(runner, prompt)
-    const start = performance.now()
-    await decodeGreedily(runner, 7, tokens)
-    const elapsed = (performance.now() - start) / 1000
-    const logits = await runner.forward(Uint32Array.of(7))
-    finite &&= logits.every(Number.isFinite)
-    return elapsed
-  }
+  // All but the last tokens of the prompt stay cached from run to run.
+  const run = async () => (await answer(scheduler, prompt, tokens)).decode_ms / 1000
   await warmUp(run)
   const first = memory()
   const seconds: number[] = []
@@ -117,5 +106,5 @@ async function timeDecode(
     seconds.push(await run())
     onProgress(done)
   }
-  return { prompt_length, memory: [first, memory()], finite, seconds }
+  return { prompt_length, memory: [first, memory()], seconds }
 }

@@ -3,7 +3,7 @@ import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { DispatchSpan, ProfileDetail, ReplaySpan } from "../backends/webgpu/profiler.js"
 import type { LanguageModel } from "../engine/model.js"
 import { median } from "./median.js"
-import { decodeGreedily, returnTo, tokenIds } from "./prompt.js"
+import { answer, tokenIds } from "./prompt.js"
 import { warmUp } from "./warm_up.js"
 
 export interface GpuBenchOptions {
@@ -57,20 +57,18 @@ export async function benchGpu(
   backend: WebGpuBackend,
   { context, rows, runs, roofline, onProgress }: GpuBenchOptions,
 ): Promise<GpuBench> {
-  const { runner, info } = model
+  const { scheduler, info } = model
   const before = await roofline()
-  const prompt = tokenIds(context, runner.vocab_size)
-  const tokens = tokenIds(rows, runner.vocab_size)
+  // What comes before the step's rows is cached after the first run.
+  const prompt = tokenIds(rows === 1 ? context : context + rows, scheduler.vocab_size)
   let done = 0
-  // Of decoding, the second step counts: the first still takes its token from the host.
-  const step = () => (rows === 1 ? decodeGreedily(runner, tokens[0], 2) : runner.forward(tokens))
   const measure = async (detail: ProfileDetail): Promise<(readonly ReplaySpan[])[]> => {
     const run = async () => {
-      await returnTo(runner, prompt)
+      if (context === 0) model.store.clear()
       const profiler = await backend.profile(detail)
-      await step()
+      await answer(scheduler, prompt, rows === 1 ? 1 : 0)
       const { replays } = await profiler.stop()
-      return rows === 1 ? replays.slice(1) : replays
+      return replays.slice(-1)
     }
     await warmUp(run)
     const steps: (readonly ReplaySpan[])[] = []
@@ -80,7 +78,6 @@ export async function benchGpu(
     }
     return steps
   }
-  runner.reset()
   const apart = (await measure("dispatch")).map((step) => step.flatMap(({ dispatches }) => dispatches))
   const whole = (await measure("replay")).map((step) => step.reduce((sum, { gpu }) => sum + gpu.ms, 0))
   const read_bandwidth = Math.max(before, await roofline())

@@ -1,14 +1,16 @@
 import type { Backend, Executable, HostArray } from "../backends/backend.js"
-import type { LayerCache } from "../cache/layer_cache.js"
+import type { KvStore } from "../cache/kv_store.js"
 import type { LanguageModel } from "../engine/model.js"
-import { type CausalLM, decodingStep, promptRows, type StepKind, type StepStates, traceStep } from "../engine/step.js"
-import { Steps, stepStates } from "../engine/steps.js"
+import { storeFor } from "../engine/memory_plan.js"
+import { type CausalLM, classOf, DECODING, type StepKind, type StepStates, traceStep } from "../engine/step.js"
+import { GREEDY, StepRows } from "../engine/step_rows.js"
+import { Steps } from "../engine/steps.js"
 import { lower } from "../graph/lower.js"
 import { optimise } from "../graph/optimise.js"
 import { upper } from "../ir/dim.js"
 import type { Program } from "../ir/program.js"
 import type { Roots } from "../ir/value.js"
-import type { Storage } from "../tensor/storage.js"
+import { Storage } from "../tensor/storage.js"
 import { median } from "./median.js"
 import { warmUp } from "./warm_up.js"
 
@@ -83,7 +85,8 @@ export async function benchGraph(
 class StepBench {
   /** Tokens per second of each run of the optimised step. */
   readonly rates: number[] = []
-  private readonly caches: readonly LayerCache[]
+  private readonly store: KvStore
+  private readonly rows: StepRows
   private readonly states: StepStates
   private readonly steps: Steps
   private readonly kinds: Readonly<Record<BuildTimes["step"], StepKind>>
@@ -98,13 +101,12 @@ class StepBench {
     const { max_position_embeddings } = network.config
     this.chunk = Math.min(backend.prefillChunk, max_position_embeddings)
     this.length = Math.min(options.prompt_length, this.chunk)
-    const prompt: StepKind = { rows: promptRows(this.length, backend, this.chunk), wanted: "last" }
-    this.kinds = { decode: decodingStep(backend), prompt }
-    const context = Math.min(this.chunk + options.tokens, max_position_embeddings)
-    this.caches = network.makeCaches(context, this.chunk, { dtype: backend.cacheDTypes[0] })
-    for (const cache of this.caches) cache.reserve(context)
-    this.states = stepStates(this.caches)
-    this.steps = new Steps(network, this.caches, { device: backend })
+    this.kinds = { decode: DECODING, prompt: this.promptOf(this.length) }
+    const max_context = Math.min(this.chunk + options.tokens, max_position_embeddings)
+    this.store = storeFor(network, backend, { format: backend.kvFormats[0], max_context })
+    this.states = { store: this.store, drawn: new Storage("drawn ids", "uint32", [1], null) }
+    this.rows = new StepRows(this.chunk, this.states, network.config.vocab_size)
+    this.steps = new Steps(network, this.states, { backend })
   }
 
   /** Those that match something in the decoding step. */
@@ -136,7 +138,7 @@ class StepBench {
   /** A prompt's length that never ran, over the same length again; null where its class has no other. */
   async newLength(): Promise<number | null> {
     const most = upper(this.kinds.prompt.rows)
-    const isKnown = (rows: number) => rows > 1 && upper(promptRows(rows, this.backend, this.chunk)) === most
+    const isKnown = (rows: number) => rows > 1 && upper(classOf(rows, this.backend)) === most
     const others: number[] = []
     for (let by = 1; by < most && others.length < this.options.runs; by++) {
       others.push(...[this.length - by, this.length + by].filter((rows) => rows <= most && isKnown(rows)))
@@ -180,7 +182,12 @@ class StepBench {
   dispose(): void {
     this.steps.dispose()
     this.states.drawn.dispose()
-    for (const state of this.caches.flatMap(({ states }) => states)) state.dispose()
+    for (const storage of this.store.storages) storage.dispose()
+  }
+
+  /** The step for a prompt of so many tokens. */
+  private promptOf(rows: number): StepKind {
+    return { ...DECODING, rows: classOf(rows, this.backend), wanted: 1 }
   }
 
   private trace(step: BuildTimes["step"]): Roots {
@@ -206,10 +213,15 @@ class StepBench {
   }
 
   private async readPrompt(rows: number): Promise<void> {
-    const step = await this.steps.get({ rows: promptRows(rows, this.backend, this.chunk), wanted: "last" })
-    for (let row = 0; row < rows; row++) step.positions[row] = row
-    await step.replay(rows)
-    await finished(step.program.outputs[0].storage)
+    const { inputs, program } = await this.steps.get(this.promptOf(rows))
+    const kv = this.store.open()
+    kv.extend(rows)
+    this.rows.clear()
+    this.rows.add(kv, 0, rows, { ids: new Uint32Array(rows) })
+    this.rows.want({ lane: 0, choices: GREEDY, logits: false })
+    await program.replay(this.rows.inputs(inputs))
+    await finished(program.outputs[0].storage)
+    kv.release()
   }
 
   private async compile(roots: Roots, reuseMemory: boolean) {

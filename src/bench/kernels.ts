@@ -2,7 +2,7 @@ import type { Backend } from "../backends/backend.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { apply, constant } from "../graph/build.js"
 import { lower } from "../graph/lower.js"
-import { mapWeight, partsOf } from "../ir/operands.js"
+import { mapWeight, componentsOf } from "../ir/operands.js"
 import type { WeightOf } from "../ir/type.js"
 import type { Value } from "../ir/value.js"
 import type { DType } from "../tensor/dtype.js"
@@ -51,7 +51,7 @@ export async function benchKernels(backend: Backend, options: KernelBenchOptions
   const results: KernelBench[] = []
   for (const [name, quantization] of FORMATS) {
     const random = randomWeight(quantization, outputs)
-    const weight_bytes = partsOf(random).reduce((sum, { storage }) => sum + storage.byteLength, 0)
+    const weight_bytes = componentsOf(random).reduce((sum, { storage }) => sum + storage.byteLength, 0)
     const N = random.weight.storage.shape[0]
     try {
       for (const L of rows) {
@@ -69,7 +69,7 @@ export async function benchKernels(backend: Backend, options: KernelBenchOptions
         onProgress?.(results.length, FORMATS.length * rows.length)
       }
     } finally {
-      for (const { storage } of partsOf(random)) storage.dispose()
+      for (const { storage } of componentsOf(random)) storage.dispose()
     }
   }
   return results

@@ -1,5 +1,6 @@
 import { openBackend } from "../engine/node_backend.js"
 import { type LoadModelOptions, loadModel } from "../engine/node_model.js"
+import { answer } from "./prompt.js"
 import { deviceInfo } from "./node_device_info.js"
 
 // One load in a process of its own: what `bench load` starts. Tells its parent how long it took.
@@ -11,7 +12,7 @@ try {
   const { backend } = await openBackend({ device, threads, precision })
   const model = await loadModel(path, { ...options, backend })
   const ms = performance.now() - start
-  await model.runner.forward(Uint32Array.of(0))
+  await answer(model.scheduler, Uint32Array.of(0), 0)
   const first_token_ms = performance.now() - start
   const host_bytes = process.resourceUsage().maxRSS * 1024 - before
   process.send!({ ms, first_token_ms, host_bytes, device: deviceInfo(backend, options) })

@@ -1,6 +1,6 @@
 import type { LanguageModel } from "../engine/model.js"
 import { median } from "./median.js"
-import { tokenIds } from "./prompt.js"
+import { answer, tokenIds } from "./prompt.js"
 import { warmUp } from "./warm_up.js"
 
 export interface PrefillBenchOptions {
@@ -13,25 +13,26 @@ export interface PrefillBenchOptions {
 export interface PrefillBench {
   readonly length: number
   readonly runs: number
-  /** Until the last token's logits are here. Median over runs. */
+  /** Until the token after it is here. Median over runs. */
   readonly ms: number
   /** Tokens per second: median, and the slowest and fastest. */
   readonly tps: number
   readonly tps_range: readonly [number, number]
 }
 
-/** Times running whole prompts on empty caches; each length warms up before. */
-export async function benchPrefill({ runner }: LanguageModel, options: PrefillBenchOptions): Promise<PrefillBench[]> {
+/** Times running whole prompts of which nothing is cached; each length warms up before. */
+export async function benchPrefill(
+  { scheduler, store }: LanguageModel,
+  options: PrefillBenchOptions,
+): Promise<PrefillBench[]> {
   const { lengths, runs, onProgress } = options
   const results: PrefillBench[] = []
   for (const [i, length] of lengths.entries()) {
-    const prompt = tokenIds(length, runner.vocab_size)
+    const prompt = tokenIds(length, scheduler.vocab_size)
     const times: number[] = []
     const run = async () => {
-      runner.reset()
-      const start = performance.now()
-      await runner.forward(prompt)
-      return performance.now() - start
+      store.clear()
+      return (await answer(scheduler, prompt, 0)).prefill_ms
     }
     await warmUp(run)
     for (let done = 1; done <= runs; done++) {

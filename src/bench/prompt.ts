@@ -1,25 +1,34 @@
-import type { Draw, ModelRunner } from "../engine/model_runner.js"
+import { parseSamplingParams } from "../engine/sampling/params.js"
+import type { SequenceRunner } from "../engine/session.js"
 
 /** Ids that depend on nothing but their position: speed does not depend on sense, and every machine runs the same. */
 export function tokenIds(count: number, vocab_size: number): Uint32Array {
   return Uint32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocab_size)
 }
 
-/** Takes the most likely token always. */
-export const GREEDY: Draw = { temperature: 0, uniform: () => 0 }
-
-/** Appends a token and decodes greedily from there, where the runner decodes fastest: `tokens` steps. */
-export async function decodeGreedily(runner: ModelRunner, token: number, tokens: number): Promise<void> {
-  if (!runner.decode) {
-    for (let i = 0; i < tokens; i++) await runner.forward(Uint32Array.of((token + i * 104729) % runner.vocab_size))
-    return
-  }
-  const drawn = runner.decode(Uint32Array.of(token), { draw: GREEDY, limit: tokens })
-  for await (const _ of drawn);
+/** Prompts that differ from their first token on, as far as the vocabulary goes: they share no page. */
+export function promptsOf(count: number, length: number, vocab_size: number): Uint32Array[] {
+  const ids = tokenIds(length, vocab_size)
+  return Array.from({ length: count }, (_, i) => ids.map((id) => (id + i) % vocab_size))
 }
 
-/** Brings the caches back to exactly `prompt`, which was run before: by stepping back where they can. */
-export async function returnTo(runner: ModelRunner, prompt: Uint32Array): Promise<void> {
-  const kept = runner.trim(prompt.length)
-  if (kept < prompt.length) await runner.forward(prompt.subarray(kept))
+/** Takes the most likely token always. */
+export const GREEDY = parseSamplingParams({ temperature: 0 })
+export const NO_STOPS: ReadonlySet<number> = new Set()
+
+/** What running a prompt and decoding after it took, in milliseconds. */
+export interface Timed {
+  /** Until the first token is here. */
+  readonly prefill_ms: number
+  /** From there to the last. */
+  readonly decode_ms: number
+  readonly tokens: readonly number[]
+}
+
+/** Runs what is not cached of a prompt and draws greedily: the first token, and `tokens` more. */
+export async function answer(runner: SequenceRunner, prompt: Uint32Array, tokens: number): Promise<Timed> {
+  const { events, times } = runner.submit({ prompt, params: GREEDY, stopTokens: NO_STOPS, max_tokens: tokens + 1 })
+  const drawn: number[] = []
+  for await (const { token } of events.read()) drawn.push(token)
+  return { prefill_ms: times.first - times.admitted, decode_ms: times.last - times.first, tokens: drawn }
 }

@@ -4,40 +4,7 @@ import { harmonyFormat } from "../text/harmony_chat.js"
 import type { ChatDelta, ChatFormat } from "../text/messages.js"
 import type { ChatMessage } from "./chat_messages.js"
 import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
-import type { ForwardOptions, ModelRunner } from "./model_runner.js"
-import { Session } from "./session.js"
-
-/** Says a given script whatever the prompt: token n is the n-th entry. */
-class Script implements ModelRunner {
-  readonly vocab_size = 512
-  readonly max_context = 4096
-  length = 0
-  private said = 0
-
-  constructor(private readonly tokens: readonly number[]) {}
-
-  async forward(tokens: Uint32Array, _options?: ForwardOptions): Promise<Float32Array> {
-    this.length += tokens.length
-    const logits = new Float32Array(this.vocab_size)
-    logits[this.tokens[this.said++]] = 1
-    return logits
-  }
-
-  logits(): never {
-    throw new Error("not asked for")
-  }
-
-  trim(n: number): number {
-    this.length = n
-    return n
-  }
-
-  reset(): void {
-    this.length = 0
-  }
-
-  dispose(): void {}
-}
+import { ScriptedRunner } from "../../test/engine/fake_runner.js"
 
 const END = 60
 const CALL = 61
@@ -61,8 +28,8 @@ const stopTokens = new Set([END, CALL])
 async function say(script: number[], options: ChatOptions = {}) {
   const events: ChatEvent[] = []
   const messages: ChatMessage[] = [{ role: "user", content: "hi" }]
-  const session = new Session(new Script(script))
-  for await (const event of chat(session, messages, format, stopTokens, { temperature: 0, ...options }))
+  const runner = new ScriptedRunner(script)
+  for await (const event of chat(runner, messages, format, stopTokens, { temperature: 0, ...options }))
     events.push(event)
   const summary = events.pop()
   if (summary?.type !== "summary") throw new Error("no summary")
@@ -126,13 +93,12 @@ describe("chat in harmony", () => {
 
   /** What chat says when the model writes `text`, and the prompt it was given. */
   async function answer(text: string, messages: readonly ChatMessage[], options: ChatOptions = {}) {
-    const script = new Script(encodeHarmony(tokenizer, text))
-    const session = new Session(script)
+    const runner = new ScriptedRunner(encodeHarmony(tokenizer, text))
     const events: ChatEvent[] = []
-    for await (const event of chat(session, messages, harmony, ends, { temperature: 0, ...options })) events.push(event)
+    for await (const event of chat(runner, messages, harmony, ends, { temperature: 0, ...options })) events.push(event)
     const summary = events.at(-1)
     if (summary?.type !== "summary") throw new Error("no summary")
-    return { summary, events, prompt: tokenizer.decode(session.tokens.subarray(0, summary.prompt_tokens)) }
+    return { summary, events, prompt: tokenizer.decode(Uint32Array.from(runner.submitted[0].request.prompt)) }
   }
 
   const USER: ChatMessage = { role: "user", content: [{ type: "text", text: "Weather?" }] }

@@ -4,7 +4,7 @@ import { type ConversationParams, parseConversation } from "./chat_request.js"
 import type { GenerateOptions } from "./generate.js"
 import { Generation, type GenerationSummary, type StopTokens } from "./generation.js"
 import type { Sampled } from "./sampling/sampler.js"
-import type { Session } from "./session.js"
+import type { SequenceRunner } from "./session.js"
 import { parseStop, StopStrings } from "./stop.js"
 
 export interface ChatOptions extends GenerateOptions, ConversationParams {}
@@ -38,7 +38,7 @@ export type ChatEvent =
  * @throws {ContextLengthError} when the conversation does not fit
  */
 export async function* chat(
-  session: Session,
+  runner: SequenceRunner,
   messages: readonly ChatMessage[],
   format: ChatFormat,
   stopTokens: StopTokens,
@@ -48,7 +48,7 @@ export async function* chat(
   const conversation = parseConversation(messages, { instructions, reasoning_effort, tools })
   const parser = format.parser(conversation.options)
   const prompt = format.render(conversation.messages, conversation.options)
-  const generation = new Generation(session, prompt, stopTokens, options)
+  const generation = new Generation(runner, prompt, stopTokens, options)
   for await (const { finish_reason, ...sampled } of generation) {
     yield { type: "token", ...sampled }
     // An end of the model's own may be a word, which is then no part of the answer.

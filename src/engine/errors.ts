@@ -64,3 +64,26 @@ export function asJson(value: unknown): string | undefined {
     return undefined
   }
 }
+
+/** Too many sequences wait already. Try again later. */
+export class QueueFullError extends Error {
+  override readonly name = "QueueFullError"
+
+  constructor(readonly max_queue: number) {
+    super(`${max_queue} requests wait already: try again later, or raise max_queue`)
+  }
+}
+
+/** A sequence was not done in the time that it was given. */
+export class DeadlineError extends Error {
+  override readonly name = "DeadlineError"
+
+  constructor(
+    /** Milliseconds. */
+    readonly timeout: number,
+  ) {
+    super(
+      `the request was not done after ${timeout} ms: give it more time, ask for fewer tokens, or try when less is going on`,
+    )
+  }
+}

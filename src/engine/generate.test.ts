@@ -3,8 +3,7 @@ import { describe, expect, it } from "vitest"
 import type { TokenDecoder } from "../text/tokenizer.js"
 import { ContextLengthError, ParameterError } from "./errors.js"
 import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
-import { MarkovRunner } from "../../test/engine/markov_runner.js"
-import { Session } from "./session.js"
+import { MarkovRunner } from "../../test/engine/fake_runner.js"
 
 /** Token n is the n-th letter; even tokens come out one token late, like unfinished characters. */
 class LetterDecoder implements TokenDecoder {
@@ -32,12 +31,12 @@ const letters = (tokens: number[]) => tokens.map((token) => String.fromCharCode(
 async function run(
   prompt: number[],
   options: GenerateOptions,
-  session = new Session(new MarkovRunner()),
+  runner = new MarkovRunner(),
   stopTokens = new Set<number>(),
 ) {
   const results: TokenResult[] = []
   let summary: SummaryResult | undefined
-  for await (const result of generate(session, prompt, new LetterDecoder(), stopTokens, options)) {
+  for await (const result of generate(runner, prompt, new LetterDecoder(), stopTokens, options)) {
     if (result.type === "token") results.push(result)
     else summary = result
   }
@@ -56,7 +55,7 @@ describe("generate", () => {
   })
 
   it("stops when the context is full", async () => {
-    const { tokens, summary } = await run([1, 2, 3], { temperature: 1, seed: 4 }, new Session(new MarkovRunner(32, 10)))
+    const { tokens, summary } = await run([1, 2, 3], { temperature: 1, seed: 4 }, new MarkovRunner(32, 10))
     expect(tokens).toHaveLength(7)
     expect(summary.finish_reason).toBe("length")
   })
@@ -82,57 +81,36 @@ describe("generate", () => {
     )
   })
 
-  it("continues in the same session without running the common prefix again", async () => {
-    const runner = new MarkovRunner()
-    const session = new Session(runner)
-    const { tokens } = await run([1, 2, 3], { temperature: 0, max_tokens: 4 }, session)
-    const next = [1, 2, 3, ...tokens, 8, 9]
-    runner.ran.length = 0
-    const again = await run(next, { temperature: 0, max_tokens: 4 }, session)
-    // The last sampled token was never run.
-    expect(again.summary.cached_tokens).toBe(6)
-    expect(runner.ran.slice(0, 3)).toEqual([tokens[3], 8, 9])
-    expect(again.tokens).toEqual((await run(next, { temperature: 0, max_tokens: 4 })).tokens)
-  })
-
-  it("gives in any session what a fresh one gives", async () => {
-    const prompt = fc.array(fc.nat({ max: 3 }), { minLength: 1, maxLength: 12 })
-    const window = fc.constantFrom(2, 5, Number.POSITIVE_INFINITY)
-    await fc.assert(
-      fc.asyncProperty(fc.array(prompt, { minLength: 1, maxLength: 6 }), window, async (prompts, window) => {
-        const session = new Session(new MarkovRunner(8, 32, window))
-        for (const prompt of prompts) {
-          const options = { seed: 3, max_tokens: 3 }
-          const fresh = new Session(new MarkovRunner(8, 32))
-          expect((await run(prompt, options, session)).tokens).toEqual((await run(prompt, options, fresh)).tokens)
-        }
-      }),
-    )
-  })
-
-  it("keeps the chunks done when a prefill is stopped, and goes on from them", async () => {
-    const runner = new MarkovRunner()
-    const session = new Session(runner)
+  it("stops while the prompt runs, with the signal's reason", async () => {
     const stop = new AbortController()
+    const reason = new Error("changed my mind")
+    const seen: number[] = []
+    const onProgress = (done: number) => seen.push(done) === 2 && stop.abort(reason)
     const prompt = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
-    const onProgress = (done: number) => done >= 8 && stop.abort()
-    await expect(run(prompt, { signal: stop.signal, onProgress }, session)).rejects.toThrow("aborted")
-    expect([...session.tokens]).toEqual(prompt.slice(0, 8))
-    expect((await run(prompt, { max_tokens: 1 }, session)).summary.cached_tokens).toBe(8)
+    await expect(run(prompt, { signal: stop.signal, onProgress })).rejects.toBe(reason)
+    expect(seen).toEqual([4, 8])
   })
 
-  it("stops between tokens, and the session can be used again", async () => {
-    const session = new Session(new MarkovRunner())
+  it("stops between tokens, and gives none that were drawn ahead", async () => {
+    const runner = new MarkovRunner()
     const stop = new AbortController()
     const seen: number[] = []
     const loop = async () => {
-      for await (const result of generate(session, [1], new LetterDecoder(), new Set(), { signal: stop.signal })) {
+      for await (const result of generate(runner, [1], new LetterDecoder(), new Set(), { signal: stop.signal })) {
+        // Time for more.
+        await new Promise((resolve) => setTimeout(resolve, 5))
         if (result.type === "token" && seen.push(result.token) === 3) stop.abort()
       }
     }
     await expect(loop()).rejects.toMatchObject({ name: "AbortError" })
     expect(seen).toHaveLength(3)
-    expect((await run([1], { max_tokens: 2 }, session)).tokens).toHaveLength(2)
+    expect((await run([1], { max_tokens: 2 }, runner)).tokens).toHaveLength(2)
+  })
+
+  it("ends the sequence of a loop that is left", async () => {
+    const runner = new MarkovRunner()
+    for await (const _ of generate(runner, [1], new LetterDecoder(), new Set())) break
+    expect(runner.submitted.map(({ isOver }) => isOver)).toEqual([true])
   })
 
   it("reports log-probabilities", async () => {
@@ -157,7 +135,8 @@ describe("generate", () => {
   })
 
   it("refuses a prompt that leaves no room for an answer", async () => {
-    const session = new Session(new MarkovRunner(32, 4))
-    await expect(run([1, 2, 3, 4], {}, session)).rejects.toThrow(ContextLengthError)
+    const runner = new MarkovRunner(32, 4)
+    await expect(run([1, 2, 3, 4], {}, runner)).rejects.toThrow(new ContextLengthError(5, 4))
+    expect(runner.submitted).toEqual([])
   })
 })

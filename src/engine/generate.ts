@@ -1,7 +1,7 @@
 import type { TokenDecoder } from "../text/tokenizer.js"
 import { Generation, type GenerationOptions, type GenerationSummary, type StopTokens } from "./generation.js"
 import type { Sampled } from "./sampling/sampler.js"
-import type { Session } from "./session.js"
+import type { SequenceRunner } from "./session.js"
 import { parseStop, StopStrings } from "./stop.js"
 
 export interface GenerateOptions extends GenerationOptions {
@@ -26,14 +26,14 @@ export interface SummaryResult extends GenerationSummary {
  * @throws {ContextLengthError} when the prompt does not fit
  */
 export async function* generate(
-  session: Session,
+  runner: SequenceRunner,
   prompt: ArrayLike<number>,
   decoder: TokenDecoder,
   stopTokens: StopTokens,
   { stop, ...options }: GenerateOptions = {},
 ): AsyncGenerator<TokenResult | SummaryResult, void, undefined> {
   const stops = new StopStrings(parseStop(stop))
-  const generation = new Generation(session, prompt, stopTokens, options)
+  const generation = new Generation(runner, prompt, stopTokens, options)
   for await (const { finish_reason, ...sampled } of generation) {
     let text = stopTokens.has(sampled.token) ? "" : stops.push(decoder.push(sampled.token))
     if (finish_reason) text += stops.push(decoder.end()) + stops.end()

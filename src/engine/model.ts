@@ -1,12 +1,13 @@
+import type { KvStore } from "../cache/kv_store.js"
 import type { SamplingDefaults } from "../models/sampling_defaults.js"
 import type { ChatEvent, ChatOptions } from "./chat.js"
 import type { ChatMessage } from "./chat_messages.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions, SummaryResult, TokenResult } from "./generate.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
-import type { ModelRunner } from "./model_runner.js"
 import { languageOf, ModelSession, type Speech, type TextCodec } from "./model_session.js"
 import { type Perplexity, type PerplexityOptions, perplexity } from "./perplexity.js"
+import type { Scheduler } from "./scheduler.js"
 import { Session } from "./session.js"
 import type { CausalLM } from "./step.js"
 import { tokensOf } from "./token_ids.js"
@@ -27,7 +28,7 @@ export interface ModelInfo {
   /** Bytes of the KV caches that decoding the last of `context` tokens reads. */
   cache_bytes_per_token(context: number): number
   readonly layers: number
-  /** Tokens that a session holds at most, prompt and answer together. */
+  /** Tokens that a conversation holds at most, prompt and answer together. */
   readonly max_context: number
 }
 
@@ -47,23 +48,16 @@ const PERPLEXITY_OPTIONS: KnownOptions<PerplexityOptions> = { window: true, onPr
  */
 export interface ModelParts {
   readonly info: ModelInfo
-  readonly runner: ModelRunner
-  /** The network that the runner runs, for further runners over the same weights. */
+  readonly scheduler: Scheduler
+  readonly store: KvStore
+  /** The network that the scheduler runs. */
   readonly network: CausalLM
   readonly speech: Speech
-  /**
-   * A runner with caches of its own.
-   *
-   * @param open the contexts of those that are open already, the model's own left out
-   * @throws {MemoryLimitError} when there is no room for another one
-   */
-  openRunner(max_context: number, open: readonly number[]): ModelRunner
   close(): Promise<void>
 }
 
 /**
- * A loaded model with a session of its own, which `chat` and `generate` use: they wait for each other. For conversations side
- * by side there is `createSession`.
+ * A loaded model. Requests run side by side: see {@link ModelSession}.
  *
  *     const model = await loadModel("models/minerva-tiny")
  *     for await (const event of model.chat([{ role: "user", content: "What is 17 + 25?" }])) {
@@ -74,19 +68,21 @@ export interface ModelParts {
 export class LanguageModel {
   readonly info: ModelInfo
   private readonly own: ModelSession
-  private readonly session: Session
-  private readonly others = new Set<Session>()
 
   /** @internal */
   constructor(private readonly parts: ModelParts) {
     this.info = parts.info
-    this.session = new Session(parts.runner)
-    this.own = new ModelSession(this.session, parts.speech)
+    this.own = this.createSession()
   }
 
   /** @internal */
-  get runner(): ModelRunner {
-    return this.parts.runner
+  get scheduler(): Scheduler {
+    return this.parts.scheduler
+  }
+
+  /** @internal */
+  get store(): KvStore {
+    return this.parts.store
   }
 
   /** @internal */
@@ -104,7 +100,7 @@ export class LanguageModel {
     return languageOf(this.parts.speech).text
   }
 
-  /** As {@link ModelSession.generate}, in the model's own session. */
+  /** See {@link ModelSession.generate}. */
   generate(
     prompt: string | ArrayLike<number>,
     options?: GenerateOptions,
@@ -112,46 +108,38 @@ export class LanguageModel {
     return this.own.generate(prompt, options)
   }
 
-  /** As {@link ModelSession.chat}, in the model's own session. */
+  /** See {@link ModelSession.chat}. */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
     return this.own.chat(messages, options)
   }
 
-  /** How well the model predicts a text, or token ids. Takes a turn in the model's own session and empties its caches. */
+  /** How well the model predicts a text, or token ids. */
   async perplexity(text: string | ArrayLike<number>, options?: PerplexityOptions): Promise<Perplexity> {
     const given = givenOptions(options, PERPLEXITY_OPTIONS)
     return perplexity(
-      this.session,
+      this.parts.scheduler,
       tokensOf("text", text, () => this.text),
       given,
     )
   }
 
   /**
-   * Opens another session: KV caches and intermediate values of its own over the same weights, on the same device, taken as
-   * they are needed. Sessions do not wait for each other, but share the device's time. Close it when done; closing the model
-   * closes all.
+   * Requests that can be ended together, without those of others: see {@link ModelSession.close}. Closing the model closes all.
    *
    * @throws {ParameterError} when `max_context` is out of range
-   * @throws {MemoryLimitError} when it would not fit the `memory_limit` that the model was loaded with
    */
   createSession(options?: SessionOptions): ModelSession {
-    const { max_context = this.info.max_context } = givenOptions(options, SESSION_OPTIONS)
-    if (this.session.isClosed) throw new Error("the model is closed: load it again")
     const most = this.info.max_context
+    const { max_context = most } = givenOptions(options, SESSION_OPTIONS)
     if (!(Number.isInteger(max_context) && max_context >= 2 && max_context <= most)) {
       throw new ParameterError("max_context", `a whole number from 2 to ${most}`, max_context)
     }
-    for (const session of this.others) if (session.isClosed) this.others.delete(session)
-    const contexts = [...this.others].map(({ runner }) => runner.max_context)
-    const session = new Session(this.parts.openRunner(max_context, contexts))
-    this.others.add(session)
-    return new ModelSession(session, this.parts.speech)
+    return new ModelSession(new Session(this.parts.scheduler, max_context), this.parts.speech)
   }
 
-  /** Frees memory and threads, and closes all sessions. */
+  /** Frees memory and threads. Requests that run or wait reject. */
   async close(): Promise<void> {
-    await Promise.all([this.session, ...this.others].map((session) => session.close()))
+    await this.parts.scheduler.close()
     await this.parts.close()
   }
 

@@ -7,6 +7,7 @@ import type { GenerateOptions } from "./generate.js"
 import type { LanguageModel } from "./model.js"
 import { modelFolder, tinyJson } from "../../test/engine/model_folder.js"
 import { loadModel } from "./node_model.js"
+import { score } from "./score.js"
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {
@@ -222,9 +223,8 @@ describe.each(["cpu", "reference"] as const)("ids beyond the vocabulary on %s", 
         chatted({ chat: (_, o) => model.chat([{ role: "user", content: "[wide]" }], o) } as LanguageModel, {}),
       "logit_bias.3072": () => generated(model, { logit_bias: { 3072: 1 } }),
       "tokens.1": () => model.perplexity(tokens, { window: 8 }),
-      "tokens.1:": () => model.runner.forward(tokens),
-      "tokens.1: ": async () => {
-        for await (const _ of model.runner.logits(tokens));
+      "tokens.1:": async () => {
+        for await (const _ of score(model.scheduler, tokens));
       },
     }
     for (const [field, attempt] of Object.entries(attempts)) {

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import type { Backend } from "../backends/backend.js"
 import { memoryStats } from "../tensor/storage.js"
 import type { ChatEvent } from "./chat.js"
-import { MemoryLimitError } from "./memory_check.js"
 import type { LanguageModel } from "./model.js"
+import type { ModelSession } from "./model_session.js"
 import { openBackend } from "./node_backend.js"
 import { loadModel } from "./node_model.js"
 
@@ -30,28 +30,47 @@ describe("sessions of one model", () => {
     await backend.close()
   })
 
-  it("answer side by side what each answers alone, from caches of their own", async () => {
-    const questions = ["What is 17 + 25?", "What is 30 + 12?", "What is 8 + 5?"].map(question)
+  it("answer side by side what each answers alone, as do requests of one of them", async () => {
+    const questions = ["What is 17 + 25?", "What is 30 + 12?", "What is 8 + 5?", "Hello!"].map(question)
     const alone: string[] = []
     for (const messages of questions) alone.push(await answer(model.chat(messages, options)))
-    const sessions = [model, model.createSession(), model.createSession({ max_context: 256 })]
+    const sessions = [model, model, model.createSession(), model.createSession({ max_context: 256 })]
     const together = sessions.map((session, i) => answer(session.chat(questions[i], options)))
     expect(await Promise.all(together)).toEqual(alone)
-    for await (const event of sessions[1].chat(questions[1], options)) {
-      if (event.type === "summary") expect(event.cached_tokens).toBe(event.prompt_tokens - 1)
-    }
   })
 
-  it("give their memory back when they are closed, and no other", async () => {
-    const before = memoryStats().resident.cpu
+  it("share what they have in common, also after they are closed", async () => {
     const session = model.createSession()
-    await answer(session.chat(question("What is 8 + 5?"), options))
-    const open = memoryStats().resident.cpu
-    expect(open).toBeGreaterThan(before)
-    await session[Symbol.asyncDispose]()
+    const cached = async (of: LanguageModel | ModelSession, content: string) => {
+      for await (const event of of.chat(question(content), options)) {
+        if (event.type === "summary") return { cached: event.cached_tokens, prompt: event.prompt_tokens }
+      }
+      throw new Error("no summary")
+    }
+    expect((await cached(session, "What is 30 + 12?")).cached).toBe(0)
+    session.close()
+    const again = await cached(model, "What is 30 + 12?")
+    expect(again.cached).toBe(again.prompt - 1)
+  })
+
+  it("take no memory of their own", async () => {
+    const ask = (of: LanguageModel | ModelSession) => answer(of.chat(question("What is 8 + 5?"), options))
+    await ask(model)
+    const before = memoryStats().resident.cpu
+    await ask(model.createSession())
     expect(memoryStats().resident.cpu).toBe(before)
+  })
+
+  it("are closed alone: their requests end, those of others go on, and a new one works", async () => {
+    const session = model.createSession()
+    const closed = answer(session.chat(question("What is 17 + 25?"), options))
+    const other = answer(model.chat(question("What is 8 + 5?"), options))
+    session.close()
+    await expect(closed).rejects.toThrow("model.createSession()")
     await expect(answer(session.chat(question("again?")))).rejects.toThrow("closed")
-    expect(await answer(model.chat(question("What is 8 + 5?"), options))).toContain("13")
+    expect(await other).toContain("13")
+    expect(model.store.stats().used).toBe(0)
+    expect(await answer(model.createSession().chat(question("What is 8 + 5?"), options))).toContain("13")
   })
 
   it("are closed with the model, whatever they are doing", async () => {
@@ -59,28 +78,14 @@ describe("sessions of one model", () => {
     const unread = session.generate("What", options)
     await unread.next()
     await model.close()
-    await expect(unread.next()).rejects.toThrow("closed")
-    expect(() => model.createSession()).toThrow("closed")
+    const rest = async () => {
+      for await (const _ of unread);
+    }
+    await expect(rest()).rejects.toThrow("the model is closed")
+    await expect(answer(model.createSession().chat(question("again?")))).rejects.toThrow("the model is closed")
   })
 
   it.each([1, 513, 2.5])("refuse a context of %d tokens", (max_context) => {
     expect(() => model.createSession({ max_context })).toThrow("max_context: expected a whole number from 2 to 512")
   })
-})
-
-it("a memory limit counts every open session", async () => {
-  const load = (memory_limit: number) => loadModel(path, { device: "reference", max_context: 512, memory_limit })
-  const refusal = await load(1).catch((error: unknown) => error)
-  if (!(refusal instanceof MemoryLimitError)) throw new Error("1 byte was enough")
-  const { plan } = refusal
-  const model = await load(plan.weights + 2 * (plan.caches + plan.working))
-  const second = model.createSession()
-  expect(() => model.createSession()).toThrow(MemoryLimitError)
-  expect(() => model.createSession()).toThrow("the model with 3 sessions takes")
-  await second.close()
-  const short = model.createSession({ max_context: 256 })
-  expect(() => model.createSession({ max_context: 256 })).toThrow(MemoryLimitError)
-  await short.close()
-  model.createSession()
-  await model.close()
 })

@@ -51,12 +51,8 @@ export interface Speech {
 }
 
 /**
- * One sequence's KV caches over the weights of a model, from `model.createSession()`. The next conversation runs only from
- * where it differs from the one before.
- *
- * Requests wait for each other in the order in which they are first asked for a result. One that is never iterated never
- * takes a turn; one that waits leaves the queue when its signal is aborted; one that runs holds its turn until it is over,
- * left (`break`, `return()`) or aborted, so who stops reading should leave.
+ * Conversations that end together, from `model.createSession()`. Each request is a sequence of the model's scheduler: requests run
+ * side by side, share what their beginnings have in common, and one that is left (`break`, `return()`) or aborted is gone at once.
  */
 export class ModelSession {
   /** @internal */
@@ -94,13 +90,13 @@ export class ModelSession {
     yield* chat(this.session, messages, languageOf(this.speech).format, this.speech.stopTokens, given)
   }
 
-  /** Frees the caches. The request that runs and those that wait reject. */
-  close(): Promise<void> {
-    return this.session.close()
+  /** Ends its requests with an error. */
+  close(): void {
+    this.session.close()
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
+  [Symbol.dispose](): void {
+    this.close()
   }
 }
 

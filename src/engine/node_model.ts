@@ -1,5 +1,7 @@
 import { type Backend, type LoadOptions, OutOfMemoryError } from "../backends/backend.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
+import type { KvFormat } from "../tensor/kv_format.js"
+import type { KvStore } from "../cache/kv_store.js"
 import { openModel } from "../checkpoint/node_find_model.js"
 import { readGenerationConfig } from "../models/generation_config.js"
 import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footprint.js"
@@ -8,23 +10,33 @@ import { ParameterError } from "./errors.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
 import { loadLanguage } from "./language.js"
 import { checkMemory, type MemoryBounds, memoryRanOut } from "./memory_check.js"
-import { cacheBytesAt, cacheMemoryAt, type MemoryPlan, planMemory } from "./memory_plan.js"
+import { cacheMemoryAt, type KvNeeds, type MemoryPlan, planMemory, storeFor } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
 import { BACKEND_OPTIONS, type BackendOptions, openBackend } from "./node_backend.js"
-import { Runner } from "./runner.js"
-import { checkSessions } from "./session_memory.js"
+import { KvCacheFolder } from "./node_kv_cache.js"
+import { defaultSequences, Scheduler } from "./scheduler.js"
 import type { CausalLM } from "./step.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
   /** Longest conversation in tokens, prompt and answer; the model's own limit by default. */
   readonly max_context?: number
+  /** Bits that a value of the KV caches takes: see docs/kv-cache.md. What the device computes with by default, 16 or 32. */
+  readonly kv_bits?: 16 | 8 | 4
+  /** Bytes of the pool that KV caches share; by default as many as one conversation of `max_context` tokens takes. */
+  readonly kv_memory?: number
+  /** A folder that keeps what prompts begin with from one process to the next: read now, written when the model closes. */
+  readonly kv_cache_dir?: string
+  /** Told of what is passed over, such as a damaged file in `kv_cache_dir`. */
+  readonly onWarning?: (text: string) => void
+  /** Sequences that run at once at most; the others wait. By default 64 on a GPU, 16 elsewhere. */
+  readonly max_sequences?: number
   /**
-   * Sequences, of `max_context` tokens each, of a `BatchRunner` to come over the same network: its caches count too.
+   * Has the pool hold so many sequences of `max_context` tokens at once.
    *
    * @internal
    */
   readonly sequences?: number
-  /** Bytes that weights, KV caches at `max_context` and intermediate values may take together; none by default. */
+  /** Bytes that weights, KV caches and intermediate values may take together; none by default. */
   readonly memory_limit?: number
   /** One that is open already and stays so when the model closes; by default one is opened as the options say. */
   readonly backend?: Backend
@@ -34,6 +46,11 @@ const OPTIONS: KnownOptions<LoadModelOptions> = {
   ...BACKEND_OPTIONS,
   max_context: true,
   memory_limit: true,
+  kv_bits: true,
+  kv_memory: true,
+  kv_cache_dir: true,
+  onWarning: true,
+  max_sequences: true,
   sequences: true,
   backend: true,
   onProgress: true,
@@ -55,14 +72,18 @@ const OPTIONS: KnownOptions<LoadModelOptions> = {
 export async function loadModel(path: string, options?: LoadModelOptions): Promise<LanguageModel> {
   const start = performance.now()
   const given = checkOptions(path, options)
-  const { device, threads, precision, memory_limit } = given
+  const { device, threads, precision } = given
   const { name, checkpoint } = await openModel(path)
   const closeCheckpoint = async (error: unknown) => {
     await checkpoint.close()
     throw error
   }
   const backend = given.backend ?? (await openBackend({ device, threads, precision }).catch(closeCheckpoint)).backend
+  let store: KvStore | undefined
+  let kept: KvCacheFolder | undefined
   const close = async () => {
+    await kept?.save()
+    for (const storage of store?.storages ?? []) storage.dispose()
     if (!given.backend) await backend.close()
     await checkpoint.close()
   }
@@ -70,13 +91,19 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
     const model = await loadGptOss(checkpoint)
     const generation = await readGenerationConfig(checkpoint.directory, model.config.vocab_size)
     const language = await loadLanguage(checkpoint.directory)
-    const runner = new Runner(model, backend, { max_context: given.max_context })
-    const plan = await checkFits(model, backend, runner.max_context, given)
-    await runner
+    const needs = kvNeeds(model, backend, given)
+    const plan = await checkFits(model, backend, needs, given)
+    store = storeFor(model, backend, needs)
+    const scheduler = new Scheduler(model, backend, store, { max_sequences: needs.max_sequences })
+    await scheduler
       .prepare({ onProgress: given.onProgress, onCompile: given.onCompile, signal: given.signal })
       .catch((error: Error) => {
         throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
       })
+    const { kv_cache_dir, onWarning = console.warn } = given
+    if (kv_cache_dir !== undefined) {
+      kept = await KvCacheFolder.open(store, checkpoint, name, kv_cache_dir, onWarning)
+    }
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
       info: {
@@ -86,12 +113,12 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
         load_ms: performance.now() - start,
         weight_bytes: checkpoint.byteLength,
         weight_bytes_per_token: weightBytesPerToken(model.config, sizes),
-        cache_bytes_per_token: (context) =>
-          cacheBytesPerToken(model.config, context, { dtype: backend.cacheDTypes[0] }),
+        cache_bytes_per_token: (context) => cacheBytesPerToken(model.config, context, needs.format),
         layers: model.config.num_hidden_layers,
-        max_context: runner.max_context,
+        max_context: scheduler.max_context,
       },
-      runner,
+      scheduler,
+      store,
       network: model,
       speech: {
         name,
@@ -102,11 +129,6 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
           ...(language?.stopTokens ?? []),
         ]),
         sampling: generation.sampling,
-      },
-      openRunner: (max_context, open) => {
-        const caches = [...open, max_context].map((context) => cacheBytesAt(model, backend, context))
-        if (plan && memory_limit !== undefined) checkSessions(plan, memory_limit, caches)
-        return new Runner(model, backend, { max_context })
       },
       close,
     })
@@ -119,12 +141,19 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
 function checkOptions(path: string, options: LoadModelOptions | undefined): LoadModelOptions {
   if (typeof path !== "string") throw new ParameterError("path", "a folder, or the name of a repository", path)
   const given = givenOptions(options, OPTIONS)
-  const { max_context = 2, memory_limit = 1 } = given
+  const { max_context = 2, memory_limit = 1, kv_memory = 1, kv_bits = 16, max_sequences = 1 } = given
   if (!(Number.isInteger(max_context) && max_context >= 2)) {
     throw new ParameterError("max_context", "a whole number, 2 or more", max_context)
   }
   if (!(typeof memory_limit === "number" && memory_limit > 0)) {
     throw new ParameterError("memory_limit", "a number of bytes above 0", memory_limit)
+  }
+  if (!(typeof kv_memory === "number" && kv_memory > 0)) {
+    throw new ParameterError("kv_memory", "a number of bytes above 0", kv_memory)
+  }
+  if (![16, 8, 4].includes(kv_bits)) throw new ParameterError("kv_bits", "16, 8 or 4", kv_bits)
+  if (!(Number.isInteger(max_sequences) && max_sequences >= 1)) {
+    throw new ParameterError("max_sequences", "a whole number, 1 or more", max_sequences)
   }
   return given
 }
@@ -136,6 +165,22 @@ export function boundsOf(backend: Backend): MemoryBounds {
   return { maxArray: maxBuffer, maxCache: maxBinding }
 }
 
+/** How keys and values are kept, and for how much there has to be room. */
+export function kvNeeds(model: CausalLM, backend: Backend, options: Omit<LoadModelOptions, "backend">): KvNeeds {
+  const { kv_bits, kv_memory, max_context = model.config.max_position_embeddings, sequences } = options
+  const max_sequences = options.max_sequences ?? sequences ?? defaultSequences(backend)
+  return { format: kvFormatOf(backend, kv_bits), max_context, sequences, max_sequences, bytes: kv_memory }
+}
+
+function kvFormatOf({ name, kvFormats }: Backend, kv_bits: LoadModelOptions["kv_bits"]): KvFormat {
+  if (kv_bits === undefined) return kvFormats[0]
+  const format = ({ 16: "float16", 8: "int8", 4: "int4" } as const)[kv_bits]
+  if (!kvFormats.includes(format)) {
+    throw new ParameterError("kv_bits", `what ${name} can: ${kvFormats.join(", ")}`, kv_bits)
+  }
+  return format
+}
+
 /**
  * Refuses a model that is too large before its weights are read.
  *
@@ -144,14 +189,17 @@ export function boundsOf(backend: Backend): MemoryBounds {
 async function checkFits(
   model: CausalLM,
   backend: Backend,
-  context: number,
-  { memory_limit: limit, sequences }: LoadModelOptions,
+  needs: KvNeeds,
+  { memory_limit: limit }: LoadModelOptions,
 ): Promise<MemoryPlan | undefined> {
   const bounds = { limit, ...boundsOf(backend) }
   if (limit === undefined && bounds.maxArray === undefined) return undefined
-  const plan = await planMemory(model, backend, context, sequences)
-  const cachesOf = (n: number) =>
-    sequences === undefined ? cacheMemoryAt(model, backend, n) : cacheMemoryAt(model, backend, context, n)
-  await checkMemory(plan, bounds, cachesOf)
+  const plan = await planMemory(model, backend, needs)
+  await checkMemory(plan, bounds, (n) => cacheMemoryAt(model, backend, withKnob(needs, n)))
   return plan
+}
+
+/** The same needs with another number of what can be turned down: sequences, or else the context. */
+export function withKnob(needs: KvNeeds, n: number): KvNeeds {
+  return needs.sequences === undefined ? { ...needs, max_context: n } : { ...needs, sequences: n }
 }

@@ -7,123 +7,128 @@ import {
   type InputSpecs,
   trace,
 } from "../array/transforms.js"
-import type { Backend, HostArray } from "../backends/backend.js"
-import { type Dim, upper } from "../ir/dim.js"
+import type { Backend } from "../backends/backend.js"
+import type { KvLayer } from "../cache/kv_layout.js"
+import type { KvStore } from "../cache/kv_store.js"
+import type { PagedLayer } from "../cache/paged_layer.js"
+import type { Dim } from "../ir/dim.js"
 import type { Roots } from "../ir/value.js"
-import { NO_INDEX } from "../ir/specs/rows.js"
-import type { Appendable, CacheOptions, LayerCache } from "../cache/layer_cache.js"
 import type { Storage } from "../tensor/storage.js"
-import { LogitsError } from "./errors.js"
-import type { Draw } from "./model_runner.js"
-import type { Submitted } from "./run_ahead.js"
 
-/** What a causal language model offers its runners. */
+/** What a causal language model offers the engine. */
 export interface CausalLM {
   readonly config: { readonly vocab_size: number; readonly max_position_embeddings: number }
+  /** What its layers keep of each token. */
+  readonly layers: readonly KvLayer[]
   /** Records one step: logits `[W, vocab_size]` of the rows `wanted` `[W]` (uint32), or of all. */
-  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], wanted: MxArray | null): MxArray
-  makeCaches(maxContext: number, maxRows: number, options?: CacheOptions): LayerCache[]
+  forward(ids: MxArray, positions: MxArray, pages: readonly PagedLayer[], wanted: MxArray | null): MxArray
 }
 
-/** Which rows a step gives logits of: none (early prefill chunks), the last, or all. */
-export type Wanted = "none" | "last" | "all"
+/** How a step draws a token from each wanted row: the most likely, or each by its own choices, with changed and masked logits or not. */
+export type Draws = "greedy" | "sample" | "constrained"
 
-/** How a step draws a token from each row of logits, if it does. */
-export type Sampling = "greedy" | "categorical"
-
-export function samplingOf({ temperature }: Draw): Sampling {
-  return temperature === 0 ? "greedy" : "categorical"
-}
-
+/** What steps are compiled for. */
 export interface StepKind {
   /** A symbol serves every number of rows up to its most. */
   readonly rows: Dim
-  readonly wanted: Wanted
-  /** Draws on the device; the output is then the drawn ids instead of the logits. */
-  readonly sampling?: Sampling
-  /** Takes the ids from where the step before drew them, instead of from the host. */
-  readonly continues?: boolean
+  /** The rows that something is wanted of: all, none, or so many of them. */
+  readonly wanted: "all" | "none" | Dim
+  /** Draws on the device. */
+  readonly draws: Draws | null
+  /** Gives the logits of the wanted rows. */
+  readonly logits: boolean
 }
 
-/** The rows of a step for a prompt of so many: those of its class, see `Backend.rowClasses`, and at most a whole chunk. */
-export function promptRows(count: number, { rowClasses }: Pick<Backend, "rowClasses">, chunk: number): Dim {
-  if (count === 1) return 1
-  const max = Math.min(chunk, rowClasses.find((most) => most >= count) ?? chunk)
-  return { name: "rows", max }
-}
-
-/** The step that decodes a token: with the token that the step before drew where steps are submitted ahead. */
-export function decodingStep({ replaysAhead }: Pick<Backend, "replaysAhead">): StepKind {
-  return replaysAhead > 1
-    ? { rows: 1, wanted: "last", sampling: "greedy", continues: true }
-    : { rows: 1, wanted: "last" }
-}
-
-/** A step's inputs, refilled for every replay: as long as its most rows. */
-interface StepBuffers {
-  readonly ids: Uint32Array
-  readonly positions: Uint32Array
-  readonly sequences: Uint32Array
-  /** The rows that logits are wanted of. */
-  readonly wanted: Uint32Array
-  readonly temperature: Float32Array
-  readonly uniform: Float32Array
-}
-
-/** What a model is run over: its caches, and where drawn ids wait for the step that continues with them. */
+/** What a model is run over. */
 export interface StepStates {
-  readonly caches: readonly LayerCache[]
-  /** `[sequences]` uint32 */
+  readonly store: Pick<KvStore, "layers" | "groups" | "max_pages" | "page_size">
+  /** `[lanes]` uint32: the token that each lane's sequence drew last. A lane is a sequence's place among those that run. */
   readonly drawn: Storage
-  /** Whether each row belongs to a sequence of its own. */
-  readonly batched: boolean
 }
 
-/** A compiled step with the arrays that feed it. */
-export interface Step extends StepBuffers {
-  readonly program: CompiledFunction<InputSpecs>
-  /** Runs it on the first `rows` of what feeds it. Resolves as `Executable.replay`. */
-  replay(rows: number): Promise<void>
+/** Adjusted logits of a step at most. */
+export const MAX_ADJUSTMENTS = 1 << 16
+
+/** The rows that a step for `count` of them is compiled for: those of the backend's class. */
+export function classOf(count: number, { rowClasses }: Pick<Backend, "rowClasses">, name = "rows"): Dim {
+  return count === 1 ? 1 : { name, max: rowClasses.find((most) => most >= count) ?? count }
 }
 
-type InputName = keyof StepBuffers
+/** The step that decodes one token greedily, as most conversations run it. */
+export const DECODING: StepKind = { rows: 1, wanted: "all", draws: "greedy", logits: false }
 
-/** The inputs that a step of this kind has, and those whose length is its rows. */
-function inputsOf(kind: StepKind, batched: boolean): InputSpecs {
-  const { rows, wanted, sampling, continues } = kind
-  const logitRows = wanted === "all" ? rows : 1
-  return {
-    ...(continues ? {} : { ids: { shape: [rows], dtype: "uint32" } }),
-    positions: { shape: [rows], dtype: "uint32" },
-    ...(batched ? { sequences: { shape: [rows], dtype: "uint32" } } : {}),
-    ...(wanted === "last" && rows !== 1 ? { wanted: { shape: [1], dtype: "uint32" } } : {}),
-    ...(sampling === "categorical"
-      ? { temperature: { shape: [1], dtype: "float32" }, uniform: { shape: [logitRows], dtype: "float32" } }
-      : {}),
+/** The inputs that a step of this kind has. Those of other lengths than `rows` have symbols of their own. */
+export function inputsOf({ rows, wanted, draws }: StepKind, { store, drawn }: StepStates, vocab_size: number) {
+  const uint32 = (...shape: Dim[]) => ({ shape, dtype: "uint32" as const })
+  const float32 = (...shape: Dim[]) => ({ shape, dtype: "float32" as const })
+  const sequences: Dim = rows === 1 ? 1 : { name: "sequences", max: drawn.shape[0] }
+  const count = wanted === "all" ? rows : wanted
+  const inputs: Record<string, InputSpecs[string]> = {
+    ids: uint32(rows),
+    sources: uint32(rows),
+    positions: uint32(rows),
+    sequences: uint32(rows),
   }
+  for (const group of store.groups.keys()) {
+    inputs[`slots ${group}`] = uint32(rows)
+    inputs[`tables ${group}`] = uint32(sequences, store.max_pages)
+  }
+  if (count === "none") return inputs
+  if (wanted !== "all") inputs.wanted = uint32(count)
+  if (draws) inputs.lanes = uint32(count)
+  if (draws === "sample" || draws === "constrained") {
+    inputs.top_k = uint32(count)
+    for (const name of ["temperature", "top_p", "min_p", "uniform"]) inputs[name] = float32(count)
+  }
+  if (draws === "constrained") {
+    inputs.mask = uint32(count, Math.ceil(vocab_size / 32))
+    const adjustments: Dim = { name: "adjustments", max: MAX_ADJUSTMENTS }
+    for (const name of ["adjusted rows", "adjusted ids"]) inputs[name] = uint32(adjustments)
+    for (const name of ["bias", "factor", "shift"]) inputs[name] = float32(adjustments)
+  }
+  return inputs
 }
 
-/** Records one step of a model over its states: nothing is compiled. */
-export function traceStep(kind: StepKind, model: CausalLM, { caches, drawn, batched }: StepStates): Roots {
-  const { wanted, sampling, continues } = kind
-  return trace(inputsOf(kind, batched), (inputs) => {
+/** Records one step of a model over its pages: nothing is compiled. Its results are the ids drawn, then the logits, if it gives them. */
+export function traceStep(kind: StepKind, model: CausalLM, states: StepStates): Roots {
+  const { store, drawn } = states
+  const { wanted, draws } = kind
+  return trace(inputsOf(kind, states, model.config.vocab_size), (inputs) => {
     const effects: MxArray[] = []
-    const appendable = caches.map((cache) => ({
-      append(keys: MxArray, values: MxArray, positions: MxArray) {
-        const appended = cache.append(keys, values, positions, batched ? inputs.sequences : undefined)
-        effects.push(appended.keys, appended.values)
-        return appended
-      },
-    }))
-    const ids = continues ? MxArray.stateOf(drawn) : inputs.ids
-    const logits = model.forward(ids, inputs.positions, appendable, inputs.wanted ?? null)
+    const pages = store.layers.map(({ keys, values, group }): PagedLayer => {
+      const [slots, tables] = [inputs[`slots ${group}`], inputs[`tables ${group}`]]
+      return {
+        append(k, v) {
+          const appended = { keys: mx.fast.kvAppend(keys, k, slots), values: mx.fast.kvAppend(values, v, slots) }
+          effects.push(appended.keys, appended.values)
+          return { ...appended, sequences: inputs.sequences, tables, page_size: store.page_size }
+        },
+      }
+    })
+    const ids = mx.take(MxArray.stateOf(drawn), inputs.sources, inputs.ids)
+    const logits = model.forward(ids, inputs.positions, pages, inputs.wanted ?? null)
     if (wanted === "none") return { outputs: [], effects }
-    if (!sampling) return { outputs: [logits], effects }
-    const chosen =
-      sampling === "greedy" ? mx.argmax(logits) : mx.random.categorical(logits, inputs.temperature, inputs.uniform)
-    const isDrawnByAll = chosen.shape[0] === drawn.shape[0]
-    return { outputs: [chosen], effects: isDrawnByAll ? [...effects, mx.assign(drawn, chosen)] : effects }
+    if (!draws) return { outputs: [logits], effects }
+    const chosen = choose(draws, logits, inputs)
+    effects.push(mx.put(drawn, chosen, inputs.lanes))
+    return { outputs: kind.logits ? [chosen, logits] : [chosen], effects }
   })
+}
+
+function choose(draws: Draws, logits: MxArray, inputs: Readonly<Record<string, MxArray>>): MxArray {
+  if (draws === "greedy") return mx.argmax(logits)
+  const { temperature, top_k, top_p, min_p, uniform, bias, factor, shift } = inputs
+  const choices = { temperature, top_k, top_p, min_p, uniform }
+  if (draws === "sample") return mx.random.sample(logits, choices)
+  const at = { rows: inputs["adjusted rows"], ids: inputs["adjusted ids"] }
+  return mx.random.sample(mx.adjustLogits(logits, { ...at, bias, factor, shift }), choices, inputs.mask)
+}
+
+/** A compiled step. */
+export interface Step {
+  readonly kind: StepKind
+  readonly inputs: InputSpecs
+  readonly program: CompiledFunction<InputSpecs>
 }
 
 /** Traces and compiles one step. */
@@ -134,53 +139,5 @@ export async function compileStep(
   options: CompileOptions,
 ): Promise<Step> {
   const program = await compileTraced<InputSpecs>(traceStep(kind, model, states), options)
-  const inputs = Object.entries(inputsOf(kind, states.batched))
-  const most = upper(kind.rows)
-  const buffers: StepBuffers = {
-    ids: new Uint32Array(most),
-    positions: new Uint32Array(most),
-    sequences: new Uint32Array(most),
-    wanted: new Uint32Array(1),
-    temperature: new Float32Array(1),
-    uniform: new Float32Array(kind.wanted === "all" ? most : 1),
-  }
-  const whole: Record<string, HostArray> = Object.fromEntries(
-    inputs.map(([name]) => [name, buffers[name as InputName]]),
-  )
-  const cut = (rows: number) =>
-    Object.fromEntries(
-      inputs.map(([name, { shape }]) => [name, shape[0] === kind.rows ? whole[name].subarray(0, rows) : whole[name]]),
-    )
-  return {
-    ...buffers,
-    program,
-    replay: (rows) => {
-      buffers.wanted[0] = rows - 1
-      return program.replay(rows === most ? whole : cut(rows))
-    },
-  }
-}
-
-/** Says how the next replay draws; its rows take uniform numbers from number `first` on. */
-export function feedDraw(step: Step, { temperature, uniform }: Draw, first: number): void {
-  if (temperature === 0) return
-  step.temperature[0] = temperature
-  // In float32 a number just below 1 must not become 1.
-  for (let row = 0; row < step.uniform.length; row++) step.uniform[row] = Math.min(uniform(first + row), 1 - 2 ** -24)
-}
-
-/**
- * The ids drawn by the replay before, even if others follow before they are here.
- *
- * @throws {LogitsError} (the result) when there was a row to draw from that nobody could
- */
-export function readDrawn({ program }: Step): Submitted<Uint32Array> {
-  return { result: idsIn(program.outputs[0].storage) }
-}
-
-async function idsIn(storage: Storage): Promise<Uint32Array> {
-  const ids = new Uint32Array(storage.byteLength / 4)
-  await storage.read(0, new Uint8Array(ids.buffer))
-  if (ids.includes(NO_INDEX)) throw new LogitsError()
-  return ids
+  return { kind, inputs: inputsOf(kind, states, model.config.vocab_size), program }
 }

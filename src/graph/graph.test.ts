@@ -36,28 +36,27 @@ describe("shape inference", () => {
     expect(() => product(4)).toThrow(/scales must be any dtype \[10, 2\]/)
   })
 
-  it("takes caches of many sequences with a sequence per row, float32 or float16", () => {
-    const rows = input("rows", [5, 2, 8], "float32")
-    const ids = (n: number) => input("ids", [n], "uint32")
-    const cache = (dtype: DType, ...shape: number[]) => state(new Storage("cache", dtype, shape, null))
-    const append = (cache: Value, sequences: Value) =>
-      apply({ kind: "kv_append" }, { cache, x: rows, positions: ids(5), sequences }).cache
-    // More rows than a sequence has slots: they may belong to several.
-    expect(append(cache("float16", 4, 3, 2, 8), ids(5))).toMatchObject({ dtype: "float16" })
-    expect(() => append(cache("float32", 16, 2, 8), ids(5))).toThrow(/cache must be any dtype \[\?, \?/)
-    expect(() => append(cache("float32", 4, 3, 2, 8), ids(4))).toThrow(/sequences must be uint32 \[5\]/)
-    expect(
-      () => apply({ kind: "kv_append" }, { cache: cache("bfloat16", 16, 2, 8), x: rows, positions: ids(5) }).cache,
-    ).toThrow(/found bfloat16/)
+  it("takes caches in float32, float16, or quantized to 8 or 4 bits", () => {
+    const x = input("rows", [5, 2, 8], "float32")
+    const append = (dtype: DType, ...shape: number[]) => {
+      const cache = state(new Storage("cache", dtype, shape, null))
+      return apply({ kind: "kv_append" }, { cache, x, slots: input("slots", [5], "uint32") }).cache
+    }
+    for (const dtype of ["float32", "float16"] as const) expect(append(dtype, 64, 2, 8)).toMatchObject({ dtype })
+    for (const words of [1, 2]) expect(append("uint32", 64, 2, words)).toMatchObject({ dtype: "uint32" })
+    expect(() => append("float32", 64, 3, 8)).toThrow(/x must be float32 \[\?, 3, \?\]/)
+    expect(() => append("uint32", 64, 2, 8)).toThrow(/or uint32 of 2 or 1 words, found uint32 \[64, 2, 8\]/)
+    expect(() => append("bfloat16", 64, 2, 8)).toThrow(/found bfloat16/)
+    expect(() => append("float32", 4, 64, 2, 8)).toThrow(/cache must be any dtype \[\?, \?, \?\]/)
   })
 
-  it("refuses to assign to what is no state, or another shape or dtype", () => {
+  it("refuses to put rows into what is no state, or rows of another shape or dtype", () => {
     const total = state(new Storage("total", "float32", [3], null))
-    expect(() => apply({ kind: "assign" }, { state: weight(3), x: weight(3) }).state).toThrow(
-      /must be a state, found constant/,
-    )
-    expect(() => apply({ kind: "assign" }, { state: total, x: weight(4) }).state).toThrow(GraphError)
-    expect(() => apply({ kind: "assign" }, { state: total, x: input("ids", [3], "uint32") }).state).toThrow(GraphError)
+    const indices = input("indices", [2], "uint32")
+    const put = (state: Value, x: Value) => apply({ kind: "put" }, { state, x, indices })
+    expect(() => put(weight(3), weight(2))).toThrow(/must be a state, found constant/)
+    expect(() => put(total, weight(4))).toThrow(GraphError)
+    expect(() => put(total, input("ids", [2], "uint32"))).toThrow(GraphError)
   })
 
   it("refuses slices and reshapes that do not fit", () => {
@@ -161,13 +160,6 @@ describe("rows that are told at replay", () => {
 
   const matmulWith = (residual: Value) =>
     apply({ kind: "matmul" }, { x, weight: { quantization: null, weight: weight(64, 64) }, residual }).y
-
-  it("are assigned to no state, whose size is fixed", () => {
-    const total = state(new Storage("total", "float32", [8, 64], null))
-    expect(() => apply({ kind: "assign" }, { state: total, x })).toThrow(
-      "assign: x must be float32 [8, 64], found float32 [rows, 64]",
-    )
-  })
 })
 
 describe("passes", () => {
@@ -283,26 +275,25 @@ describe("fusions", () => {
     expect(fused(sum(gather(x)))).not.toContain("gather_matmul_sum")
   })
 
-  /** Attention of 2 heads over 1 key-value head of 8, from one norm; `ids`: the sequences of the appends, and its own. */
-  function attention(
-    cut: (projections: Value[]) => Value[] = (parts) => parts,
-    appendedAt?: Value,
-    ids: readonly Value[] = [],
-  ) {
+  /** Attention of 2 heads over 1 key-value head of 8, from one norm; `slots`: those of the keys, and of the values. */
+  function attention(cut: (projections: Value[]) => Value[] = (parts) => parts, slots = [ids("slots")]) {
     const rows = norm(x)
-    const sequences = ids.length > 0
-    const positions = input("positions", [3], "uint32")
-    const caches = [0, 1].map(() => state(new Storage("cache", "float32", [...(sequences ? [2] : []), 16, 1, 8], null)))
+    const positions = ids("positions")
+    const caches = [0, 1].map(() => state(new Storage("cache", "float32", [16, 1, 8], null)))
     const heads = [16, 8, 8].map((n) => reshape(matmul(rows, weight(n, 64)), [3, -1, 8]))
     const invFreq = weight(4)
     const rope = (x: Value) => apply({ kind: "rope", scale: 1 }, { x, positions, inv_freq: invFreq }).y
     const [q, k, v] = cut([rope(heads[0]), rope(heads[1]), heads[2]])
     const [keys, values] = [k, v].map((rows, i) => {
-      const at = { positions: appendedAt ?? positions, sequences: ids.at(0) }
-      return apply({ kind: "kv_append" }, { cache: caches[i], x: rows, ...at }).cache
+      return apply({ kind: "kv_append" }, { cache: caches[i], x: rows, slots: slots[i] ?? slots[0] }).cache
     })
-    const cached = { keys, values, positions, sequences: ids.at(-1) }
-    return { attended: apply({ kind: "attention", scale: 1, window: null }, { q, ...cached }).y, keys, values }
+    const cached = { keys, values, positions, sequences: ids("sequences"), tables: input("tables", [2, 4], "uint32") }
+    const op = { kind: "attention", scale: 1, window: null, page_size: 4 } as const
+    return { attended: apply(op, { q, ...cached }).y, keys, values }
+  }
+
+  function ids(name: string) {
+    return input(name, [3], "uint32")
   }
 
   it("take appends into attention, and their effects with them", () => {
@@ -327,11 +318,9 @@ describe("fusions", () => {
     expect(kinds(optimise({ outputs: [attended, keys] }, { fusions: all }).outputs)).not.toContain("rope_attention")
     const mixed = attention(([q, k, v]) => [q, k, apply({ kind: "unary", fn: "neg" }, { x: v }).y])
     expect(fused(mixed.attended)).not.toContain("rope_attention")
-    const elsewhere = attention(undefined, input("slots", [3], "uint32"))
+    expect(fused(attention().attended)).toContain("rope_attention")
+    const elsewhere = attention(undefined, [ids("slots"), ids("others")])
     expect(fused(elsewhere.attended)).not.toContain("rope_attention")
-    const [ids, others] = ["ids", "others"].map((name) => input(name, [3], "uint32"))
-    expect(fused(attention(undefined, undefined, [ids]).attended)).toContain("rope_attention")
-    expect(fused(attention(undefined, undefined, [ids, others]).attended)).not.toContain("rope_attention")
   })
 })
 
@@ -342,25 +331,28 @@ function weightOf({ node }: Value): Value {
 }
 
 describe("lowering", () => {
+  const overwritten = (storage: Storage, x: Value) =>
+    apply({ kind: "put" }, { state: state(storage), x, indices: input("indices", [3], "uint32") }).state
+
   it("reads a state before it is written, wherever its readers stand in the graph", () => {
     const positions = new Storage("positions", "float32", [3], null)
-    const next = apply({ kind: "assign" }, { state: state(positions), x: add(state(positions), weight(1)) }).state
+    const next = overwritten(positions, add(state(positions), weight(1)))
     const late = reshape(apply({ kind: "unary", fn: "exp" }, { x: reshape(state(positions), [3, 1]) }).y, [3])
     expect(lower({ outputs: [late], effects: [next] }).instructions.map(({ op }) => op.kind)).toEqual([
       "binary",
       "unary",
-      "assign",
+      "put",
       "copy",
     ])
     const before = kinds([next, state(positions)])
-    expect(before.indexOf("copy")).toBeLessThan(before.indexOf("assign"))
+    expect(before.indexOf("copy")).toBeLessThan(before.indexOf("put"))
   })
 
   it("refuses to read a state as it was together with what it became", () => {
     const total = new Storage("total", "float32", [3], null)
-    const after = apply({ kind: "assign" }, { state: state(total), x: weight(3) }).state
+    const after = overwritten(total, weight(3))
     expect(() => lower({ outputs: [add(state(total), after)] })).toThrow(GraphError)
-    expect(kinds([add(copy(state(total)), after)])).toEqual(["copy", "assign", "binary"])
+    expect(kinds([add(copy(state(total)), after)])).toEqual(["copy", "put", "binary"])
   })
 
   it("turns slices of weights into strides, without a copy", () => {
@@ -383,7 +375,7 @@ describe("lowering", () => {
   it("updates states in place and keeps effects that nothing reads", () => {
     const cache = state(new Storage("keys", "float32", [16, 2, 8], null))
     const rows = input("k", [1, 2, 8], "float32")
-    const append = apply({ kind: "kv_append" }, { cache, x: rows, positions: input("positions", [1], "uint32") }).cache
+    const append = apply({ kind: "kv_append" }, { cache, x: rows, slots: input("slots", [1], "uint32") }).cache
     const program = lower({ outputs: [], effects: [append] })
     expect(program.instructions).toHaveLength(1)
     const { operands, results } = program.instructions[0]

@@ -19,7 +19,7 @@ export interface LowerOptions {
 /**
  * Turns a graph into a Program: views become strides, intermediate values get offsets in one arena, outputs get storages.
  *
- * @param roots each output gets a result storage; effects (`kv_append`, `assign`) get none
+ * @param roots each output gets a result storage; effects (`kv_append`, `put`) get none
  * @throws GraphError when a value reads a state as it was before a write, and also what follows from that write
  */
 export function lower({ outputs, effects = [] }: Roots, options: LowerOptions = {}): Program {
@@ -216,10 +216,10 @@ function isContiguous(operand: Operand): boolean {
 }
 
 /** See Instruction: weights may be strided in their outer axes, others where the operation's description says so. */
-function mayBeStrided(op: KernelOp, { name, part }: Place, operand: Operand): boolean {
-  if (part === "bias" || isStridedAnywhere(op, name)) return true
+function mayBeStrided(op: KernelOp, { name, component }: Place, operand: Operand): boolean {
+  if (component === "bias" || isStridedAnywhere(op, name)) return true
   const lastAxis = operand.shape.length - 1
-  return part !== "value" && (operand.strides[lastAxis] === 1 || operand.shape[lastAxis] === 1)
+  return component !== "value" && (operand.strides[lastAxis] === 1 || operand.shape[lastAxis] === 1)
 }
 
 function mapValues<T, U>(

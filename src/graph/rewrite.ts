@@ -57,7 +57,7 @@ export function rewrite({ outputs, effects = [] }: Roots, { name, rule }: Pass):
   const order = topologicalOrder([...outputs, ...effects])
   const readers = new Map<Value, (Node | "output" | "effect")[]>()
   for (const node of order) {
-    for (const value of Object.values(node.results)) readers.set(value, [])
+    for (const port in node.results) readers.set(node.results[port], [])
     for (const input of node.inputs) readers.get(input)!.push(node)
   }
   for (const value of outputs) readers.get(value)!.push("output")
@@ -78,7 +78,7 @@ export function rewrite({ outputs, effects = [] }: Roots, { name, rule }: Pass):
   for (const node of order) {
     const isSame = node.inputs.every((input) => resolve(input) === input)
     const rebuilt = isSame ? node : withOperands(node, mapOperands(rolesOf(node.op), node.operands, resolve))
-    if (!isSame) for (const [port, value] of Object.entries(node.results)) replace(value, rebuilt.results[port])
+    if (!isSame) for (const port in node.results) replace(node.results[port], rebuilt.results[port])
     const outcome = apply(rebuilt, readers)
     if (outcome === null) continue
     const isMatch = typeof outcome !== "string"

@@ -2,7 +2,7 @@ import { itemSize } from "../tensor/dtype.js"
 import { sizeOf } from "../tensor/shape.js"
 import { largest, upper } from "./dim.js"
 import { last } from "./expect.js"
-import type { OpSpec, Tolerance } from "./op_spec.js"
+import type { Indices, OpSpec, Tolerance } from "./op_spec.js"
 import { type AnyOperands, listOperands, type Roles } from "./operands.js"
 import { type KernelKind, type KernelOp, OPERATIONS } from "./operations.js"
 import type { Type, WeightOf } from "./type.js"
@@ -45,16 +45,33 @@ export interface Picks<T> {
   readonly limit: number
   /** The operands that only chosen rows are read of. */
   readonly of: readonly string[]
+  /** Whether they pick from a first axis, whose length may be told at each replay. */
+  readonly ofRows: boolean
+  /** Whether NO_INDEX is allowed, and picks nothing. */
+  readonly skips: boolean
 }
 
-/** What an operation picks by ids; null if it picks nothing. */
-export function picksOf<T extends Type>({ op, operands }: Applied<T>): Picks<T> | null {
-  const { indices, operands: roles } = specOf(op)
-  if (!indices) return null
-  const [name] = indices.of
-  const { shape } = roles[name] === "weight" ? (operands[name] as WeightOf<T>).weight : (operands[name] as T)
-  const limit = indices.axis === "last" ? last(shape) : upper(shape[0])
-  return { ids: operands[indices.operand] as T, what: indices.what, limit, of: indices.of }
+/** How operations of a kind pick by ids: not at all, mostly. */
+export function indicesOf(op: { readonly kind: KernelKind }): readonly Indices<AnyOperands<Type>>[] {
+  const { indices = [] } = specOf(op)
+  return "operand" in indices ? [indices] : indices
+}
+
+/** What an operation picks by ids. */
+export function picksOf<T extends Type>({ op, operands }: Applied<T>): Picks<T>[] {
+  const { operands: roles } = specOf(op)
+  return indicesOf(op).map(({ operand, what, of, axis, skips }) => {
+    const [name] = of
+    const { shape } = roles[name] === "weight" ? (operands[name] as WeightOf<T>).weight : (operands[name] as T)
+    return {
+      ids: operands[operand] as T,
+      what,
+      limit: axis === "last" ? last(shape) : upper(shape[0]),
+      of,
+      ofRows: axis !== "last",
+      skips: skips === true || (skips !== undefined && operands[skips] !== undefined),
+    }
+  })
 }
 
 /** What running an operation takes, whatever runs it. */
@@ -67,21 +84,23 @@ export interface Work {
   readonly flops: number
 }
 
-/** An estimate from shapes alone: of experts and embeddings it counts the chosen rows, of caches every row. */
+/** An estimate from shapes alone: of experts and embeddings it counts the chosen rows, of caches what full page tables see. */
 export function workOf<T extends Type>(applied: Applied<T>): Work {
   const { op, operands, results } = applied
   const spec = specOf(op)
   const writes = writesOf(op)
-  const picks = picksOf(applied)
+  const [picks] = picksOf(applied)
   const fresh = Object.keys(results).filter((name) => !(name in writes))
   // An update alone writes what it is given, and reads nothing of the state.
   const updated = fresh.length === 0 ? Object.values(writes) : []
   const written = updated.length > 0 ? byteLength(operands.x as T) : total(fresh.map((name) => results[name]))
+  const parts: Readonly<Record<string, number | undefined>> = spec.reads?.(op, operands) ?? {}
   let bytes = written
-  for (const { name, part, operand } of listOperands(spec.operands, operands)) {
+  for (const { name, component, operand } of listOperands(spec.operands, operands)) {
     if (updated.includes(name)) continue
-    const isChosen = part !== "value" && picks?.of.includes(name)
-    bytes += byteLength(operand) * (isChosen ? Math.min(1, sizeOf(largest(picks!.ids.shape)) / picks!.limit) : 1)
+    const isChosen = component !== "value" && picks?.of.includes(name)
+    const share = isChosen ? Math.min(1, sizeOf(largest(picks.ids.shape)) / picks.limit) : (parts[name] ?? 1)
+    bytes += byteLength(operand) * share
   }
   return { bytes, written, flops: spec.flops?.(op, operands) ?? 0 }
 }

@@ -1,5 +1,6 @@
 import { itemSize, type DType } from "../tensor/dtype.js"
 import { packedRowBytes } from "../tensor/quantization.js"
+import type { KvFormat } from "../tensor/kv_format.js"
 import { type Dim, type Dims, fixed, formatDims, formatOther } from "./dim.js"
 import { GraphError } from "./graph_error.js"
 import type { Type, WeightOf } from "./type.js"
@@ -33,23 +34,37 @@ export function weightRows(kind: string, of: WeightOf<Type>, lead: Dims, size: D
     const words = packedRowBytes(quantization, K) / itemSize(weight.dtype)
     expectType(`${kind}: packed weight`, weight, [...lead, N, words])
     const groups = [...lead, N, K / quantization.group_size]
-    expectPart(kind, "scales", scales, groups)
-    if (quantization.mode === "affine") expectPart(kind, "biases", biases, groups)
+    expectComponent(kind, "scales", scales, groups)
+    if (quantization.mode === "affine") expectComponent(kind, "biases", biases, groups)
   }
   if (bias) expectType(`${kind}: bias`, bias, [...lead, N])
   return N
 }
 
-function expectPart(kind: string, name: string, part: Type | undefined, shape: Dims): void {
-  if (!part) throw new GraphError(`${kind}: the weight lacks its ${name}, ${formatDims(shape)}`)
-  expectType(`${kind}: ${name}`, part, shape)
+function expectComponent(kind: string, name: string, component: Type | undefined, shape: Dims): void {
+  if (!component) throw new GraphError(`${kind}: the weight lacks its ${name}, ${formatDims(shape)}`)
+  expectType(`${kind}: ${name}`, component, shape)
 }
 
-/** `[capacity, heads, head_dim]` of a cache, after its axis of sequences if there is one. @throws GraphError */
-export function cacheDims(kind: string, cache: Type, hasSequences: boolean): number[] {
-  expectType(`${kind}: cache`, cache, hasSequences ? [-1, -1, -1, -1] : [-1, -1, -1])
-  if (cache.dtype !== "float32" && cache.dtype !== "float16") {
-    throw new GraphError(`${kind}: caches are float32 or float16, found ${cache.dtype}`)
+/**
+ * `[slots, heads]` of a cache of vectors of `D` elements: `[slots, heads, D]` float32 or float16, or `[slots, heads, D * bits / 32]`
+ * uint32 where they are quantized to 8 or 4 bits. @throws GraphError
+ */
+export function cacheDims(kind: string, cache: Type, D: number): [slots: number, heads: number] {
+  expectType(`${kind}: cache`, cache, [-1, -1, -1])
+  if (kvFormatOf(cache, D) === null) {
+    throw new GraphError(
+      `${kind}: caches of vectors of ${D} are float32, float16, or uint32 of ${D / 4} or ${D / 8} words, found ${cache.dtype} ${formatDims(cache.shape)}`,
+    )
   }
-  return cache.shape.slice(-3).map((dim) => fixed(dim, `${kind}: a cache`))
+  const [slots, heads] = cache.shape
+  return [fixed(slots, `${kind}: a cache`), fixed(heads, `${kind}: a cache`)]
+}
+
+/** How a cache keeps vectors of `D` elements; null if it cannot. */
+export function kvFormatOf({ dtype, shape }: Type, D: number): KvFormat | null {
+  const words = last(shape)
+  if (dtype === "float32" || dtype === "float16") return words === D ? dtype : null
+  if (dtype !== "uint32" || D % 8 !== 0) return null
+  return words === D / 4 ? "int8" : words === D / 8 ? "int4" : null
 }

@@ -20,6 +20,17 @@ type RoleOf<V> = undefined extends V
  */
 export type Tolerance = "exact" | "float" | "product" | "attention"
 
+/** The operand with ids, what they are, and what they pick from: rows of weights or values, or elements of a last axis. */
+export interface Indices<O> {
+  readonly operand: keyof O & string
+  readonly what: string
+  readonly of: readonly (keyof O & string)[]
+  /** Elements of the last axis; the first axis, rows or experts, unless said. */
+  readonly axis?: "last"
+  /** Whether NO_INDEX may stand among them and picks nothing: always, or where that operand is given. Else it is refused. */
+  readonly skips?: true | (keyof O & string)
+}
+
 /**
  * What an operation is, said once: the builder, the passes' bookkeeping, the memory plan, placement, the checks of ids, the
  * conformance suite and the table in docs/operations.md read it here.
@@ -36,14 +47,9 @@ export interface OpSpec<A, O, R extends string> {
   readonly writes?: { readonly [N in R]?: keyof O & string }
   /** Operands that a kernel takes in any strides; weights may always be strided in their outer axes. */
   readonly strided?: readonly (keyof O & string)[]
-  /** The operand with ids, what they are, and what they pick from: rows of weights, or elements of a last axis. */
-  readonly indices?: {
-    readonly operand: keyof O & string
-    readonly what: string
-    readonly of: readonly (keyof O & string)[]
-    /** Elements of the last axis; the first axis, rows or experts, unless said. */
-    readonly axis?: "last"
-  }
+  readonly indices?: Indices<O> | readonly Indices<O>[]
+  /** The part that is read of operands of which not all is; all of the others. */
+  readonly reads?: (op: A, operands: O) => { readonly [N in keyof O]?: number }
   /** Floating-point operations of products and attention; none by default. */
   readonly flops?: (op: A, operands: O) => number
   readonly tolerance: Tolerance

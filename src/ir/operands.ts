@@ -4,37 +4,43 @@ import type { WeightOf } from "./type.js"
 /** Operands by name, whatever the operation. */
 export type AnyOperands<T> = Readonly<Record<string, T | WeightOf<T> | readonly WeightOf<T>[] | undefined>>
 
-const WEIGHT_PARTS = ["weight", "scales", "biases", "bias"] as const
+const COMPONENTS = ["weight", "scales", "biases", "bias"] as const
 
-/** What an operand is: itself, or a part of a weight. */
-export type Part = "value" | (typeof WEIGHT_PARTS)[number]
+/** What an operand is: itself, or a component of a weight. */
+export type Component = "value" | (typeof COMPONENTS)[number]
 
 /** What each operand of an operation is, by name. */
 export type Roles = Readonly<Record<string, Role>>
 
-/** An operand's name in the description of its operation, and what part of it this is. */
+/** An operand's name in the description of its operation, and what component of it this is. */
 export interface Place {
   readonly name: string
-  readonly part: Part
+  readonly component: Component
 }
 
-/** The parts of a weight that are there, in order. */
-export function listParts<T>(weight: WeightOf<T>): { readonly part: Exclude<Part, "value">; readonly value: T }[] {
-  return WEIGHT_PARTS.flatMap((part) => {
-    const value = weight[part]
-    return value === undefined ? [] : [{ part, value }]
+/** The components of a weight that are there, in order. */
+export function listComponents<T>(
+  weight: WeightOf<T>,
+): { readonly component: Exclude<Component, "value">; readonly value: T }[] {
+  return COMPONENTS.flatMap((component) => {
+    const value = weight[component]
+    return value === undefined ? [] : [{ component, value }]
   })
 }
 
-/** As {@link listParts}, without their names. */
-export function partsOf<T>(weight: WeightOf<T>): T[] {
-  return listParts(weight).map(({ value }) => value)
+/** As {@link listComponents}, without their names. */
+export function componentsOf<T>(weight: WeightOf<T>): T[] {
+  return listComponents(weight).map(({ value }) => value)
 }
 
 /** The same weight of other things. */
-export function mapWeight<T, U>(weight: WeightOf<T>, map: (value: T, part: Part) => U): WeightOf<U> {
-  const parts = listParts(weight).map(({ part, value }) => [part, map(value, part)])
-  return { quantization: weight.quantization, ...Object.fromEntries(parts) } as WeightOf<U>
+export function mapWeight<T, U>(weight: WeightOf<T>, map: (value: T, component: Component) => U): WeightOf<U> {
+  const mapped: Record<string, unknown> = { quantization: weight.quantization }
+  for (const component of COMPONENTS) {
+    const value = weight[component]
+    if (value !== undefined) mapped[component] = map(value, component)
+  }
+  return mapped as unknown as WeightOf<U>
 }
 
 /** The same operands of other things, in the order of the description. */
@@ -44,13 +50,15 @@ export function mapOperands<T, U>(
   map: (value: T, place: Place) => U,
 ): AnyOperands<U> {
   const result: Record<string, U | WeightOf<U> | readonly WeightOf<U>[]> = {}
-  for (const [name, role] of Object.entries(roles)) {
+  for (const name in roles) {
     const operand = operands[name]
     if (operand === undefined) continue
-    const mapParts = (weight: WeightOf<T>) => mapWeight(weight, (value, part) => map(value, { name, part }))
-    if (role === "weight") result[name] = mapParts(operand as WeightOf<T>)
-    else if (role === "weights") result[name] = (operand as readonly WeightOf<T>[]).map(mapParts)
-    else result[name] = map(operand as T, { name, part: "value" })
+    const role = roles[name]
+    const mapComponents = (weight: WeightOf<T>) =>
+      mapWeight(weight, (value, component) => map(value, { name, component }))
+    if (role === "weight") result[name] = mapComponents(operand as WeightOf<T>)
+    else if (role === "weights") result[name] = (operand as readonly WeightOf<T>[]).map(mapComponents)
+    else result[name] = map(operand as T, { name, component: "value" })
   }
   return result
 }
@@ -58,6 +66,6 @@ export function mapOperands<T, U>(
 /** Every operand that is there, in the order of the description. */
 export function listOperands<T>(roles: Roles, operands: AnyOperands<T>): (Place & { readonly operand: T })[] {
   const list: (Place & { readonly operand: T })[] = []
-  mapOperands(roles, operands, (operand, place) => list.push({ ...place, operand }))
+  mapOperands(roles, operands, (operand, { name, component }) => list.push({ name, component, operand }))
   return list
 }

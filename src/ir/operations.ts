@@ -3,12 +3,12 @@ import * as attention from "./specs/attention.js"
 import * as elementwise from "./specs/elementwise.js"
 import * as products from "./specs/products.js"
 import * as rows from "./specs/rows.js"
+import * as sampling from "./specs/sampling.js"
 import type { Type, WeightOf } from "./type.js"
 
 /** The operations that models are written in. */
 const PRIMITIVES = {
   copy: elementwise.copy,
-  assign: elementwise.assign,
   unary: elementwise.unary,
   binary: elementwise.binary,
   glu: elementwise.glu,
@@ -18,7 +18,9 @@ const PRIMITIVES = {
   top_k: rows.top_k,
   take_along_axis: rows.take_along_axis,
   take: rows.take,
-  categorical: rows.categorical,
+  put: rows.put,
+  adjust_logits: sampling.adjust_logits,
+  sample: sampling.sample,
   rms_norm: rows.rms_norm,
   embedding: products.embedding,
   matmul: products.matmul,

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url"
 import { expect, it } from "vitest"
-import { specOf, writesOf } from "./describe.js"
+import { indicesOf, specOf, writesOf } from "./describe.js"
 import { isFused, type KernelKind, OPERATIONS } from "./operations.js"
 import { type Node, topologicalOrder } from "./value.js"
 import { CASES } from "../../test/backends/conformance/conformance.js"
@@ -23,7 +23,7 @@ function named(records: readonly Readonly<Record<string, string>>[]): string {
 }
 
 function rowOf(kind: KernelKind): string {
-  const { summary, operands, indices, strided, tolerance } = specOf({ kind })
+  const { summary, operands, strided, tolerance } = specOf({ kind })
   const writes = writesOf({ kind })
   const nodes = examples(kind)
   const attributes = [...new Set(nodes.flatMap(({ op }) => Object.keys(op)))].filter((name) => name !== "kind")
@@ -39,7 +39,12 @@ function rowOf(kind: KernelKind): string {
       ]),
     ),
   )
-  const picks = indices ? `${code(indices.operand)}: ${indices.what} of ${indices.of.map(code).join(", ")}` : ""
+  const picks = indicesOf({ kind })
+    .map(({ operand, what, of, skips }) => {
+      const nothing = skips ? `, or NO_INDEX${skips === true ? "" : ` with ${code(skips)}`}` : ""
+      return `${code(operand)}: ${what} of ${of.map(code).join(", ")}${nothing}`
+    })
+    .join("; ")
   const columns = [
     code(kind),
     attributes.map(code).join(", "),

@@ -8,7 +8,7 @@ export interface Type {
   readonly dtype: DType
 }
 
-/** The parts of a weight as stored, for logical shape `[..., N, K]`: packed words with scales, or a dense float array. */
+/** The components of a weight as stored, for logical shape `[..., N, K]`: packed words with scales, or a dense float array. */
 export interface WeightOf<T> {
   /** null for a dense weight. */
   readonly quantization: Quantization | null

@@ -12,7 +12,7 @@ import {
   type OperandsOf,
   type ResultsOf,
 } from "./operations.js"
-import { type AnyOperands, listOperands } from "./operands.js"
+import { type AnyOperands, mapOperands } from "./operands.js"
 import type { Type } from "./type.js"
 
 /** Where a graph begins. */
@@ -70,7 +70,8 @@ export function rolesOf({ kind }: Op): Readonly<Record<string, Role>> {
 
 export function makeNode(op: Op, operands: AnyOperands<Value>, types: Readonly<Record<string, Type>>): Node {
   const results: Record<string, Value> = {}
-  const inputs = listOperands(rolesOf(op), operands).map(({ operand }) => operand)
+  const inputs: Value[] = []
+  mapOperands(rolesOf(op), operands, (operand) => inputs.push(operand))
   const node: Node = { op, operands, inputs, results }
   for (const [port, { shape, dtype }] of Object.entries(types)) {
     if (shape.some((dim, axis) => axis > 0 && typeof dim !== "number")) {

@@ -1,27 +1,15 @@
 import { describe, expect, it } from "vitest"
 import type { Backend } from "../backends/backend.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
-import { Runner, type RunnerOptions } from "../engine/runner.js"
+import { generated, logitsOf, schedulerOf } from "../../test/engine/scheduling.js"
 import { argmaxDisagreements, type Expected, fixtures, openFixture, relativeError } from "../../test/models/fixtures.js"
 import type { GptOss } from "./gpt_oss.js"
 
-async function logitsOf(model: GptOss, backend: Backend, tokens: Uint32Array, options?: RunnerOptions) {
-  const runner = new Runner(model, backend, options)
-  const rows: Float32Array[] = []
-  for await (const chunk of runner.logits(tokens)) rows.push(chunk.slice())
-  runner.dispose()
-  return Float32Array.from(rows.flatMap((row) => [...row]))
-}
-
 async function greedy(model: GptOss, backend: Backend, { tokens, greedy_tokens }: Expected) {
-  const runner = new Runner(model, backend)
-  const found: number[] = []
-  for (let next = tokens; found.length < greedy_tokens.length; next = Uint32Array.of(found[found.length - 1])) {
-    const logits = await runner.forward(next)
-    found.push(logits.indexOf(Math.max(...logits)))
-  }
-  runner.dispose()
-  return found
+  const { scheduler, close } = schedulerOf(model, backend)
+  const found = await generated(scheduler, tokens, { temperature: 0, max_tokens: greedy_tokens.length })
+  await close()
+  return found.tokens
 }
 
 /** Holds a backend's logits against transformers (and mlx-lm) on fixtures of some layouts. */

@@ -1,8 +1,7 @@
 import * as mx from "../array/mx.js"
 import type { MxArray } from "../array/mx_array.js"
-import { FullCache } from "../cache/full_cache.js"
-import type { Appendable, CacheOptions, LayerCache } from "../cache/layer_cache.js"
-import { RotatingCache } from "../cache/rotating_cache.js"
+import type { KvLayer } from "../cache/kv_layout.js"
+import type { PagedLayer } from "../cache/paged_layer.js"
 import { Embedding } from "../nn/embedding.js"
 import { Linear } from "../nn/linear.js"
 import { Module, type WeightSource } from "../nn/module.js"
@@ -31,7 +30,7 @@ class AttentionBlock extends Module {
     this.vProj = new Linear(hidden_size, num_key_value_heads * head_dim, attention_bias)
     this.oProj = new Linear(num_attention_heads * head_dim, hidden_size, attention_bias)
     this.rope = new RoPE(head_dim, config.rope_theta, config.rope_scaling)
-    this.window = config.layer_types[layer] === "sliding_attention" ? config.sliding_window : null
+    this.window = windowOf(config, layer)
   }
 
   override load(source: WeightSource, path: string): void {
@@ -39,19 +38,20 @@ class AttentionBlock extends Module {
     this.sinks = source.take(`${path}.sinks`, [this.config.num_attention_heads])
   }
 
-  forward(x: MxArray, positions: MxArray, cache: Appendable): MxArray {
+  forward(x: MxArray, positions: MxArray, pages: PagedLayer): MxArray {
     const { head_dim } = this.config
     const q = this.rope.forward(heads(this.qProj.forward(x), head_dim), positions)
     const k = this.rope.forward(heads(this.kProj.forward(x), head_dim), positions)
-    const { keys, values, sequences } = cache.append(k, heads(this.vProj.forward(x), head_dim), positions)
-    const attended = mx.fast.attention(q, keys, values, positions, {
-      scale: head_dim ** -0.5,
-      window: this.window,
-      sinks: this.sinks,
-      sequences,
-    })
+    const cached = pages.append(k, heads(this.vProj.forward(x), head_dim))
+    const { window, sinks } = this
+    const attended = mx.fast.attention(q, cached, positions, { scale: head_dim ** -0.5, window, sinks })
     return this.oProj.forward(mx.reshape(attended, [x.shape[0], -1]))
   }
+}
+
+/** Positions that a layer sees before and including its own; null for all. */
+function windowOf({ layer_types, sliding_window }: GptOssConfig, layer: number): number | null {
+  return layer_types[layer] === "sliding_attention" ? sliding_window : null
 }
 
 /** `[L, n * headDim]` -> `[L, n, headDim]` */
@@ -97,8 +97,8 @@ class TransformerBlock extends Module {
     this.postAttentionLayernorm = new RMSNorm(config.hidden_size, config.rms_norm_eps)
   }
 
-  forward(x: MxArray, positions: MxArray, cache: Appendable): MxArray {
-    const attended = mx.add(x, this.selfAttn.forward(this.inputLayernorm.forward(x), positions, cache))
+  forward(x: MxArray, positions: MxArray, pages: PagedLayer): MxArray {
+    const attended = mx.add(x, this.selfAttn.forward(this.inputLayernorm.forward(x), positions, pages))
     return mx.add(attended, this.mlp.forward(this.postAttentionLayernorm.forward(attended)))
   }
 }
@@ -115,8 +115,8 @@ class GptOssModel extends Module {
     this.norm = new RMSNorm(config.hidden_size, config.rms_norm_eps)
   }
 
-  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], wanted: MxArray | null): MxArray {
-    const x = this.layers.reduce((x, layer, i) => layer.forward(x, positions, caches[i]), this.embedTokens.forward(ids))
+  forward(ids: MxArray, positions: MxArray, pages: readonly PagedLayer[], wanted: MxArray | null): MxArray {
+    const x = this.layers.reduce((x, layer, i) => layer.forward(x, positions, pages[i]), this.embedTokens.forward(ids))
     return this.norm.forward(wanted ? mx.take(x, wanted) : x)
   }
 }
@@ -138,30 +138,22 @@ export class GptOss extends Module {
   }
 
   /**
-   * Records one step over `L` tokens.
+   * Records one step over `L` tokens, of one sequence or several.
    *
    * @param ids `[L]` uint32
-   * @param positions `[L]` uint32, ascending from the cache's length
+   * @param positions `[L]` uint32: each row's in its sequence
+   * @param pages where each layer's keys and values go, and what the rows see
    * @param wanted `[W]` uint32: the rows that logits are wanted of; null for all
    * @returns logits `[W, vocab_size]`, float32
    */
-  forward(ids: MxArray, positions: MxArray, caches: readonly Appendable[], wanted: MxArray | null): MxArray {
-    const hidden = this.model.forward(ids, positions, caches, wanted)
+  forward(ids: MxArray, positions: MxArray, pages: readonly PagedLayer[], wanted: MxArray | null): MxArray {
+    const hidden = this.model.forward(ids, positions, pages, wanted)
     return this.config.tie_word_embeddings ? this.model.embedTokens.asLinear(hidden) : this.lmHead.forward(hidden)
   }
 
-  /**
-   * One cache per layer.
-   *
-   * @param maxContext positions the full-attention layers may grow to
-   * @param maxRows most tokens passed to `forward` at once
-   */
-  makeCaches(maxContext: number, maxRows: number, options?: CacheOptions): LayerCache[] {
-    const { layer_types, sliding_window } = this.config
-    return layer_types.map((type) =>
-      type === "sliding_attention"
-        ? new RotatingCache(this.config, sliding_window, maxRows, maxContext, options)
-        : new FullCache(this.config, maxContext, options),
-    )
+  /** What each layer keeps of a token. */
+  get layers(): KvLayer[] {
+    const { num_key_value_heads, head_dim, layer_types } = this.config
+    return layer_types.map((_, i) => ({ num_key_value_heads, head_dim, window: windowOf(this.config, i) }))
   }
 }

@@ -21,7 +21,10 @@ it("reads the chosen share of the experts and no input embedding", () => {
 })
 
 it("reads the window of sliding layers, all of full ones", () => {
-  const perToken = 2 * 8 * 64 * 4
-  expect(cacheBytesPerToken(config, 100)).toBe(24 * 100 * perToken)
-  expect(cacheBytesPerToken(config, 4096)).toBe((12 * 128 + 12 * 4096) * perToken)
+  const vector = { float32: 64 * 4, float16: 64 * 2 } as const
+  for (const format of ["float32", "float16"] as const) {
+    const perToken = 2 * 8 * vector[format]
+    expect(cacheBytesPerToken(config, 100, format)).toBe(24 * 100 * perToken)
+    expect(cacheBytesPerToken(config, 4096, format)).toBe((12 * 128 + 12 * 4096) * perToken)
+  }
 })

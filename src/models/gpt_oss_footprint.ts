@@ -1,4 +1,6 @@
-import type { CacheOptions } from "../cache/layer_cache.js"
+import type { KvFormat } from "../tensor/kv_format.js"
+import { kvVector } from "../cache/kv_vector.js"
+import { itemSize } from "../tensor/dtype.js"
 import type { GptOssConfig } from "./config.js"
 import { GptOss } from "./gpt_oss.js"
 
@@ -18,7 +20,13 @@ export function weightBytesPerToken(config: GptOssConfig, tensors: Iterable<read
   return bytes
 }
 
-/** Bytes of the KV caches that decoding a token reads when it is the last of `context`: sliding layers read their window. */
-export function cacheBytesPerToken(config: GptOssConfig, context: number, options?: CacheOptions): number {
-  return new GptOss(config).makeCaches(context, 1, options).reduce((sum, cache) => sum + cache.bytesRead(context), 0)
+/** Bytes of keys and values that decoding a token reads when it is the last of `context`: sliding layers read their window. */
+export function cacheBytesPerToken(config: GptOssConfig, context: number, format: KvFormat): number {
+  const { dtype, length } = kvVector(format, config.head_dim)
+  const vectorBytes = length * itemSize(dtype)
+  return new GptOss(config).layers.reduce(
+    (sum, { num_key_value_heads, window }) =>
+      sum + 2 * num_key_value_heads * vectorBytes * Math.min(context, window ?? context),
+    0,
+  )
 }

@@ -1,44 +1,34 @@
 import { describe, expect, it } from "vitest"
-import { MxArray } from "../array/mx_array.js"
+import { storeFor } from "../engine/memory_plan.js"
+import { traceStep } from "../engine/step.js"
 import { FUSED_KINDS } from "../ir/operations.js"
 import { writesOf } from "../ir/describe.js"
 import { isKind, type Program } from "../ir/program.js"
-import type { KeyValues } from "../cache/layer_cache.js"
-import { apply, constant, input } from "../graph/build.js"
+import { apply, constant } from "../graph/build.js"
 import { explain } from "../graph/explain.js"
 import { lower } from "../graph/lower.js"
 import { optimise } from "../graph/optimise.js"
 import { rewrite } from "../graph/rewrite.js"
 import { isNode, type Node, type Roots, type Value } from "../ir/value.js"
 import { Storage } from "../tensor/storage.js"
+import { H100, plannedDispatches } from "../../test/backends/webgpu/planned.js"
 import { fixtures, openFixture } from "../../test/models/fixtures.js"
+import { unreadModel } from "../../test/models/unread.js"
 import type { GptOss } from "./gpt_oss.js"
 
 const fusions = new Set(FUSED_KINDS)
 
-/** A step of `rows` tokens as a runner traces it. */
-function trace(model: GptOss, rows: number, wantsLogits: boolean): Roots {
-  const placeholder = (name: string, n = rows) => new MxArray(input(name, [n], "uint32"))
-  const appended: KeyValues[] = []
-  const caches = model.makeCaches(64, 16).map((cache) => ({
-    append(...args: Parameters<typeof cache.append>) {
-      appended.push(cache.append(...args))
-      return appended[appended.length - 1]
-    },
-  }))
-  const logits = model.forward(
-    placeholder("ids"),
-    placeholder("positions"),
-    caches,
-    rows > 1 ? placeholder("wanted", 1) : null,
-  )
-  const effects = appended.flatMap(({ keys, values }) => [keys.value, values.value])
-  return { outputs: wantsLogits ? [logits.value] : [], effects }
+/** A step of `rows` tokens of one sequence as a scheduler traces it: its last draws a token, or nothing is wanted. */
+function trace(model: GptOss, rows: number, draws: boolean): Roots {
+  const store = storeFor(model, { prefillChunk: 16 }, { format: "float32", max_context: 64 })
+  const states = { store, drawn: new Storage("drawn ids", "uint32", [1], null) }
+  const wanted = draws ? (rows > 1 ? 1 : "all") : "none"
+  return traceStep({ rows, wanted, draws: draws ? "greedy" : null, logits: false }, model, states)
 }
 
 /** The same with every fusion there is. */
-function program(model: GptOss, rows: number, wantsLogits: boolean): Program {
-  return lower(optimise(trace(model, rows, wantsLogits), { fusions }))
+function program(model: GptOss, rows: number, draws: boolean): Program {
+  return lower(optimise(trace(model, rows, draws), { fusions }))
 }
 
 const kindsOf = (roots: Roots) => lower(roots).instructions.map(({ op }) => op.kind)
@@ -58,26 +48,57 @@ describe("a traced step of gpt-oss with every fusion", () => {
     const layers = model.config.layer_types.map(() => LAYER)
     for (const rows of [1, 5]) {
       const { instructions } = program(model, rows, true)
+      // Ids may be those drawn before; the last row is wanted, and what it draws is kept for the next step.
       const head = rows > 1 ? ["take", "norm_matmul"] : ["norm_matmul"]
-      expect(instructions.map(({ op }) => op.kind)).toEqual(["embedding", ...layers.flat(), ...head])
+      const kinds = instructions.map(({ op }) => op.kind)
+      expect(kinds).toEqual(["take", "embedding", ...layers.flat(), ...head, "argmax", "put"])
       const products = instructions.filter((instruction) => isKind(instruction, "matmul"))
       expect(products.every(({ operands }) => operands.residual)).toBe(true)
     }
     await checkpoint.close()
   })
 
+  it.each(["mlx", "hf"] as const)(
+    "%s: five launches a layer where webgpu decodes, on subgroups or matrices",
+    async (format) => {
+      const layers = 4
+      const { model } = unreadModel("gpt-oss-20b", format, layers)
+      const decoding = program(model, 1, true)
+      for (const features of [H100, { ...H100, matrix: null }]) {
+        const labels = await plannedDispatches(decoding, features)
+        // Ids and embeddings before; the head, its largest logit in two launches, and where that is kept after.
+        expect(labels).toHaveLength(2 + 5 * layers + 4)
+        // The choice of experts runs with their products, on what the output projection's launch leaves.
+        const kinds = [/^matvec .*norm/, /^attention/, /^matvec/, /^top 4, experts gate\+up/, /^experts down/]
+        for (let layer = 0; layer < layers; layer++) {
+          for (const [i, kind] of kinds.entries()) expect(labels[2 + 5 * layer + i]).toMatch(kind)
+        }
+      }
+    },
+  )
+
   it("appends to every cache exactly once, also where nobody reads the last attention", async () => {
     const { checkpoint, model } = await openFixture("three-of-ten", "mlx-q8")
-    for (const wantsLogits of [true, false]) {
-      const { buffers, instructions } = program(model, 5, wantsLogits)
+    const pools = 2 * Math.ceil(model.config.layer_types.length / 2)
+    for (const draws of [true, false]) {
+      const { buffers, instructions } = program(model, 5, draws)
       const states = buffers.flatMap((buffer, i) => (buffer.kind === "storage" && buffer.access === "write" ? [i] : []))
       const appends = instructions.flatMap(({ op, results }) =>
         Object.keys(writesOf(op)).map((name) => results[name].buffer),
       )
-      const results = wantsLogits ? 1 : 0
-      expect(states).toHaveLength(2 * model.config.layer_types.length + results)
-      expect([...appends].sort((a, b) => a - b)).toEqual(states.slice(0, states.length - results))
-      expect(instructions.filter(({ op }) => op.kind === "kv_append")).toHaveLength(wantsLogits ? 0 : 2)
+      // Beside what is drawn: kept for the next step, and a result.
+      expect(states).toHaveLength(pools + 1 + (draws ? 1 : 0))
+      const layers = model.config.layer_types.length
+      expect(appends).toHaveLength(2 * layers + (draws ? 1 : 0))
+      const caches = buffers.flatMap((buffer, i) =>
+        buffer.kind === "storage" && /^(keys|values)/.test(buffer.storage.name) ? [i] : [],
+      )
+      for (const cache of caches) {
+        const sharers = appends.filter((buffer) => buffer === cache).length
+        expect(sharers).toBeGreaterThanOrEqual(1)
+        expect(sharers).toBeLessThanOrEqual(2)
+      }
+      expect(instructions.filter(({ op }) => op.kind === "kv_append")).toHaveLength(draws ? 0 : 2)
     }
     await checkpoint.close()
   })
@@ -123,8 +144,9 @@ describe("a layer with something unusual in it", () => {
       const head = kind === "norm_matmul" ? 1 : 0
       expect([kind, kinds.filter((one) => one === kind).length]).toEqual([kind, layers + head])
     }
+    const ends = ["take", "argmax", "put"]
     const parts = ["rms_norm", "rope", "rms_norm", "rope", "kv_append", "kv_append", "attention"]
-    const rest = kinds.filter((kind) => !["embedding", "copy", ...LAYER].includes(kind))
+    const rest = kinds.filter((kind) => !["embedding", "copy", ...ends, ...LAYER].includes(kind))
     expect(rest.sort()).toEqual(
       Array.from({ length: layers }, () => parts)
         .flat()

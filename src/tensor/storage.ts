@@ -29,6 +29,8 @@ export interface MemorySpace {
 export interface Replica extends ByteReader {
   /** The bytes themselves where the CPU can address them, without a copy; valid until the next write. */
   view?(): Uint8Array
+  /** Writes bytes from `offset` on, before whatever the memory's programs are given to do from now on. */
+  write(offset: number, bytes: Uint8Array): void
   dispose(): void
 }
 
@@ -101,6 +103,13 @@ export class Storage {
   written(space: MemorySpace): void {
     this.origin = null
     for (const other of this.replicas.keys()) if (other !== space) this.evict(other)
+  }
+
+  /** Writes bytes where the value is held. It has to be held somewhere. */
+  write(offset: number, bytes: Uint8Array): void {
+    if (this.replicas.size === 0) throw new Error(`${this.name} is nowhere to be written: make it resident first`)
+    this.origin = null
+    for (const replica of this.replicas.values()) replica.write(offset, bytes)
   }
 
   /** Drops the replica in `space`, if any. The value is lost if that was the only holder; the caller decides. */

@@ -1,6 +1,8 @@
 import type { DType } from "../../src/tensor/dtype.js"
 import type { Shape } from "../../src/tensor/shape.js"
-import type { WritableDirectory } from "../../src/checkpoint/byte_sink.js"
+import type { ByteSink, WritableDirectory } from "../../src/checkpoint/byte_sink.js"
+import type { Directory } from "../../src/checkpoint/byte_source.js"
+import { memoryDirectory } from "../../src/checkpoint/memory_directory.js"
 import { type TensorToWrite, writeSafetensors } from "../../src/checkpoint/safetensors_writer.js"
 
 /** A tensor with these bytes. */
@@ -9,12 +11,12 @@ export function tensorOf(name: string, bytes: Uint8Array, dtype: DType = "uint8"
   return { name, dtype, shape: shape ?? [bytes.length], read }
 }
 
-/** A safetensors file in memory. */
-export async function safetensorsFile(tensors: readonly TensorToWrite[]): Promise<Uint8Array> {
-  let file = new Uint8Array(0)
-  const directory: WritableDirectory = {
-    name: "memory",
-    create: async (name) => ({
+/** A folder in memory that can be written to. */
+export function memoryFolder(): Directory & WritableDirectory & { readonly files: Map<string, Uint8Array> } {
+  const files = new Map<string, Uint8Array>()
+  const create = async (name: string): Promise<ByteSink> => {
+    let file = new Uint8Array(0)
+    return {
       name,
       async write(offset, bytes) {
         const grown = new Uint8Array(Math.max(file.length, offset + bytes.length))
@@ -22,12 +24,18 @@ export async function safetensorsFile(tensors: readonly TensorToWrite[]): Promis
         grown.set(bytes, offset)
         file = grown
       },
-      commit: async () => {},
+      commit: async () => void files.set(name, file),
       abort: async () => {},
-    }),
+    }
   }
-  await writeSafetensors(directory, "memory", tensors)
-  return file
+  return { ...memoryDirectory(files), files, create }
+}
+
+/** A safetensors file in memory. */
+export async function safetensorsFile(tensors: readonly TensorToWrite[]): Promise<Uint8Array> {
+  const folder = memoryFolder()
+  await writeSafetensors(folder, "file", tensors)
+  return folder.files.get("file")!
 }
 
 /** Text as UTF-8, anything else as JSON. */

@@ -8,9 +8,9 @@ export function damagedFrom(position: number, model: CausalLM): CausalLM {
   for (let row = position; row < 64; row++) damage[row * vocab_size + 5] = Number.NaN
   return {
     config: model.config,
-    makeCaches: (...args) => model.makeCaches(...args),
-    forward(ids, positions, caches, wanted) {
-      const logits = model.forward(ids, positions, caches, wanted)
+    layers: model.layers,
+    forward(ids, positions, pages, wanted) {
+      const logits = model.forward(ids, positions, pages, wanted)
       const rows = wanted ? mx.take(positions, wanted) : positions
       return mx.add(logits, mx.embedding(rows, { weight: mx.array(damage, [64, vocab_size]), quantization: null }))
     },

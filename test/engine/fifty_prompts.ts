@@ -8,8 +8,7 @@ import type { ConversationOptions, Tool } from "../../src/text/messages.js"
 import type { ChatMessage } from "../../src/engine/chat_messages.js"
 import { chat } from "../../src/engine/chat.js"
 import { loadLanguage } from "../../src/engine/language.js"
-import { Runner } from "../../src/engine/runner.js"
-import { Session } from "../../src/engine/session.js"
+import { schedulerOf } from "./scheduling.js"
 
 const path = (name: string) => fileURLToPath(new URL(`../../../${name}`, import.meta.url))
 
@@ -74,15 +73,16 @@ export const fifty: readonly Prompt[] = [
 export async function* greedyTokens(backend: Backend, prompts: readonly Prompt[]): AsyncGenerator<number[]> {
   const checkpoint = await openCheckpoint(nodeDirectory(path("models/minerva-tiny")))
   const language = (await loadLanguage(checkpoint.directory))!
-  const session = new Session(new Runner(await loadGptOss(checkpoint), backend))
+  const { scheduler, close } = schedulerOf(await loadGptOss(checkpoint), backend, { max_context: 2048 })
   for (const { messages, ...options } of prompts) {
     const tokens: number[] = []
     const greedy = { temperature: 0, max_tokens: 12, ...options }
-    for await (const event of chat(session, messages, language.format, language.stopTokens, greedy)) {
+    for await (const event of chat(scheduler, messages, language.format, language.stopTokens, greedy)) {
       if (event.type === "token") tokens.push(event.token)
     }
     yield tokens
   }
+  await close()
   await backend.close()
   await checkpoint.close()
 }

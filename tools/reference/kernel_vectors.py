@@ -17,7 +17,16 @@ import mlx.core as mx
 import numpy as np
 import torch
 import torch.nn.functional as F
-from transformers import GptOssConfig
+from transformers import (
+    GptOssConfig,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 from transformers.masking_utils import causal_mask_function, sliding_window_causal_mask_function
 from transformers.models.gpt_oss import modeling_gpt_oss as gpt_oss
 
@@ -130,13 +139,12 @@ case("[2, 3, 9]", {"kind": "take_along_axis"}, [x, indices], np.take_along_axis(
 for temperature in (0.3, 1.0, 2.5):
     logits = normal(24, 19, scale=4)
     logits[::5, :7] = -torch.inf
-    t = np.array([temperature], np.float32)
+    t = np.full(24, temperature, np.float32)
     u = torch.tensor(rng.random(24), dtype=torch.float32)
-    u[0] = 0
-    u[1] = 1 - 2**-24
     cumulative = (logits.double() / float(t[0])).softmax(-1).cumsum(-1)
     drawn = torch.searchsorted(cumulative, u.double()[:, None], right=True)[:, 0].clamp(max=18)
-    case(f"temperature {temperature}", {"kind": "categorical"}, [logits, t, u], drawn.numpy().astype(np.uint32))
+    top_k, top_p, min_p = np.zeros(24, np.uint32), np.ones(24, np.float32), np.zeros(24, np.float32)
+    case(f"temperature {temperature}", {"kind": "sample"}, [logits, t, top_k, top_p, min_p, u], drawn.numpy().astype(np.uint32))
 
 # Products
 
@@ -268,12 +276,13 @@ cache = normal(5, 2, 3)
 for positions in ([0], [3, 4], [4, 5, 6], [12]):
     x = normal(len(positions), 2, 3)
     after = cache.clone()
-    after[np.array(positions) % 5] = x
-    case(f"positions {positions}", {"kind": "kv_append"}, [cache, x, np.array(positions, np.uint32)], after)
+    slots = np.array(positions, np.uint32) % 5
+    after[slots.astype(int)] = x
+    case(f"slots {list(slots)}", {"kind": "kv_append"}, [cache, x, slots], after)
 
 
 def attend(name, rows, length, capacity, heads, kv_heads, head_dim, window, sinks, sink_scale=2.0):
-    """The last `rows` of `length` positions over a ring that holds the last `capacity`; what was never written is 100."""
+    """The last `rows` of `length` positions over `capacity` pages of one position, used in turn; what was never written is 100."""
     q, k, v = normal(rows, heads, head_dim, scale=2), normal(length, kv_heads, head_dim), normal(length, kv_heads, head_dim)
     positions = np.arange(length - rows, length)
     ring = [torch.full((capacity, kv_heads, head_dim), 100.0) for _ in range(2)]
@@ -290,8 +299,9 @@ def attend(name, rows, length, capacity, heads, kv_heads, head_dim, window, sink
     scale = head_dim**-0.5
     batched = [t.double().transpose(0, 1)[None] for t in (q, k, v)]
     attended, _ = gpt_oss.eager_attention_forward(module, *batched, mask[None, None], scaling=scale)
-    case(name, {"kind": "attention", "scale": scale, "window": window, "sinks": bool(sinks)},
-         [q, *ring, positions.astype(np.uint32), *([sink] if sinks else [])], attended[0])
+    case(name, {"kind": "attention", "scale": scale, "window": window, "page_size": 1, "sinks": bool(sinks)},
+         [q, *ring, positions.astype(np.uint32), np.zeros(rows, np.uint32), np.arange(length, dtype=np.uint32)[None] % capacity,
+          *([sink] if sinks else [])], attended[0])
 
 
 attend("one token", 1, 1, 4, 4, 2, 8, None, "float32")
@@ -333,6 +343,70 @@ for fn, f in GATED.items():
     gate, up = halves
     biased = weight_format("affine", 8, 32, True)
     case(f"{fn}, affine 8/32", {**op, "gate": biased, "up": biased}, [x, ids, *operands], f(gate) * up)
+
+# Rows put into a state, and tokens
+
+for shape, rows in (((7, 2, 3), [5, 0, 6]), ((4,), [3, 1])):
+    state, x = normal(*shape), normal(len(rows), *shape[1:])
+    after = state.clone()
+    after[rows] = x
+    case(f"{len(rows)} into {list(shape)}", {"kind": "put"}, [state, x, np.array(rows, np.uint32)], after)
+    # As by a mask: the row without an index goes nowhere.
+    skipped = np.array([*rows[:-1], 2**32 - 1], np.uint32)
+    after = state.clone()
+    after[rows[:-1]] = x[:-1]
+    case(f"{len(rows)} into {list(shape)}, one left out", {"kind": "put"}, [state, x, skipped], after)
+
+logits, seen, penalty, added, counts = normal(3, 11, scale=4), [[4, 9], [0], [10, 3]], 1.25, 0.75, [[1, 3], [2], [4, 1]]
+places = [(row, token) for row, tokens in enumerate(seen) for token in tokens]
+rows, ids = (np.array(column, np.uint32) for column in zip(*places))
+biased = SequenceBiasLogitsProcessor([[[token], added] for token in range(11)])(torch.zeros(3, 1), logits)
+penalised = logits.clone()
+for row, tokens in enumerate(seen):
+    # Of a biased token, what the processor makes of its logit; the bias reaches no other.
+    penalised[row, tokens] = RepetitionPenaltyLogitsProcessor(penalty)(torch.tensor([tokens]), biased[row][None])[0, tokens]
+shift = np.array([-0.5 * count for row in counts for count in row], np.float32)
+penalised[rows.astype(int), ids.astype(int)] += torch.tensor(shift)
+constant = lambda value: np.full(len(places), value, np.float32)
+case("bias, repetition, counts", {"kind": "adjust_logits"},
+     [logits, rows, ids, constant(added), constant(penalty), shift], penalised)
+
+
+def sampled(name, masked, params):
+    """Rows that each choose in their own way. Where rounding might decide, another uniform number is drawn."""
+    V, W = 70, len(params)
+    logits, mask = normal(W, V, scale=3), rng.random((W, V)) < 0.6
+    allowed = logits.double().masked_fill(torch.tensor(~mask), -torch.inf) if masked else logits.double()
+    uniform, drawn = [], []
+    for row, (temperature, top_k, top_p, min_p) in zip(allowed, params, strict=True):
+        steps = LogitsProcessorList()
+        if temperature > 0:
+            steps.append(TemperatureLogitsWarper(temperature))
+        if top_k > 0:
+            steps.append(TopKLogitsWarper(top_k))
+        if top_p < 1:
+            steps.append(TopPLogitsWarper(top_p))
+        if min_p > 0:
+            steps.append(MinPLogitsWarper(min_p))
+        cumulative = steps(torch.zeros(1, 1), row[None])[0].softmax(-1).cumsum(-1)
+        u = np.float32(rng.random() * 0.999)
+        while (cumulative - float(u)).abs().min() < 1e-4:
+            u = np.float32(rng.random() * 0.999)
+        uniform.append(u)
+        drawn.append(int(row.argmax()) if temperature == 0 else int((cumulative > float(u)).nonzero()[0]))
+    numbers = [np.array(column, np.float32) for column in zip(*params)]
+    words = np.packbits(np.pad(mask, ((0, 0), (0, -V % 32))), axis=-1, bitorder="little").view(np.uint32)
+    case(name, {"kind": "sample"},
+         [logits, numbers[0], numbers[1].astype(np.uint32), *numbers[2:], np.array(uniform, np.float32),
+          *([words] if masked else [])], np.array(drawn, np.uint32))
+
+
+choices = [
+    (0.0, 0, 1.0, 0.0), (1.0, 0, 1.0, 0.0), (0.5, 5, 1.0, 0.0), (1.5, 0, 0.7, 0.0),
+    (1.0, 0, 1.0, 0.125), (1.0, 20, 0.9, 0.0625), (2.0, 40, 0.5, 0.25), (1.0, 1, 1.0, 0.0),
+]
+sampled("each row in its own way", False, choices * 4)
+sampled("under a mask", True, choices * 4)
 
 with open(sys.argv[1], "w") as file:
     file.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")

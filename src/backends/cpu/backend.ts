@@ -1,6 +1,8 @@
 import type { Storage } from "../../tensor/storage.js"
 import type { Backend, Executable, LoadOptions, Precision } from "../backend.js"
 import type { FusedKind } from "../../ir/operations.js"
+import { specOf } from "../../ir/describe.js"
+import { listOperands } from "../../ir/operands.js"
 import type { Program } from "../../ir/program.js"
 import type { Tolerance } from "../../ir/op_spec.js"
 import { CpuExecutable } from "./executable.js"
@@ -33,9 +35,9 @@ export const PART_BYTES = 64 << 10
 export class CpuBackend implements Backend {
   readonly name = "cpu"
   readonly fusions: ReadonlySet<FusedKind> = new Set()
-  readonly cacheDTypes = ["float32"] as const
+  readonly kvFormats = ["float32", "float16", "int8", "int4"] as const
   readonly prefillChunk = 256
-  readonly rowClasses = [1, 256]
+  readonly rowClasses = [1, 16, 256]
   readonly replaysAhead = 1
   readonly memory: SegmentedMemory
   readonly precision: Precision
@@ -67,7 +69,7 @@ export class CpuBackend implements Backend {
 
   async compile(program: Program, options?: LoadOptions): Promise<Executable> {
     const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
-    await this.makeResident(storages, options)
+    await this.residents.load(storages, options, statesTogether(program))
     return new CpuExecutable(this, program, this.programs++)
   }
 
@@ -78,4 +80,15 @@ export class CpuBackend implements Backend {
   async close(): Promise<void> {
     await this.pool.close()
   }
+}
+
+/** The states that an instruction works on, where there are several: its kernel has them in one memory, or copies at each replay. */
+function statesTogether({ buffers, instructions }: Program): Storage[][] {
+  const states = instructions.map(({ op, operands }) =>
+    listOperands(specOf(op).operands, operands).flatMap(({ operand }) => {
+      const buffer = buffers[operand.buffer]
+      return buffer.kind === "storage" && buffer.access === "write" ? [buffer.storage] : []
+    }),
+  )
+  return states.filter(({ length }) => length > 1)
 }

@@ -43,19 +43,14 @@ describe("cpu", () => {
           {
             cache: state(cache),
             x: input("x", [2, 1, 4], "float32"),
-            positions: input("positions", [2], "uint32"),
-            sequences: input("sequences", [2], "uint32"),
+            slots: input("slots", [2], "uint32"),
           },
         ).cache,
       ],
     })
 
-  it("refuses caches in float16, and operations that it does not ask for", async () => {
+  it("refuses operations that it does not ask for", async () => {
     const backend = await createCpuBackend({ threads: 1 })
-    const half = append(new Storage("cache", "float16", [3, 5, 1, 4], null))
-    await expect(backend.compile(half)).rejects.toThrow(
-      new BackendError("kv_append: the cpu backend keeps float32 caches, found float16"),
-    )
     const [norm, weight] = [[4], [2, 4]].map((shape) => constant(new Storage("w", "float32", shape, null)))
     const operands = { x: input("x", [1, 4], "float32"), norm, weights: [{ quantization: null, weight }] }
     const fused = apply({ kind: "norm_matmul", eps: 1e-5 }, operands).y
@@ -63,13 +58,35 @@ describe("cpu", () => {
     await backend.close()
   })
 
-  it("refuses a sequence that is not there, and runs on", async () => {
+  it("keeps the keys and values of a layer in one memory, so that neither is copied at each replay", async () => {
+    const backend = await createCpuBackend({ threads: 1, segment_bytes: 1 << 20 })
+    const before = new Storage("before", "uint8", [400_000], null)
+    await backend.makeResident([before])
+    const caches = ["keys", "values"].map((name) => new Storage(name, "float32", [1000, 1, 64], null))
+    const ids = (name: string) => input(name, [1], "uint32")
+    const [keys, values] = caches.map((cache) => {
+      const x = input(cache.name, [1, 1, 64], "float32")
+      return apply({ kind: "kv_append" }, { cache: state(cache), x, slots: ids("slots") }).cache
+    })
+    const seen = {
+      positions: ids("positions"),
+      sequences: ids("sequences"),
+      tables: input("tables", [1, 10], "uint32"),
+    }
+    const q = input("q", [1, 1, 64], "float32")
+    const op = { kind: "attention", scale: 1, window: null, page_size: 100 } as const
+    await backend.compile(lower({ outputs: [apply(op, { q, keys, values, ...seen }).y] }))
+    expect([before, ...caches].map((storage) => backend.residents.blockOf(storage).segment)).toEqual([0, 1, 1])
+    await backend.close()
+  })
+
+  it("refuses a slot that is not there, and runs on", async () => {
     const backend = await createCpuBackend({ threads: 2 })
-    const cache = new Storage("cache", "float32", [3, 5, 1, 4], null)
+    const cache = new Storage("cache", "float32", [5, 1, 4], null)
     const executable = await backend.compile(append(cache))
-    const step = { x: new Float32Array(8).fill(1), positions: Uint32Array.of(7, 0) }
-    await expect(executable.replay({ ...step, sequences: Uint32Array.of(0, 3) })).rejects.toThrow(BackendError)
-    await executable.replay({ ...step, sequences: Uint32Array.of(2, 1) })
+    const x = new Float32Array(8).fill(1)
+    await expect(executable.replay({ x, slots: Uint32Array.of(0, 5) })).rejects.toThrow(BackendError)
+    await executable.replay({ x, slots: Uint32Array.of(4, 1) })
     await backend.close()
   })
 

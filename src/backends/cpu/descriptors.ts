@@ -1,8 +1,10 @@
 import { type Count, rowsOf, times } from "./counts.js"
+import { kvFormatOf } from "../../ir/expect.js"
 import type { Operand } from "../../ir/program.js"
 import type { WeightOf } from "../../ir/type.js"
 import type { DType } from "../../tensor/dtype.js"
 import { itemSize } from "../../tensor/dtype.js"
+import type { KvFormat } from "../../tensor/kv_format.js"
 import type { Quantization } from "../../tensor/quantization.js"
 import { BackendError } from "../backend.js"
 
@@ -35,9 +37,14 @@ export function floatCode(what: string, { dtype }: Operand): number {
   return code
 }
 
-const MODE_CODES: Record<Quantization["mode"], number> = { affine: 1, mxfp4: 2, mxfp8: 3, nvfp4: 4 }
+/** The formats that the kernels know caches by: see wasm/kv_cache.ts. */
+export function kvFormatCode(cache: Operand, D: number): number {
+  return KV_FORMATS.indexOf(kvFormatOf(cache, D)!)
+}
 
-export const WEIGHT_WORDS = 19
+const KV_FORMATS: readonly KvFormat[] = ["float32", "float16", "int8", "int4"]
+
+const MODE_CODES: Record<Quantization["mode"], number> = { affine: 1, mxfp4: 2, mxfp8: 3, nvfp4: 4 }
 
 /** The fields of `Weight` in wasm/weight.ts, for rows of K elements. */
 export function weightDescriptor(of: WeightOf<Placed>, K: number): number[] {

@@ -5,7 +5,7 @@ import { type ReplayBuffers, replayBuffers } from "../replay_buffers.js"
 import { inputBytes, type Rows, rowsOf, sameRows } from "../step_inputs.js"
 import { Linker } from "./linker.js"
 import type { Loans } from "./loans.js"
-import type { Block, SegmentedMemory } from "./memory.js"
+import type { CpuBlock, SegmentedMemory } from "./memory.js"
 import type { ReplayQueue } from "./replay_queue.js"
 import type { Residents } from "./residents.js"
 import { sectionsOf } from "./sections.js"
@@ -26,7 +26,7 @@ export interface CpuPorts {
 
 /** A program linked to addresses and handed to the threads. */
 export class CpuExecutable implements Executable {
-  private readonly buffers: ReplayBuffers<Block>
+  private readonly buffers: ReplayBuffers<CpuBlock>
   private readonly linker: Linker
   /** What descriptions were last written for. */
   private rows: Rows = new Map()
@@ -34,8 +34,8 @@ export class CpuExecutable implements Executable {
   private counts: readonly number[] = []
   /** The residents' departures up to which all storages lie where the program was linked to. */
   private checked = -1
-  private readonly borrowed: Block[] = []
-  private readonly owned: Block[] = []
+  private readonly borrowed: CpuBlock[] = []
+  private readonly owned: CpuBlock[] = []
   private isDisposed = false
 
   constructor(
@@ -51,7 +51,7 @@ export class CpuExecutable implements Executable {
       this.buffers = replayBuffers(split, blocks)
       this.linker = new Linker(memory, pool.threads, precision === "exact", split, blocks, this.owned)
       this.linker.link((byteLength, segment) => this.borrow(byteLength, segment))
-      pool.load(id, sectionsOf(this.linker.steps, pool.threads, part_bytes))
+      pool.load(id, sectionsOf(this.linker.jobs, pool.threads, part_bytes))
     } catch (error) {
       this.release()
       throw error
@@ -105,7 +105,7 @@ export class CpuExecutable implements Executable {
     this.rows = rows
   }
 
-  private blockFor(buffer: ProgramBuffer): Block {
+  private blockFor(buffer: ProgramBuffer): CpuBlock {
     if (buffer.kind === "storage") return this.ports.residents.blockOf(buffer.storage)
     if (buffer.kind === "arena") return this.borrow(buffer.byteLength)
     const block = this.ports.memory.allocateWorking(`input ${buffer.name}`, buffer.byteLength)
@@ -113,7 +113,7 @@ export class CpuExecutable implements Executable {
     return block
   }
 
-  private borrow(byteLength: number, segment?: number): Block {
+  private borrow(byteLength: number, segment?: number): CpuBlock {
     const block = this.ports.loans.borrow(byteLength, this.borrowed, segment)
     this.borrowed.push(block)
     return block

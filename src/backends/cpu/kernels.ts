@@ -7,17 +7,17 @@ import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
 import { BackendError } from "../backend.js"
 import { type Count, elementsOf, most, rowsOf } from "./counts.js"
-import { dtypeCode, floatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
+import { dtypeCode, floatCode, kvFormatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
 
 /** A call of an exported kernel, before it is known where its scratch memory lies. */
-export interface Launch {
+export interface KernelCall {
   readonly kernel: string
   readonly args: readonly Count[]
   /** Bytes each thread needs to itself; null if the kernel takes no scratch argument. */
   readonly scratch: number | null
 }
 
-export interface LaunchContext {
+export interface CallContext {
   /** Puts a descriptor into the kernel's memory; returns its address. */
   describe(words: readonly Count[]): number
   /** Memory for this operation that all threads share; returns its address. */
@@ -32,40 +32,39 @@ type Lower<K extends KernelKind> = (
   op: KernelOf<K>,
   operands: OperandsOf<K, Placed>,
   results: ResultsOf<K, Placed>,
-  at: LaunchContext,
-) => Launch | Launch[]
+  at: CallContext,
+) => KernelCall | KernelCall[]
 
 const UNARY: readonly UnaryFn[] = ["neg", "abs", "exp", "log", "sqrt", "rsqrt", "sigmoid", "silu"]
 const BINARY: readonly BinaryFn[] = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
 const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
 
-/** Positions whose scores attention holds at a time: BLOCK in wasm/attention.ts. */
+/** BLOCK and TILE_BYTES in wasm/attention_tile.ts, ROWS in wasm/attention.ts. */
 const ATTENTION_BLOCK = 32
+const TILE_BYTES = 64
+const ATTENTION_ROWS = 8
 
 /** BLOCK in wasm/matmul.ts. */
 const MATMUL_BLOCK = 64
 
-const launch = (kernel: string, ...args: Count[]): Launch => ({ kernel, args, scratch: null })
-const withScratch = (scratch: number, call: Launch): Launch => ({ ...call, scratch })
+/** BINS in wasm/sample.ts. */
+const SAMPLE_BINS = 2048
+
+const launch = (kernel: string, ...args: Count[]): KernelCall => ({ kernel, args, scratch: null })
+const withScratch = (scratch: number, call: KernelCall): KernelCall => ({ ...call, scratch })
 
 function floats(kind: KernelKind, ...operands: readonly Placed[]): void {
   const other = operands.find(({ dtype }) => dtype !== "float32")
   if (other) throw new BackendError(`${kind} on the cpu backend takes float32, found ${other.dtype}: cast it first`)
 }
 
-function floatCaches(kind: KernelKind, ...caches: readonly Placed[]): void {
-  const other = caches.find(({ dtype }) => dtype !== "float32")
-  if (other) throw new BackendError(`${kind}: the cpu backend keeps float32 caches, found ${other.dtype}`)
-}
-
-/** Where the sequence of each row is given, and how many caches there are; zeros if rows share one. */
-function sequencesOf({ shape }: Placed, sequences: Placed | undefined): [number, number] {
-  return sequences ? [sequences.address, shape[0]] : [0, 0]
-}
-
 function rowsAndColumns(x: Placed): [Count, number] {
   const n = x.shape[x.shape.length - 1]
   return [elementsOf(x, n), n]
+}
+
+function rowBytes({ shape, dtype }: Placed): number {
+  return (sizeOf(shape) / shape[0]) * itemSize(dtype)
 }
 
 /** An upper bound of what `begin` and `gather_glu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
@@ -76,6 +75,13 @@ function matmulScratch(pairs: number, K: number): number {
 /** A row of scales, padded, when groups are as small as they get. */
 const scalesBytes = (K: number) => K / 8 + 32
 
+/** What `Tile` in wasm/attention_tile.ts points to, and itself, in bytes. */
+function attentionScratch(rows: number, shared: number, D: number): number {
+  const width = Math.ceil(D / 4) * 4
+  const lanes = Math.min(rows, ATTENTION_ROWS) * Math.ceil(shared / 4) * 4
+  return TILE_BYTES + 4 * (lanes * (D + ATTENTION_BLOCK + 2 + width) + 2 * ATTENTION_BLOCK * width)
+}
+
 /** What the integer products know: weights of 4 or 8 bits. The others are decoded to float32. */
 function hasIntegers({ quantization }: WeightOf<Placed>): boolean {
   if (quantization?.mode === "affine") return quantization.bits === 4 || quantization.bits === 8
@@ -83,15 +89,15 @@ function hasIntegers({ quantization }: WeightOf<Placed>): boolean {
 }
 
 /**
- * The product `call`, given where the rows of `x` lie quantized for `weight`, after the step that quantizes them; or
+ * The product `call`, given where the rows of `x` lie quantized for `weight`, after the one that quantizes them; or
  * given 0, for float32.
  */
 function product(
   { of, descriptor, exact }: { of: WeightOf<Placed>; descriptor: number; exact?: boolean },
   x: Placed,
-  at: LaunchContext,
-  call: (quantized: number) => Launch,
-): Launch[] {
+  at: CallContext,
+  call: (quantized: number) => KernelCall,
+): KernelCall[] {
   if (exact || at.exact || !hasIntegers(of)) return [call(0)]
   const [rows, K] = rowsAndColumns(x)
   const quantized = at.share(most(rows) * (2.5 * K + 2 * scalesBytes(K)))
@@ -111,15 +117,11 @@ const sameFormat = (a: WeightOf<Placed>, b: WeightOf<Placed>) =>
 export type CpuKind = Exclude<KernelKind, FusedKind>
 
 /** How each operation becomes a call: the argument lists of the functions exported by wasm/index.ts. */
-export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
+export const CALLS: { readonly [K in CpuKind]: Lower<K> } = {
   copy: (_, { x }, { y }, at) => {
     const window = at.describe(windowDescriptor(y, [x]))
     if (x.dtype === y.dtype) return launch("copy", x.address, itemSize(x.dtype), window, y.address)
     return launch("cast", x.address, dtypeCode(x.dtype), window, y.address, dtypeCode(y.dtype))
-  },
-  assign: (_, { x, state }, __, at) => {
-    const window = at.describe(windowDescriptor(x, [x]))
-    return launch("copy", x.address, itemSize(x.dtype), window, state.address)
   },
   unary: ({ kind, fn }, { x }, { y }) => {
     floats(kind, x)
@@ -152,13 +154,23 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const k = indices.shape[indices.shape.length - 1]
     return launch("take_along_axis", x.address, ...rowsAndColumns(x), indices.address, k, y.address)
   },
-  take: (_, { x, indices }, { y }) => {
-    const rowBytes = (sizeOf(x.shape) / x.shape[0]) * itemSize(x.dtype)
-    return launch("take", x.address, rowsOf(x), rowBytes, indices.address, rowsOf(indices), y.address)
+  take: (_, { x, indices, otherwise }, { y }) => {
+    const from = [x.address, rowsOf(x), rowBytes(x)]
+    return launch("take", ...from, indices.address, rowsOf(indices), otherwise?.address ?? 0, y.address)
   },
-  categorical: (_, { logits, temperature, uniform }, { ids }) => {
-    const drawn = [temperature.address, uniform.address, ids.address]
-    return launch("categorical", logits.address, ...rowsAndColumns(logits), ...drawn)
+  put: (_, { state, x, indices }) => {
+    const to = [state.address, state.shape[0], rowBytes(state)]
+    return launch("put", ...to, x.address, indices.address, rowsOf(indices))
+  },
+  sample: (_, { logits, temperature, top_k, top_p, min_p, uniform, mask }, { ids }) => {
+    const choices = [temperature, top_k, top_p, min_p, uniform].map(({ address }) => address)
+    const [rows, n] = rowsAndColumns(logits)
+    const scratch = 8 * SAMPLE_BINS + 12 * Math.ceil(n / 4) * 4
+    return withScratch(scratch, launch("sample", logits.address, rows, n, ...choices, mask?.address ?? 0, ids.address))
+  },
+  adjust_logits: (_, { logits, rows, ids, bias, factor, shift }, { y }) => {
+    const entries = [rows.address, ids.address, rowsOf(rows), bias.address, factor.address, shift.address]
+    return launch("adjust_logits", logits.address, ...rowsAndColumns(logits), ...entries, y.address)
   },
   embedding: (_, { ids, weight }, { y }, at) => {
     const descriptor = at.describe(weightDescriptor(weight, y.shape[1]))
@@ -206,36 +218,21 @@ export const LAUNCHES: { readonly [K in CpuKind]: Lower<K> } = {
     const xs = [x.address, rowsOf(x), heads, D]
     return withScratch(4 * D, launch("rope", ...xs, positions.address, inv_freq.address, scale, y.address))
   },
-  kv_append: ({ kind }, { cache, x, positions, sequences }) => {
-    floatCaches(kind, cache)
-    const [capacity, heads, D] = cache.shape.slice(-3)
-    const slots = [cache.address, capacity, heads * D * 4]
-    const rows = [x.address, rowsOf(x), positions.address]
-    return launch("kv_append", ...slots, ...rows, ...sequencesOf(cache, sequences))
+  kv_append: (_, { cache, x, slots }) => {
+    const [, heads, D] = x.shape
+    const kept = [cache.address, cache.shape[0], heads, D, kvFormatCode(cache, D)]
+    return withScratch(14 * D, launch("kv_append", ...kept, x.address, rowsOf(x), slots.address))
   },
-  attention: ({ kind, scale, window }, { q, keys, values, positions, sinks, sequences }, { y }) => {
-    floatCaches(kind, keys, values)
-    const [, heads, D] = q.shape
-    const [capacity, kvHeads] = keys.shape.slice(-3)
-    const cache = [keys.address, values.address, capacity, kvHeads]
+  attention: ({ scale, window, page_size }, operands, { y }, at) => {
+    const { q, keys, values, positions, sequences, tables, sinks } = operands
+    const [L, heads, D] = q.shape
+    const [slots, kvHeads] = keys.shape
+    const caches = [keys.address, values.address, slots, kvHeads, D, kvFormatCode(keys, D)]
+    const pages = at.describe([...caches, tables.address, rowsOf(tables), tables.shape[1], page_size])
+    const rows = [q.address, rowsOf(q), heads, pages, positions.address, sequences.address]
     const sunk = sinks ? [sinks.address, floatCode("sinks", sinks)] : [0, 0]
-    const mask = [scale, window ?? 0]
-    const call = launch(
-      "attention",
-      ...[
-        q.address,
-        rowsOf(q),
-        heads,
-        D,
-        ...cache,
-        positions.address,
-        ...sunk,
-        ...sequencesOf(keys, sequences),
-        ...mask,
-        y.address,
-      ],
-    )
-    return withScratch(4 * (heads / kvHeads) * (ATTENTION_BLOCK + 2), call)
+    const call = launch("attention", ...rows, ...sunk, scale, window ?? 0, y.address, at.counter())
+    return withScratch(attentionScratch(L, heads / kvHeads, D), call)
   },
   glu: ({ kind, activation }, { gate, up }, { y }) => {
     floats(kind, gate, up)

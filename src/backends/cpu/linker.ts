@@ -8,18 +8,18 @@ import { BackendError } from "../backend.js"
 import { costOf } from "../placement.js"
 import { type Count, counted } from "./counts.js"
 import type { Placed } from "./descriptors.js"
-import { type CpuKind, LAUNCHES, type Launch, type LaunchContext } from "./kernels.js"
-import type { Block, SegmentedMemory } from "./memory.js"
-import type { Argument, KernelStep, Step } from "./steps.js"
+import { type CpuKind, CALLS, type KernelCall, type CallContext } from "./kernels.js"
+import type { CpuBlock, SegmentedMemory } from "./memory.js"
+import type { Argument, KernelJob, Job } from "./jobs.js"
 
 /** Words that a kernel reads its operands' shapes from. */
 interface Description {
-  readonly block: Block
+  readonly block: CpuBlock
   readonly words: readonly Count[]
 }
 
 /** Hands out memory that is needed during a replay only, in the segment given. */
-export type Borrow = (byteLength: number, segment: number) => Block
+export type Borrow = (byteLength: number, segment: number) => CpuBlock
 
 const ALIGNMENT = 64
 
@@ -41,20 +41,20 @@ interface Needs {
 }
 
 /**
- * Turns instructions into steps with addresses. A kernel runs in the segment of its largest operand; of the others,
- * constants that lie elsewhere are copied there once, and activations at each replay, by steps before and after it.
+ * Turns instructions into jobs with addresses. A kernel runs in the segment of its largest operand; of the others,
+ * constants that lie elsewhere are copied there once, and activations at each replay, by jobs before and after it.
  */
 export class Linker {
-  readonly steps: Step[] = []
-  /** The symbols that numbers in steps and descriptions stand for. */
+  readonly jobs: Job[] = []
+  /** The symbols that numbers in jobs and descriptions stand for. */
   readonly symbols: Sym[] = []
   /** To be written again when the rows change. */
   readonly perReplay: Description[] = []
   /** To be zeroed before each replay. */
-  readonly counters: Block[] = []
-  private readonly constants = new Map<string, Block>()
+  readonly counters: CpuBlock[] = []
+  private readonly constants = new Map<string, CpuBlock>()
   private readonly needs = new Map<number, Needs>()
-  private readonly rooms = new Map<number, Block>()
+  private readonly rooms = new Map<number, CpuBlock>()
   private readonly countersUsed = new Map<number, number>()
 
   /**
@@ -66,8 +66,8 @@ export class Linker {
     private readonly threads: number,
     private readonly exact: boolean,
     private readonly program: Program,
-    private readonly blocks: readonly Block[],
-    private readonly owned: Block[],
+    private readonly blocks: readonly CpuBlock[],
+    private readonly owned: CpuBlock[],
   ) {}
 
   link(borrow: Borrow): void {
@@ -84,7 +84,7 @@ export class Linker {
     const needs = this.needs.get(home) ?? { shared: 0, scratch: 0, counters: 0 }
     const staged = touched(instruction).filter((operand) => this.isStaged(operand, home))
     let shared = staged.reduce((sum, operand) => sum + aligned(spanOf(operand)), 0)
-    const launches = lower(
+    const calls = lower(
       place(instruction, (operand) => ({ ...operand, address: 0 })),
       {
         exact: this.exact,
@@ -97,14 +97,14 @@ export class Linker {
       },
     )
     needs.shared = Math.max(needs.shared, shared)
-    needs.scratch = Math.max(needs.scratch, ...launches.map(({ scratch }) => aligned(scratch ?? 0)))
+    needs.scratch = Math.max(needs.scratch, ...calls.map(({ scratch }) => aligned(scratch ?? 0)))
     this.needs.set(home, needs)
   }
 
   private emit(instruction: Instruction): void {
     const home = this.homeOf(instruction)
     let room = this.rooms.get(home)?.offset ?? 0
-    const after: Step[] = []
+    const after: Job[] = []
     const placed = place(instruction, (operand, isResult): Placed => {
       const block = this.blocks[operand.buffer]
       if (block.segment === home) return { ...operand, address: block.offset + operand.offset }
@@ -116,10 +116,10 @@ export class Linker {
       const here = { segment: home, offset: room }
       room += aligned(byteLength)
       if (isResult) after.push({ from: here, to: there, byteLength, work: 2 * byteLength })
-      else this.steps.push({ from: there, to: here, byteLength, work: 2 * byteLength })
+      else this.jobs.push({ from: there, to: here, byteLength, work: 2 * byteLength })
       return { ...operand, address: here.offset }
     })
-    const launches = lower(placed, {
+    const calls = lower(placed, {
       exact: this.exact,
       describe: (words) => {
         const block = this.allocate("a kernel's arguments", words.length * 4, home)
@@ -135,11 +135,11 @@ export class Linker {
         return at
       },
     })
-    // Steps before the last prepare the first operand.
-    const works = launches.map((_, i) =>
-      i === launches.length - 1 ? costOf(workOf(instruction)) : spanOf(touched(instruction)[0]),
+    // Jobs before the last prepare the first operand.
+    const works = calls.map((_, i) =>
+      i === calls.length - 1 ? costOf(workOf(instruction)) : spanOf(touched(instruction)[0]),
     )
-    this.steps.push(...launches.map((launch, i) => this.kernelStep(launch, home, works[i])), ...after)
+    this.jobs.push(...calls.map((call, i) => this.kernelJob(call, home, works[i])), ...after)
   }
 
   /** Writes a description for so many rows. */
@@ -161,7 +161,7 @@ export class Linker {
     return this.counters.find((block) => block.segment === segment)!.offset + used * 4
   }
 
-  private kernelStep({ kernel, args, scratch }: Launch, segment: number, work: number): KernelStep {
+  private kernelJob({ kernel, args, scratch }: KernelCall, segment: number, work: number): KernelJob {
     const room = this.rooms.get(segment)
     const needs = this.needs.get(segment)!
     const own = scratch === null || !room ? null : { offset: room.offset + needs.shared, stride: needs.scratch }
@@ -185,7 +185,7 @@ export class Linker {
     return described.kind === "storage" && described.access === "read" ? described.storage : null
   }
 
-  private constantIn(home: number, buffer: number): Block {
+  private constantIn(home: number, buffer: number): CpuBlock {
     const key = `${home} ${buffer}`
     const known = this.constants.get(key)
     if (known) return known
@@ -196,7 +196,7 @@ export class Linker {
     return copy
   }
 
-  private allocate(what: string, byteLength: number, segment: number): Block {
+  private allocate(what: string, byteLength: number, segment: number): CpuBlock {
     const block = this.memory.allocateWorking(what, byteLength, segment)
     this.owned.push(block)
     return block
@@ -230,9 +230,9 @@ function place(
 }
 
 /** The table's entry for an instruction: TypeScript cannot see that the key and the operands belong together. */
-function lower({ op, operands, results }: PlacedInstruction, at: LaunchContext): Launch[] {
-  const entry = LAUNCHES[op.kind as CpuKind] as ((...of: unknown[]) => Launch | Launch[]) | undefined
+function lower({ op, operands, results }: PlacedInstruction, at: CallContext): KernelCall[] {
+  const entry = CALLS[op.kind as CpuKind] as ((...of: unknown[]) => KernelCall | KernelCall[]) | undefined
   if (!entry) throw new BackendError(`the cpu backend does not run ${op.kind}: leave it out of the passes' fusions`)
-  const launches = entry(op, operands, results, at)
-  return Array.isArray(launches) ? launches : [launches]
+  const calls = entry(op, operands, results, at)
+  return Array.isArray(calls) ? calls : [calls]
 }

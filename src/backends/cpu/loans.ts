@@ -1,8 +1,8 @@
-import type { Block, SegmentedMemory } from "./memory.js"
+import type { CpuBlock, SegmentedMemory } from "./memory.js"
 
 /** Memory lent to the executables whose replays need so much. */
 interface Loan {
-  readonly block: Block
+  readonly block: CpuBlock
   borrowers: number
 }
 
@@ -13,19 +13,22 @@ export class Loans {
   constructor(private readonly memory: SegmentedMemory) {}
 
   /** @param taken what the borrower has already @throws BackendError when there is no room */
-  borrow(byteLength: number, taken: readonly Block[], segment?: number): Block {
+  borrow(byteLength: number, taken: readonly CpuBlock[], segment?: number): CpuBlock {
     const fits = ({ block }: Loan) =>
       block.byteLength >= byteLength && (segment === undefined || block.segment === segment) && !taken.includes(block)
     let loan = this.loans.find(fits)
     if (!loan) {
-      loan = { block: this.memory.allocateWorking("the working memory of a step", byteLength, segment), borrowers: 0 }
+      loan = {
+        block: this.memory.allocateWorking("the working memory of a program", byteLength, segment),
+        borrowers: 0,
+      }
       this.loans.push(loan)
     }
     loan.borrowers++
     return loan.block
   }
 
-  giveBack(block: Block): void {
+  giveBack(block: CpuBlock): void {
     const i = this.loans.findIndex((loan) => loan.block === block)
     if (--this.loans[i].borrowers > 0) return
     this.loans.splice(i, 1)

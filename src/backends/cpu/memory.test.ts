@@ -1,11 +1,11 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { BackendError } from "../backend.js"
-import { type Block, SegmentedMemory } from "./memory.js"
+import { type CpuBlock, SegmentedMemory } from "./memory.js"
 
 const MIB = 1 << 20
 
-const overlap = (a: Block, b: Block) =>
+const overlap = (a: CpuBlock, b: CpuBlock) =>
   a.segment === b.segment && a.offset < b.offset + b.byteLength && b.offset < a.offset + a.byteLength
 
 describe("segmented memory", () => {
@@ -14,7 +14,7 @@ describe("segmented memory", () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 25 }), (actions) => {
         const memory = new SegmentedMemory(() => {}, MIB)
-        const live: Block[] = []
+        const live: CpuBlock[] = []
         for (const { bytes, isWork, frees } of actions) {
           const block = isWork ? memory.allocateWorking("work", bytes) : memory.allocate("array", bytes)
           expect(block.offset % 64).toBe(0)

@@ -1,7 +1,7 @@
 import { BackendError } from "../backend.js"
 
 /** A piece of a segment. */
-export interface Block {
+export interface CpuBlock {
   readonly segment: number
   readonly offset: number
   readonly byteLength: number
@@ -18,6 +18,8 @@ export const MAX_SEGMENT_BYTES = 65535 * PAGE
 
 /** The part of a segment that arrays leave to the working memory of the kernels that read them. */
 const WORKING_SHARE = 1 / 8
+
+const aligned = (bytes: number) => Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT
 
 interface Hole {
   offset: number
@@ -96,26 +98,41 @@ export class SegmentedMemory {
   ) {}
 
   /** Zeroed bytes for an array, aligned for SIMD. @throws BackendError when the memory does not suffice */
-  allocate(what: string, bytes: number): Block {
+  allocate(what: string, bytes: number): CpuBlock {
     return this.find(what, bytes, { kept: this.segmentBytes * WORKING_SHARE })
   }
 
+  /** As `allocate`, for several arrays in one segment. */
+  allocateTogether(what: string, bytes: readonly number[]): CpuBlock[] {
+    const lengths = bytes.map(aligned)
+    const all = this.allocate(
+      what,
+      lengths.reduce((sum, length) => sum + length, 0),
+    )
+    let { offset } = all
+    return lengths.map((byteLength) => {
+      const block = { ...all, offset, byteLength }
+      offset += byteLength
+      return block
+    })
+  }
+
   /** Zeroed bytes for the work itself, in the segment given or in any. @throws BackendError when there is no room */
-  allocateWorking(what: string, bytes: number, segment?: number): Block {
+  allocateWorking(what: string, bytes: number, segment?: number): CpuBlock {
     return this.find(what, bytes, { kept: 0, segment })
   }
 
-  free({ segment, offset, byteLength }: Block): void {
+  free({ segment, offset, byteLength }: CpuBlock): void {
     this.segments[segment].free(offset, byteLength)
   }
 
   /** The bytes of a block from `start` on. */
-  view({ segment, offset }: Block, byteLength: number, start = 0): Uint8Array {
+  view({ segment, offset }: CpuBlock, byteLength: number, start = 0): Uint8Array {
     return new Uint8Array(this.segments[segment].memory.buffer, offset + start, byteLength)
   }
 
-  private find(what: string, bytes: number, { kept, segment }: { kept: number; segment?: number }): Block {
-    const byteLength = Math.max(1, Math.ceil(bytes / ALIGNMENT)) * ALIGNMENT
+  private find(what: string, bytes: number, { kept, segment }: { kept: number; segment?: number }): CpuBlock {
+    const byteLength = aligned(bytes)
     const most = this.segmentBytes - FIRST_BYTE - LAST_BYTES - kept
     if (byteLength > most) {
       throw new BackendError(`${what} takes ${bytes} bytes; one array on the cpu backend takes ${most} at most`)
@@ -130,7 +147,7 @@ export class SegmentedMemory {
     throw new BackendError(`out of memory: no room for ${what}, ${bytes} bytes, beside the arrays it works with`)
   }
 
-  private anywhere(byteLength: number, kept: number): Block {
+  private anywhere(byteLength: number, kept: number): CpuBlock {
     for (let segment = 0; segment < this.segments.length; segment++) {
       const offset = this.segments[segment].reuse(byteLength)
       if (offset !== null) return { segment, offset, byteLength }
@@ -142,7 +159,7 @@ export class SegmentedMemory {
     }
   }
 
-  private inside(segment: number, byteLength: number): Block | null {
+  private inside(segment: number, byteLength: number): CpuBlock | null {
     const offset = this.segments[segment].reuse(byteLength) ?? this.segments[segment].extend(byteLength, 0)
     return offset === null ? null : { segment, offset, byteLength }
   }

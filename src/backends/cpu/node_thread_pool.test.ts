@@ -6,7 +6,7 @@ import { BackendError } from "../backend.js"
 import { loadKernels } from "./node_cpu.js"
 import { NodeThreadPool } from "./node_thread_pool.js"
 import type { Section } from "./sections.js"
-import type { KernelStep } from "./steps.js"
+import type { KernelJob } from "./jobs.js"
 
 const PAGE = 65536
 
@@ -18,7 +18,7 @@ async function poolWithMemory(threads: number) {
 }
 
 /** Negates `n` floats in place. */
-const negate = (n: number): KernelStep => ({
+const negate = (n: number): KernelJob => ({
   kernel: "unary",
   segment: 0,
   args: [PAGE, n, 0, PAGE],
@@ -27,10 +27,10 @@ const negate = (n: number): KernelStep => ({
 })
 
 /** Looks up an id beyond the table, which traps. */
-const trap: KernelStep = { ...negate(8), kernel: "take_along_axis", args: [PAGE, 1, 0, PAGE, 1, PAGE] }
+const trap: KernelJob = { ...negate(8), kernel: "take_along_axis", args: [PAGE, 1, 0, PAGE, 1, PAGE] }
 
-/** A section for each step, in so many parts. */
-const inParts = (parts: number, ...steps: KernelStep[]): Section[] => steps.map((step) => ({ parts, steps: [step] }))
+/** A section for each job, in so many parts. */
+const inParts = (parts: number, ...jobs: KernelJob[]): Section[] => jobs.map((job) => ({ parts, jobs: [job] }))
 
 describe("node thread pool", () => {
   it.each([1, 2, 5, 16])("%i threads do each part once, after all before it, in run after run", async (threads) => {
@@ -42,7 +42,7 @@ describe("node thread pool", () => {
       partCounts.map((parts, i): Section => {
         const to = Math.floor(i / 2) + 1
         const from = i % 2 ? to : to - 1
-        return { parts, steps: [{ ...negate(0), args: [at(from), length, 0, at(to)] }] }
+        return { parts, jobs: [{ ...negate(0), args: [at(from), length, 0, at(to)] }] }
       })
     let runs = 0
     const partCounts = fc.array(fc.integer({ min: 1, max: threads }), { minLength: 1, maxLength: 60 })
@@ -91,9 +91,9 @@ describe("node thread pool", () => {
     const { pool, floats } = await poolWithMemory(threads)
     floats.fill(1)
     // One thread is long at its exponentials, much longer than the others look before they sleep.
-    const exponentials: KernelStep = { ...negate(0), args: [2 * PAGE, (4 * PAGE) >> 2, 2, 2 * PAGE] }
+    const exponentials: KernelJob = { ...negate(0), args: [2 * PAGE, (4 * PAGE) >> 2, 2, 2 * PAGE] }
     const long = Array.from({ length: 20 }, () => exponentials)
-    pool.load(0, [...inParts(threads, negate(8)), { parts: 1, steps: [...long, trap] }, ...inParts(threads, negate(8))])
+    pool.load(0, [...inParts(threads, negate(8)), { parts: 1, jobs: [...long, trap] }, ...inParts(threads, negate(8))])
     pool.load(1, inParts(threads, negate(8)))
     for (let run = 0; run < 3; run++) {
       await expect(pool.run(0, [])).rejects.toThrow(BackendError)
@@ -107,7 +107,7 @@ describe("node thread pool", () => {
     const { pool, floats } = await poolWithMemory(16)
     floats.fill(1)
     pool.load(0, inParts(16, negate(1024)))
-    pool.load(1, [{ parts: 1, steps: [trap] }])
+    pool.load(1, [{ parts: 1, jobs: [trap] }])
     for (let run = 1; run <= 50; run++) {
       // Done before most threads have come to it.
       await pool.run(0, [])
@@ -141,7 +141,7 @@ describe("node thread pool", () => {
     const script = `
       const { createCpuBackend } = await import(${JSON.stringify(new URL("./node_cpu.js", import.meta.url).href)})
       const { pool } = await createCpuBackend({ threads: 2 })
-      pool.load(0, [{ parts: 1, steps: [] }])
+      pool.load(0, [{ parts: 1, jobs: [] }])
       await pool.run(0, [])
       console.log("ran")`
     const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], {

@@ -1,11 +1,11 @@
 import { parentPort, workerData } from "node:worker_threads"
 import { BrokenRun, Claims } from "./claims.js"
 import type { WorkerAnswer, WorkerOrder, WorkerSetup } from "./node_thread_pool.js"
-import { StepRunner } from "./step_runner.js"
+import { JobRunner } from "./job_runner.js"
 
 // The entry of a worker thread: carries out the pool's orders one after the other.
 const { module, thread, state } = workerData as WorkerSetup
-const runner = new StepRunner(module, thread, new Claims(new Int32Array(state)))
+const runner = new JobRunner(module, thread, new Claims(new Int32Array(state)))
 
 const answer = (message: WorkerAnswer) => parentPort!.postMessage(message)
 

@@ -5,26 +5,26 @@ import { lower } from "../../graph/lower.js"
 import { Storage } from "../../tensor/storage.js"
 import { CpuBackend } from "./backend.js"
 import { type Section, sectionsOf, widest } from "./sections.js"
-import type { KernelStep } from "./steps.js"
+import type { KernelJob } from "./jobs.js"
 import type { ThreadPool } from "./thread_pool.js"
 
-const step = (work: number): KernelStep => ({ kernel: "unary", segment: 0, args: [], scratch: null, work })
+const job = (work: number): KernelJob => ({ kernel: "unary", segment: 0, args: [], scratch: null, work })
 
 describe("sections", () => {
-  it("keep the steps in order, in parts that are worth a thread, and what one thread does in a row in one section", () => {
+  it("keep the jobs in order, in parts that are worth a thread, and what one thread does in a row in one section", () => {
     const works = fc.array(fc.oneof(fc.integer({ min: 0, max: 300 }), fc.constant(1e12)), { minLength: 1 })
     fc.assert(
       fc.property(works, fc.integer({ min: 1, max: 64 }), fc.integer({ min: 1, max: 100 }), (works, threads, part) => {
-        const steps = works.map(step)
-        const sections = sectionsOf(steps, threads, part)
-        expect(sections.flatMap((section) => section.steps)).toEqual(steps)
-        for (const { parts, steps } of sections) {
+        const jobs = works.map(job)
+        const sections = sectionsOf(jobs, threads, part)
+        expect(sections.flatMap((section) => section.jobs)).toEqual(jobs)
+        for (const { parts, jobs } of sections) {
           expect(parts).toBeLessThanOrEqual(threads)
           if (parts > 1) {
-            expect(steps).toHaveLength(1)
-            expect(steps[0].work).toBeGreaterThanOrEqual(parts * part)
+            expect(jobs).toHaveLength(1)
+            expect(jobs[0].work).toBeGreaterThanOrEqual(parts * part)
           }
-          if (parts < threads) for (const { work } of steps) expect(work).toBeLessThan((parts + 1) * part)
+          if (parts < threads) for (const { work } of jobs) expect(work).toBeLessThan((parts + 1) * part)
         }
         const alone = sections.map(({ parts }) => parts === 1)
         expect(alone.some((is, i) => is && alone[i + 1])).toBe(false)
@@ -33,8 +33,8 @@ describe("sections", () => {
     )
   })
 
-  it("are one, of nothing, where there are no steps", () => {
-    expect(sectionsOf([], 4, 1)).toEqual([{ parts: 1, steps: [] }])
+  it("are one, of nothing, where there are no jobs", () => {
+    expect(sectionsOf([], 4, 1)).toEqual([{ parts: 1, jobs: [] }])
   })
 })
 
@@ -60,7 +60,7 @@ describe("the threads a program calls for", () => {
 
   it("are one for a small product, all for a large one, and those in between that find enough to do", async () => {
     expect(await partsOf(1, 64, 128)).toEqual([1])
-    // 1 MiB of weights is more than 8 times what a thread is called for; the step after it is small.
+    // 1 MiB of weights is more than 8 times what a thread is called for; the instruction after it is small.
     expect(await partsOf(1, 512, 512)).toEqual([8, 1])
     expect(await partsOf(1, 128, 384)).toEqual([3, 1])
     // The same small weight for many rows is work too.

@@ -1,9 +1,9 @@
-import type { Step } from "./steps.js"
+import type { Job } from "./jobs.js"
 
-/** Steps that one thread does in a row, or a step of which several threads do a part each. */
+/** Jobs that one thread does in a row, or a job of which several threads do a part each. */
 export interface Section {
   readonly parts: number
-  readonly steps: readonly Step[]
+  readonly jobs: readonly Job[]
 }
 
 /** The most threads that find something to do at the same time. */
@@ -12,16 +12,16 @@ export function widest(sections: readonly Section[]): number {
 }
 
 /**
- * Divides steps into as many parts as are worth it, up to `threads`: `part_bytes` of work each at least. Those of one part
+ * Divides jobs into as many parts as are worth it, up to `threads`: `part_bytes` of work each at least. Those of one part
  * are done in a row by whoever comes first, for in small models threads that take turns are slower than one alone.
  */
-export function sectionsOf(steps: readonly Step[], threads: number, part_bytes: number): Section[] {
-  const sections: { parts: number; steps: Step[] }[] = []
-  for (const step of steps) {
-    const parts = Math.max(1, Math.min(threads, Math.floor(step.work / part_bytes)))
+export function sectionsOf(jobs: readonly Job[], threads: number, part_bytes: number): Section[] {
+  const sections: { parts: number; jobs: Job[] }[] = []
+  for (const job of jobs) {
+    const parts = Math.max(1, Math.min(threads, Math.floor(job.work / part_bytes)))
     const last = sections[sections.length - 1]
-    if (parts === 1 && last?.parts === 1) last.steps.push(step)
-    else sections.push({ parts, steps: [step] })
+    if (parts === 1 && last?.parts === 1) last.jobs.push(job)
+    else sections.push({ parts, jobs: [job] })
   }
-  return sections.length > 0 ? sections : [{ parts: 1, steps: [] }]
+  return sections.length > 0 ? sections : [{ parts: 1, jobs: [] }]
 }

@@ -1,14 +1,14 @@
 import { BackendError } from "../backend.js"
 import { Claims } from "./claims.js"
 import type { Section } from "./sections.js"
-import { StepRunner } from "./step_runner.js"
+import { JobRunner } from "./job_runner.js"
 
 /** The threads that run programs, and share the parts of each. */
 export interface ThreadPool {
   readonly threads: number
   /** Gives the threads the next segment: the first has number 0. */
   addSegment(memory: WebAssembly.Memory): void
-  /** Gives the threads a program's steps under a number not in use. */
+  /** Gives the threads a program's jobs under a number not in use. */
   load(id: number, sections: readonly Section[]): void
   drop(id: number): void
   /**
@@ -25,11 +25,11 @@ export interface ThreadPool {
 /** Runs programs on the calling thread: for one thread, and where there are no workers. */
 export class InlinePool implements ThreadPool {
   readonly threads = 1
-  private readonly runner: StepRunner
+  private readonly runner: JobRunner
   private readonly claims = new Claims(new Int32Array(Claims.BYTES / 4))
 
   constructor(module: WebAssembly.Module) {
-    this.runner = new StepRunner(module, 0, this.claims)
+    this.runner = new JobRunner(module, 0, this.claims)
   }
 
   addSegment(memory: WebAssembly.Memory): void {

@@ -1,23 +1,70 @@
 import type { KernelOf, OperandsOf } from "../../ir/operations.js"
 import type { Operand } from "../../ir/program.js"
 import { sizeOf } from "../../tensor/shape.js"
+import { kvFormatOf } from "../../ir/expect.js"
+import { decodeVector, encodeVector, hadamard } from "../../tensor/kv_format.js"
 import { BackendError } from "../backend.js"
 import { loadFloats, loadIntegers, type Memory, row, store } from "./operands.js"
 
-/** The cache of each row of a step, and its sequence: one for all without `sequences`. */
-function cachesOf(memory: Memory, cache: Operand, sequences: Operand | undefined, L: number) {
-  const ids = sequences ? loadIntegers(memory, sequences) : new Uint32Array(L)
-  const outside = sequences && ids.find((id) => id >= cache.shape[0])
-  if (outside !== undefined) throw new BackendError(`sequence ${outside} is outside 0 to ${cache.shape[0] - 1}`)
-  return { ids, cacheOf: (id: number) => (sequences ? row(cache, id) : cache) }
+/** Writes rows into their slots, in place, as the cache keeps them. */
+export function kvAppend(memory: Memory, { cache, x, slots }: OperandsOf<"kv_append", Operand>): void {
+  const headDim = x.shape[2]
+  loadIntegers(memory, slots).forEach((slot, l) => {
+    const vectors = loadFloats(memory, row(x, l))
+    store(memory, slotOf(cache, slot), isQuantized(cache) ? encoded(cache, headDim, vectors) : vectors)
+  })
 }
 
-/** Writes rows into their slots, in place, rounded to the cache's dtype. */
-export function kvAppend(memory: Memory, { cache, x, positions, sequences }: OperandsOf<"kv_append", Operand>): void {
-  const { ids, cacheOf } = cachesOf(memory, cache, sequences, x.shape[0])
-  loadIntegers(memory, positions).forEach((position, l) => {
-    const slots = cacheOf(ids[l])
-    store(memory, row(slots, position % slots.shape[0]), loadFloats(memory, row(x, l)))
+/** Whether vectors are kept rotated, in codes: then queries are rotated as well, and sums of values back. */
+function isQuantized({ dtype }: Operand): boolean {
+  return dtype === "uint32"
+}
+
+function encoded(cache: Operand, headDim: number, vectors: Float32Array): Uint32Array {
+  const words = new Uint32Array(cache.shape[1] * cache.shape[2])
+  rotate(vectors, headDim)
+  for (let h = 0; h < cache.shape[1]; h++) {
+    const into = words.subarray(h * cache.shape[2], (h + 1) * cache.shape[2])
+    encodeVector(kvFormatOf(cache, headDim)!, vectors.subarray(h * headDim, (h + 1) * headDim), into)
+  }
+  return words
+}
+
+/** Rotates each vector, in place; and back. */
+function rotate(vectors: Float32Array, headDim: number): void {
+  for (let at = 0; at < vectors.length; at += headDim) hadamard(vectors.subarray(at, at + headDim))
+}
+
+/** The vectors of a slot, as they are kept: rotated where they are quantized. */
+function loadSlot(memory: Memory, cache: Operand, slot: number, headDim: number): Float32Array {
+  const kept = slotOf(cache, slot)
+  if (!isQuantized(cache)) return loadFloats(memory, kept)
+  const words = new Uint32Array(loadIntegers(memory, kept))
+  const [, heads, each] = cache.shape
+  const vectors = new Float32Array(heads * headDim)
+  for (let h = 0; h < heads; h++) {
+    const into = vectors.subarray(h * headDim, (h + 1) * headDim)
+    decodeVector(kvFormatOf(cache, headDim)!, words.subarray(h * each, (h + 1) * each), into)
+  }
+  return vectors
+}
+
+/** What a slot of a cache holds. */
+function slotOf(cache: Operand, slot: number): Operand {
+  if (slot >= cache.shape[0]) throw new BackendError(`slot ${slot} is outside 0 to ${cache.shape[0] - 1}`)
+  return row(cache, slot)
+}
+
+/** The sequence of each row, and its pages. */
+function pagesOf(
+  memory: Memory,
+  { sequences, tables }: Pick<OperandsOf<"attention", Operand>, "sequences" | "tables">,
+) {
+  return Array.from(loadIntegers(memory, sequences), (sequence) => {
+    if (sequence >= tables.shape[0]) {
+      throw new BackendError(`sequence ${sequence} is outside 0 to ${tables.shape[0] - 1}`)
+    }
+    return loadIntegers(memory, row(tables, sequence))
   })
 }
 
@@ -25,68 +72,43 @@ export function kvAppend(memory: Memory, { cache, x, positions, sequences }: Ope
  * Causal attention with grouped heads and sinks: softmax over the scaled dot products and the head's sink, which takes
  * its share and brings no value (openai/gpt-oss, gpt_oss/torch/model.py, sdpa).
  */
-export function attention(memory: Memory, op: Seen, operands: OperandsOf<"attention", Operand>): Float32Array {
-  const { q, keys, values, positions, sequences } = operands
-  const L = q.shape[0]
-  const sinks = operands.sinks ? loadFloats(memory, operands.sinks) : null
-  const { ids, cacheOf } = cachesOf(memory, keys, sequences, L)
-  const position = loadIntegers(memory, positions)
-  const width = sizeOf(q.shape) / L
-  const out = new Float32Array(L * width)
-  for (const id of new Set(ids)) {
-    const rows = Array.from(ids.keys()).filter((l) => ids[l] === id)
-    const queries = rows.map((l) => ({ position: position[l], values: loadFloats(memory, row(q, l)) }))
-    const cached = { keys: cacheOf(id), values: sequences ? row(values, id) : values }
-    for (const [i, result] of attend(memory, op, queries, cached, sinks).entries()) out.set(result, rows[i] * width)
-  }
-  return out
-}
-
-/** Which positions a row sees, and how dot products are scaled. */
-type Seen = Pick<KernelOf<"attention">, "window" | "scale">
-
-interface Query {
-  readonly position: number
-  /** `[heads * headDim]` */
-  readonly values: Float32Array
-}
-
-/** The rows of one sequence, ascending in position. */
-function attend(
+export function attention(
   memory: Memory,
-  op: Seen,
-  queries: readonly Query[],
-  cache: { readonly keys: Operand; readonly values: Operand },
-  sinks: Float32Array | null,
-): Float32Array[] {
-  const [capacity, kvHeads, headDim] = cache.keys.shape
-  const end = queries[queries.length - 1].position + 1
-  const oldest = Math.max(0, end - capacity)
-  const slots = Array.from({ length: end - oldest }, (_, i) => (oldest + i) % capacity)
-  const keyRows = slots.map((slot) => loadFloats(memory, row(cache.keys, slot)))
-  const valueRows = slots.map((slot) => loadFloats(memory, row(cache.values, slot)))
-  return queries.map(({ position, values }) => {
-    const out = new Float32Array(values.length)
-    const heads = values.length / headDim
-    const first = Math.max(oldest, op.window === null ? 0 : position - op.window + 1)
+  { window, scale, page_size }: Pick<KernelOf<"attention">, "window" | "scale" | "page_size">,
+  operands: OperandsOf<"attention", Operand>,
+): Float32Array {
+  const { q, keys, values } = operands
+  const [, heads, headDim] = q.shape
+  const shared = heads / keys.shape[1]
+  const sinks = operands.sinks ? loadFloats(memory, operands.sinks) : null
+  const pages = pagesOf(memory, operands)
+  const out = new Float32Array(sizeOf(q.shape))
+  loadIntegers(memory, operands.positions).forEach((position, l) => {
+    const first = window === null ? 0 : Math.max(0, position - window + 1)
+    const slots = Array.from({ length: position + 1 - first }, (_, i) => {
+      const p = first + i
+      return pages[l][Math.floor(p / page_size)] * page_size + (p % page_size)
+    })
+    const keyRows = slots.map((slot) => loadSlot(memory, keys, slot, headDim))
+    const valueRows = slots.map((slot) => loadSlot(memory, values, slot, headDim))
+    const query = loadFloats(memory, row(q, l))
+    if (isQuantized(keys)) rotate(query, headDim)
     for (let h = 0; h < heads; h++) {
-      const kv = Math.floor(h / (heads / kvHeads)) * headDim
-      const at = h * headDim
-      const scores: number[] = []
-      for (let p = first; p <= position; p++) {
+      const kv = Math.floor(h / shared) * headDim
+      const scores = keyRows.map((key) => {
         let dot = 0
-        for (let d = 0; d < headDim; d++) dot += values[at + d] * keyRows[p - oldest][kv + d]
-        scores.push(dot * op.scale)
-      }
+        for (let d = 0; d < headDim; d++) dot += query[h * headDim + d] * key[kv + d]
+        return dot * scale
+      })
       const largest = scores.reduce((a, b) => Math.max(a, b), sinks ? sinks[h] : Number.NEGATIVE_INFINITY)
       const weights = scores.map((score) => Math.exp(score - largest))
       const total = weights.reduce((a, b) => a + b, sinks ? Math.exp(sinks[h] - largest) : 0)
       for (let d = 0; d < headDim; d++) {
-        let sum = 0
-        for (let i = 0; i < weights.length; i++) sum += weights[i] * valueRows[first - oldest + i][kv + d]
-        out[at + d] = sum / total
+        const sum = weights.reduce((sum, weight, i) => sum + weight * valueRows[i][kv + d], 0)
+        out[(l * heads + h) * headDim + d] = sum / total
       }
     }
-    return out
   })
+  if (isQuantized(values)) rotate(out, headDim)
+  return out
 }

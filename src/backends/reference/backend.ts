@@ -21,9 +21,9 @@ interface HostReplica extends Replica {
 export class ReferenceBackend implements Backend {
   readonly name = "reference"
   readonly fusions = new Set(FUSED_KINDS)
-  readonly cacheDTypes = ["float32", "float16"] as const
+  readonly kvFormats = ["float32", "float16", "int8", "int4"] as const
   readonly prefillChunk = 256
-  readonly rowClasses = [1, 256]
+  readonly rowClasses = [1, 16, 256]
   readonly replaysAhead = 1
 
   /** Sums are float64, results rounded to float32 once. */
@@ -61,6 +61,7 @@ function replicaOf(bytes: Uint8Array): HostReplica {
   return {
     view: () => bytes,
     read: async (offset, into) => into.set(bytes.subarray(offset, offset + into.byteLength)),
+    write: (offset, from) => bytes.set(from, offset),
     dispose: () => {},
   }
 }

@@ -84,8 +84,9 @@ export function ropeAttention(
   op: KernelOf<"rope_attention">,
   operands: OperandsOf<"rope_attention", Operand>,
 ): Float32Array {
-  const { qkv, positions, inv_freq, keys, values, sinks, sequences } = operands
-  const [kvHeads, headDim] = keys.shape.slice(-2)
+  const { qkv, positions, inv_freq, slots, keys, values, ...pages } = operands
+  const kvHeads = keys.shape[1]
+  const headDim = 2 * inv_freq.shape[0]
   const [L, width] = qkv.shape
   const work = new Workspace(memory)
   const heads = (first: number, count: number): Operand => ({
@@ -96,7 +97,7 @@ export function ropeAttention(
   })
   const rotated = (x: Operand) => work.hold(rope(work.memory, op.rope_scale, { x, positions, inv_freq }), x.shape)
   const queryHeads = width / headDim - 2 * kvHeads
-  kvAppend(work.memory, { cache: keys, x: rotated(heads(queryHeads, kvHeads)), positions, sequences })
-  kvAppend(work.memory, { cache: values, x: heads(queryHeads + kvHeads, kvHeads), positions, sequences })
-  return attention(work.memory, op, { q: rotated(heads(0, queryHeads)), keys, values, positions, sinks, sequences })
+  kvAppend(work.memory, { cache: keys, x: rotated(heads(queryHeads, kvHeads)), slots })
+  kvAppend(work.memory, { cache: values, x: heads(queryHeads + kvHeads, kvHeads), slots })
+  return attention(work.memory, op, { q: rotated(heads(0, queryHeads)), keys, values, positions, ...pages })
 }

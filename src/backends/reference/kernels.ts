@@ -4,8 +4,9 @@ import { isFloatDType } from "../../tensor/floats.js"
 import { binary, rmsNorm, rope, glu, unary } from "./activation.js"
 import { attention, kvAppend } from "./attention.js"
 import { gatherMatmulSum, normGatherGlu, normMatmul, ropeAttention, route } from "./fused.js"
-import { argmax, categorical, reduce, softmax, take, takeAlongAxis, topK } from "./last_axis.js"
+import { argmax, put, reduce, softmax, take, takeAlongAxis, topK } from "./last_axis.js"
 import { embedding, gatherMatmul, gatherGlu, matmul, weightedSum } from "./matmul.js"
+import { adjustLogits, sample } from "./sampling.js"
 import { gatherBytes, loadFloats, loadIntegers, type Memory, type Values } from "./operands.js"
 
 /** Computes results, row-major, by name; those written in place are no part of it. */
@@ -18,7 +19,6 @@ type Kernel<K extends KernelKind> = (
 
 const KERNELS: { readonly [K in KernelKind]: Kernel<K> } = {
   copy: (memory, { dtype }, { x }) => ({ y: converted(memory, x, dtype) }),
-  assign: (memory, _, { x }) => ({ state: gatherBytes(memory, x) }),
   unary: (memory, op, operands) => ({ y: unary(memory, op, operands) }),
   binary: (memory, op, operands, { y }) => ({ y: binary(memory, op, operands, y) }),
   reduce: (memory, { fn }, { x }) => ({ y: reduce(memory, fn, x) }),
@@ -26,8 +26,13 @@ const KERNELS: { readonly [K in KernelKind]: Kernel<K> } = {
   argmax: (memory, _, { x }) => ({ ids: argmax(memory, x) }),
   top_k: (memory, { k }, { x }) => ({ ids: topK(memory, k, x) }),
   take_along_axis: (memory, _, { x, indices }) => ({ y: takeAlongAxis(memory, x, indices) }),
-  take: (memory, _, { x, indices }) => ({ y: take(memory, x, indices) }),
-  categorical: (memory, _, operands) => ({ ids: categorical(memory, operands) }),
+  take: (memory, _, operands) => ({ y: take(memory, operands) }),
+  put: (memory, _, operands) => {
+    put(memory, operands)
+    return {}
+  },
+  adjust_logits: (memory, _, operands) => ({ y: adjustLogits(memory, operands) }),
+  sample: (memory, _, operands) => ({ ids: sample(memory, operands) }),
   embedding: (memory, _, operands, { y }) => ({ y: embedding(memory, operands, y.shape[1]) }),
   matmul: (memory, _, operands) => ({ y: matmul(memory, operands) }),
   gather_matmul: (memory, _, operands) => ({ y: gatherMatmul(memory, operands) }),

@@ -3,7 +3,7 @@ import type { OperandsOf } from "../../ir/operations.js"
 import { NO_INDEX, type ReduceFn } from "../../ir/specs/rows.js"
 import { BackendError } from "../backend.js"
 import { rowsOf } from "./matmul.js"
-import { concat, gatherBytes, loadFloats, loadIntegers, type Memory, row } from "./operands.js"
+import { concat, gatherBytes, loadFloats, loadIntegers, type Memory, row, store } from "./operands.js"
 
 const REDUCE: Record<ReduceFn, (row: Float32Array) => number> = {
   sum: (row) => row.reduce((a, b) => a + b, 0),
@@ -55,27 +55,23 @@ export function takeAlongAxis(memory: Memory, x: Operand, indices: Operand): Flo
 }
 
 /** Whole rows, bit by bit. */
-export function take(memory: Memory, x: Operand, indices: Operand): Uint8Array {
-  const rows = Array.from(loadIntegers(memory, indices), (index) => {
-    if (index >= x.shape[0]) throw new BackendError(`row ${index} is outside 0 to ${x.shape[0] - 1}`)
-    return gatherBytes(memory, row(x, index))
-  })
+export function take(memory: Memory, { x, indices, otherwise }: OperandsOf<"take", Operand>): Uint8Array {
+  const rows = Array.from(loadIntegers(memory, indices), (index, i) =>
+    index === NO_INDEX && otherwise
+      ? gatherBytes(memory, row(otherwise, i))
+      : gatherBytes(memory, row(x, below(x.shape[0], index))),
+  )
   return concat(rows, (length) => new Uint8Array(length))
 }
 
-/** The first index whose inclusive cumulative probability exceeds the uniform number. */
-export function categorical(memory: Memory, operands: OperandsOf<"categorical", Operand>): Uint32Array {
-  const { logits, temperature, uniform } = operands
-  const [T] = loadFloats(memory, temperature)
-  const u = loadFloats(memory, uniform)
-  return Uint32Array.from(lastAxis(memory, logits), (row, l) => {
-    if (!Number.isFinite(REDUCE.max(row))) return NO_INDEX
-    const probabilities = softmaxOf(row.map((logit) => logit / T))
-    let cumulative = 0
-    const index = probabilities.findIndex((probability) => {
-      cumulative += probability
-      return cumulative > u[l]
-    })
-    return index === -1 ? probabilities.length - 1 : index
-  })
+/** Whole rows, bit by bit, where they belong in the state. */
+export function put(memory: Memory, { state, x, indices }: OperandsOf<"put", Operand>): void {
+  for (const [i, index] of loadIntegers(memory, indices).entries()) {
+    if (index !== NO_INDEX) store(memory, row(state, below(state.shape[0], index)), gatherBytes(memory, row(x, i)))
+  }
+}
+
+function below(rows: number, index: number): number {
+  if (index >= rows) throw new BackendError(`row ${index} is outside 0 to ${rows - 1}`)
+  return index
 }

@@ -1,6 +1,7 @@
 import type { OperandsOf } from "../../ir/operations.js"
 import type { Operand } from "../../ir/program.js"
 import type { Glu } from "../../ir/specs/elementwise.js"
+import { NO_INDEX } from "../../ir/specs/rows.js"
 import type { WeightOf } from "../../ir/type.js"
 import { BackendError } from "../backend.js"
 import { glu } from "./activation.js"
@@ -21,6 +22,7 @@ function checkId(what: string, id: number, limit: number): void {
 export function embedding(memory: Memory, { ids, weight }: OperandsOf<"embedding", Operand>, n: number) {
   const table = new Weight(memory, weight)
   const rows = Array.from(loadIntegers(memory, ids), (id) => {
+    if (id === NO_INDEX) return table.row(table.length - 1, n)
     checkId("token id", id, table.length)
     return table.row(id, n)
   })

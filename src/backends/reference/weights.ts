@@ -9,25 +9,25 @@ import { gatherBytes, loadFloats, type Memory, row } from "./operands.js"
 export class Weight {
   constructor(
     private readonly memory: Memory,
-    private readonly parts: WeightOf<Operand>,
+    private readonly of: WeightOf<Operand>,
   ) {}
 
   /** Number of rows along the first axis: the vocabulary, output rows, or experts. */
   get length(): number {
-    return this.parts.weight.shape[0]
+    return this.of.weight.shape[0]
   }
 
   /** One expert's weight. */
   expert(index: number): Weight {
     return new Weight(
       this.memory,
-      mapWeight(this.parts, (operand) => row(operand, index)),
+      mapWeight(this.of, (operand) => row(operand, index)),
     )
   }
 
   /** Row `n` as floats. */
   row(n: number, K: number): Float32Array {
-    const { quantization, weight, scales, biases } = this.parts
+    const { quantization, weight, scales, biases } = this.of
     if (!quantization) return loadFloats(this.memory, row(weight, n))
     const out = new Float32Array(K)
     const dtype = scaleDType(quantization)
@@ -43,7 +43,7 @@ export class Weight {
   /** `W x + bias` for each of `rows`, `[rows][K]` -> `[rows][N]`. Each weight row is decoded once. */
   apply(rows: readonly Float32Array[]): Float32Array[] {
     const N = this.length
-    const bias = this.parts.bias && loadFloats(this.memory, this.parts.bias)
+    const bias = this.of.bias && loadFloats(this.memory, this.of.bias)
     const out = rows.map(() => new Float32Array(N))
     for (let n = 0; n < N; n++) {
       const weights = this.row(n, rows[0].length)

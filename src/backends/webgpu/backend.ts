@@ -1,4 +1,4 @@
-import type { DType } from "../../tensor/dtype.js"
+import type { KvFormat } from "../../tensor/kv_format.js"
 import type { Storage } from "../../tensor/storage.js"
 import {
   type Backend,
@@ -29,10 +29,10 @@ export interface WebGpuOptions extends DeviceOptions {
 export class WebGpuBackend implements Backend {
   readonly name = "webgpu"
   readonly fusions = new Set(FUSED_KINDS)
-  readonly cacheDTypes: readonly DType[]
+  readonly kvFormats: readonly KvFormat[]
   readonly prefillChunk = 2048
   // Kernels for few rows, and tiles of more and more.
-  readonly rowClasses = [1, 2, 4, 8, 32, 128, 512, 2048]
+  readonly rowClasses = [1, 2, 4, 8, 16, 32, 64, 128, 512, 2048]
   readonly replaysAhead = 6
   readonly queue: GpuQueue
   readonly memory: GpuMemory
@@ -42,7 +42,8 @@ export class WebGpuBackend implements Backend {
     readonly gpu: GpuDevice,
     precision: Precision = "fast",
   ) {
-    this.cacheDTypes = precision === "exact" ? ["float32", "float16"] : ["float16", "float32"]
+    this.kvFormats =
+      precision === "exact" ? ["float32", "float16", "int8", "int4"] : ["float16", "float32", "int8", "int4"]
     this.queue = new GpuQueue(gpu.device)
     this.memory = new GpuMemory(this, gpu, this.queue)
   }

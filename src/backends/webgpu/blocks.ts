@@ -1,5 +1,5 @@
 import type { Storage } from "../../tensor/storage.js"
-import type { Block, Buffers } from "./buffers.js"
+import type { GpuBlock, Buffers } from "./buffers.js"
 import type { GpuFeatures } from "./features.js"
 import { planSlabs, SLAB_BYTES } from "./slabs.js"
 
@@ -20,7 +20,7 @@ export async function allocateBlocks(
   newcomers: readonly Newcomer[],
   buffers: Buffers,
   { offsetAlignment: alignment, maxBinding, maxBuffer }: GpuFeatures,
-): Promise<Block[]> {
+): Promise<GpuBlock[]> {
   const largest = Math.floor(Math.min(SLAB_BYTES, maxBinding, maxBuffer) / alignment) * alignment
   const loaded = newcomers.filter(({ isLoaded }) => isLoaded).map(({ storage }) => storage)
   const plan = planSlabs(
@@ -40,7 +40,7 @@ export async function allocateBlocks(
       slabs.push(await make(size > largest ? first.name : `weights from ${first.name} on`, size))
     }
     const places = plan.places.values()
-    const blocks: Block[] = []
+    const blocks: GpuBlock[] = []
     for (const { storage, isLoaded } of newcomers) {
       if (isLoaded) {
         const { slab, offset } = places.next().value!

@@ -6,7 +6,7 @@ import { BufferUsage } from "./gpu_provider.js"
 export type BufferDevice = Pick<GPUDevice, "createBuffer" | "pushErrorScope" | "popErrorScope">
 
 /** A range of a GPU buffer. */
-export interface Block {
+export interface GpuBlock {
   readonly buffer: GPUBuffer
   readonly offset: number
 }

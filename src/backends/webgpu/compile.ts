@@ -26,7 +26,7 @@ export async function compileLayout(
       return [code, pipeline] as const
     }
     const pipelines = new Map(await Promise.all([...kernels].map(compile)))
-    queue.write(params.buffer, params.words)
+    queue.write({ buffer: params.buffer, offset: 0 }, params.words)
     const executable = new GpuExecutable(ports, program, layout, pipelines)
     await gpu.settle()
     return executable

@@ -2,14 +2,14 @@ import type { Storage } from "../../tensor/storage.js"
 import { BackendError, type MemoryCounter } from "../backend.js"
 import type { Program } from "../../ir/program.js"
 import { allocateBlocks } from "./blocks.js"
-import { type Block, type BufferDevice, Buffers, bytesTaken } from "./buffers.js"
+import { type GpuBlock, type BufferDevice, Buffers, bytesTaken } from "./buffers.js"
 import type { GpuFeatures } from "./features.js"
 import { layOut } from "./layout.js"
 import { stagingSizesOf } from "./uploads.js"
 import { Workspace } from "./workspace.js"
 
 /** Grants every buffer and makes none. */
-const GRANTING: BufferDevice = {
+export const GRANTING: BufferDevice = {
   createBuffer: ({ label = "", size, usage }) => ({ label, size, usage, destroy() {} }) as unknown as GPUBuffer,
   pushErrorScope: () => undefined,
   popErrorScope: async () => null,
@@ -19,8 +19,8 @@ const GRANTING: BufferDevice = {
 export class GpuCounter implements MemoryCounter {
   private readonly buffers: Buffers
   private readonly workspace: Workspace
-  private readonly blocks = new Map<Storage, Block>()
-  private readonly loaded: { readonly storage: Storage; readonly block: Block }[] = []
+  private readonly blocks = new Map<Storage, GpuBlock>()
+  private readonly loaded: { readonly storage: Storage; readonly block: GpuBlock }[] = []
 
   constructor(
     private readonly features: GpuFeatures,

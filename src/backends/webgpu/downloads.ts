@@ -1,5 +1,5 @@
 import { BackendError } from "../backend.js"
-import type { Block, Buffers } from "./buffers.js"
+import type { GpuBlock, Buffers } from "./buffers.js"
 import type { GpuDevice } from "./device.js"
 import { BufferUsage, MAP_READ } from "./gpu_provider.js"
 import type { GpuQueue } from "./queue.js"
@@ -22,7 +22,7 @@ export class Downloads {
    *
    * @throws BackendError when the GPU is lost
    */
-  async read({ buffer, offset: first }: Block, offset: number, into: Uint8Array): Promise<void> {
+  async read({ buffer, offset: first }: GpuBlock, offset: number, into: Uint8Array): Promise<void> {
     const { device } = this.gpu
     const done = this.queue.observer?.span("read")
     const position = first + offset

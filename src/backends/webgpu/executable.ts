@@ -5,14 +5,14 @@ import { checkIds, type IdLimit, idLimits } from "../id_limits.js"
 import type { Program } from "../../ir/program.js"
 import { type ReplayBuffers, replayBuffers } from "../replay_buffers.js"
 import { inputBytes, type Rows, rowsOf, sameRows } from "../step_inputs.js"
-import type { Block } from "./buffers.js"
+import type { GpuBlock } from "./buffers.js"
 import type { GpuDevice } from "./device.js"
 import { bound, most } from "./bindable.js"
 import { WorkspaceRef } from "./dispatch.js"
 import type { Layout } from "./layout.js"
 import type { GpuMemory } from "./memory.js"
 import type { GpuQueue } from "./queue.js"
-import type { Step } from "./steps.js"
+import type { BoundDispatch } from "./bound_dispatch.js"
 
 /** What an executable needs of its backend. */
 export interface GpuPorts {
@@ -25,13 +25,13 @@ export interface GpuPorts {
 /** A command list: replaying encodes the same dispatches into one pass and submits it. */
 export class GpuExecutable implements Executable {
   private readonly idLimits: readonly IdLimit[]
-  private readonly buffers: ReplayBuffers<Block>
-  /** Where the intermediate values were when the steps were bound. */
+  private readonly buffers: ReplayBuffers<GpuBlock>
+  /** Where the intermediate values were when the dispatches were bound. */
   private workspace: GPUBuffer | null
-  private steps: readonly Step[]
+  private bound: readonly BoundDispatch[]
   /** What the parameters and workgroups were last told. */
   private rows: Rows = new Map()
-  /** The memory's departures up to which all storages lie where the steps are bound to. */
+  /** The memory's departures up to which all storages lie where the dispatches are bound to. */
   private checked = -1
   private isDisposed = false
 
@@ -44,9 +44,9 @@ export class GpuExecutable implements Executable {
   ) {
     this.idLimits = idLimits(program)
     // Intermediate values, which have no place of their own, are none of a replay's concern.
-    this.buffers = replayBuffers(program, layout.places as readonly Block[])
+    this.buffers = replayBuffers(program, layout.places as readonly GpuBlock[])
     this.workspace = ports.memory.workspace.buffer
-    this.steps = this.bind()
+    this.bound = this.bind()
   }
 
   /**
@@ -61,18 +61,18 @@ export class GpuExecutable implements Executable {
     const rows = rowsOf(fed, inputs)
     checkIds(this.idLimits, inputs, rows)
     this.checkStorages()
-    for (const { buffer, place } of fed) queue.write(place.buffer, inputBytes(buffer, inputs[buffer.name]))
+    for (const { buffer, place } of fed) queue.write(place, inputBytes(buffer, inputs[buffer.name]))
     if (this.workspace !== memory.workspace.buffer) {
       this.workspace = memory.workspace.buffer
-      this.steps = this.bind()
+      this.bound = this.bind()
       this.rows = new Map()
     }
     if (!sameRows(rows, this.rows)) this.tell(rows)
-    queue.submit(this.steps)
+    queue.submit(this.bound)
     for (const storage of written) memory.written(storage)
   }
 
-  /** @throws BackendError when a storage no longer lies where the steps are bound to */
+  /** @throws BackendError when a storage no longer lies where the dispatches are bound to */
   private checkStorages(): void {
     const { memory } = this.ports
     const { departures } = memory
@@ -93,13 +93,13 @@ export class GpuExecutable implements Executable {
     for (const [i, { perReplay, workgroups }] of dispatches.entries()) {
       for (const { word, value } of perReplay) params.words[params.offsets[i] / 4 + word] = bound(value, rowsFor)
       isChanged ||= perReplay.length > 0
-      this.steps[i].workgroups = bound(workgroups, rowsFor)
+      this.bound[i].workgroups = bound(workgroups, rowsFor)
     }
-    if (isChanged) this.ports.queue.write(params.buffer, params.words)
+    if (isChanged) this.ports.queue.write({ buffer: params.buffer, offset: 0 }, params.words)
     this.rows = rows
   }
 
-  private bind(): Step[] {
+  private bind(): BoundDispatch[] {
     const { dispatches, params } = this.layout
     return dispatches.map(({ label, code, bindings, params: words, workgroups, bytes }, i) => {
       const pipeline = this.pipelines.get(code)!

@@ -3,7 +3,7 @@ import { contiguousStrides, sizeOf } from "../../tensor/shape.js"
 import type { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
 import type { Operand, Program } from "../../ir/program.js"
-import type { Block, Buffers } from "./buffers.js"
+import type { GpuBlock, Buffers } from "./buffers.js"
 import {
   type Assembled,
   assemble,
@@ -24,13 +24,13 @@ import type { Workspace } from "./workspace.js"
 export interface LayoutMemory {
   readonly buffers: Buffers
   readonly workspace: Workspace
-  blockOf(storage: Storage): Block
+  blockOf(storage: Storage): GpuBlock
 }
 
 /** A program's dispatches with all their operands placed. */
 export interface Layout {
   /** Of each program buffer: undefined for intermediate values. */
-  readonly places: readonly (Block | undefined)[]
+  readonly places: readonly (GpuBlock | undefined)[]
   readonly dispatches: readonly Assembled[]
   readonly params: { readonly buffer: GPUBuffer; readonly words: Uint32Array<ArrayBuffer>; readonly offsets: number[] }
   /** Gives back what the program has of its own. */
@@ -58,21 +58,19 @@ export async function layOut(program: Program, memory: LayoutMemory, features: G
     return buffer
   }
   try {
-    const places: (Block | undefined)[] = []
-    for (const buffer of program.buffers) {
-      if (buffer.kind === "storage") places.push(memory.blockOf(buffer.storage))
-      else if (buffer.kind === "arena") places.push(undefined)
-      else {
-        const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST
-        places.push({ buffer: await own(`input ${buffer.name}`, buffer.byteLength, usage), offset: 0 })
-      }
-    }
+    const inputs = placesOfInputs(program, offsetAlignment)
+    const usage = BufferUsage.STORAGE | BufferUsage.COPY_DST
+    const input = inputs.byteLength > 0 ? await own("inputs", inputs.byteLength, usage) : null
+    const places = program.buffers.map((buffer, i): GpuBlock | undefined => {
+      if (buffer.kind === "storage") return memory.blockOf(buffer.storage)
+      return input && buffer.kind === "input" ? { buffer: input, offset: inputs.offsets[i] } : undefined
+    })
     const planned = planDispatches(program, places, features)
     const locate = locator(program, places, offsetAlignment, planned.scratchBytes)
     const dispatches = planned.dispatches.map((dispatch) => assemble(dispatch, locate.locate, features))
     const { words, offsets } = paramWords(dispatches, uniformAlignment)
-    const usage = BufferUsage.UNIFORM | BufferUsage.COPY_DST
-    const params = { buffer: await own("params", words.byteLength, usage), words, offsets }
+    const paramUsage = BufferUsage.UNIFORM | BufferUsage.COPY_DST
+    const params = { buffer: await own("params", words.byteLength, paramUsage), words, offsets }
     const leave = await workspace.join(locate.workspaceBytes)
     return {
       places,
@@ -89,8 +87,19 @@ export async function layOut(program: Program, memory: LayoutMemory, features: G
   }
 }
 
+/** Inputs lie in one buffer: where devices offer few bindings, a kernel's inputs share one. */
+function placesOfInputs({ buffers }: Program, alignment: number) {
+  let byteLength = 0
+  const offsets = buffers.map((buffer) => {
+    const offset = byteLength
+    if (buffer.kind === "input") byteLength += Math.ceil(buffer.byteLength / alignment) * alignment
+    return offset
+  })
+  return { byteLength, offsets }
+}
+
 /** Where operands lie, intermediate values and, after them, scratch memory in the workspace. */
-function locator(program: Program, places: readonly (Block | undefined)[], alignment: number, scratchBytes: number) {
+function locator(program: Program, places: readonly (GpuBlock | undefined)[], alignment: number, scratchBytes: number) {
   let workspaceBytes = 0
   const reserve = (byteLength: number) => {
     const offset = workspaceBytes
@@ -115,7 +124,7 @@ function locator(program: Program, places: readonly (Block | undefined)[], align
 }
 
 /** What runs, and the scratch memory of the instruction that takes most. */
-function planDispatches(program: Program, places: readonly (Block | undefined)[], features: GpuFeatures) {
+function planDispatches(program: Program, places: readonly (GpuBlock | undefined)[], features: GpuFeatures) {
   // Planners ask where operands lie before the scratch memory has its size.
   const { locate } = locator(program, places, features.offsetAlignment, 0)
   const dispatches: Dispatch[] = []

@@ -1,7 +1,7 @@
 import type { MemorySpace, Replica, Storage } from "../../tensor/storage.js"
 import { BackendError, type LoadOptions } from "../backend.js"
 import { allocateBlocks, type Newcomer } from "./blocks.js"
-import { type Block, Buffers } from "./buffers.js"
+import { type GpuBlock, Buffers } from "./buffers.js"
 import type { GpuDevice } from "./device.js"
 import { Downloads } from "./downloads.js"
 import type { GpuQueue } from "./queue.js"
@@ -9,12 +9,12 @@ import { upload } from "./uploads.js"
 import { Workspace } from "./workspace.js"
 
 export interface GpuReplica extends Replica {
-  readonly block: Block
+  readonly block: GpuBlock
 }
 
 /** A storage with the block that waits for its bytes. */
 export interface Arrival extends Newcomer {
-  readonly block: Block
+  readonly block: GpuBlock
 }
 
 /** The GPU's memory: where storages lie, and what programs use while they run. */
@@ -25,7 +25,7 @@ export class GpuMemory {
   /** How many storages lie in a buffer, where it is more than one. */
   private readonly tenants = new Map<GPUBuffer, number>()
   /** Where storages will lie that are being loaded. */
-  private readonly arriving = new Map<Storage, Block>()
+  private readonly arriving = new Map<Storage, GpuBlock>()
   private departed = 0
 
   constructor(
@@ -94,7 +94,7 @@ export class GpuMemory {
   }
 
   /** Where a storage lies, or will once it is loaded. @throws BackendError when it is not here */
-  blockOf(storage: Storage): Block {
+  blockOf(storage: Storage): GpuBlock {
     const replica = storage.replicaIn(this.space) as GpuReplica | undefined
     const block = replica?.block ?? this.arriving.get(storage)
     if (!block) throw new BackendError(`${storage.name} is no longer in the memory of the GPU: compile again`)
@@ -116,13 +116,13 @@ export class GpuMemory {
   }
 
   /** From buffer to buffer, after all work submitted so far. */
-  private copy(from: Block, to: Block, byteLength: number): void {
+  private copy(from: GpuBlock, to: GpuBlock, byteLength: number): void {
     const encoder = this.gpu.device.createCommandEncoder()
     encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, Math.ceil(byteLength / 4) * 4)
     this.gpu.device.queue.submit([encoder.finish()])
   }
 
-  private free({ buffer }: Block): void {
+  private free({ buffer }: GpuBlock): void {
     this.departed++
     const others = (this.tenants.get(buffer) ?? 1) - 1
     if (others > 0) this.tenants.set(buffer, others)
@@ -132,10 +132,11 @@ export class GpuMemory {
     }
   }
 
-  private replica(block: Block): GpuReplica {
+  private replica(block: GpuBlock): GpuReplica {
     return {
       block,
       read: (offset, into) => this.downloads.read(block, offset, into),
+      write: (offset, bytes) => this.gpu.device.queue.writeBuffer(block.buffer, block.offset + offset, bytes),
       dispose: () => this.free(block),
     }
   }

@@ -1,6 +1,6 @@
 import type { GpuDevice } from "./device.js"
 import type { GpuObserver, GpuQueue, ObservedReplay } from "./queue.js"
-import type { Step } from "./steps.js"
+import type { BoundDispatch } from "./bound_dispatch.js"
 import { Timestamps } from "./timestamps.js"
 
 /** When something ran, in milliseconds on the clock of `performance.now()`. */
@@ -40,7 +40,7 @@ export interface Profile {
 export type ProfileDetail = "replay" | "dispatch"
 
 /** What is known of a dispatch when it is submitted. */
-type Dispatched = Pick<Step, "label" | "workgroups" | "bytes">
+type Dispatched = Pick<BoundDispatch, "label" | "workgroups" | "bytes">
 
 /** A replay whose timestamps are on their way. */
 interface Pending {
@@ -87,14 +87,14 @@ export class Profiler implements GpuObserver {
     return new Profiler(gpu, queue, detail, origin)
   }
 
-  replay(steps: readonly Step[]): ObservedReplay {
+  replay(dispatches: readonly BoundDispatch[]): ObservedReplay {
     const isApart = this.detail === "dispatch"
-    const groups = isApart ? steps.map((step) => [step]) : [steps]
+    const groups = isApart ? dispatches.map((one) => [one]) : [dispatches]
     const timestamps = new Timestamps(this.gpu.device, groups.length)
     // Workgroups as they are now: the next replay may have other rows.
-    const dispatched = isApart ? steps.map(({ label, workgroups, bytes }) => ({ label, workgroups, bytes })) : []
+    const dispatched = isApart ? dispatches.map(({ label, workgroups, bytes }) => ({ label, workgroups, bytes })) : []
     return {
-      passes: groups.map((group, i) => ({ steps: group, timestampWrites: timestamps.pass(i) })),
+      passes: groups.map((group, i) => ({ dispatches: group, timestampWrites: timestamps.pass(i) })),
       encoded: (encoder) => timestamps.resolve(encoder),
       submitted: () => {
         const times = timestamps.read()

@@ -1,16 +1,17 @@
-import { encodeSteps, type Step } from "./steps.js"
+import type { GpuBlock } from "./buffers.js"
+import { type BoundDispatch, encodeDispatches } from "./bound_dispatch.js"
 
 /** Watches what a queue is given: see {@link GpuQueue.observe}. */
 export interface GpuObserver {
   /** Something begins on the JavaScript side; the result is called when it ends. */
   span(name: "encode" | "submit" | "read"): () => void
   /** A replay is about to be encoded. */
-  replay(steps: readonly Step[]): ObservedReplay
+  replay(dispatches: readonly BoundDispatch[]): ObservedReplay
 }
 
 /** What an observer asks of one replay. */
 export interface ObservedReplay {
-  /** The steps, divided into passes. */
+  /** The dispatches, divided into passes. */
   readonly passes: readonly ObservedPass[]
   /** May record more after the last pass. */
   encoded(encoder: GPUCommandEncoder): void
@@ -18,7 +19,7 @@ export interface ObservedReplay {
 }
 
 export interface ObservedPass {
-  readonly steps: readonly Step[]
+  readonly dispatches: readonly BoundDispatch[]
   readonly timestampWrites: GPUComputePassTimestampWrites
 }
 
@@ -41,20 +42,20 @@ export class GpuQueue {
     }
   }
 
-  /** Replaces the first bytes of a buffer, as all that is submitted later sees it. */
-  write(buffer: GPUBuffer, bytes: Uint8Array | Uint32Array): void {
-    this.device.queue.writeBuffer(buffer, 0, bytes as Uint8Array<ArrayBuffer>)
+  /** Replaces bytes of a buffer, as all that is submitted later sees it. */
+  write({ buffer, offset }: GpuBlock, bytes: Uint8Array | Uint32Array): void {
+    this.device.queue.writeBuffer(buffer, offset, bytes as Uint8Array<ArrayBuffer>)
   }
 
-  /** Submits one replay's steps. */
-  submit(steps: readonly Step[]): void {
-    if (this.observing && steps.length > 0) {
-      this.submitObserved(steps, this.observing)
+  /** Submits one replay's dispatches. */
+  submit(dispatches: readonly BoundDispatch[]): void {
+    if (this.observing && dispatches.length > 0) {
+      this.submitObserved(dispatches, this.observing)
       return
     }
     const encoder = this.device.createCommandEncoder()
     const pass = encoder.beginComputePass()
-    encodeSteps(pass, steps)
+    encodeDispatches(pass, dispatches)
     pass.end()
     this.device.queue.submit([encoder.finish()])
   }
@@ -64,13 +65,13 @@ export class GpuQueue {
     await this.device.queue.onSubmittedWorkDone()
   }
 
-  private submitObserved(steps: readonly Step[], observer: GpuObserver): void {
+  private submitObserved(dispatches: readonly BoundDispatch[], observer: GpuObserver): void {
     const encode = observer.span("encode")
     const encoder = this.device.createCommandEncoder()
-    const replay = observer.replay(steps)
-    for (const { steps, timestampWrites } of replay.passes) {
+    const replay = observer.replay(dispatches)
+    for (const { dispatches, timestampWrites } of replay.passes) {
       const pass = encoder.beginComputePass({ timestampWrites })
-      encodeSteps(pass, steps)
+      encodeDispatches(pass, dispatches)
       pass.end()
     }
     replay.encoded(encoder)

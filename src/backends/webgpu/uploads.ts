@@ -1,6 +1,6 @@
 import type { Storage } from "../../tensor/storage.js"
 import type { LoadOptions } from "../backend.js"
-import type { Block, Buffers } from "./buffers.js"
+import type { GpuBlock, Buffers } from "./buffers.js"
 import { BufferUsage, MAP_WRITE } from "./gpu_provider.js"
 
 /** Bytes of one staging buffer, and how many are filled and copied at the same time: what host memory loading takes. */
@@ -10,15 +10,15 @@ const STAGING_BUFFERS = 8
 /** A storage and where its bytes go. */
 interface Target {
   readonly storage: Storage
-  readonly block: Block
+  readonly block: GpuBlock
 }
 
-/** Part of a storage on its way. */
+/** Component of a storage on its way. */
 interface Piece {
   readonly storage: Storage
   readonly offset: number
   readonly size: number
-  readonly to: Block
+  readonly to: GpuBlock
   /** Where it lies in the staging buffer. */
   readonly at: number
 }

@@ -1,15 +1,16 @@
 import { writeFile } from "node:fs/promises"
 import { Command, InvalidArgumentError, Option } from "commander"
 import { openModel } from "../../checkpoint/node_find_model.js"
-import { decodingStep, type StepKind, traceStep } from "../../engine/step.js"
-import { stepStates } from "../../engine/steps.js"
+import { storeFor } from "../../engine/memory_plan.js"
+import { DECODING, traceStep } from "../../engine/step.js"
 import { PASSES } from "../../graph/optimise.js"
 import { dot } from "../../graph/view/dot.js"
 import { reportOf } from "../../graph/view/report.js"
 import { FUSED_KINDS, type FusedKind } from "../../ir/operations.js"
 import type { GptOss } from "../../models/gpt_oss.js"
 import { loadGptOss } from "../../models/load.js"
-import type { DType } from "../../tensor/dtype.js"
+import type { KvFormat } from "../../tensor/kv_format.js"
+import { Storage } from "../../tensor/storage.js"
 import { htmlOf } from "../graph/html.js"
 import { type Subject, titleOf } from "../graph/subject.js"
 import { textOf } from "../graph/text.js"
@@ -18,10 +19,10 @@ import { UsageError } from "../ui/errors.js"
 
 /** What a step depends on of the backends; asking one itself would open a GPU. */
 export const DEVICES = {
-  gpu: { fusions: new Set(FUSED_KINDS), cacheDType: "float16", replaysAhead: 6 },
-  cpu: { fusions: new Set(), cacheDType: "float32", replaysAhead: 1 },
-  reference: { fusions: new Set(FUSED_KINDS), cacheDType: "float32", replaysAhead: 1 },
-} as const satisfies Record<string, { fusions: Set<FusedKind>; cacheDType: DType; replaysAhead: number }>
+  gpu: { fusions: new Set(FUSED_KINDS), kvFormat: "float16" },
+  cpu: { fusions: new Set(), kvFormat: "float32" },
+  reference: { fusions: new Set(FUSED_KINDS), kvFormat: "float32" },
+} as const satisfies Record<string, { fusions: Set<FusedKind>; kvFormat: KvFormat }>
 
 interface Flags {
   readonly model: string
@@ -79,15 +80,14 @@ export function look(
   model: GptOss,
   { device, rows, context, without = [] }: Pick<Flags, "device" | "rows" | "context" | "without">,
 ): Subject {
-  const { fusions, cacheDType, replaysAhead } = DEVICES[device]
+  const { fusions, kvFormat: format } = DEVICES[device]
   const most = Math.min(context, model.config.max_position_embeddings)
   if (rows > most) throw new UsageError(`--rows ${rows}: caches of ${most} tokens have no room for so many`)
-  const kind: StepKind =
-    rows === 1 ? decodingStep({ replaysAhead }) : { rows: { name: "rows", max: rows }, wanted: "last" }
-  const caches = model.makeCaches(most, rows, { dtype: cacheDType })
-  for (const cache of caches) cache.reserve(most)
+  const kind = rows === 1 ? DECODING : { ...DECODING, rows: { name: "rows", max: rows }, wanted: 1 }
+  const store = storeFor(model, { prefillChunk: rows }, { format, max_context: most })
+  const states = { store, drawn: new Storage("drawn ids", "uint32", [1], null) }
   return {
-    ...reportOf(traceStep(kind, model, stepStates(caches)), fusions, without),
+    ...reportOf(traceStep(kind, model, states), fusions, without),
     model: name,
     step: rows === 1 ? "decoding a token" : `up to ${rows} tokens of a prompt`,
     device,
@@ -98,7 +98,7 @@ export function look(
 
 function draw(subject: Subject, { format, optimise }: Flags): string {
   const shown = optimise ? "optimised" : "traced"
-  if (format === "dot") return dot(titleOf(subject), subject[shown].blocks)
+  if (format === "dot") return dot(titleOf(subject), subject[shown].folds)
   return format === "html" ? htmlOf(subject, shown) : `${textOf(subject, shown)}\n`
 }
 

@@ -10,7 +10,7 @@ import { inspect } from "./inspect.js"
 const tiny = fileURLToPath(new URL("../../../../models/minerva-tiny", import.meta.url))
 
 const preferring = (dtype: DType): Backend =>
-  Object.assign(Object.create(new ReferenceBackend()), { cacheDTypes: [dtype] })
+  Object.assign(Object.create(new ReferenceBackend()), { kvFormats: [dtype] })
 
 it.each<[DType, number]>([
   ["float32", 4],
@@ -33,7 +33,8 @@ it("tells what running the model takes, whether that fits, and why there is no t
   expect({ refusal, max_context: plan?.max_context }).toEqual({ refusal: null, max_context: 500 })
   const memoryLimit = plan!.total - 1
   const tight = await inspect("tiny", checkpoint, opened, { context: 500, memoryLimit })
-  expect(tight.memory.refusal).toContain("lower the context (up to 499 tokens fit)")
+  // Seven pages of 64.
+  expect(tight.memory.refusal).toContain("lower the context (up to 448 tokens fit)")
   const [[name], ...others] = checkpoint.tensors
   const incomplete = Object.assign(Object.create(checkpoint), { tensors: new Map(others) })
   const { memory, tensors } = await inspect("tiny", incomplete, opened)

@@ -7,7 +7,7 @@ import { inferQuantization, readQuantizationConfig } from "../../checkpoint/quan
 import { checkMemory, MemoryLimitError } from "../../engine/memory_check.js"
 import { cacheMemoryAt, planMemory } from "../../engine/memory_plan.js"
 import { type OpenedBackend, openBackend } from "../../engine/node_backend.js"
-import { boundsOf } from "../../engine/node_model.js"
+import { boundsOf, kvNeeds, withKnob } from "../../engine/node_model.js"
 import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
 import { readGenerationConfig } from "../../models/generation_config.js"
 import { GptOss } from "../../models/gpt_oss.js"
@@ -78,7 +78,8 @@ export async function inspect(
   const max_context = Math.min(context ?? config.max_position_embeddings, config.max_position_embeddings)
   const kv_cache_bytes = []
   for (const length of contexts(config)) {
-    kv_cache_bytes.push({ context: length, bytes: (await cacheMemoryAt(network, backend, length)).bytes })
+    const needs = kvNeeds(network, backend, { max_context: length })
+    kv_cache_bytes.push({ context: length, bytes: (await cacheMemoryAt(network, backend, needs)).bytes })
   }
   const quantizationOf = quantizations(checkpoint, config)
   const sizes = infos.map(({ name, byteLength }) => [name, byteLength] as const)
@@ -97,7 +98,7 @@ export async function inspect(
       device: reason,
       weight_bytes: checkpoint.byteLength,
       weight_bytes_per_token: Math.round(weightBytesPerToken(config, sizes)),
-      kv_cache_dtype: backend.cacheDTypes[0],
+      kv_cache_dtype: backend.kvFormats[0],
       kv_cache_bytes,
       ...(await planOf(checkpoint, backend, max_context, memoryLimit)),
     },
@@ -116,8 +117,10 @@ export async function inspect(
 async function planOf(checkpoint: Checkpoint, backend: Backend, context: number, limit?: number) {
   try {
     const network = await loadGptOss(checkpoint)
-    const plan = await planMemory(network, backend, context)
-    const refusal = await checkMemory(plan, { limit, ...boundsOf(backend) }, (n) => cacheMemoryAt(network, backend, n))
+    const needs = kvNeeds(network, backend, { max_context: context })
+    const plan = await planMemory(network, backend, needs)
+    const cachesOf = (n: number) => cacheMemoryAt(network, backend, withKnob(needs, n))
+    const refusal = await checkMemory(plan, { limit, ...boundsOf(backend) }, cachesOf)
       .then(() => null)
       .catch((error: Error) => {
         if (error instanceof MemoryLimitError) return error.message
@@ -206,7 +209,7 @@ function planFacts({ plan, refusal }: Report["memory"]): [string, string][] {
   if (!plan) return [["cannot be loaded", refusal]]
   return [
     ["weights on the device", formatBytes(plan.weights)],
-    ["intermediate values", formatBytes(plan.working)],
+    [`intermediate values, ${plan.max_sequences} sequences at once`, formatBytes(plan.working)],
     ...(plan.staging > 0 ? [["buffers for loading", formatBytes(plan.staging)] as [string, string]] : []),
     [`in all, ${plan.max_context} tokens`, formatBytes(plan.total)],
     ...verdict,

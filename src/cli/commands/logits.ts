@@ -2,6 +2,7 @@ import { basename, dirname, resolve } from "node:path"
 import { Command, InvalidArgumentError } from "commander"
 import { nodeWritableDirectory } from "../../checkpoint/node_writable_directory.js"
 import { writeSafetensors } from "../../checkpoint/safetensors_writer.js"
+import { score } from "../../engine/score.js"
 import { argmax } from "../../engine/sampling/selection.js"
 import { checkTokenIds } from "../../engine/token_ids.js"
 import { withModel, withProgress } from "../load.js"
@@ -23,7 +24,7 @@ export const logitsCommand = withModelOptions(new Command("logits"))
   .action((flags: Flags) =>
     withModel(flags, async (model) => {
       const { tokens } = flags
-      const { vocab_size } = model.runner
+      const { vocab_size } = model.scheduler
       checkTokenIds("--tokens", tokens, vocab_size)
       const start = performance.now()
       const logits = new Float32Array(tokens.length * vocab_size)
@@ -31,7 +32,7 @@ export const logitsCommand = withModelOptions(new Command("logits"))
         "reading",
         async (onProgress) => {
           let at = 0
-          for await (const rows of model.runner.logits(Uint32Array.from(tokens), { onProgress })) {
+          for await (const rows of score(model.scheduler, tokens, { onProgress })) {
             logits.set(rows, at)
             at += rows.length
           }

@@ -1,5 +1,5 @@
 import { type Edge, edgesOf } from "../../graph/view/edges.js"
-import type { Block } from "../../graph/view/fold.js"
+import type { Fold } from "../../graph/view/fold.js"
 import type { Launch } from "../../graph/view/launches.js"
 import type { Step } from "../../graph/view/report.js"
 import { type Family, familyOf } from "./family.js"
@@ -64,26 +64,26 @@ function legend(): string {
 const COLUMNS = [WIDTH, 190, 0, 235, 110, 80, 80, 90]
 
 /** Blocks under each other, units that repeat folded. Bars are shares of the most that one launch reads and writes. */
-function picture({ blocks }: Step): string {
-  const most = Math.max(...blocks.flatMap(({ items }) => items.map(({ bytes }) => bytes)))
-  const edges = edgesOf(blocks)
+function picture({ folds }: Step): string {
+  const most = Math.max(...folds.flatMap(({ items }) => items.map(({ bytes }) => bytes)))
+  const edges = edgesOf(folds)
   let first = 0
-  const drawn = blocks.map((block) => {
-    const own = edges.filter(({ to }) => to >= first && to < first + block.items.length)
+  const drawn = folds.map((one) => {
+    const own = edges.filter(({ to }) => to >= first && to < first + one.items.length)
     const table = launchTable(
-      block.items,
+      one.items,
       own.map(({ from, to, isBack }) => ({ from: from - first, to: to - first, isBack })),
       most,
     )
-    first += block.items.length
-    return block.times === 1 ? table : `<details class="unit"><summary>${unit(block)}</summary>${table}</details>`
+    first += one.items.length
+    return one.times === 1 ? table : `<details class="unit"><summary>${unit(one)}</summary>${table}</details>`
   })
   const header = ["", "launch", "of", "gives", "", "reads", "writes", "operations"]
   const cells = header.map((name, i) => `<th${i > 4 ? ' class="n"' : ""}>${name}</th>`).join("")
   return `<table class="launches">${columns()}<tr>${cells}</tr></table>\n${drawn.join("\n")}`
 }
 
-function unit({ times, items }: Block<Launch>): string {
+function unit({ times, items }: Fold<Launch>): string {
   const total = times * items.reduce((sum, { bytes }) => sum + bytes, 0)
   return `${times} &times; ${items.length} launches<span>${escaped(bytes(total))} read and written in all</span>`
 }

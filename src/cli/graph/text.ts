@@ -1,4 +1,4 @@
-import type { Block } from "../../graph/view/fold.js"
+import type { Fold } from "../../graph/view/fold.js"
 import type { Launch } from "../../graph/view/launches.js"
 import type { Step } from "../../graph/view/report.js"
 import { formatTable } from "../ui/format.js"
@@ -29,11 +29,11 @@ export function textOf(subject: Subject, shown: "traced" | "optimised"): string 
   ].join("\n")
 }
 
-function launchTable({ blocks }: Step): string {
-  const rows = blocks.flatMap((block) =>
-    block.times === 1
-      ? block.items.map((launch) => row(launch, ""))
-      : [total(block), ...block.items.map((launch) => row(launch, "  "))],
+function launchTable({ folds }: Step): string {
+  const rows = folds.flatMap((one) =>
+    one.times === 1
+      ? one.items.map((launch) => row(launch, ""))
+      : [total(one), ...one.items.map((launch) => row(launch, "  "))],
   )
   return formatTable(["launch", "of", "gives", "reads", "writes", "operations"], rows)
 }
@@ -44,7 +44,7 @@ function row({ kind, weights, attributes, results, bytes: all, written, flops }:
 }
 
 /** A line over a unit that repeats: what all its repetitions come to. */
-function total({ times, items }: Block<Launch>): string[] {
+function total({ times, items }: Fold<Launch>): string[] {
   const sum = (of: (launch: Launch) => number) => times * items.reduce((total, launch) => total + of(launch), 0)
   return [
     `${times} x ${items.length} launches`,

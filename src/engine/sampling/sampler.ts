@@ -1,4 +1,4 @@
-import type { Draw } from "../model_runner.js"
+import type { Adjustment, RowChoices } from "../step_rows.js"
 import { Distribution, mostLikely } from "./distribution.js"
 import { logSumExp, type TokenLogprob, topLogprobs } from "./logprobs.js"
 import type { SamplingParams } from "./params.js"
@@ -29,8 +29,9 @@ export class Sampler {
   private readonly history: TokenHistory
   private readonly random: CounterRandom
   private readonly bias: ReadonlyMap<number, number>
-  private readonly distribution: Distribution | undefined
-  private readonly adjusted: Float32Array | undefined
+  /** Made when first needed: a device that draws needs neither. */
+  private distribution: Distribution | undefined
+  private adjusted: Float32Array | undefined
   private readonly scratch: Uint32Array
   private readonly seen = new Set<number>()
   private drawn = 0
@@ -38,20 +39,13 @@ export class Sampler {
   /** @param prompt counts for `repetition_penalty` */
   constructor(
     readonly params: SamplingParams,
-    vocab_size: number,
+    private readonly vocab_size: number,
     prompt: ArrayLike<number> = [],
   ) {
     this.seed = params.seed ?? randomSeed()
     this.random = new CounterRandom(this.seed)
     this.history = new TokenHistory(prompt)
     this.bias = new Map(Object.entries(params.logit_bias).map(([id, value]) => [Number(id), value]))
-    if (params.temperature > 0) this.distribution = new Distribution(vocab_size)
-    const adjusts =
-      this.bias.size > 0 ||
-      params.repetition_penalty !== 1 ||
-      params.frequency_penalty !== 0 ||
-      params.presence_penalty !== 0
-    if (adjusts) this.adjusted = new Float32Array(vocab_size)
     this.scratch = new Uint32Array(params.top_logprobs)
   }
 
@@ -71,21 +65,68 @@ export class Sampler {
     return { token, logprob, top_logprobs: topLogprobs(logits, this.params.top_logprobs, normalizer, this.scratch) }
   }
 
-  /** The same choice as a device can make it, which gives the same tokens; undefined where the parameters ask for more. */
-  get draw(): Draw | undefined {
+  /** Takes a token that the device drew. */
+  accept(token: number): void {
+    this.history.append(token)
+    if (this.params.temperature > 0) this.drawn++
+  }
+
+  /** Whether the next draw needs to know the tokens drawn before it. */
+  get looksBack(): boolean {
+    const { repetition_penalty, frequency_penalty, presence_penalty } = this.params
+    return repetition_penalty !== 1 || frequency_penalty !== 0 || presence_penalty !== 0
+  }
+
+  /**
+   * How a device chooses what `next` would: for the draw after `ahead` others that are not accepted yet. Null where the host has
+   * to, as more is asked than the token.
+   */
+  choices(ahead: number): RowChoices | null {
     const { temperature, top_k, top_p, min_p, logprobs } = this.params
-    if (this.adjusted || logprobs || (temperature > 0 && (top_k > 0 || top_p < 1 || min_p > 0))) return undefined
-    return { temperature, uniform: (i) => this.random.uniform(i) }
+    if (logprobs) return null
+    const uniform = temperature > 0 ? this.random.uniform(this.drawn + ahead) : 0
+    const constraint = this.adjusts ? { adjustments: this.adjustments() } : undefined
+    return { temperature, top_k, top_p, min_p, uniform, constraint }
+  }
+
+  private get adjusts(): boolean {
+    return this.bias.size > 0 || this.looksBack
+  }
+
+  /** What `adjust` does, place by place. */
+  private adjustments(): Adjustment[] {
+    const { repetition_penalty, frequency_penalty, presence_penalty } = this.params
+    const { generated } = this.history
+    const penalized = repetition_penalty === 1 ? [] : this.recent()
+    const ids = new Set([...this.bias.keys(), ...penalized, ...generated.keys()])
+    const repeated = new Set(penalized)
+    return [...ids].map((id) => {
+      const count = generated.get(id)
+      return {
+        id,
+        bias: this.bias.get(id) ?? 0,
+        factor: repeated.has(id) ? repetition_penalty : 1,
+        shift: count === undefined ? 0 : -(count * frequency_penalty + presence_penalty),
+      }
+    })
+  }
+
+  /** The tokens that a repetition penalty looks at. */
+  private recent(): readonly number[] {
+    const { tokens } = this.history
+    return tokens.slice(Math.max(0, tokens.length - (this.params.repetition_context_size ?? tokens.length)))
   }
 
   private choose(logits: Float32Array): number {
-    if (!this.distribution) return mostLikely(logits)
+    if (this.params.temperature === 0) return mostLikely(logits)
+    this.distribution ??= new Distribution(this.vocab_size)
     this.distribution.fill(logits, this.params)
     return this.distribution.pick(this.random.uniform(this.drawn++))
   }
 
   private adjust(logits: Float32Array): Float32Array {
-    if (!this.adjusted) return logits
+    if (!this.adjusts) return logits
+    this.adjusted ??= new Float32Array(this.vocab_size)
     const { repetition_penalty, repetition_context_size, frequency_penalty, presence_penalty } = this.params
     this.adjusted.set(logits)
     applyLogitBias(this.adjusted, this.bias)

@@ -1,5 +1,5 @@
 import { last } from "../../ir/expect.js"
-import { partsOf } from "../../ir/operands.js"
+import { componentsOf } from "../../ir/operands.js"
 import { isNode, isView, type Node, type NodeOf, producer, type Value } from "../../ir/value.js"
 import { apply, slice } from "../build.js"
 import type { Pass, Readers } from "../rewrite.js"
@@ -26,10 +26,10 @@ export const fuseNormMatmul: Pass = {
       const { y } = node.results
       if (matmuls.length === 1) return new Map([[y, product]])
       // Constants are never rewritten: they tell which of the matmuls this is.
-      const own = partsOf(node.operands.weight)
+      const own = componentsOf(node.operands.weight)
       const index = matmuls.findIndex(({ operands }) => {
-        const parts = partsOf(operands.weight)
-        return parts.length === own.length && parts.every((part, i) => part === own[i])
+        const components = componentsOf(operands.weight)
+        return components.length === own.length && components.every((component, i) => component === own[i])
       })
       const start = matmuls.slice(0, index).reduce((sum, { results }) => sum + last(results.y.shape), 0)
       return new Map([[y, slice(product, [0, start], [y.shape[0], start + last(y.shape)])]])
@@ -46,7 +46,8 @@ function productsOf(norm: NodeOf<"rms_norm">, readers: Readers): readonly NodeOf
     if (typeof reader === "string") return `the norm is an ${reader}, too`
     if (!isNode(reader, "matmul")) return `the norm is read by ${reader.op.kind} too`
     if (reader.operands.residual) return "one of the norm's products adds a residual"
-    if (!partsOf(reader.operands.weight).every(isConstant)) return "one of the norm's products has a computed weight"
+    if (!componentsOf(reader.operands.weight).every(isConstant))
+      return "one of the norm's products has a computed weight"
     products.push(reader)
   }
   return products

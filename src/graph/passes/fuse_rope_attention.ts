@@ -17,11 +17,13 @@ export const fuseRopeAttention: Pass = {
 
 function fuse(attention: NodeOf<"attention">, readers: Readers): ReadonlyMap<Value, Value> | string {
   const { op, operands } = attention
-  const { q, positions, sequences } = operands
-  const [keys, values] = [operands.keys, operands.values].map((cache) => appendOf(cache, attention, readers))
+  const { q, positions, sequences, tables } = operands
+  const [keys, values] = [operands.keys, operands.values].map((cache) => appendOf(cache, readers))
   if (!keys || !values) return "the caches are not those that its rows are appended to, or read by others too"
   const [rotatedQ, rotatedK] = [q, keys.operands.x].map((x) => privateProducer(x, "rope", readers))
   if (!rotatedQ || !rotatedK) return "something stands between the rotation and the attention, or no rotation"
+  const { slots } = keys.operands
+  if (values.operands.slots !== slots) return "keys and values are appended in different slots"
   const { inv_freq } = rotatedQ.operands
   const isSame = (rope: NodeOf<"rope">) =>
     rope.operands.positions === positions && rope.operands.inv_freq === inv_freq && rope.op.scale === rotatedQ.op.scale
@@ -32,7 +34,7 @@ function fuse(attention: NodeOf<"attention">, readers: Readers): ReadonlyMap<Val
   const states = { keys: keys.operands.cache, values: values.operands.cache }
   const fused = apply(
     { ...op, kind: "rope_attention", rope_scale: rotatedQ.op.scale },
-    { qkv, positions, inv_freq, ...states, sinks, sequences },
+    { qkv, positions, inv_freq, slots, ...states, sequences, tables, sinks },
   )
   return new Map([
     [attention.results.y, fused.y],
@@ -41,13 +43,10 @@ function fuse(attention: NodeOf<"attention">, readers: Readers): ReadonlyMap<Val
   ])
 }
 
-/** The append of the attention's rows that only the attention reads; it may be an effect beside. */
-function appendOf(cache: Value, { operands }: NodeOf<"attention">, readers: Readers): NodeOf<"kv_append"> | null {
+/** The append that only the attention reads; it may be an effect beside. */
+function appendOf(cache: Value, readers: Readers): NodeOf<"kv_append"> | null {
   const append = producer(cache, "kv_append")
-  if (!append) return null
-  const { positions, sequences } = append.operands
-  const isOurs = positions === operands.positions && sequences === operands.sequences
-  return isOurs && readers.get(cache)!.filter((reader) => reader !== "effect").length === 1 ? append : null
+  return append && readers.get(cache)!.filter((reader) => reader !== "effect").length === 1 ? append : null
 }
 
 /**

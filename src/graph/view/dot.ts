@@ -1,19 +1,19 @@
 import { formatBytes } from "../../tensor/bytes.js"
 import { edgesOf } from "./edges.js"
-import type { Block } from "./fold.js"
+import type { Fold } from "./fold.js"
 import type { Launch } from "./launches.js"
 
 /** A step as a graph in Graphviz' language: a box for each launch, and one around a unit that repeats. */
-export function dot(title: string, blocks: readonly Block<Launch>[]): string {
+export function dot(title: string, folds: readonly Fold<Launch>[]): string {
   const lines = ["digraph step {", `  label=${quoted(title)}; labelloc=t; node [shape=box, fontname="monospace"];`]
   let number = 0
-  for (const [i, { times, items }] of blocks.entries()) {
+  for (const [i, { times, items }] of folds.entries()) {
     const isUnit = times > 1
     if (isUnit) lines.push(`  subgraph cluster_${i} {`, `    label=${quoted(`${times} times`)}; style=rounded;`)
     for (const launch of items) lines.push(`${isUnit ? "    " : "  "}n${number++} [label=${quoted(labelOf(launch))}];`)
     if (isUnit) lines.push("  }")
   }
-  for (const { from, to, isBack } of edgesOf(blocks)) {
+  for (const { from, to, isBack } of edgesOf(folds)) {
     lines.push(`  n${from} -> n${to}${isBack ? " [style=dashed, constraint=false]" : ""};`)
   }
   return `${[...lines, "}"].join("\n")}\n`

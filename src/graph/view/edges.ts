@@ -1,4 +1,4 @@
-import type { Block } from "./fold.js"
+import type { Fold } from "./fold.js"
 import type { Launch } from "./launches.js"
 
 /** A launch reads what another wrote. Launches are numbered as they are drawn: each unit once. */
@@ -10,11 +10,11 @@ export interface Edge {
 }
 
 /** Who reads from whom in folded launches; of a unit's repetitions the last is read, and the first reads. */
-export function edgesOf(blocks: readonly Block<Launch>[]): Edge[] {
+export function edgesOf(folds: readonly Fold<Launch>[]): Edge[] {
   const drawn: number[] = [] // by number of the launch
   const edges: Edge[] = []
   let first = 0
-  for (const { times, items } of blocks) {
+  for (const { times, items } of folds) {
     const start = drawn.length
     for (let i = 0; i < times * items.length; i++) drawn.push(first + (i % items.length))
     items.forEach(({ reads }, i) => {

@@ -1,10 +1,10 @@
 import fc from "fast-check"
 import { expect, it } from "vitest"
-import { type Block, fold } from "./fold.js"
+import { type Fold, fold } from "./fold.js"
 
 const own = (item: string) => item
-const unfold = (blocks: readonly Block<string>[]) =>
-  blocks.flatMap(({ times, items }) => Array.from({ length: times }, () => items).flat())
+const unfold = (folds: readonly Fold<string>[]) =>
+  folds.flatMap(({ times, items }) => Array.from({ length: times }, () => items).flat())
 const shown = (text: string) => fold([...text], own).map(({ times, items }) => `${times}x${items.join("")}`)
 
 it("folds layers, pairs of alternating layers, and nothing else", () => {
@@ -22,9 +22,9 @@ it("unfolds to what was folded, in units that repeat", () => {
   fc.assert(
     fc.property(items, fc.integer({ min: 1, max: 9 }), (items, times) => {
       const all = Array.from({ length: times }, () => items).flat()
-      const blocks = fold(all, own)
-      expect(unfold(blocks)).toEqual(all)
-      const drawn = blocks.reduce((sum, { items }) => sum + items.length, 0)
+      const folds = fold(all, own)
+      expect(unfold(folds)).toEqual(all)
+      const drawn = folds.reduce((sum, { items }) => sum + items.length, 0)
       if (items.length >= 4) expect(drawn).toBeLessThanOrEqual(items.length)
     }),
   )

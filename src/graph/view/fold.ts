@@ -1,5 +1,5 @@
 /** Items in a row, or a unit of them that repeats. */
-export interface Block<T> {
+export interface Fold<T> {
   readonly times: number
   /** The first occurrence; what is said of it is true of each. */
   readonly items: readonly T[]
@@ -10,26 +10,26 @@ export interface Block<T> {
  * repetitions from here on reach furthest. Layers of alternating kinds therefore fold as pairs. Short repetitions, of fewer
  * than `least` items in all, stay as they are.
  */
-export function fold<T>(items: readonly T[], keyOf: (item: T) => string, least = 4): Block<T>[] {
+export function fold<T>(items: readonly T[], keyOf: (item: T) => string, least = 4): Fold<T>[] {
   const keys = items.map(keyOf)
-  const blocks: Block<T>[] = []
+  const folds: Fold<T>[] = []
   let single: T[] = []
   const flush = () => {
-    if (single.length > 0) blocks.push({ times: 1, items: single })
+    if (single.length > 0) folds.push({ times: 1, items: single })
     single = []
   }
   for (let at = 0; at < items.length; ) {
     const { length, times } = longestRepetition(keys, at)
     if (times > 1 && length * times >= least) {
       flush()
-      blocks.push({ times, items: items.slice(at, at + length) })
+      folds.push({ times, items: items.slice(at, at + length) })
       at += length * times
     } else {
       single.push(items[at++])
     }
   }
   flush()
-  return blocks
+  return folds
 }
 
 /** The unit at `start` whose repetitions cover most, the shortest of equals. */

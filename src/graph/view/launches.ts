@@ -61,15 +61,22 @@ function attributesOf({ op }: Instruction): string[] {
   const { kind: _, ...attributes } = op
   return Object.entries(attributes).flatMap(([name, value]) => {
     if (value === null || value === undefined) return []
-    return [`${name} ${typeof value === "number" ? Number(value.toPrecision(4)) : value}`]
+    if (typeof value === "object") return [`${name} ${Object.values(value).map(short).join(" ")}`]
+    return [`${name} ${short(value)}`]
   })
 }
 
-/** One name for a weight of several parts: the last part of the name that it has in its file. */
+/** Numbers to four digits. */
+function short(value: unknown): string {
+  return String(typeof value === "number" ? Number(value.toPrecision(4)) : value)
+}
+
+/** One name for a weight of several components: the last part of the name that it has in its file. */
 function weightsOf({ op, operands }: Instruction, buffers: Program["buffers"]): string[] {
-  const names = listOperands(specOf(op).operands, operands).flatMap(({ operand, part }) => {
+  const names = listOperands(specOf(op).operands, operands).flatMap(({ operand, component }) => {
     const buffer = buffers[operand.buffer]
-    if (buffer.kind !== "storage" || buffer.access === "write" || (part !== "value" && part !== "weight")) return []
+    if (buffer.kind !== "storage" || buffer.access === "write" || (component !== "value" && component !== "weight"))
+      return []
     const parts = buffer.storage.name.replace(/[._](weight|blocks)$/, "").split(".")
     return [parts[parts.length - 1]]
   })

@@ -4,15 +4,15 @@ import type { Roots } from "../../ir/value.js"
 import { type Explanation, explain } from "../explain.js"
 import { lower } from "../lower.js"
 import { type OptimiseOptions, optimise } from "../optimise.js"
-import { type Block, fold } from "./fold.js"
+import { type Fold, fold } from "./fold.js"
 import { type Launch, launchesOf } from "./launches.js"
 
 /** What a graph comes to when it is lowered, as plain data. */
 export interface Step {
   /** What is launched, in order; repeated layers are folded. */
-  readonly blocks: readonly Block<Launch>[]
+  readonly folds: readonly Fold<Launch>[]
   readonly launches: number
-  /** Bytes that it reads and writes; of caches every row, of experts and embeddings the chosen rows. */
+  /** Bytes that it reads and writes; of caches what is seen of full page tables, of experts and embeddings the chosen rows. */
   readonly read: number
   readonly written: number
   readonly flops: number
@@ -54,7 +54,7 @@ function stepOf(roots: Roots): Step {
   const launches = launchesOf(program)
   const sum = (of: (launch: Launch) => number) => launches.reduce((total, launch) => total + of(launch), 0)
   return {
-    blocks: fold(launches, keyOf),
+    folds: fold(launches, keyOf),
     launches: launches.length,
     read: sum(({ bytes, written }) => bytes - written),
     written: sum(({ written }) => written),

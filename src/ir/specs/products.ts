@@ -15,9 +15,10 @@ const rowsOf = ({ weight }: Weight) => fixed(weight.shape[0], "the rows of a wei
 const expertRowsOf = ({ weight }: Weight) => fixed(weight.shape[1], "the rows of an expert")
 
 export const embedding = spec<unknown, { ids: Type; weight: Weight }, "y">({
-  summary: "rows of a weight [vocab, n] at ids (uint32) [L] -> [L, n]",
+  summary:
+    "rows of a weight [vocab, n] at ids (uint32) [L] -> [L, n]; NO_INDEX, a token nobody could draw, reads the last row",
   operands: { ids: "value", weight: "weight" },
-  indices: { operand: "ids", what: "token id", of: ["weight"] },
+  indices: { operand: "ids", what: "token id", of: ["weight"], skips: true },
   infer: (_, { ids, weight }) => {
     expectType("embedding: ids", ids, [-1], "uint32")
     const words = last(weight.weight.shape)

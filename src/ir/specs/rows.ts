@@ -8,7 +8,10 @@ import type { Type } from "../type.js"
 
 export type ReduceFn = "sum" | "mean" | "max"
 
-/** What `argmax` and `categorical` give for a row nobody can choose from: one with NaN or +Infinity, or -Infinity alone. */
+/**
+ * What `argmax` and `sample` give for a row nobody can choose from: one with NaN or +Infinity, or -Infinity
+ * alone. Among indices it picks nothing, where the operation's description allows it.
+ */
 export const NO_INDEX = 0xffffffff
 
 /** All but the last dimension, which must be known. */
@@ -63,26 +66,30 @@ export const take_along_axis = spec<unknown, { x: Type; indices: Type }, "y">({
   tolerance: "exact",
 })
 
-export const take = spec<unknown, { x: Type; indices: Type }, "y">({
-  summary: "rows of x [L, ...], of any dtype, at indices (uint32) [W] -> [W, ...] of that dtype",
-  operands: { x: "value", indices: "value" },
-  indices: { operand: "indices", what: "row", of: ["x"] },
-  infer: (_, { x, indices }) => {
+export const take = spec<unknown, { x: Type; indices: Type; otherwise?: Type }, "y">({
+  summary:
+    "rows of x [L, ...], of any dtype, at indices (uint32) [W] -> [W, ...] of that dtype; where an index is NO_INDEX, the row of otherwise [W, ...]",
+  operands: { x: "value", indices: "value", otherwise: "optional" },
+  indices: { operand: "indices", what: "row", of: ["x"], skips: "otherwise" },
+  infer: (_, { x, indices, otherwise }) => {
     expectType("take: indices", indices, [-1], "uint32")
-    return { y: { shape: [indices.shape[0], ...x.shape.slice(1)], dtype: x.dtype } }
+    const y = { shape: [indices.shape[0], ...x.shape.slice(1)], dtype: x.dtype }
+    if (otherwise) expectType("take: otherwise", otherwise, y.shape, y.dtype)
+    return { y }
   },
   tolerance: "exact",
 })
 
-export const categorical = spec<unknown, { logits: Type; temperature: Type; uniform: Type }, "ids">({
+export const put = spec<unknown, { state: Type; x: Type; indices: Type }, "state">({
   summary:
-    "logits [L, n], temperature [1], uniform [L] in [0, 1) -> uint32 [L], drawn from softmax(logits / temperature) by inverse CDF",
-  operands: { logits: "value", temperature: "value", uniform: "value" },
-  infer: (_, { logits, temperature, uniform }) => {
-    expectType("categorical: logits", logits, [-1, -1], "float32")
-    expectType("categorical: temperature", temperature, [1], "float32")
-    expectType("categorical: uniform", uniform, [logits.shape[0]], "float32")
-    return { ids: { shape: [logits.shape[0]], dtype: "uint32" } }
+    "the state [S, ...], of any dtype, with rows x [W, ...] of that dtype at indices (uint32) [W], no two of which are the same; rows whose index is NO_INDEX are left out",
+  operands: { state: "state", x: "value", indices: "value" },
+  writes: { state: "state" },
+  indices: { operand: "indices", what: "row", of: ["state"], skips: true },
+  infer: (_, { state, x, indices }) => {
+    expectType("put: indices", indices, [-1], "uint32")
+    expectType("put: x", x, [indices.shape[0], ...state.shape.slice(1)], state.dtype)
+    return { state }
   },
   tolerance: "exact",
 })

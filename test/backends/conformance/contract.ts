@@ -1,3 +1,4 @@
+import { NO_INDEX } from "../../../src/ir/specs/rows.js"
 import { describe, expect, it } from "vitest"
 import { apply, constant, input, state } from "../../../src/graph/build.js"
 import { lower } from "../../../src/graph/lower.js"
@@ -32,14 +33,14 @@ function appending(cache: Storage) {
   return lower({
     outputs: [],
     effects: [
-      apply({ kind: "kv_append" }, { cache: state(cache), x: row, positions: input("positions", [1], "uint32") }).cache,
+      apply({ kind: "kv_append" }, { cache: state(cache), x: row, slots: input("slots", [1], "uint32") }).cache,
     ],
   })
 }
 
-const rowAt = (position: number, value: number) => ({
+const rowAt = (slot: number, value: number) => ({
   row: new Float32Array(4).fill(value),
-  positions: Uint32Array.of(position),
+  slots: Uint32Array.of(slot),
 })
 
 const ramp = (n: number) => Float32Array.from({ length: n }, (_, i) => i)
@@ -108,9 +109,37 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
         ]
         for (const output of graphs) {
           const executable = await backend.compile(lower({ outputs: [output] }))
-          for (const id of [3, 2 ** 32 - 1]) {
+          // An embedding takes NO_INDEX, but nothing near it.
+          for (const id of [3, output.node.op.kind === "embedding" ? NO_INDEX - 1 : NO_INDEX]) {
             await refuses(executable, { ids: Uint32Array.of(0, id) }, { ids: Uint32Array.of(0, 2) })
           }
+        }
+      }),
+    )
+
+    it(
+      "refuses ids out of range where NO_INDEX picks nothing, and runs on",
+      withBackend(async (backend) => {
+        const random = new Random(2)
+        const [x, logits] = [floats(random, [2, 5]), floats(random, [3, 5])]
+        const ids = input("ids", [2], "uint32")
+        const [bias, factor, shift] = [0, 1, 2].map(() => floats(random, [2]))
+        const columns = storageOf("columns", "uint32", [2], new Uint8Array(Uint32Array.of(0, 1).buffer))
+        const graphs = [
+          apply({ kind: "take" }, { x: floats(random, [3, 5]), indices: ids, otherwise: x }).y,
+          apply({ kind: "put" }, { state: state(new Storage("state", "float32", [3, 5], null)), x, indices: ids })
+            .state,
+          apply({ kind: "adjust_logits" }, { logits, rows: ids, ids: constant(columns), bias, factor, shift }).y,
+        ]
+        for (const output of graphs) {
+          const executable = await backend.compile(lower({ outputs: [output] }))
+          await refuses(executable, { ids: Uint32Array.of(0, 3) }, { ids: Uint32Array.of(NO_INDEX, NO_INDEX) })
+        }
+        const places = { rows: constant(columns), ids, bias, factor, shift }
+        const adjusted = apply({ kind: "adjust_logits" }, { logits, ...places }).y
+        const executable = await backend.compile(lower({ outputs: [adjusted] }))
+        for (const id of [5, NO_INDEX]) {
+          await refuses(executable, { ids: Uint32Array.of(0, id) }, { ids: Uint32Array.of(0, 4) })
         }
       }),
     )
@@ -150,7 +179,7 @@ export function itKeepsTheContract(withBackend: WithBackend): void {
         const second = await backend.compile(appending(cache))
         await first.replay(rowAt(0, 1))
         await second.replay(rowAt(1, 2))
-        await first.replay(rowAt(3, 4))
+        await first.replay(rowAt(0, 4))
         expect(await floatsOf(cache)).toEqual([4, 4, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0])
         first.dispose()
         await second.replay(rowAt(2, 3))

@@ -1,9 +1,7 @@
-import { apply, copy, input, state } from "../../../src/graph/build.js"
+import { apply } from "../../../src/graph/build.js"
 import type { GatedActivation } from "../../../src/ir/activation.js"
 import type { Value } from "../../../src/ir/value.js"
-import { Storage } from "../../../src/tensor/storage.js"
 import type { WeightOf } from "../../../src/ir/type.js"
-import { type CacheDType, feed } from "./attention_cases.js"
 import {
   AFFINE_8,
   everySecondRow,
@@ -14,7 +12,6 @@ import {
   MXFP4,
   type NamedFormat,
   type Random,
-  type WeightDType,
   type WeightFormat,
   weight,
 } from "./random.js"
@@ -247,64 +244,4 @@ export function gatherMatmulSumCases(random: Random): Case[] {
     { name: "one expert a row", outputs: [1, 6].map((L) => gatherMatmulSum(random, mxfp4, L, 1, 7, 96)) },
     { name: "gpt-oss's hidden size", outputs: [gatherMatmulSum(random, mxfp4, 2, 4, 9, 2880)] },
   ]
-}
-
-interface RopeAttention {
-  readonly L: number
-  readonly heads: number
-  readonly kv: number
-  readonly D: number
-  readonly capacity: number
-  readonly window: number | null
-  readonly sinks: WeightDType | null
-  readonly steps: number
-  /** Rows of a step belong to these in turn. */
-  readonly sequences?: number
-}
-
-const ROPE_ATTENTION: readonly RopeAttention[] = [
-  { L: 1, heads: 8, kv: 2, D: 64, capacity: 80, window: null, sinks: "bfloat16", steps: 70 },
-  { L: 1, heads: 3, kv: 1, D: 32, capacity: 12, window: 8, sinks: "float32", steps: 30 },
-  { L: 3, heads: 5, kv: 5, D: 6, capacity: 20, window: null, sinks: null, steps: 5 },
-  { L: 17, heads: 8, kv: 1, D: 64, capacity: 144, window: 128, sinks: "bfloat16", steps: 10 },
-  { L: 70, heads: 6, kv: 2, D: 16, capacity: 300, window: null, sinks: "float16", steps: 3 },
-  // Rings just large enough: window - 1 + L.
-  { L: 1, heads: 2, kv: 1, D: 8, capacity: 4, window: 4, sinks: null, steps: 13 },
-  { L: 17, heads: 6, kv: 3, D: 20, capacity: 25, window: 9, sinks: "bfloat16", steps: 6 },
-  { L: 70, heads: 4, kv: 2, D: 64, capacity: 197, window: 128, sinks: "bfloat16", steps: 4 },
-  { L: 1, heads: 4, kv: 2, D: 64, capacity: 20, window: null, sinks: "bfloat16", steps: 9, sequences: 3 },
-  { L: 3, heads: 8, kv: 2, D: 64, capacity: 40, window: null, sinks: "bfloat16", steps: 20, sequences: 3 },
-  { L: 17, heads: 3, kv: 1, D: 32, capacity: 12, window: 8, sinks: null, steps: 7, sequences: 5 },
-  { L: 70, heads: 2, kv: 2, D: 16, capacity: 64, window: 33, sinks: "float32", steps: 4, sequences: 4 },
-]
-
-/** Steps of one text, or of several whose rows stand mixed. The caches are compared as well, as they were left by the step before. */
-export function ropeAttentionCases(random: Random, cacheDType: CacheDType): Case[] {
-  // A step in rounding keys is as many steps in weights as the scores are large.
-  const size = cacheDType === "float16" ? 1 : 3
-  return ROPE_ATTENTION.map((shape) => {
-    const { L, heads, kv, D, capacity, steps, window, sinks, sequences } = shape
-    const dims = [...(sequences ? [sequences] : []), capacity, kv, D]
-    const [keys, values] = ["keys", "values"].map((name) => new Storage(name, cacheDType, dims, null))
-    const op = { kind: "rope_attention", rope_scale: 1.3466, scale: D ** -0.5, window } as const
-    const frequencies = Array.from({ length: D / 2 }, (_, i) => 150000 ** ((-2 * i) / D))
-    const attended = apply(op, {
-      qkv: input("qkv", [L, (heads + 2 * kv) * D], "float32"),
-      positions: input("positions", [L], "uint32"),
-      inv_freq: exactly([D / 2], frequencies),
-      keys: state(keys),
-      values: state(values),
-      sinks: sinks ? floats(random, [heads], sinks, 2) : undefined,
-      sequences: sequences ? input("sequences", [L], "uint32") : undefined,
-    }).y
-    const of = `${L} rows, ${heads}/${kv} heads of ${D}, window ${window}, capacity ${capacity}`
-    return {
-      name: sequences ? `${of}, ${sequences} sequences` : of,
-      outputs: [attended, ...[keys, values].map((cache) => copy(state(cache), "float32"))],
-      replays: feed(L, steps, sequences).map((rows) => ({
-        ...rows,
-        qkv: random.floats(L * (heads + 2 * kv) * D, size),
-      })),
-    }
-  })
 }

@@ -12,7 +12,7 @@ import { FUSED_KINDS, type FusedKind, type KernelKind } from "../../../src/ir/op
 import { exactly, floats, formats, type NamedFormat, Random, weight } from "./random.js"
 import { someActivation } from "./glu_cases.js"
 import { expectClose, needs, run, type Share, settingsOf, type WithBackend } from "./run.js"
-import { expectToldRows, Feeder, fewerRuns, type Over, SEQUENCES, steps } from "./told_rows.js"
+import { expectToldRows, Feeder, fewerRuns, type Over, PAGE_SIZE, pagesOf, steps } from "./told_rows.js"
 
 /** Two groups of the widest, so that every format divides it. */
 const K = 256
@@ -70,21 +70,21 @@ const COMPOSITIONS: Record<FusedKind, Composition> = {
     kinds: ["gather_matmul", "weighted_sum", "binary"],
   },
   rope_attention: {
-    compose: (named, { random, rows, total, cache }) => {
+    compose: (named, of) => {
+      const { random, rows, cache } = of
       const [heads, kv, D] = [6, 2, 8]
-      const several = random.below(2) === 1
+      const pages = pagesOf(of)
+      const { slots, ...seen } = pages.inputs(rows)
+      const { positions } = seen
       const normed = norm(random, input("x", [rows, K], "float32"))
-      const positions = input("positions", [rows], "uint32")
-      const sequences = several ? input("sequences", [rows], "uint32") : undefined
-      const dims = [...(several ? [SEQUENCES] : []), total + 4, kv, D]
       const [q, k, v] = [heads, kv, kv].map((n) => reshape(matmul(random, normed, n * D, named), [rows, n, D]))
       const invFreq = exactly([D / 2], [1, 0.1, 0.01, 0.001])
       const rope = (x: Value) => apply({ kind: "rope", scale: 1.1 }, { x, positions, inv_freq: invFreq }).y
       const append = (name: string, x: Value) =>
-        apply({ kind: "kv_append" }, { cache: cache(name, dims), x, positions, sequences }).cache
-      const sinks = floats(random, [heads])
-      const cached = { keys: append("keys", rope(k)), values: append("values", v), positions, sinks, sequences }
-      return [apply({ kind: "attention", scale: D ** -0.5, window: 5 }, { q: rope(q), ...cached }).y]
+        apply({ kind: "kv_append" }, { cache: cache(name, [pages.slots, kv, D]), x, slots }).cache
+      const cached = { keys: append("keys", rope(k)), values: append("values", v), ...seen }
+      const op = { kind: "attention", scale: D ** -0.5, window: 5, page_size: PAGE_SIZE } as const
+      return [apply(op, { q: rope(q), ...cached, sinks: floats(random, [heads]) }).y]
     },
     kinds: ["rms_norm", "matmul", "rope", "rope", "attention", "norm_matmul"],
   },
@@ -115,7 +115,7 @@ export function itFusesFaithfully(withBackend: WithBackend, share: Share): void 
               const unfused = composed()
               const { outputs } = optimise({ outputs: composed() }, backend)
               expect(lower({ outputs }).instructions.map(({ op }) => op.kind)).toContain(kind)
-              const feeder = new Feeder(new Random(seed + 1), unfused)
+              const feeder = new Feeder(new Random(seed + 1), unfused, { total: 3 * L })
               const replays = [0, 1, 2].map(() => feeder.step(L))
               const expected = await run({ name: "unfused", outputs: unfused, replays }, backend)
               const found = await run({ name: "fused", outputs, replays }, backend)

@@ -1,4 +1,5 @@
 import { apply } from "../../../src/graph/build.js"
+import { NO_INDEX } from "../../../src/ir/specs/rows.js"
 import type { GatedActivation } from "../../../src/ir/activation.js"
 import type { Value } from "../../../src/ir/value.js"
 import type { Shape } from "../../../src/tensor/shape.js"
@@ -47,7 +48,11 @@ export function embeddingCases(random: Random): Case[] {
         apply(
           { kind: "embedding" },
           {
-            ids: stored("uint32", [6], new Uint8Array(Uint32Array.of(30, 0, 17, 17, random.below(31), 1).buffer)),
+            ids: stored(
+              "uint32",
+              [7],
+              new Uint8Array(Uint32Array.of(30, 0, 17, 17, random.below(31), 1, NO_INDEX).buffer),
+            ),
             weight: weight(random, bare, [], 31, n, dtype),
           },
         ).y,

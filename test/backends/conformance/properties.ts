@@ -1,19 +1,21 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { apply, input, reshape, slice, state } from "../../../src/graph/build.js"
+import { apply, input, reshape, slice } from "../../../src/graph/build.js"
 import type { Value } from "../../../src/ir/value.js"
 import { lower } from "../../../src/graph/lower.js"
 import { optimise } from "../../../src/graph/optimise.js"
 import { toleranceOf } from "../../../src/ir/describe.js"
 import { mapWeight } from "../../../src/ir/operands.js"
 import type { WeightOf } from "../../../src/ir/type.js"
-import { Storage } from "../../../src/tensor/storage.js"
+import type { KvFormat } from "../../../src/tensor/kv_format.js"
 import type { Backend } from "../../../src/backends/backend.js"
 import type { KernelKind } from "../../../src/ir/operations.js"
-import { cache, positionsFrom } from "./attention_cases.js"
+import { cache } from "./attention_cases.js"
+import { Pages, pagesKept } from "./pages.js"
 import { someActivation } from "./glu_cases.js"
 import { exactly, floats, formats, integers, Random, stored, weight } from "./random.js"
-import { expectClose, run, type Share, settingsOf, type WithBackend } from "./run.js"
+import { sampled, someRows } from "./sampling_cases.js"
+import { expectClose, relativeError, run, type Share, settingsOf, type WithBackend } from "./run.js"
 
 const seed = fc.integer({ min: 0, max: 2 ** 31 - 1 })
 const format = fc.constantFrom(...formats())
@@ -103,7 +105,7 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
             const columns = random.integers(5, K)
             const oneHot = new Float32Array(5 * K)
             for (const [l, column] of columns.entries()) oneHot[l * K + column] = 1
-            const all = stored("uint32", [7], new Uint8Array(positionsFrom(0, 7).buffer))
+            const all = stored("uint32", [7], new Uint8Array(ascending(0, 7).buffer))
             const [product, table] = await values(
               backend,
               matmul(exactly([5, K], oneHot), operands),
@@ -168,7 +170,7 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
             )[0]
             for (let row = 0; row < 3; row++) {
               const order = [...all.subarray(row * n, (row + 1) * n)]
-              expect([...order].sort((a, b) => a - b)).toEqual([...positionsFrom(0, n)])
+              expect([...order].sort((a, b) => a - b)).toEqual([...ascending(0, n)])
               expect([...some.subarray(row * k, (row + 1) * k)]).toEqual(order.slice(0, k))
               expect(first[row]).toBe(order[0])
               const descending = [...sorted.subarray(row * n, (row + 1) * n)]
@@ -176,6 +178,28 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
               for (let i = 1; i < n; i++)
                 if (descending[i - 1] === descending[i]) expect(order[i]).toBeGreaterThan(order[i - 1])
             }
+          }),
+          settings,
+        ),
+      ),
+    )
+
+    it(
+      "a row's token does not depend on the rows beside it",
+      withBackend((backend) =>
+        fc.assert(
+          fc.asyncProperty(seed, fc.constantFrom(19, 700, 5000), fc.boolean(), async (seed, n, isMasked) => {
+            const random = new Random(seed)
+            const rows = someRows(random, 5, n, isMasked)
+            const alone = rows.choices.map((choice, l) => ({
+              n,
+              logits: rows.logits.slice(l * n, (l + 1) * n),
+              choices: [choice],
+              mask: rows.mask?.slice(l * Math.ceil(n / 32), (l + 1) * Math.ceil(n / 32)),
+            }))
+            const outputs = [rows, ...alone].map(sampled)
+            const [[together, ...single]] = await run({ name: "tokens", outputs }, backend)
+            expect(single.map(([token]) => token)).toEqual([...together])
           }),
           settings,
         ),
@@ -213,29 +237,48 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
 
   describe("attention", () => {
     it(
-      "is the same in one step as in any steps, and in a ring as in a full cache",
+      "is the same in one step as in any steps, and in pages used again as in pages of its own",
       withBackend((backend) =>
         fc.assert(
           fc.asyncProperty(
             fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 2, maxLength: 6 }),
             fc.integer({ min: 1, max: 40 }),
-            fc.nat(5),
+            fc.constantFrom(1, 3, 4, 16),
             seed,
-            async (steps, window, slack, seed) => {
+            async (steps, window, page_size, seed) => {
               const length = steps.reduce((a, b) => a + b)
               const text = new Text(new Random(seed), length)
-              const ring = window - 1 + Math.max(...steps) + slack
-              const whole = await text.attend(backend, [length], length, window)
+              const kept = pagesKept(window, Math.max(...steps), page_size)
+              const whole = await text.attend(backend, [length], { page_size: 64, window })
               const tolerance = bound(backend, "attention")
-              expectClose(await text.attend(backend, steps, length, window), whole, tolerance, "full cache, in steps")
-              expectClose(await text.attend(backend, steps, ring, window), whole, tolerance, "ring, in steps")
+              expectClose(await text.attend(backend, steps, { page_size, window }), whole, tolerance, "in steps")
+              const again = await text.attend(backend, steps, { page_size, window, kept })
+              expectClose(again, whole, tolerance, "pages used again, in steps")
               if (window < length) return
-              expectClose(await text.attend(backend, steps, length, null), whole, tolerance, "without a window")
+              const all = await text.attend(backend, steps, { page_size, window: null })
+              expectClose(all, whole, tolerance, "without a window")
             },
           ),
           settings,
         ),
       ),
+    )
+
+    it(
+      "over quantized caches is near what it is over float32",
+      withBackend(async (backend) => {
+        const text = new Text(new Random(11), 40)
+        const plain = await text.attend(backend, [9, 1, 30])
+        for (const [format, error] of [
+          ["int8", 0.02],
+          ["int4", 0.2],
+        ] as const) {
+          if (!backend.kvFormats.includes(format)) continue
+          const found = await text.attend(backend, [9, 1, 30], { format })
+          expect(relativeError(found, plain), format).toBeLessThanOrEqual(error)
+          expect(relativeError(found, plain), format).toBeGreaterThan(error / 10)
+        }
+      }),
     )
 
     it(
@@ -250,9 +293,10 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
             async (length, back, window, seed) => {
               const text = new Text(new Random(seed), length)
               const rewound = Math.min(back, length - 1)
-              const ring = window === null ? length : window + rewound
-              const straight = await text.attend(backend, Array(length).fill(1), length, window)
-              const again = await text.attend(backend, Array(length).fill(1), ring, window, length - rewound - 1)
+              const kept = pagesKept(window, rewound + 1, 4)
+              const straight = await text.attend(backend, Array(length).fill(1), { page_size: 4, window })
+              const from = length - rewound - 1
+              const again = await text.attend(backend, Array(length).fill(1), { page_size: 4, window, kept, from })
               expectClose(again, straight, bound(backend, "attention"), `back from ${length} by ${rewound + 1}`)
             },
           ),
@@ -275,7 +319,7 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
               for (const [id, text] of texts.entries()) {
                 const length = ids.filter((other) => other === id).length
                 if (length === 0) continue
-                const alone = await text.attend(backend, [length], ids.length, window)
+                const alone = await text.attend(backend, [length], { page_size: 8, window })
                 const own = together.filter((_, l) => ids[l] === id).flatMap((row) => [...row])
                 expectClose(
                   Float32Array.from(own),
@@ -295,14 +339,30 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
       "with sinks of -Infinity is attention without sinks, and large sinks take everything",
       withBackend(async (backend) => {
         const text = new Text(new Random(3), 9)
-        const plain = await text.attend(backend, [9], 9, null, null, null)
-        const none = await text.attend(backend, [9], 9, null, null, Number.NEGATIVE_INFINITY)
+        const plain = await text.attend(backend, [9], { sink: null })
+        const none = await text.attend(backend, [9], { sink: Number.NEGATIVE_INFINITY })
         expectClose(none, plain, bound(backend, "attention"), "sinks of -Infinity")
-        const all = await text.attend(backend, [9], 9, null, null, 1e4)
+        const all = await text.attend(backend, [9], { sink: 1e4 })
         expect([...all].every((value) => value === 0)).toBe(true)
       }),
     )
   })
+}
+
+interface Attended {
+  readonly page_size?: number
+  /** Pages at a time: all that the text takes, unless fewer. */
+  readonly kept?: number
+  readonly window?: number | null
+  /** The text from here on is fed again, after other keys and values had been in its place. */
+  readonly from?: number
+  readonly sink?: number | null
+  readonly format?: KvFormat
+}
+
+/** 0, 1, 2, ... from `first` on. */
+function ascending(first: number, count: number): Uint32Array {
+  return Uint32Array.from({ length: count }, (_, i) => first + i)
 }
 
 /** Queries, keys and values of a text, to attend over in different ways. */
@@ -323,36 +383,31 @@ class Text {
     this.v = random.floats(length * Text.KV_HEADS * Text.D)
   }
 
-  /**
-   * Attention of every position `[length, heads, D]`, the text fed in steps of so many rows. With `from`, the text from
-   * there on is then fed again, after other keys and values had been in its place.
-   */
+  /** Attention of every position `[length, heads, D]`, the text fed in steps of so many rows. */
   async attend(
     backend: Backend,
     steps: readonly number[],
-    capacity: number,
-    window: number | null,
-    from: number | null = null,
-    sink: number | null = 0.5,
+    { page_size = 4, kept, window = null, from, sink = 0.5, format = "float32" }: Attended = {},
   ): Promise<Float32Array> {
-    const keys = cache(capacity, Text.KV_HEADS, Text.D)
-    const vals = cache(capacity, Text.KV_HEADS, Text.D)
+    const pages = new Pages({ sequences: 1, page_size, total: this.length, kept })
+    const caches = ["k", "v"].map((name) => cache(name, format, [pages.slots, Text.KV_HEADS, Text.D]))
     const out = new Float32Array(this.q.length)
     const feed = async (first: number, L: number, stale: boolean) => {
       const cut = (values: Float32Array, heads: number) =>
         values.slice(first * heads * Text.D, (first + L) * heads * Text.D)
       const kv = (values: Float32Array) => cut(values, Text.KV_HEADS).map((value) => (stale ? 7 - value : value))
-      const result = await this.step(backend, L, keys, vals, window, sink, {
+      const positions = Array.from({ length: L }, (_, i) => first + i)
+      const result = await Text.step(backend, pages, caches, window, sink, {
         q: cut(this.q, Text.HEADS),
         k: kv(this.k),
         v: kv(this.v),
-        positions: positionsFrom(first, L),
+        ...pages.feed(L, Array(L).fill(0), positions),
       })
       out.set(result, first * Text.HEADS * Text.D)
     }
     let first = 0
     for (const L of steps) {
-      await feed(first, L, from !== null && first >= from)
+      await feed(first, L, from !== undefined && first >= from)
       first += L
     }
     for (let position = from ?? this.length; position < this.length; position++) await feed(position, 1, false)
@@ -369,50 +424,37 @@ class Text {
     const L = ids.length
     const positions = ids.map((id, l) => ids.slice(0, l).filter((other) => other === id).length)
     const rowsOf = (name: "q" | "k" | "v", heads: number) =>
-      exactly(
-        [L, heads, Text.D],
-        ids.flatMap((id, l) => [...rowOf(texts[id][name], positions[l], heads * Text.D)]),
-      )
-    const places = stored("uint32", [L], new Uint8Array(Uint32Array.from(positions).buffer))
-    const sequences = stored("uint32", [L], new Uint8Array(Uint32Array.from(ids).buffer))
-    const dims = [texts.length, L, Text.KV_HEADS, Text.D]
-    const append = (name: "k" | "v") =>
-      apply(
-        { kind: "kv_append" },
-        {
-          cache: state(new Storage(name, "float32", dims, null)),
-          x: rowsOf(name, Text.KV_HEADS),
-          positions: places,
-          sequences,
-        },
-      ).cache
-    const sinks = exactly([Text.HEADS], Array(Text.HEADS).fill(0.5))
-    const cached = { keys: append("k"), values: append("v"), positions: places, sinks, sequences }
-    const op = { kind: "attention", scale: Text.D ** -0.5, window } as const
-    const [attended] = await values(backend, apply(op, { q: rowsOf("q", Text.HEADS), ...cached }).y)
+      Float32Array.from(ids.flatMap((id, l) => [...rowOf(texts[id][name], positions[l], heads * Text.D)]))
+    const pages = new Pages({ sequences: texts.length, page_size: 4, total: L })
+    const caches = ["k", "v"].map((name) => cache(name, "float32", [pages.slots, Text.KV_HEADS, Text.D]))
+    const attended = await Text.step(backend, pages, caches, window, 0.5, {
+      q: rowsOf("q", Text.HEADS),
+      k: rowsOf("k", Text.KV_HEADS),
+      v: rowsOf("v", Text.KV_HEADS),
+      ...pages.feed(L, ids, positions),
+    })
     return ids.map((_, l) => rowOf(attended, l, Text.HEADS * Text.D))
   }
 
-  private async step(
+  private static async step(
     backend: Backend,
-    L: number,
-    keys: Value,
-    vals: Value,
+    pages: Pages,
+    [keys, vals]: readonly Value[],
     window: number | null,
     sink: number | null,
     inputs: Record<string, Float32Array | Uint32Array>,
   ): Promise<Float32Array> {
-    const positions = input("positions", [L], "uint32")
+    const L = inputs.positions.length
+    const { slots, ...seen } = pages.inputs(L)
     const append = (state: Value, name: string) =>
-      apply({ kind: "kv_append" }, { cache: state, x: input(name, [L, Text.KV_HEADS, Text.D], "float32"), positions })
-        .cache
+      apply({ kind: "kv_append" }, { cache: state, x: input(name, [L, Text.KV_HEADS, Text.D], "float32"), slots }).cache
     const output = apply(
-      { kind: "attention", scale: Text.D ** -0.5, window },
+      { kind: "attention", scale: Text.D ** -0.5, window, page_size: pages.page_size },
       {
         q: input("q", [L, Text.HEADS, Text.D], "float32"),
         keys: append(keys, "k"),
         values: append(vals, "v"),
-        positions,
+        ...seen,
         sinks: sink === null ? undefined : exactly([Text.HEADS], Array(Text.HEADS).fill(sink)),
       },
     ).y

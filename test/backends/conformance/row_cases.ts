@@ -1,9 +1,10 @@
-import { apply } from "../../../src/graph/build.js"
-import { largest } from "../../../src/ir/dim.js"
+import { apply, input, state } from "../../../src/graph/build.js"
 import type { Value } from "../../../src/ir/value.js"
+import { type DType, itemSize } from "../../../src/tensor/dtype.js"
 import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
-import type { ReduceFn } from "../../../src/ir/specs/rows.js"
-import { exactly, floats, integers, masked, type Random, stored, tied, type WeightDType } from "./random.js"
+import { Storage } from "../../../src/tensor/storage.js"
+import { NO_INDEX, type ReduceFn } from "../../../src/ir/specs/rows.js"
+import { exactly, floats, integers, masked, type Random, storageOf, stored, tied, type WeightDType } from "./random.js"
 import type { Case } from "./run.js"
 
 const REDUCE: readonly ReduceFn[] = ["sum", "mean", "max"]
@@ -50,28 +51,37 @@ function choices(random: Random, shape: Shape): [string, Value][] {
 }
 
 /** Lengths that GPU kernels take in one part and in several. */
-const HOPELESS = [33, 5000]
+export const HOPELESS = [33, 5000]
 
 /** Values that leave nobody a choice, by their bits: JavaScript may turn one NaN into another. */
 const HOPELESS_BITS = [0x7fc00000, 0xffc00000, 0x7f800001, 0xff800001, 0x7f800000]
 
 /** Rows nobody can choose from, between rows that somebody can; the last is -Infinity but for its end. */
-export function hopeless(random: Random, n: number): [string, Value][] {
+export function hopelessRows(random: Random, n: number): [string, number, Float32Array][] {
   const minus = Array<number>(n).fill(Number.NEGATIVE_INFINITY)
   const plain = () => [...random.floats(n, 5)]
   const x = (first: number[], second: number[], bits?: number) => {
     const rows = Float32Array.from([...plain(), ...first, ...plain(), ...second, ...minus.slice(1), 1])
     const words = new Uint32Array(rows.buffer)
     if (bits !== undefined) for (const row of [1, 3]) words[row * n + (n >> 1)] = bits
-    return stored("float32", [5, n], new Uint8Array(rows.buffer))
+    return rows
   }
   return [
-    ...HOPELESS_BITS.map((bits): [string, Value] => [
+    ...HOPELESS_BITS.map((bits): [string, number, Float32Array] => [
       `rows of ${n} with one ${bits.toString(16)}`,
+      n,
       x(plain(), minus, bits),
     ]),
-    [`rows of ${n} of NaN, of -Infinity`, x(Array<number>(n).fill(Number.NaN), minus)],
+    [`rows of ${n} of NaN, of -Infinity`, n, x(Array<number>(n).fill(Number.NaN), minus)],
   ]
+}
+
+/** The same as constants `[5, n]`. */
+function hopeless(random: Random, n: number): [string, Value][] {
+  return hopelessRows(random, n).map(([name, , rows]) => [
+    name,
+    stored("float32", [5, n], new Uint8Array(rows.buffer as ArrayBuffer)),
+  ])
 }
 
 export function argmaxCases(random: Random): Case[] {
@@ -127,6 +137,24 @@ export function takeAlongAxisCases(random: Random): Case[] {
   }))
 }
 
+/** Rows of these types and lengths: words, parts of words, more than a workgroup takes. */
+const ROW_TYPES = ["float32", "uint32", "int32", "float16", "uint8"] as const
+const ROW_SHAPES: readonly Shape[] = [[], [1], [3], [4], [2, 33], [5, 130]]
+
+/** Any bytes; of float32, those of numbers that can be compared. */
+function anyBytes(random: Random, dtype: DType, shape: Shape): Uint8Array {
+  const size = sizeOf(shape)
+  return dtype === "float32" ? new Uint8Array(random.floats(size).buffer) : random.bytes(size * itemSize(dtype))
+}
+
+/** Different rows below `rows` in any order, and NO_INDEX now and then. */
+function someRows(random: Random, count: number, rows: number): Uint32Array {
+  const left = Array.from({ length: rows }, (_, row) => row)
+  return Uint32Array.from({ length: count }, () =>
+    left.length === 0 || random.below(4) === 0 ? NO_INDEX : left.splice(random.below(left.length), 1)[0],
+  )
+}
+
 export function takeCases(random: Random): Case[] {
   const cases: [Shape, number][] = [
     [[1], 1],
@@ -134,39 +162,63 @@ export function takeCases(random: Random): Case[] {
     [[5, 33], 9],
     [[3, 2, 2880], 2],
   ]
-  return cases.map(([shape, count]) => ({
+  const plain = cases.map(([shape, count]) => ({
     name: `${count} of [${shape}]`,
     outputs: [
       apply({ kind: "take" }, { x: floats(random, shape), indices: integers(random, [count], shape[0]) }).y,
       apply({ kind: "take" }, { x: integers(random, shape, 2 ** 32), indices: integers(random, [count], shape[0]) }).y,
     ],
   }))
+  const others = ROW_TYPES.flatMap((dtype) =>
+    ROW_SHAPES.map((row) => {
+      const [x, otherwise] = [6, 7].map((rows) => {
+        const shape = [rows, ...row]
+        return stored(dtype, shape, anyBytes(random, dtype, shape))
+      })
+      const indices = stored("uint32", [7], new Uint8Array(someRows(random, 7, 6).buffer))
+      return {
+        name: `rows of ${dtype} [${row}], some from elsewhere`,
+        outputs: [apply({ kind: "take" }, { x, indices, otherwise }).y],
+      }
+    }),
+  )
+  return [...plain, ...others]
 }
 
-export function categoricalCases(random: Random): Case[] {
-  const rows = 33
-  const draw = (logits: Value, temperature: number, uniforms: Iterable<number>) =>
-    apply(
-      { kind: "categorical" },
-      { logits, temperature: exactly([1], [temperature]), uniform: exactly([largest(logits.shape)[0]], uniforms) },
-    ).ids
-  const uniforms = () => Array.from({ length: rows }, () => Math.fround(random.uniform()) % 1)
-  return [
-    ...[1, 7, 515].flatMap((n) =>
-      [0.05, 0.7, 1, 3].map((temperature) => ({
-        name: `of ${n} at temperature ${temperature}`,
-        outputs: [draw(floats(random, [rows, n], "float32", 5), temperature, uniforms())],
-      })),
-    ),
-    {
-      name: "masked, uniform at its ends",
-      outputs: [0, 1 - 2 ** -24].map((u) => draw(masked(random, [rows, 19], 2), 1, Array(rows).fill(u))),
-    },
-    ...HOPELESS.flatMap((n) => hopeless(random, n)).map(([name, x]) => ({
-      name,
-      outputs: [0.5, 2].map((temperature) => draw(x, temperature, [0.1, 0.4, 0.6, 0.9, 0.5])),
-    })),
-  ]
+export function putCases(random: Random): Case[] {
+  const rows = ROW_TYPES.flatMap((dtype) =>
+    ROW_SHAPES.map((row) => {
+      const [whole, some] = [9, 5].map((rows) => [rows, ...row])
+      const first = storageOf("state", dtype, whole, anyBytes(random, dtype, whole))
+      // The rows are the same in every replay, and go elsewhere in each.
+      const x = stored(dtype, some, anyBytes(random, dtype, some))
+      const indices = input("indices", [5], "uint32")
+      return {
+        name: `rows of ${dtype} [${row}]`,
+        outputs: [apply({ kind: "put" }, { state: state(first), x, indices }).state],
+        replays: [5, 9, 2].map((rows) => ({ indices: someRows(random, 5, rows) })),
+      }
+    }),
+  )
+  return [...rows, ...[[1], [7], [3, 33], [5, 130]].map((shape) => runningSum(random, shape))]
+}
+
+function runningSum(random: Random, shape: Shape): Case {
+  const total = new Storage("total", "float32", shape, null)
+  const sum = apply({ kind: "binary", fn: "add" }, { a: state(total), b: input("x", shape, "float32") }).y
+  const indices = stored(
+    "uint32",
+    [shape[0]],
+    new Uint8Array(Uint32Array.from({ length: shape[0] }, (_, i) => i).buffer),
+  )
+  return {
+    name: `the running sum of [${shape}], and what it was before`,
+    outputs: [
+      apply({ kind: "put" }, { state: state(total), x: sum, indices }).state,
+      apply({ kind: "unary", fn: "neg" }, { x: state(total) }).y,
+    ],
+    replays: [1, 2, 3].map(() => ({ x: random.floats(sizeOf(shape), 9) })),
+  }
 }
 
 export function rmsNormCases(random: Random): Case[] {

@@ -2,6 +2,7 @@ import { expect, type TestContext } from "vitest"
 import type { Value } from "../../../src/ir/value.js"
 import { lower } from "../../../src/graph/lower.js"
 import { itemSize } from "../../../src/tensor/dtype.js"
+import { decodeVector, type KvFormat, kvVectorWords } from "../../../src/tensor/kv_format.js"
 import { sizeOf } from "../../../src/tensor/shape.js"
 import { Storage } from "../../../src/tensor/storage.js"
 import type { Backend, HostArray } from "../../../src/backends/backend.js"
@@ -53,6 +54,10 @@ export interface Case {
   readonly name: string
   readonly outputs: readonly Value[]
   readonly replays?: readonly Readonly<Record<string, HostArray>>[]
+  /** Judges the outputs of a replay, where more than one answer is right. */
+  readonly expect?: (outputs: readonly Result[], what: string) => void
+  /** How the uint32 outputs, if they are KV caches, keep vectors of `D` elements: results are what those stand for. */
+  readonly words?: { readonly format: KvFormat; readonly D: number }
 }
 
 /** Bytes before and after a result that no kernel may touch: WebGPU's default offset alignment. */
@@ -99,13 +104,14 @@ export type Result = Float32Array | Uint32Array | Uint8Array
  * The outputs of each replay: float32 and uint32 as such, other dtypes as bytes. Fails when a kernel writes beyond its
  * result or into a constant. The case's states are used up.
  */
-export async function run({ name, outputs, replays = [{}] }: Case, backend: Backend): Promise<Result[][]> {
+export async function run({ name, outputs, replays = [{}], words }: Case, backend: Backend): Promise<Result[][]> {
   const program = guarded(lower({ outputs }))
   const executable = await backend.compile(program)
   const results: Result[][] = []
   for (const inputs of replays) {
     await executable.replay(inputs)
-    results.push(await Promise.all(outputs.map((value, i) => resultOf(name, value, program.results[i]))))
+    const found = await Promise.all(outputs.map((value, i) => resultOf(name, value, program.results[i])))
+    results.push(found.map((result) => (words && result instanceof Uint32Array ? vectors(result, words) : result)))
   }
   executable.dispose()
   for (const buffer of program.buffers) {
@@ -120,6 +126,15 @@ export async function run({ name, outputs, replays = [{}] }: Case, backend: Back
 
 function same(a: Uint8Array, b: Uint8Array): boolean {
   return a.every((byte, i) => byte === b[i])
+}
+
+function vectors(words: Uint32Array, { format, D }: NonNullable<Case["words"]>): Float32Array {
+  const each = kvVectorWords(format, D)
+  const out = new Float32Array((words.length / each) * D)
+  for (let i = 0; i < words.length / each; i++) {
+    decodeVector(format, words.subarray(i * each, (i + 1) * each), out.subarray(i * D, (i + 1) * D))
+  }
+  return out
 }
 
 async function resultOf(name: string, { dtype, shape }: Value, storage: Storage): Promise<Result> {

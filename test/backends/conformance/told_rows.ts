@@ -12,6 +12,7 @@ import { topologicalOrder, type Value } from "../../../src/ir/value.js"
 import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
 import { Storage } from "../../../src/tensor/storage.js"
 import type { Backend, HostArray } from "../../../src/backends/backend.js"
+import { Pages } from "./pages.js"
 import { AFFINE_8, everySecondRow, exactly, floats, integers, MXFP4, Random, weight } from "./random.js"
 import { expectClose, type Result, type Share, settingsOf, type WithBackend } from "./run.js"
 
@@ -38,31 +39,28 @@ export function fewerRuns(settings: ReturnType<typeof settingsOf>): ReturnType<t
   return { ...settings, numRuns: Math.ceil(settings.numRuns / 2) }
 }
 
-/** Those that rows belong to, where there is an input of that name. */
-export const SEQUENCES = 3
+/** Those that rows belong to. */
+const SEQUENCES = 3
+
+export const PAGE_SIZE = 8
 
 /** Random values for a graph's inputs, step after step, by what their names say. */
 export class Feeder {
-  /** Each sequence is a bit further into its text than the one before. */
-  private readonly next = Array.from({ length: SEQUENCES }, (_, id) => 2 * id)
   private readonly inputs: ReadonlyMap<string, Value>
-  private fed = 0
+  private readonly pages: Pages
 
   constructor(
     private readonly random: Random,
     outputs: readonly Value[],
+    of: Pick<Over, "total">,
   ) {
     const nodes = topologicalOrder(outputs)
     this.inputs = new Map(nodes.flatMap(({ op, results: { y } }) => (op.kind === "input" ? [[op.name, y]] : [])))
+    this.pages = pagesOf(of)
   }
 
   step(rows: number): Record<string, HostArray> {
-    const sequences = Uint32Array.from({ length: rows }, (_, l) => (this.fed + l) % SEQUENCES)
-    const positions = this.inputs.has("sequences")
-      ? sequences.map((id) => this.next[id]++)
-      : sequences.map((_, l) => this.fed + l)
-    this.fed += rows
-    const known: Record<string, HostArray> = { sequences, positions, last: Uint32Array.of(rows - 1) }
+    const known: Record<string, HostArray> = { ...this.pages.feed(rows), last: Uint32Array.of(rows - 1) }
     const fresh = ({ shape, dtype }: Value, name: string): HostArray => {
       const size = rows * sizeOf(shape.slice(1) as Shape)
       if (dtype === "uint32") return this.random.integers(size, 4)
@@ -99,7 +97,7 @@ export async function expectToldRows(
   }
   const sym = { name: "rows", max: most }
   const told = await compiled(sym, caches[0])
-  const feeder = new Feeder(new Random(seed + 1), told.outputs)
+  const feeder = new Feeder(new Random(seed + 1), told.outputs, { total })
   for (const [step, count] of counts.entries()) {
     const fixed = await compiled(count, caches[1])
     const inputs = feeder.step(count)
@@ -148,26 +146,26 @@ function someWeight({ random }: Over, lead: Shape, N: number): WeightOf<Value> {
   return weight(random, format, lead, N, K, "float32")
 }
 
-/** Attention over what is appended: the whole text, or a window of it in a ring; of one sequence or several. */
-function attended(of: Over, D: number): Value {
-  const [heads, kv, window] = [4, 2, of.random.below(2) === 1 ? 5 : null]
-  const { rows, random, most, total, cache } = of
-  const several = random.below(2) === 1
-  const positions = input("positions", [rows], "uint32")
-  const sequences = several ? input("sequences", [rows], "uint32") : undefined
-  const capacity = window === null ? total : window - 1 + most
-  const [keys, values] = ["k", "v"].map((name) => {
-    const x = computed(of, name, kv, D)
-    const dims = [...(several ? [SEQUENCES] : []), capacity, kv, D]
-    return apply({ kind: "kv_append" }, { cache: cache(name, dims), x, positions, sequences }).cache
-  })
-  const q = computed(of, "q", heads, D)
-  const sinks = floats(random, [heads])
-  return apply({ kind: "attention", scale: D ** -0.5, window }, { q, keys, values, positions, sinks, sequences }).y
+/** The pages that sequences fill, and what names them. */
+export function pagesOf({ total }: Pick<Over, "total">): Pages {
+  return new Pages({ sequences: SEQUENCES, page_size: PAGE_SIZE, total: total + 2 * SEQUENCES })
 }
 
-/** An `assign` has the shape of its state, which is fixed. */
-type RowKind = Exclude<KernelKind, FusedKind | "assign">
+/** Attention over what is appended: the whole text, or a window of it. */
+function attended(of: Over, D: number): Value {
+  const [heads, kv, window] = [4, 2, of.random.below(2) === 1 ? 5 : null]
+  const { rows, random, cache } = of
+  const pages = pagesOf(of)
+  const { slots, ...seen } = pages.inputs(rows)
+  const [keys, values] = ["k", "v"].map((name) => {
+    const x = computed(of, name, kv, D)
+    return apply({ kind: "kv_append" }, { cache: cache(name, [pages.slots, kv, D]), x, slots }).cache
+  })
+  const operands = { q: computed(of, "q", heads, D), keys, values, ...seen, sinks: floats(random, [heads]) }
+  return apply({ kind: "attention", scale: D ** -0.5, window, page_size: PAGE_SIZE }, operands).y
+}
+
+type RowKind = Exclude<KernelKind, FusedKind>
 
 /** What models may ask of rows: a new operation does not compile without. */
 const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
@@ -216,12 +214,44 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
     apply({ kind: "take" }, { x: computed(of, "x", 2, 5), indices: input("last", [1], "uint32") }).y,
     apply({ kind: "take" }, { x: floats(of.random, [4, 9]), indices: input("ids", [of.rows], "uint32") }).y,
     apply({ kind: "take" }, { x: integers(of.random, [4], 100), indices: input("ids", [of.rows], "uint32") }).y,
+    apply(
+      { kind: "take" },
+      { x: floats(of.random, [4, 3]), indices: input("ids", [of.rows], "uint32"), otherwise: computed(of, "other", 3) },
+    ).y,
   ],
-  categorical: (of) => {
-    const uniform = input("uniform", [of.rows], "float32")
-    const temperature = exactly([1], [0.7])
-    return [19, 515].map(
-      (n) => apply({ kind: "categorical" }, { logits: computed(of, `logits ${n}`, n), temperature, uniform }).ids,
+  put: (of) => {
+    // Slots are the one input of which no two rows have the same.
+    const indices = input("slots", [of.rows], "uint32")
+    const state = of.cache("state", [pagesOf(of).slots, 5])
+    return [apply({ kind: "put" }, { state, x: computed(of, "x", 5), indices }).state]
+  },
+  adjust_logits: (of) => {
+    const [rows, ids] = [input("slots", [of.rows], "uint32"), input("ids", [of.rows], "uint32")]
+    const numbers = { bias: computed(of, "bias"), factor: computed(of, "factor"), shift: computed(of, "shift") }
+    const one = { bias: exactly([1], [0.5]), factor: exactly([1], [2]), shift: exactly([1], [-1]) }
+    const last = { rows: input("last", [1], "uint32"), ids: integers(of.random, [1], 19), ...one }
+    return [
+      apply({ kind: "adjust_logits" }, { logits: floats(of.random, [pagesOf(of).slots, 7]), rows, ids, ...numbers }).y,
+      apply({ kind: "adjust_logits" }, { logits: computed(of, "logits", 19), ...last }).y,
+    ]
+  },
+  sample: (of) => {
+    const [temperature, uniform] = [computed(of, "temperature"), input("uniform", [of.rows], "float32")]
+    const [top_p, min_p] = ["top_p", "min_p"].map(
+      (name) => apply({ kind: "unary", fn: "sigmoid" }, { x: input(name, [of.rows], "float32") }).y,
+    )
+    const choices = {
+      temperature: apply({ kind: "unary", fn: "abs" }, { x: temperature }).y,
+      ...{ top_k: input("ids", [of.rows], "uint32"), top_p, min_p, uniform },
+    }
+    const mask = integers(of.random, [4, 1], 2 ** 32)
+    const masks = apply({ kind: "take" }, { x: mask, indices: input("row", [of.rows], "uint32") }).y
+    return [19, 3000].map(
+      (n) =>
+        apply(
+          { kind: "sample" },
+          { logits: computed(of, `logits ${n}`, n), ...choices, mask: n === 19 ? masks : undefined },
+        ).ids,
     )
   },
   embedding: (of) => {
@@ -255,12 +285,9 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
     return [apply({ kind: "rope", scale: 1.1 }, { x, positions: input("positions", [of.rows], "uint32"), inv_freq }).y]
   },
   kv_append: (of) => {
-    const positions = input("positions", [of.rows], "uint32")
-    const x = computed(of, "x", 2, 4)
-    return [of.most, of.total + 3].map(
-      (capacity) =>
-        apply({ kind: "kv_append" }, { cache: of.cache(`of ${capacity}`, [capacity, 2, 4]), x, positions }).cache,
-    )
+    const { slots } = pagesOf(of)
+    const operands = { x: computed(of, "x", 2, 4), slots: input("slots", [of.rows], "uint32") }
+    return [apply({ kind: "kv_append" }, { cache: of.cache("cache", [slots, 2, 4]), ...operands }).cache]
   },
   attention: (of) => [attended(of, 8)],
 }

@@ -1,214 +1,121 @@
-import { exp, madd, max, sum } from "./simd"
-import { loadFloat } from "./weight"
+import { attendVectors, begin, beginTotals, BLOCK, finish, locate, Tile, TILE_BYTES } from "./attention_tile"
+import { decodeVectors, isRotated, vectorBytes } from "./kv_cache"
+import { take } from "./share"
 
-/** Cached positions whose scores are held at a time. */
-const BLOCK: u32 = 32
+/** Rows that share what is decoded, if they follow each other in one sequence. ATTENTION_ROWS in kernels.ts. */
+const ROWS: u32 = 8
 
-/**
- * Rotates the halves of each head by position * inv_freq; cos and sin are multiplied by `scale`. The angle is taken in
- * float64: at position 100,000 a float32 product is off by 0.004 rad. `scratch`: 4 * D bytes a thread.
- */
-export function rope(
-  x: usize, rows: u32, heads: u32, D: u32, positions: usize, inv_freq: usize, scale: f32, out: usize, scratch: usize,
-  part: u32, parts: u32
-): void {
-  const half = D >> 1
-  const cosines = scratch
-  const sines = scratch + (half << 2)
-  const units = rows * heads
-  const to = <u32>(<u64>units * (part + 1) / parts)
-  let known: u32 = rows
-  for (let unit = <u32>(<u64>units * part / parts); unit < to; unit++) {
-    const row = unit / heads
-    if (row != known) {
-      const position = <f64>load<u32>(positions + (row << 2))
-      for (let i: u32 = 0; i < half; i++) {
-        const angle = position * <f64>load<f32>(inv_freq + (i << 2))
-        store<f32>(cosines + (i << 2), <f32>NativeMath.cos(angle) * scale)
-        store<f32>(sines + (i << 2), <f32>NativeMath.sin(angle) * scale)
-      }
-      known = row
-    }
-    const from = x + (unit * D << 2)
-    const into = out + (unit * D << 2)
-    for (let i: u32 = 0; i < half; i++) {
-      const a = load<f32>(from + (i << 2))
-      const b = load<f32>(from + ((i + half) << 2))
-      const c = load<f32>(cosines + (i << 2))
-      const s = load<f32>(sines + (i << 2))
-      store<f32>(into + (i << 2), a * c - b * s)
-      store<f32>(into + ((i + half) << 2), b * c + a * s)
-    }
-  }
-}
-
-/** The sequence of a row, below `caches`; 0 when there are no `sequences`. */
-// @ts-ignore: decorator
-@inline
-function sequenceOf(row: u32, sequences: usize, caches: u32): u32 {
-  if (sequences == 0) return 0
-  const sequence = load<u32>(sequences + (row << 2))
-  if (sequence >= caches) unreachable()
-  return sequence
+/** The pages that rows see: position p of a sequence lies in slot table[p / size] * size + p % size of its table. */
+@unmanaged
+class Pages {
+  /** `[slots, heads]` vectors of D elements, in one of the formats of kv_cache.ts. */
+  keys: usize
+  values: usize
+  slots: u32
+  heads: u32
+  D: u32
+  format: u32
+  /** `[sequences, length]`. */
+  tables: usize
+  sequences: u32
+  length: u32
+  size: u32
 }
 
 /**
- * Writes rows of `rowBytes` into slots `position % capacity`, in place; of their sequence's cache, where `sequences` is
- * not 0 and there are so many `caches`, one after the other.
- */
-export function kv_append(
-  cache: usize, capacity: u32, rowBytes: u32, x: usize, rows: u32, positions: usize, sequences: usize, caches: u32,
-  part: u32, parts: u32
-): void {
-  // When more rows come than fit, the later ones win: one slot belongs to one part.
-  for (let row: u32 = 0; row < rows; row++) {
-    const slot = sequenceOf(row, sequences, caches) * capacity + load<u32>(positions + (row << 2)) % capacity
-    if (slot % parts == part) memory.copy(cache + slot * rowBytes, x + row * rowBytes, rowBytes)
-  }
-}
-
-/**
- * Causal attention of q [L, heads, D] over cached keys and values [capacity, kvHeads, D], position p in slot
- * p % capacity, softmax online by blocks of positions (Milakov and Gimelshein 2018). The query heads of one key-value
- * head go together, so that its keys and values are read once. `window` 0: no window; `sinks` 0: none. `sequences` as
- * for kv_append.
- * `scratch`: 4 * (heads / kvHeads) * (BLOCK + 2) bytes a thread.
+ * Causal attention of q [rows, heads, D], softmax online by blocks of positions (Milakov and Gimelshein 2018). `window` 0: no
+ * window; `sinks` 0: none.
+ *
+ * The parts take from `counter` ROWS rows and a key-value head at a time, whose keys and values are read and decoded once for
+ * its query heads of consecutive rows. Blocks begin where the positions say, so that a row comes to the same bits alone.
+ * `scratch`: attentionScratch in kernels.ts.
  */
 export function attention(
-  q: usize, rows: u32, heads: u32, D: u32, keys: usize, values: usize, capacity: u32, kvHeads: u32, positions: usize,
-  sinks: usize, sinksType: u32, sequences: usize, caches: u32, scale: f32, window: u32, out: usize, scratch: usize,
-  part: u32, parts: u32
+  q: usize, rows: u32, heads: u32, pages: Pages, positions: usize, sequences: usize, sinks: usize, sinksType: u32,
+  scale: f32, window: u32, out: usize, counter: usize, scratch: usize, part: u32, parts: u32
 ): void {
+  const D = pages.D, kvHeads = pages.heads
   const shared = heads / kvHeads
-  const units = rows * kvHeads
-  const sinkSize = sinksType == 0 ? 2 : 1
-  const maxima = scratch
-  const totals = scratch + (shared << 2)
-  const scores = totals + (shared << 2)
-  const rowBytes = kvHeads * D << 2
-  for (let unit = part; unit < units; unit += parts) {
-    const row = unit / kvHeads
-    const kv = unit % kvHeads
-    const position = load<u32>(positions + (row << 2))
-    const sequence = sequenceOf(row, sequences, caches)
-    const lastPosition = load<u32>(positions + (lastRow(row, rows, sequences) << 2))
-    const oldest = lastPosition + 1 - min(lastPosition + 1, capacity)
-    const first = window == 0 || position + 1 < window ? oldest : max_u32(oldest, position + 1 - window)
-    const queries = q + ((row * heads + kv * shared) * D << 2)
-    const into = out + ((row * heads + kv * shared) * D << 2)
-    const head = sequence * capacity * rowBytes + (kv * D << 2)
-    const keyHead = keys + head
-    const valueHead = values + head
-    for (let h: u32 = 0; h < shared; h++) {
-      const sink: f32 = sinks == 0 ? -Infinity : loadFloat(sinks + ((kv * shared + h) << sinkSize), sinksType)
-      store<f32>(maxima + (h << 2), sink)
-      store<f32>(totals + (h << 2), sinks == 0 ? 0 : 1)
-    }
-    memory.fill(into, 0, shared * D << 2)
-    for (let from = first; from <= position; from += BLOCK) {
-      const count = min(BLOCK, position + 1 - from)
-      for (let j: u32 = 0; j < count; j++) {
-        const key = keyHead + ((from + j) % capacity) * rowBytes
-        for (let h: u32 = 0; h < shared; h++) {
-          store<f32>(scores + ((h * BLOCK + j) << 2), dotHead(queries + (h * D << 2), key, D) * scale)
-        }
-      }
-      for (let h: u32 = 0; h < shared; h++) {
-        rescale(scores + (h * BLOCK << 2), count, maxima + (h << 2), totals + (h << 2), into + (h * D << 2), D)
-      }
-      for (let h: u32 = 0; h < shared; h++) {
-        addValues(scores + (h * BLOCK << 2), count, valueHead, from, capacity, rowBytes, into + (h * D << 2), D)
-      }
-    }
-    for (let h: u32 = 0; h < shared; h++) {
-      const total = load<f32>(totals + (h << 2))
-      for (let d: u32 = 0; d < D; d++) {
-        const at = into + ((h * D + d) << 2)
-        store<f32>(at, load<f32>(at) / total)
-      }
+  const vectors = (shared + 3) >> 2
+  const groups = (rows + ROWS - 1) / ROWS * kvHeads
+  // Where there are more parts than key-value heads to go round, several take a share of the query heads each.
+  const shares = min(vectors, (parts + groups - 1) / groups)
+  const units = groups * shares
+  const tile = changetype<Tile>(scratch)
+  for (let unit = take(counter, 1); unit < units; unit = take(counter, 1)) {
+    const group = unit / shares
+    const kv = group % kvHeads
+    const lead = (unit % shares) * vectors / shares << 2
+    const trail = min(shared, (unit % shares + 1) * vectors / shares << 2)
+    const head = kv * shared + lead
+    const end = min(rows, (group / kvHeads + 1) * ROWS)
+    let row = group / kvHeads * ROWS
+    while (row < end) {
+      tile.rows = runLength(positions + (row << 2), sequences + (row << 2), end - row)
+      tile.position = load<u32>(positions + (row << 2))
+      tile.window = window
+      tile.heads = trail - lead
+      tile.D = D
+      tile.isRotated = isRotated(pages.format)
+      locate(tile, scratch + TILE_BYTES)
+      const first = (row * heads + head) * D << 2
+      begin(tile, q + first, heads * D << 2, scale)
+      beginTotals(tile, sinks, sinksType, head)
+      attendPages(tile, pages, load<u32>(sequences + (row << 2)), kv)
+      finish(tile, out + first, heads * D << 2)
+      row += tile.rows
     }
   }
 }
 
-/** The last row of the sequence that `row` belongs to. */
-function lastRow(row: u32, rows: u32, sequences: usize): u32 {
-  if (sequences == 0) return rows - 1
-  const own = load<u32>(sequences + (row << 2))
-  let last = rows - 1
-  while (load<u32>(sequences + (last << 2)) != own) last--
-  return last
+/** Goes through the positions that the rows of a tile see, by blocks that end with a page and at each multiple of BLOCK in it. */
+function attendPages(tile: Tile, pages: Pages, sequence: u32, kv: u32): void {
+  const last = tile.position + tile.rows - 1
+  if (sequence >= pages.sequences || last / pages.size >= pages.length) unreachable()
+  const table = pages.tables + (sequence * pages.length << 2)
+  const bytes = vectorBytes(pages.format, pages.D)
+  const stride = pages.heads * bytes
+  let from = firstSeen(tile.position, tile.window)
+  while (from <= last) {
+    const start = from % pages.size
+    const count = min(BLOCK - start % BLOCK, min(pages.size - start, last + 1 - from))
+    const slot = <u64>load<u32>(table + (from / pages.size << 2)) * pages.size + start
+    if (slot + count > pages.slots) unreachable()
+    const at = <u32>slot * stride + kv * bytes
+    decodeVectors(pages.format, pages.keys + at, stride, count, pages.D, tile.keys)
+    decodeVectors(pages.format, pages.values + at, stride, count, pages.D, tile.values)
+    attend(tile, from, count)
+    from += count
+  }
+}
+
+/** How many rows from the first on are consecutive positions of one sequence. */
+function runLength(positions: usize, sequences: usize, most: u32): u32 {
+  let length: u32 = 1
+  while (
+    length < most &&
+    load<u32>(sequences + (length << 2)) == load<u32>(sequences) &&
+    load<u32>(positions + (length << 2)) == load<u32>(positions) + length
+  ) length++
+  return length
 }
 
 // @ts-ignore: decorator
 @inline
-function max_u32(a: u32, b: u32): u32 {
-  return a > b ? a : b
+function firstSeen(position: u32, window: u32): u32 {
+  return window == 0 || position + 1 < window ? 0 : position + 1 - window
 }
 
-function dotHead(a: usize, b: usize, D: u32): f32 {
-  let r0 = f32x4.splat(0), r1 = f32x4.splat(0), r2 = f32x4.splat(0), r3 = f32x4.splat(0)
-  let d: u32 = 0
-  for (; d + 16 <= D; d += 16, a += 64, b += 64) {
-    r0 = madd(v128.load(a), v128.load(b), r0)
-    r1 = madd(v128.load(a, 16), v128.load(b, 16), r1)
-    r2 = madd(v128.load(a, 32), v128.load(b, 32), r2)
-    r3 = madd(v128.load(a, 48), v128.load(b, 48), r3)
+/** Adds the block of `count` positions from `from` on to the rows that see them. */
+function attend(tile: Tile, from: u32, count: u32): void {
+  const rows = tile.rows, position = tile.position, window = tile.window, vectors = tile.vectors
+  if (firstSeen(position + rows - 1, window) <= from && from + count <= position + 1) {
+    attendVectors(tile, 0, rows * vectors, 0, count)
+    return
   }
-  let total = sum(f32x4.add(f32x4.add(r0, r1), f32x4.add(r2, r3)))
-  for (; d < D; d++, a += 4, b += 4) total += load<f32>(a) * load<f32>(b)
-  return total
-}
-
-/** Turns one head's scores into weights relative to the new maximum, and what was summed before likewise. */
-function rescale(scores: usize, count: u32, maximum: usize, total: usize, into: usize, D: u32): void {
-  // The block is filled up with scores that weigh nothing.
-  for (let j = count; j < BLOCK; j++) store<f32>(scores + (j << 2), -Infinity)
-  let largest = v128.load32_splat(maximum)
-  for (let j: u32 = 0; j < count; j += 4) largest = f32x4.max(largest, v128.load(scores + (j << 2)))
-  const top = f32x4.splat(max(largest))
-  const correction = exp(f32x4.sub(v128.load32_splat(maximum), top))
-  let weights = f32x4.splat(0)
-  for (let j: u32 = 0; j < count; j += 4) {
-    const weight = exp(f32x4.sub(v128.load(scores + (j << 2)), top))
-    v128.store(scores + (j << 2), weight)
-    weights = f32x4.add(weights, weight)
-  }
-  const factor = f32x4.extract_lane(correction, 0)
-  store<f32>(total, load<f32>(total) * factor + sum(weights))
-  store<f32>(maximum, f32x4.extract_lane(top, 0))
-  if (factor == 1) return
-  for (let d: u32 = 0; d < D; d++) store<f32>(into + (d << 2), load<f32>(into + (d << 2)) * factor)
-}
-
-function addValues(
-  weights: usize, count: u32, values: usize, from: u32, capacity: u32, rowBytes: u32, into: usize, D: u32
-): void {
-  let d: u32 = 0
-  for (; d + 16 <= D; d += 16) {
-    const to = into + (d << 2)
-    let r0 = v128.load(to), r1 = v128.load(to, 16), r2 = v128.load(to, 32), r3 = v128.load(to, 48)
-    let slot = from % capacity
-    for (let j: u32 = 0; j < count; j++) {
-      const at = values + slot * rowBytes + (d << 2)
-      const weight = v128.load32_splat(weights + (j << 2))
-      r0 = madd(weight, v128.load(at), r0)
-      r1 = madd(weight, v128.load(at, 16), r1)
-      r2 = madd(weight, v128.load(at, 32), r2)
-      r3 = madd(weight, v128.load(at, 48), r3)
-      if (++slot == capacity) slot = 0
-    }
-    v128.store(to, r0)
-    v128.store(to, r1, 16)
-    v128.store(to, r2, 32)
-    v128.store(to, r3, 48)
-  }
-  for (; d < D; d++) {
-    let total = load<f32>(into + (d << 2))
-    let slot = from % capacity
-    for (let j: u32 = 0; j < count; j++) {
-      total += load<f32>(weights + (j << 2)) * load<f32>(values + slot * rowBytes + (d << 2))
-      if (++slot == capacity) slot = 0
-    }
-    store<f32>(into + (d << 2), total)
+  for (let row: u32 = 0; row < rows; row++) {
+    const seen = max(firstSeen(position + row, window), from)
+    const end = min(from + count, position + row + 1)
+    if (seen < end) attendVectors(tile, row * vectors, (row + 1) * vectors, seen - from, end - from)
   }
 }

@@ -1,5 +1,5 @@
 import { share } from "./share"
-import { exp, sigmoid } from "./simd"
+import { exp, sigmoid, toFloat16 } from "./simd"
 import { BFLOAT16, FLOAT16, FLOAT32, loadFloat } from "./weight"
 
 /** Codes shared with kernels.ts: the order of UnaryFn and BinaryFn there. */
@@ -155,7 +155,7 @@ function write(at: usize, type: u32, value: f64): void {
     case UINT32: return store<u32>(at, <u32>value)
     case FLOAT32: return store<f32>(at, <f32>value)
     case BFLOAT16: return store<u16>(at, toBfloat16(<f32>value))
-    default: return store<u16>(at, toFloat16(<f32>value))
+    default: return store<u16>(at, <u16>i32x4.extract_lane(toFloat16(f32x4.splat(<f32>value)), 0))
   }
 }
 
@@ -166,18 +166,6 @@ function toBfloat16(value: f32): u16 {
   const bits = reinterpret<u32>(value)
   if (value != value) return <u16>(bits >> 16) | 0x40
   return <u16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)
-}
-
-/** Nearest, ties to even; beyond the largest: infinity. */
-function toFloat16(value: f32): u16 {
-  const bits = reinterpret<u32>(value)
-  const sign = <u16>((bits >> 16) & 0x8000)
-  const magnitude = bits & 0x7fffffff
-  if (magnitude > 0x7f800000) return sign | 0x7e00
-  if (magnitude >= 0x477ff000) return sign | 0x7c00
-  // Below 2^-14: adding 0.5 lines the last bit up with 2^-24, and the processor rounds.
-  if (magnitude < 0x38800000) return sign | <u16>(reinterpret<u32>(reinterpret<f32>(magnitude) + 0.5) - 0x3f000000)
-  return sign | <u16>((magnitude - 0x38000000 + 0xfff + ((magnitude >> 13) & 1)) >> 13)
 }
 
 /** A strided copy, converted from one type to another. */

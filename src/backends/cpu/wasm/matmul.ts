@@ -6,6 +6,7 @@ import {
 import { group, groups, locate, offsets, scales as activationScales, stride as rowBytes, sums, values } from "./quantize"
 import { blockRows, take } from "./share"
 import { gluInto } from "./glu"
+import { NONE } from "./rows"
 import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
 /** Weight rows worked on at a time: decoded once, used for all activation rows. */
@@ -302,12 +303,13 @@ export function gather_glu(
   }
 }
 
-/** out[L, n] = rows `ids` of a weight. An id beyond `vocab` traps. */
+/** out[L, n] = rows `ids` of a weight, the last one for NONE. Another id beyond `vocab` traps. */
 export function embedding(
   ids: usize, rows: u32, weight: Weight, vocab: u32, out: usize, part: u32, parts: u32
 ): void {
   for (let row = part; row < rows; row += parts) {
-    const id = load<u32>(ids + (row << 2))
+    const given = load<u32>(ids + (row << 2))
+    const id = given == NONE ? vocab - 1 : given
     if (id >= vocab) unreachable()
     decodeRow(weight, 0, id, out + (row * weight.K << 2))
   }

@@ -35,7 +35,7 @@ export function rms_norm(
 }
 
 /** NaN if any is. */
-function rowMax(x: usize, n: u32): f32 {
+export function rowMax(x: usize, n: u32): f32 {
   const whole = n & ~3
   let largest = f32x4.splat(-Infinity)
   for (let i: u32 = 0; i < whole; i += 4) largest = f32x4.max(largest, v128.load(x + (i << 2)))
@@ -98,7 +98,7 @@ export function reduce(x: usize, rows: u32, n: u32, fn: u32, out: usize, part: u
 }
 
 /** What stands for no index: NO_INDEX of ir/specs/rows.ts. */
-const NONE: u32 = 0xffffffff
+export const NONE: u32 = 0xffffffff
 
 /** The index of the largest, the lowest of equals; NONE with NaN, Infinity, or -Infinity alone. */
 export function argmax(x: usize, rows: u32, n: u32, out: usize, part: u32, parts: u32): void {
@@ -153,49 +153,28 @@ export function take_along_axis(
   }
 }
 
-/** Rows of `rowBytes` at `count` indices. */
+/** Rows of `rowBytes` at `count` indices; where an index is NONE, those of `otherwise`, which is 0 if there are none. */
 export function take(
-  x: usize, rows: u32, rowBytes: u32, indices: usize, count: u32, out: usize, thread: u32, threads: u32
+  x: usize, rows: u32, rowBytes: u32, indices: usize, count: u32, otherwise: usize, out: usize, part: u32, parts: u32
 ): void {
-  for (let i = thread; i < count; i += threads) {
+  for (let i = part; i < count; i += parts) {
     const index = load<u32>(indices + (i << 2))
-    if (index >= rows) unreachable()
-    memory.copy(out + i * rowBytes, x + index * rowBytes, rowBytes)
+    const isTaken = index != NONE || otherwise == 0
+    if (isTaken && index >= rows) unreachable()
+    memory.copy(out + i * rowBytes, isTaken ? x + index * rowBytes : otherwise + i * rowBytes, rowBytes)
   }
 }
 
-/** The first index whose cumulative probability under softmax(logits / temperature) exceeds the uniform number; NONE as argmax. */
-export function categorical(
-  logits: usize, rows: u32, n: u32, temperature: usize, uniform: usize, out: usize, part: u32, parts: u32
+/** Writes `count` rows of `rowBytes` to their indices in the state; none where an index is NONE. */
+export function put(
+  state: usize, rows: u32, rowBytes: u32, x: usize, indices: usize, count: u32, part: u32, parts: u32
 ): void {
-  const inverse: f64 = 1 / <f64>load<f32>(temperature)
-  for (let row = part; row < rows; row += parts) {
-    const from = logits + (row * n << 2)
-    const top = rowMax(from, n)
-    if (!isFinite<f32>(top)) {
-      store<u32>(out + (row << 2), NONE)
-      continue
-    }
-    let total: f64 = 0
-    for (let i: u32 = 0; i < n; i++) total += probability(from, i, top, inverse)
-    const wanted = total * <f64>load<f32>(uniform + (row << 2))
-    let cumulative: f64 = 0
-    let chosen = n - 1
-    for (let i: u32 = 0; i < n; i++) {
-      cumulative += probability(from, i, top, inverse)
-      if (cumulative > wanted) {
-        chosen = i
-        break
-      }
-    }
-    store<u32>(out + (row << 2), chosen)
+  for (let i = part; i < count; i += parts) {
+    const index = load<u32>(indices + (i << 2))
+    if (index == NONE) continue
+    if (index >= rows) unreachable()
+    memory.copy(state + index * rowBytes, x + i * rowBytes, rowBytes)
   }
-}
-
-// @ts-ignore: decorator
-@inline
-function probability(logits: usize, i: u32, top: f32, inverse: f64): f64 {
-  return <f64>exp1(<f32>(<f64>(load<f32>(logits + (i << 2)) - top) * inverse))
 }
 
 /** out[L, N] = sum over k of weights[L, k] x[L, k, N]. Columns are split among the parts. */

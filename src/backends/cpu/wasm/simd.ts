@@ -58,6 +58,44 @@ export function fromFloat16(bits: v128): v128 {
   return v128.or(sign, v128.bitselect(special, finite, i32x4.ge_s(magnitude, i32x4.splat(0x0f800000))))
 }
 
+/** As `fromFloat16`, of bits extended by their sign, and not-a-number comes out infinite: half the instructions. */
+// @ts-ignore: decorator
+@inline
+export function decodeFloat16(bits: v128): v128 {
+  const shifted = v128.and(i32x4.shl(bits, 13), i32x4.splat(0x8fffe000))
+  // 2^112, and then as much and back: that makes infinities of exponents that stood for them.
+  const power = f32x4.splat(reinterpret<f32>(0x77800000))
+  return f32x4.mul(f32x4.mul(f32x4.mul(shifted, power), power), f32x4.splat(reinterpret<f32>(0x07800000)))
+}
+
+/** Four float32 to float16 in the low halves of the lanes. Nearest, ties to even; beyond the largest: infinity. */
+// @ts-ignore: decorator
+@inline
+export function toFloat16(value: v128): v128 {
+  const magnitude = v128.and(value, i32x4.splat(0x7fffffff))
+  const sign = v128.and(i32x4.shr_u(value, 16), i32x4.splat(0x8000))
+  const odd = v128.and(i32x4.shr_u(magnitude, 13), i32x4.splat(1))
+  const normal = i32x4.shr_u(i32x4.add(i32x4.add(magnitude, i32x4.splat(0xfff - 0x38000000)), odd), 13)
+  // Below 2^-14: adding 0.5 lines the last bit up with 2^-24, and the processor rounds.
+  const subnormal = i32x4.sub(f32x4.add(magnitude, f32x4.splat(0.5)), i32x4.splat(0x3f000000))
+  let bits = v128.bitselect(subnormal, normal, i32x4.lt_s(magnitude, i32x4.splat(0x38800000)))
+  bits = v128.bitselect(i32x4.splat(0x7c00), bits, i32x4.ge_s(magnitude, i32x4.splat(0x477ff000)))
+  bits = v128.bitselect(i32x4.splat(0x7e00), bits, i32x4.gt_s(magnitude, i32x4.splat(0x7f800000)))
+  return v128.or(sign, bits)
+}
+
+/** e^r for r within half of ln 2 around 0. */
+// @ts-ignore: decorator
+@inline
+function exponential(r: v128): v128 {
+  let p = madd(r, f32x4.splat(1.0 / 5040), f32x4.splat(1.0 / 720))
+  p = madd(p, r, f32x4.splat(1.0 / 120))
+  p = madd(p, r, f32x4.splat(1.0 / 24))
+  p = madd(p, r, f32x4.splat(1.0 / 6))
+  p = madd(p, r, f32x4.splat(0.5))
+  return f32x4.add(madd(f32x4.mul(r, r), p, r), f32x4.splat(1))
+}
+
 /**
  * e^x. Reduction by ln 2 in two parts and a degree 6 polynomial (Cephes expf's range; coefficients 1/n!), within 2 units
  * in the last place; 0 below -87.3, infinity above 88.7, NaN for NaN.
@@ -69,12 +107,7 @@ export function exp(x: v128): v128 {
   const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(1.4426950408889634)))
   let r = f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(0.693359375)))
   r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440054690583e-4)))
-  let p = madd(r, f32x4.splat(1.0 / 5040), f32x4.splat(1.0 / 720))
-  p = madd(p, r, f32x4.splat(1.0 / 120))
-  p = madd(p, r, f32x4.splat(1.0 / 24))
-  p = madd(p, r, f32x4.splat(1.0 / 6))
-  p = madd(p, r, f32x4.splat(0.5))
-  p = f32x4.add(madd(f32x4.mul(r, r), p, r), f32x4.splat(1))
+  const p = exponential(r)
   // 2^n in two factors: n = 128 has no float of its own, and n = -127 is subnormal.
   const k = i32x4.trunc_sat_f32x4_s(n)
   const half = i32x4.shr_s(k, 1)
@@ -82,6 +115,20 @@ export function exp(x: v128): v128 {
   const high = i32x4.shl(i32x4.add(i32x4.sub(k, half), i32x4.splat(127)), 23)
   const value = f32x4.mul(f32x4.mul(p, low), high)
   return v128.andnot(v128.or(value, f32x4.ne(x, x)), f32x4.lt(x, f32x4.splat(-87.33654)))
+}
+
+/** As `exp`, of what is not positive: half the instructions. */
+// @ts-ignore: decorator
+@inline
+export function expNonPositive(x: v128): v128 {
+  const clamped = f32x4.pmax(x, f32x4.splat(-88))
+  // From 1.5 * 2^23 on floats are whole: the sum rounds, and its low bits are n.
+  const shifted = f32x4.add(f32x4.mul(clamped, f32x4.splat(1.4426950408889634)), f32x4.splat(12582912))
+  const n = f32x4.sub(shifted, f32x4.splat(12582912))
+  let r = f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(0.693359375)))
+  r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440054690583e-4)))
+  const power = i32x4.add(i32x4.shl(shifted, 23), i32x4.splat(0x3f800000))
+  return v128.andnot(f32x4.mul(exponential(r), power), f32x4.lt(x, f32x4.splat(-87.33654)))
 }
 
 /** 1 / (1 + e^-x). */

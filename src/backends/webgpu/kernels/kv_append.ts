@@ -1,51 +1,43 @@
 import type { OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
 import { ofRows } from "../bindable.js"
-import { type Dispatch, dispatch, grid, reads, type View, workgroupIndex, writes } from "../dispatch.js"
+import { appendCodes } from "./attention/append_codes.js"
+import { cacheLayout } from "./attention/cache_layout.js"
+import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 
 const SIZE = 256
 
 /**
  * Copies rows into their slots; a thread per 32-bit word of the cache. Where rows of float16 are odd, neighbours share
- * a word and each sets its half atomically.
+ * a word and each sets its half atomically. Quantized caches take vectors as wholes.
  */
-export function kvAppend(_: unknown, { cache, x, positions, sequences }: OperandsOf<"kv_append", Operand>): Dispatch[] {
-  const [L, heads, headDim] = x.shape
-  const capacity = cache.shape[cache.shape.length - 3]
+export function kvAppend(_: unknown, { cache, x, slots }: OperandsOf<"kv_append", Operand>): Dispatch[] {
+  const [, heads, headDim] = x.shape
+  const { codes } = cacheLayout(cache, headDim)
+  if (codes) {
+    const rows = { x, first: 0, headDim, slots, positions: null, rotate: null }
+    return [appendCodes(codes, rows, [{ heads, isTurned: false, to: cache }])]
+  }
   const row = heads * headDim
   const half = cache.dtype === "float16"
   const shared = half && row % 2 === 1
   const words = half && !shared ? row / 2 : row
-  // Of rows of one sequence that take one slot, the last stays.
-  const overtaken = sequences !== undefined && L > capacity
   return [
     dispatch({
       label: `kv_append ${cache.dtype}`,
-      views: <Record<string, View>>{
+      views: {
         cache: writes(cache, shared ? "atomic<u32>" : half ? "u32" : "f32"),
         x: reads(x, "f32"),
-        positions: reads(positions, "u32"),
-        ...(sequences ? { sequences: reads(sequences, "u32") } : {}),
+        slots: reads(slots, "u32"),
       },
-      params: { n: ofRows(x, (L) => L * words), capacity, rows: ofRows(x, (L) => L) },
+      params: { n: ofRows(x, (L) => L * words) },
       workgroups: ofRows(x, (L) => grid(Math.ceil((L * words) / SIZE))),
-      code: ({ cache, x, positions, sequences }) => {
-        const sequence = (l: string) => (sequences ? sequences.at(l) : "0u")
-        return /* wgsl */ `
+      code: ({ cache, x, slots }) => /* wgsl */ `
 @compute @workgroup_size(${SIZE})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
   let i = ${workgroupIndex} * ${SIZE}u + lid;
   if (i >= params.n) { return; }
-  let l = i / ${words}u;
-  let slot = ${positions.at("l")} % params.capacity;
-  ${
-    overtaken
-      ? `for (var later = l + 1u; later < params.rows; later++) {
-    if (${sequence("later")} == ${sequence("l")} && ${positions.at("later")} % params.capacity == slot) { return; }
-  }`
-      : ""
-  }
-  let at = (${sequence("l")} * params.capacity + slot) * ${words}u + i % ${words}u;
+  let at = ${slots.at(`i / ${words}u`)} * ${words}u + i % ${words}u;
   ${
     shared
       ? `let word = &${cache.at("at >> 1u")};
@@ -56,8 +48,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
         ? `${cache.at("at")} = pack2x16float(vec2f(${x.at("2u * i")}, ${x.at("2u * i + 1u")}));`
         : `${cache.at("at")} = ${x.at("i")};`
   }
-}`
-      },
+}`,
     }),
   ]
 }

@@ -1,4 +1,4 @@
-import { listParts } from "../../../ir/operands.js"
+import { listComponents } from "../../../ir/operands.js"
 import type { WeightOf } from "../../../ir/type.js"
 import { itemSize } from "../../../tensor/dtype.js"
 import type { Quantization } from "../../../tensor/quantization.js"
@@ -48,25 +48,25 @@ export function weightReader(prefix: string, of: WeightOf<Operand>, K: number): 
   const { quantization } = of
   const views: Record<string, View> = {}
   const params: Record<string, Param> = { [`${prefix}_K`]: K }
-  for (const { part: role, value: operand } of listParts(of)) {
-    const rowAxis = operand.shape.length - (role === "bias" ? 1 : 2)
-    const packed = role === "weight" && quantization
+  for (const { component, value: operand } of listComponents(of)) {
+    const rowAxis = operand.shape.length - (component === "bias" ? 1 : 2)
+    const packed = component === "weight" && quantization
     const unit = packed ? 4 / itemSize(operand.dtype) : 1
     const strides = [operand.strides[rowAxis], operand.strides[rowAxis - 1] ?? 0]
     if (packed && [operand.offset / itemSize(operand.dtype), ...strides].some((at) => at % unit !== 0)) {
       throw new BackendError(`webgpu: packed weight rows must start at multiples of 4 bytes: copy the weight first`)
     }
-    views[`${prefix}_${role}`] = reads(operand, "u32")
-    params[`${prefix}_${role}_n`] = strides[0] / unit
-    params[`${prefix}_${role}_e`] = strides[1] / unit
+    views[`${prefix}_${component}`] = reads(operand, "u32")
+    params[`${prefix}_${component}_n`] = strides[0] / unit
+    params[`${prefix}_${component}_e`] = strides[1] / unit
   }
   return {
     views,
     params,
     name: quantization ? `${quantization.mode} ${quantization.bits}/${quantization.group_size}` : of.weight.dtype,
     functions: (accessors) => {
-      const at = (role: string) => `e * params.${prefix}_${role}_e + n * params.${prefix}_${role}_n`
-      const load = (role: string, i: string) => accessors[`${prefix}_${role}`].load(`${at(role)} + ${i}`)
+      const at = (component: string) => `e * params.${prefix}_${component}_e + n * params.${prefix}_${component}_n`
+      const load = (component: string, i: string) => accessors[`${prefix}_${component}`].load(`${at(component)} + ${i}`)
       const signature = "e: u32, n: u32, k: u32"
       const bias = `
 fn ${prefix}_bias(e: u32, n: u32) -> f32 { return ${of.bias ? load("bias", "0u") : "0.0"}; }`

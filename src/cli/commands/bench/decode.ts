@@ -45,16 +45,15 @@ export const decodeCommand = withBenchOptions(withModelOptions(new Command("deco
           formatRate(point.decode_bandwidth),
           formatShare(point.roofline_share),
         ])
-        const memory = points.map(({ prompt_length, memory: [before, after], finite }) => [
+        const memory = points.map(({ prompt_length, memory: [before, after] }) => [
           prompt_length,
           `${formatBytes(before.rss)} to ${formatBytes(after.rss)}`,
           `${formatBytes(before.device)} to ${formatBytes(after.device)}`,
-          finite ? "finite" : "NaN or infinite",
         ])
         return [
           formatTable(["prompt", "tokens/s", "read per token", "read by decoding", "share of streaming"], speeds),
           "",
-          formatTable(["prompt", "resident memory, first to last run", "device memory", "last logits"], memory),
+          formatTable(["prompt", "resident memory, first to last run", "device memory"], memory),
           "",
           formatFacts([
             ["runs", `${runs} of ${tokens} tokens`],

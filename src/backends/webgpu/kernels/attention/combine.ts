@@ -1,6 +1,8 @@
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, reads, type View, writes } from "../../dispatch.js"
+import { cacheLayout } from "./cache_layout.js"
+import { hadamard } from "./hadamard.js"
 import { type Attention, describe, sinkLogit } from "./problem.js"
 
 /** What workgroups with shares of the keys leave: `sums` [L, Hq, splits, D], undefined where no key was visible. */
@@ -13,7 +15,8 @@ export interface Partials {
 
 /** Adds the shares of the keys up, and the sinks; a workgroup per row and head. */
 export function combine(of: Attention, { splits, sums, weights }: Partials): Dispatch {
-  const { heads, headDim: D, sinks, output } = of
+  const { heads, headDim: D, sinks, output, values } = of
+  const isRotated = cacheLayout(values, D).codes !== null
   const parts = Math.max(1, Math.min(splits, Math.floor(256 / D)))
   const threads = parts * D
   const each = Math.ceil(splits / parts)
@@ -59,7 +62,13 @@ ${Array.from({ length: each }, (_, i) => {
   workgroupBarrier();
   if (lid < ${D}u) {
     ${Array.from({ length: parts - 1 }, (_, i) => `sum += pool[lid + ${(i + 1) * D}u];`).join(" ")}
-    ${v.out.at(`at * ${D}u + lid`)} = sum / total;
+    ${isRotated ? "pool[lid]" : v.out.at(`at * ${D}u + lid`)} = sum / total;
+  }
+  ${
+    isRotated
+      ? `${hadamard("pool", 1, D, threads)}
+  if (lid < ${D}u) { ${v.out.at(`at * ${D}u + lid`)} = pool[lid]; }`
+      : ""
   }
 }`,
   })

@@ -1,22 +1,13 @@
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { cacheLayout } from "./cache_layout.js"
+import { codeFunctions } from "./codes.js"
 import { flashMath } from "./flash_math.js"
 import type { FlashMath } from "./flash_tile.js"
 import { matrixMath } from "./matrix_math.js"
-import {
-  type Attention,
-  cacheLayout,
-  describe,
-  LOG2E,
-  largestDivisor,
-  MASKED,
-  NO_MAXIMUM,
-  rowParams,
-  rowViews,
-  sinkLogit,
-  visible,
-} from "./problem.js"
+import { pageParams, pages, pageViews } from "./pages.js"
+import { type Attention, describe, isShared, LOG2E, largestDivisor, MASKED, NO_MAXIMUM, sinkLogit } from "./problem.js"
 
 /** The arithmetic that fits device and problem, or null. */
 export function mathFor(of: Attention, { features }: KernelContext): FlashMath | null {
@@ -25,13 +16,14 @@ export function mathFor(of: Attention, { features }: KernelContext): FlashMath |
 
 /**
  * Attention for many rows: a workgroup takes some rows of the query heads of one key-value head and passes over the tiles
- * of keys that any of them sees (Dao et al., FlashAttention-2). Rows of several sequences in one workgroup are treated
- * one sequence after the other.
+ * of keys that any of them sees (Dao et al., FlashAttention-2). Where its rows belong to several sequences, as many
+ * workgroups take a tile, each the rows of one.
  *
- * @param queries `[L, Hq, D]`, rotated, float32 or as `math` wants
+ * @param queries `[L, Hq, D]`, turned by their positions, float32 or as `math` wants; over quantized caches rotated, as the
+ * results then are
  */
 export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatch {
-  const { heads, kvHeads, headDim: D, keys, values, sinks, sequences, output } = of
+  const { heads, kvHeads, headDim: D, keys, values, sinks, output } = of
   const { tile } = math
   const { queries: R, keys: C, threads } = tile
   const shared = heads / kvHeads
@@ -40,6 +32,8 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
   const height = Math.floor(R / chunk)
   // In whole vectors: what lies beside the arrays that matrices are loaded from must not misalign them.
   const held = 4 * Math.ceil(height / 4)
+  /** Workgroups of a tile: one for each sequence that its rows may belong to. */
+  const sequences = isShared(of) ? height : 1
   const cached = cacheLayout(keys, D)
   const source = cacheLayout(queries, D)
   const team = threads / R
@@ -49,36 +43,49 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
     keys: cached.view(keys, false),
     values: cached.view(values, false),
     out: writes(output, "f32"),
-    ...rowViews(of),
+    ...pageViews(of),
     ...(sinks ? { sinks: reads(sinks, "u32") } : {}),
   }
   const each = (n: number, write: (i: number) => string) => Array.from({ length: n }, (_, i) => write(i)).join("\n")
   return dispatch({
     label: `attention ${describe(of)} tiles${math.enable.length ? " matrix" : ""}`,
     views,
-    params: { ...rowParams(of), scale: { f32: of.scale * LOG2E } },
+    params: { ...pageParams(of), scale: { f32: of.scale * LOG2E } },
     enable: math.enable,
-    workgroups: ofRows(output, (rows) => [Math.ceil(rows / height), kvHeads * chunks, 1]),
+    workgroups: ofRows(output, (rows) => [Math.ceil(rows / height), kvHeads * chunks, sequences]),
     code: (v) => {
+      const { codes } = cached
+      /** A unit of a cache's vector, as read. */
+      const put = (what: "key" | "value") =>
+        codes
+          ? `let scale = scale_of(${what}_parities(vector));
+      ${cached
+        .unpack("unit")
+        .map((four, i) => `{ let four = scale * ${four}; ${math.put(what, false, "four", "r", `(d + ${4 * i}u)`)} }`)
+        .join("\n")}`
+          : math.put(what, keys.dtype === "float16", "unit", "r", "d")
       const stage = (what: "key" | "value") => /* wgsl */ `
     for (var e = lid; e < ${(C * D) / cached.unit}u; e += ${threads}u) {
       let r = e / ${D / cached.unit}u;
-      var slot = start + min(base + r, run.y - 1u) - run.x;
-      if (slot >= params.capacity) { slot -= params.capacity; }
-      let at = (run.z * params.capacity + slot) * ${(kvHeads * D) / cached.unit}u + kv * ${D / cached.unit}u + e % ${D / cached.unit}u;
-      let unit = ${cached.read(v[`${what}s`], "at")};
+      let vector = slots[r] * ${kvHeads}u + kv;
+      let unit = ${cached.read(v[`${what}s`], `vector * ${D / cached.unit}u + e % ${D / cached.unit}u`)};
       let d = e % ${D / cached.unit}u * ${cached.unit}u;
-      ${math.put(what, keys.dtype === "float16", "unit", "r", "d")}
+      ${put(what)}
     }`
+      /** Where the keys of the tile at `base` lie. */
+      const lookUp = (base: string) => /* wgsl */ `
+      for (var c = lid; c < ${C}u; c += ${threads}u) { slots[c] = slot_of(run.z, min(${base} + c, run.y - 1u)); }`
       return /* wgsl */ `
-${visible(v)}
+${pages(of, { tables: v.tables })}
+${codes ? codeFunctions(codes, v, D) : ""}
 ${math.declarations}
+var<workgroup> slots: array<u32, ${C}>;
 var<workgroup> factors: array<f32, ${R}>;
 var<workgroup> partials: array<f32, ${threads}>;
 var<workgroup> row_first: array<u32, ${held}>;
 var<workgroup> row_count: array<u32, ${held}>;
 var<workgroup> row_sequence: array<u32, ${held}>;
-var<workgroup> runs: array<vec4u, ${sequences ? height : 1}>;
+var<workgroup> seen: vec4u;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${math.builtins}) {
   let row0 = wid.x * ${height}u;
@@ -87,21 +94,33 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   if (lid < ${height}u) {
     let row = row0 + lid;
     if (row < params.rows) {
-      let sequence = sequence_of(row);
       let position = ${v.positions.at("row")};
-      // Rows of a sequence ascend: its last is the last that is found.
-      var latest = params.rows - 1u;
-      ${sequences ? "while (sequence_of(latest) != sequence) { latest--; }" : ""}
-      let first = first_visible(position, ${v.positions.at("latest")});
-      row_first[lid] = first;
-      row_count[lid] = position + 1u - first;
-      row_sequence[lid] = sequence;
+      row_first[lid] = first_visible(position);
+      row_count[lid] = position + 1u - first_visible(position);
+      row_sequence[lid] = ${v.sequences.at("row")};
     } else {
       row_first[lid] = 0u;
       row_count[lid] = 0u;
       row_sequence[lid] = 0xffffffffu;
     }
   }
+  workgroupBarrier();
+  if (lid == 0u) {
+    // What the rows of one sequence see: that of the row which this workgroup is for, unless one before it is of the same.
+    var run = vec4u(0xffffffffu, 0u, row_sequence[wid.z], 0u);
+    var leads = true;
+    for (var i = 0u; i < ${height}u; i++) {
+      if (row_sequence[i] == run.z && row_count[i] > 0u) {
+        leads = leads && i >= wid.z;
+        run.x = min(run.x, row_first[i]);
+        run.y = max(run.y, row_first[i] + row_count[i]);
+      }
+    }
+    if (!leads) { run.y = 0u; }
+    seen = run;
+  }
+  let run = workgroupUniformLoad(&seen);
+  if (run.y == 0u) { return; }
   for (var e = lid; e < ${(R * D) / source.unit}u; e += ${threads}u) {
     let r = e / ${D / source.unit}u;
     let row = min(row0 + r / ${chunk}u, params.rows - 1u);
@@ -109,65 +128,51 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     let d = e % ${D / source.unit}u * ${source.unit}u;
     ${math.put("query", queries.dtype === "float16", "unit", "r", "d")}
   }
+  ${lookUp("run.x")}
   workgroupBarrier();
-  if (lid < ${sequences ? height : 1}u) {
-    var run = vec4u(0xffffffffu, 0u, row_sequence[lid], 0u);
-    var leads = true;
-    for (var i = 0u; i < ${height}u; i++) {
-      if (row_sequence[i] == run.z && row_count[i] > 0u) {
-        leads = leads && i >= lid;
-        run.x = min(run.x, row_first[i]);
-        run.y = max(run.y, row_first[i] + row_count[i]);
-      }
-    }
-    if (!leads) { run.y = 0u; }
-    runs[lid] = run;
-  }
   let r_own = lid / ${team}u;
   let c_own = lid % ${team}u;
   let place = min(r_own / ${chunk}u, ${height - 1}u);
   var top = f32(${NO_MAXIMUM});
   var total = 0.0;
   ${math.start}
-  for (var i = 0u; i < ${sequences ? height : 1}u; i++) {
-    let run = workgroupUniformLoad(&runs[i]);
-    let start = run.x % params.capacity;
-    let first = row_first[place];
-    let count = select(0u, row_count[place], row_sequence[place] == run.z);
-    for (var base = run.x; base < run.y; base += ${C}u) {
-      ${stage("key")}
-      ${math.together ? stage("value") : ""}
-      workgroupBarrier();
-      ${math.scores}
-      workgroupBarrier();
-      ${math.together ? "" : stage("value")}
-      var highest = f32(${MASKED});
+  let first = row_first[place];
+  let count = select(0u, row_count[place], row_sequence[place] == run.z);
+  for (var base = run.x; base < run.y; base += ${C}u) {
+    ${stage("key")}
+    ${math.together ? stage("value") : ""}
+    workgroupBarrier();
+    ${math.scores}
+    workgroupBarrier();
+    ${math.together ? "" : stage("value")}
+    var highest = f32(${MASKED});
 ${each(
   turns,
   (t) => `
-      let x${t} = select(${MASKED}, params.scale * ${math.score("r_own", `c_own + ${t * team}u`)}, base + c_own + ${t * team}u - first < count);
-      highest = max(highest, x${t});`,
+    let x${t} = select(${MASKED}, params.scale * ${math.score("r_own", `c_own + ${t * team}u`)}, base + c_own + ${t * team}u - first < count);
+    highest = max(highest, x${t});`,
 )}
-      partials[lid] = highest;
-      workgroupBarrier();
+    partials[lid] = highest;
+    workgroupBarrier();
 ${each(team, (j) => `highest = max(highest, partials[r_own * ${team}u + ${j}u]);`)}
-      highest = max(highest, top);
-      let factor = exp2(top - highest);
-      top = highest;
-      total *= factor;
-      if (c_own == 0u) { factors[r_own] = factor; }
+    highest = max(highest, top);
+    let factor = exp2(top - highest);
+    top = highest;
+    total *= factor;
+    if (c_own == 0u) { factors[r_own] = factor; }
 ${each(
   turns,
   (t) => `{
-        let weight = exp2(x${t} - top);
-        total += weight;
-        ${math.weight("r_own", `c_own + ${t * team}u`, "weight")}
-      }`,
+      let weight = exp2(x${t} - top);
+      total += weight;
+      ${math.weight("r_own", `c_own + ${t * team}u`, "weight")}
+    }`,
 )}
-      workgroupBarrier();
-      ${math.accumulate}
-      workgroupBarrier();
-    }
+    workgroupBarrier();
+    // Both keys and values are here: where the next ones lie is looked up meanwhile.
+    ${lookUp(`base + ${C}u`)}
+    ${math.accumulate}
+    workgroupBarrier();
   }
   partials[lid] = total;
   workgroupBarrier();
@@ -184,7 +189,7 @@ ${each(team - 1, (j) => `total += partials[lid + ${j + 1}u];`)}
   workgroupBarrier();
   ${math.finish(
     (r, d, value) => `
-  if (${r} < ${chunk * height}u && row0 + ${r} / ${chunk}u < params.rows) {
+  if (${r} < ${chunk * height}u && row_sequence[${r} / ${chunk}u] == run.z) {
     ${v.out.at(`((row0 + ${r} / ${chunk}u) * ${heads}u + head0 + ${r} % ${chunk}u) * ${D}u + ${d}`)} = ${value};
   }`,
   )}

@@ -1,5 +1,5 @@
 import type { GpuFeatures } from "../../features.js"
-import { type FlashMath, ROW_BYTES } from "./flash_tile.js"
+import { type FlashMath, heldBytes } from "./flash_tile.js"
 import type { Attention } from "./problem.js"
 
 /** Queries and keys of a tile, best first. */
@@ -20,7 +20,8 @@ export function flashMath(
 ): FlashMath | null {
   if (D % 4 !== 0) return null
   const stride = D / 4 + 1
-  const bytesOf = (R: number, C: number) => (R + C) * stride * 16 + R * (C + 4) * 4 + ROW_BYTES
+  const tileOf = (R: number, C: number) => ({ queries: R, keys: C, threads: 4 * R })
+  const bytesOf = (R: number, C: number) => (R + C) * stride * 16 + R * (C + 4) * 4 + heldBytes(tileOf(R, C))
   const found = TILES.find(([R, C]) => bytesOf(R, C) <= maxWorkgroupStorage && 4 * R <= maxInvocations)
   if (!found) return null
   const [R, C] = found
@@ -32,7 +33,7 @@ export function flashMath(
     16 * (i + 1) <= D / 4 ? text : `if (tc + ${16 * i}u < ${D / 4}u) { ${text} }`
   const array = { query: "qs", key: "kvs", value: "kvs" }
   return {
-    tile: { queries: R, keys: C, threads: 4 * R },
+    tile: tileOf(R, C),
     enable: [],
     builtins: "",
     declarations: `

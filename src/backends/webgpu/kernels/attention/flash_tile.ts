@@ -29,5 +29,7 @@ export interface FlashMath {
   finish(store: (r: string, d: string, value: string) => string): string
 }
 
-/** Workgroup memory for what a tile keeps about its rows. */
-export const ROW_BYTES = 64 * (4 + 4 * 4 + 3 * 4 + 16)
+/** Workgroup memory for what a tile keeps about its rows and keys: a word a thread and a key; a factor, range and sequence a row. */
+export function heldBytes({ queries, keys, threads }: FlashTile): number {
+  return 4 * (threads + keys + 4 * queries + 4)
+}

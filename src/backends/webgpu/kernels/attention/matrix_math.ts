@@ -1,5 +1,5 @@
 import type { GpuFeatures } from "../../features.js"
-import { type FlashMath, ROW_BYTES } from "./flash_tile.js"
+import { type FlashMath, heldBytes } from "./flash_tile.js"
 import type { Attention } from "./problem.js"
 
 /** Queries and keys of a tile, best first. */
@@ -18,7 +18,7 @@ const PAD = 8
 /**
  * Float16 with float32 sums, on subgroup matrices: each of 4 subgroups has a quarter of the queries. Weights take the
  * keys' place, and a tile's products pass through the scores' place to the threads that keep the sums, since the rows of
- * a subgroup matrix cannot be scaled. Null where the device has no such matrices, or caches are not float16.
+ * a subgroup matrix cannot be scaled. Null where the device has no such matrices, or caches are float32.
  */
 export function matrixMath(
   { matrix, f16, subgroups, maxWorkgroupStorage, maxInvocations }: GpuFeatures,
@@ -28,12 +28,13 @@ export function matrixMath(
   const { m, n, k } = matrix
   const threads = SUBGROUPS * subgroups.min
   if (m !== n || m !== k || (m !== 8 && m !== 16) || threads > maxInvocations) return null
-  if (keys.dtype !== "float16" || D % m !== 0) return null
+  if (keys.dtype === "float32" || D % m !== 0) return null
   const stride = D + PAD
   const keyPlace = (R: number, C: number) => Math.max(C * stride, R * (C + PAD))
   const scorePlace = (R: number, C: number) => R * (Math.max(C, D) + 4)
+  const tileOf = (R: number, C: number) => ({ queries: R, keys: C, threads })
   const bytesOf = (R: number, C: number) =>
-    2 * (R * stride + keyPlace(R, C) + C * stride) + 4 * scorePlace(R, C) + threads * 4 + R * 4 + ROW_BYTES / 2
+    2 * (R * stride + keyPlace(R, C) + C * stride) + 4 * scorePlace(R, C) + heldBytes(tileOf(R, C))
   const found = TILES.find(
     ([R, C]) => bytesOf(R, C) <= maxWorkgroupStorage && (R / SUBGROUPS) % m === 0 && threads % R === 0,
   )
@@ -75,7 +76,7 @@ export function matrixMath(
       )}
     }`
   return {
-    tile: { queries: R, keys: C, threads },
+    tile: tileOf(R, C),
     enable: ["f16", "subgroups", "chromium_experimental_subgroup_matrix"],
     builtins: ", @builtin(subgroup_id) sg: u32",
     declarations: `

@@ -1,5 +1,5 @@
 import type { GatedActivation } from "../../../../ir/activation.js"
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Bindable, derive, most } from "../../bindable.js"
 import {
@@ -35,7 +35,7 @@ export const NONE = "0xffffffffu"
  * `out[row, column + n] = x[row] . w[n] + bias[n] (+ residual[row, column + n])` for all n of a weight, by tiles; with two
  * weights `glu(x . gate + bias, x . up + bias)`. With groups, rows are slots, each multiplied by its expert's weight.
  */
-export interface Product {
+export interface TiledProduct {
   /** [rows, K], f32, or f16 for matrix tiles. */
   readonly x: Operand
   readonly weights: readonly [Weight] | readonly [Weight, Weight]
@@ -73,7 +73,7 @@ export function codecFor(tile: Tile, weights: readonly Weight[], x: Operand, K: 
 }
 
 /** The dispatch of a product on a tile with the codec of its weights. */
-export function product(of: Product, tile: Tile, code: Codec): Dispatch {
+export function tiledProduct(of: TiledProduct, tile: Tile, code: Codec): Dispatch {
   const { x, weights, groups, residual, out, rows } = of
   const K = x.shape[x.shape.length - 1]
   const N = shapeN(weights[0])
@@ -91,7 +91,7 @@ export function product(of: Product, tile: Tile, code: Codec): Dispatch {
   if (residual) views.residual = reads(residual, "f32")
   const what = [groups && "grouped", weights.length === 2 && "glu"].filter(Boolean).map((word) => ` ${word}`)
   const experts = groups ? Math.min(weights[0].weight.shape[0], most(rows)) / weights[0].weight.shape[0] : 1
-  const bytes = [...weights].flatMap(partsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
+  const bytes = [...weights].flatMap(componentsOf).reduce((sum, operand) => sum + operandBytes(operand), 0)
   return dispatch({
     label: `gemm ${code.name}${what.join("")} ${tileName(tile)}`,
     views,
@@ -124,7 +124,13 @@ interface Dims {
   readonly vectors: boolean
 }
 
-function text(of: Product, tile: Tile, code: Codec, dims: Dims, accessors: Readonly<Record<string, Accessor>>): string {
+function text(
+  of: TiledProduct,
+  tile: Tile,
+  code: Codec,
+  dims: Dims,
+  accessors: Readonly<Record<string, Accessor>>,
+): string {
   const { bm, bn, bk, threads } = tile
   const { K, steps } = dims
   const element = tile.matrix ? "f16" : "f32"
@@ -219,7 +225,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
 }
 
 /** The row of x that a row of the tile reads. Rows that are not there read one that is. */
-function xRow({ groups }: Product, accessors: Readonly<Record<string, Accessor>>, m: string, bm: number): string {
+function xRow({ groups }: TiledProduct, accessors: Readonly<Record<string, Accessor>>, m: string, bm: number): string {
   if (!groups) return `min(wid.x * ${bm}u + ${m}, params.rows - 1u)`
   const slot = accessors.groups.at(`params.tiles + wid.x * ${bm}u + ${m}`)
   return `min(${slot}, params.rows - 1u) / ${groups.slotsPerRow}u`
@@ -227,7 +233,7 @@ function xRow({ groups }: Product, accessors: Readonly<Record<string, Accessor>>
 
 /** Writes one result: its sums with bias, residual and activation. Only the first slice adds what is not a product. */
 function store(
-  of: Product,
+  of: TiledProduct,
   { names }: Dims,
   accessors: Readonly<Record<string, Accessor>>,
   row: string,

@@ -1,4 +1,4 @@
-import { listParts } from "../../../../ir/operands.js"
+import { listComponents } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
@@ -68,12 +68,12 @@ export function neighbours(count: number, name: string, combine: "max" | "sum"):
 
 export const COMPONENTS = ["x", "y", "z", "w"]
 
-/** A weight's parts by name. */
+/** A weight's components by name. */
 export function weightViews(weight: WeightOf<Operand>, suffix: string): Record<string, View> {
   return Object.fromEntries(
-    listParts(weight).map(({ part, value }) => [
-      `${part}${suffix}`,
-      reads(value, part === "weight" ? "vec4<u32>" : "u32"),
+    listComponents(weight).map(({ component, value }) => [
+      `${component}${suffix}`,
+      reads(value, component === "weight" ? "vec4<u32>" : "u32"),
     ]),
   )
 }

@@ -1,4 +1,4 @@
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { OperandsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
@@ -20,7 +20,7 @@ export function downFewRows(
   output: Operand,
   context: KernelContext,
 ): Dispatch[] | null {
-  const parts = partsOf(weight)
+  const parts = componentsOf(weight)
   const { features } = context
   const [L, k, K] = x.shape
   const [, N] = output.shape

@@ -1,5 +1,5 @@
 import type { GatedActivation } from "../../../../ir/activation.js"
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
@@ -41,7 +41,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
   const { features } = context
   const [L, K] = x.shape
   const [, k, N] = output.shape
-  const parts = [...partsOf(gate), ...partsOf(up)]
+  const parts = [...componentsOf(gate), ...componentsOf(up)]
   const chunk = sameChunk([gate, up], K, context)
   if (!chunk || !isStageable(x, norm) || context.ranges(parts).length > 1) return null
   const tuning = tune(k * N, 1, features, K / UNIT)

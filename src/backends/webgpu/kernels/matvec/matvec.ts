@@ -1,4 +1,4 @@
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
@@ -65,7 +65,7 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
     enable: enables(features),
     workgroups: ofRows(x, (L) => [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1]),
     bytes: [...segments.map(({ weight }) => weight), ...(router ? [router.route.weight] : [])]
-      .flatMap(partsOf)
+      .flatMap(componentsOf)
       .reduce((sum, operand) => sum + operandBytes(operand), 0),
     code: (v) => {
       const prologue = stageRows({

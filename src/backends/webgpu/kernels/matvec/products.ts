@@ -1,4 +1,4 @@
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, type KernelContext, partOfWeight } from "../../dispatch.js"
@@ -10,7 +10,7 @@ import { contributionBytes, type RouteShares, shareRoute } from "./route_shares.
 import { isStageable, isWide } from "./stage.js"
 import { type Tuning, tune, workgroupBytes } from "./tuning.js"
 
-interface Product {
+interface FewRowsProduct {
   readonly x: Operand
   readonly norm: { readonly weight: Operand; readonly eps: number } | null
   readonly weights: readonly WeightOf<Operand>[]
@@ -24,7 +24,7 @@ interface Product {
  * Dispatches for a product with few rows (`matmul`, `norm_matmul`), or null where the format or the sizes need the
  * generic kernel.
  */
-export function fewRows(product: Product, context: KernelContext): Dispatch[] | null {
+export function fewRows(product: FewRowsProduct, context: KernelContext): Dispatch[] | null {
   const { x, norm, weights, residual, router = null, output } = product
   const [L, K] = x.shape
   const chunks = weights.map((weight) => chunkFormat(weight, K, context.features))
@@ -49,7 +49,7 @@ export function fewRows(product: Product, context: KernelContext): Dispatch[] | 
   const label = `matvec ${chunk.name} ${sizes}x${K}${norm ? ", norm" : ""}${residual ? ", residual" : ""}`
   let column = 0
   const segments = weights.flatMap((weight) => {
-    const parts = context.ranges(partsOf(weight)).map((range) => ({
+    const parts = context.ranges(componentsOf(weight)).map((range) => ({
       weight: partOfWeight(weight, range),
       column: column + range.start,
     }))
@@ -75,7 +75,7 @@ function tuningOf(weights: readonly WeightOf<Operand>[], K: number, { features }
  * too where groups have more than one row of the weight.
  */
 export function fewRowsRouted(
-  product: Product,
+  product: FewRowsProduct,
   route: Route,
   context: KernelContext,
 ): { dispatches: Dispatch[]; router: RouteShares } | null {

@@ -1,4 +1,4 @@
-import { partsOf } from "../../../../ir/operands.js"
+import { componentsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
@@ -29,7 +29,7 @@ export function routeFewRows({ x, norm, k, weight, ids, scores }: Route, context
   const { features } = context
   const [, K] = x.shape
   const [E] = weight.weight.shape
-  const parts = partsOf(weight)
+  const parts = componentsOf(weight)
   // The choice of experts hangs on small differences.
   const chunk = chunkFormat(weight, K, features, true)
   if (!chunk || !isStageable(x, norm) || context.ranges(parts).length > 1) return null

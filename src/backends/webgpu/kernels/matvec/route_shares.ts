@@ -1,4 +1,4 @@
-import { listParts, partsOf } from "../../../../ir/operands.js"
+import { listComponents, componentsOf } from "../../../../ir/operands.js"
 import { itemSize } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, type KernelContext, reads, type View, writes } from "../../dispatch.js"
@@ -27,7 +27,7 @@ export function shareRoute(route: Route, workgroups: number, context: KernelCont
   const [E] = weight.shape
   const isSimple = !quantization || (quantization.mode === "affine" && 32 % quantization.bits === 0)
   const isAligned = !quantization || (weight.offset % 4 === 0 && (weight.strides[0] * itemSize(weight.dtype)) % 4 === 0)
-  if (!isSimple || !isAligned || E > 4 * LANES || context.ranges(partsOf(route.weight)).length > 1) return null
+  if (!isSimple || !isAligned || E > 4 * LANES || context.ranges(componentsOf(route.weight)).length > 1) return null
   return { route, shares: context.scratch("float32", [E, workgroups]) }
 }
 
@@ -38,10 +38,10 @@ function turns(E: number): number[] {
 
 /** Views for {@link contribute}. */
 export function contributionViews({ route }: RouteShares): Record<string, View> {
-  const columns = listParts({ ...route.weight, bias: undefined })
+  const columns = listComponents({ ...route.weight, bias: undefined })
   return Object.fromEntries([
     ["router_norm", reads(route.norm.weight, "u32")],
-    ...columns.map(({ part, value }) => [`router_${part}`, reads(value, "u32")]),
+    ...columns.map(({ component, value }) => [`router_${component}`, reads(value, "u32")]),
   ])
 }
 
