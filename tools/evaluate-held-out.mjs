@@ -1,10 +1,11 @@
-// Puts minerva-tiny's held-out questions through the real runtime: node tools/evaluate-held-out.mjs [MODEL]
+// Puts minerva-tiny's held-out questions through the real runtime: node tools/evaluate-held-out.mjs [MODEL] [KV_BITS]
 // Prints how many sums and tool calls are right, and every wrong one. `npm run build` first.
 import { readFileSync } from "node:fs"
 import { loadModel } from "../dist/src/index.js"
 
 const cases = JSON.parse(readFileSync(new URL("./train/fixtures/held_out.json", import.meta.url), "utf8"))
-const model = await loadModel(process.argv[2] ?? "models/minerva-tiny")
+const kv_bits = process.argv[3] === undefined ? undefined : Number(process.argv[3])
+const model = await loadModel(process.argv[2] ?? "models/minerva-tiny", { kv_bits })
 
 async function answer(messages, options) {
   for await (const event of model.chat(messages, { temperature: 0, max_tokens: 400, ...options })) {

@@ -72,14 +72,6 @@ export function astype(x: MxArray, dtype: DType): MxArray {
   return x.dtype === dtype ? x : wrap(build.copy(x.value, dtype))
 }
 
-/**
- * Overwrites a state with an array of its shape and dtype; the result is the state after that. Whatever reads the state
- * itself in the same step (see `MxArray.stateOf`) sees it as it was before.
- */
-export function assign(state: Storage, x: MxArray): MxArray {
-  return wrap(build.apply({ kind: "assign" }, { state: build.state(state), x: x.value }).state)
-}
-
 /** Over the last axis, in float32. */
 export function softmax(x: MxArray): MxArray {
   return wrap(build.apply({ kind: "softmax" }, { x: x.value }).y)
@@ -111,7 +103,8 @@ export function take(x: MxArray, indices: MxArray, otherwise?: MxArray): MxArray
 
 /**
  * Writes rows x `[W, ...]` into a state `[S, ...]` of their dtype at `indices` `[W]` (uint32), no two of which are the
- * same, in place; rows whose index is NO_INDEX are left out. The result is the state after that: see {@link assign}.
+ * same, in place; rows whose index is NO_INDEX are left out. The result is the state after that. Whatever reads the state itself in the same
+ * step (see `MxArray.stateOf`) sees it as it was before.
  */
 export function put(state: Storage, x: MxArray, indices: MxArray): MxArray {
   const operands = { state: build.state(state), x: x.value, indices: indices.value }
@@ -151,15 +144,6 @@ function valuesOf<N extends string>(arrays: { readonly [K in N]: MxArray }): { r
 }
 
 export const random = {
-  /**
-   * One index per row of `logits` `[L, n]`, drawn from softmax(logits / temperature) by inverse CDF at `uniform` `[L]`
-   * in [0, 1); `temperature` `[1]`.
-   */
-  categorical(logits: MxArray, temperature: MxArray, uniform: MxArray): MxArray {
-    const operands = { logits: logits.value, temperature: temperature.value, uniform: uniform.value }
-    return wrap(build.apply({ kind: "categorical" }, operands).ids)
-  },
-
   /**
    * A token id for each row of `logits` `[W, V]` -> uint32 `[W]`, each row by its own choices. Its token depends on nothing
    * beside it. NO_INDEX for a row with NaN or Infinity, or with no token allowed.

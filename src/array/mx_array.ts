@@ -43,7 +43,7 @@ export class MxArray {
     return new MxArray(constant(storage))
   }
 
-  /** What a state holds when a step starts: see `mx.assign`, `mx.put` and `mx.fast.kvAppend`. */
+  /** What a state holds when a step starts: see `mx.put` and `mx.fast.kvAppend`. */
   static stateOf(storage: Storage): MxArray {
     return new MxArray(state(storage))
   }

@@ -21,7 +21,7 @@ export async function withModel<T>(
 ): Promise<T> {
   const backend = await openDevice(flags)
   try {
-    const model = await load(flags, { backend, ...room, memory_limit: flags.memoryLimit })
+    const model = await load(flags, { backend, ...room, ...memoryOptions(flags), onWarning: printNote })
     try {
       return await use(model, backend)
     } finally {
@@ -30,6 +30,11 @@ export async function withModel<T>(
   } finally {
     await backend.close()
   }
+}
+
+/** What the flags say of memory, under the engine's names. */
+export function memoryOptions({ memoryLimit, kvBits, kvMemory, kvCacheDir }: ModelFlags) {
+  return { memory_limit: memoryLimit, kv_bits: kvBits, kv_memory: kvMemory, kv_cache_dir: kvCacheDir }
 }
 
 /** Shows the bytes that arrive, then the kernels that are still being compiled. */

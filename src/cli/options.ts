@@ -18,6 +18,10 @@ export interface ModelFlags extends DeviceFlags {
   readonly context?: number
   /** Bytes. */
   readonly memoryLimit?: number
+  readonly kvBits?: 16 | 8 | 4
+  /** Bytes. */
+  readonly kvMemory?: number
+  readonly kvCacheDir?: string
 }
 
 /** Options of every command that runs a model. */
@@ -31,11 +35,15 @@ export function withModelOptions(command: Command): Command {
 
 /** Options of commands that load a model and know themselves how long conversations are. */
 export function withLoadOptions(command: Command): Command {
-  return withDeviceOptions(command.addOption(modelOption())).option(
-    "--memory-limit <size>",
-    "refuse to load a model that takes more than this: 16GB, 512MiB",
-    byteSize,
-  )
+  return withDeviceOptions(command.addOption(modelOption()))
+    .option("--memory-limit <size>", "refuse to load a model that takes more than this: 16GB, 512MiB", byteSize)
+    .option(
+      "--kv-bits <bits>",
+      "bits per value of the KV caches: 16, 8 or 4 (default: what the device computes with)",
+      kvBits,
+    )
+    .option("--kv-memory <size>", "memory that KV caches share (default: what one conversation takes)", byteSize)
+    .option("--kv-cache-dir <folder>", "keep what prompts begin with in this folder, for the next time")
 }
 
 /** `--model`: what `findModel` understands. */
@@ -153,6 +161,12 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
     }
     return value
   }
+}
+
+function kvBits(text: string): 16 | 8 | 4 {
+  const bits = Number(text)
+  if (bits === 16 || bits === 8 || bits === 4) return bits
+  throw new InvalidArgumentError("Expected 16, 8 or 4.")
 }
 
 /** A commander parser for 16GB (decimal), 512MiB (binary) and plain bytes. */

@@ -1,5 +1,6 @@
 import { Command } from "commander"
 import { benchCommand } from "./commands/bench/bench.js"
+import { batchCommand } from "./commands/batch.js"
 import { chatCommand } from "./commands/chat.js"
 import { generateCommand } from "./commands/generate.js"
 import { graphCommand } from "./commands/graph.js"
@@ -63,7 +64,7 @@ MINERVA_DEBUG=1 prints the stack of an error.`,
     )
     .action((question: string | undefined, flags: DefaultFlags) => defaultAction(question, flags))
   for (const option of program.options) if (!SHOWN.includes(option.attributeName())) option.hideHelp()
-  add(program, TALK, generateCommand, chatCommand)
+  add(program, TALK, generateCommand, chatCommand, batchCommand)
   add(program, STUDY, inspectCommand, graphCommand, logitsCommand, perplexityCommand)
   add(program, MEASURE, synthCommand, benchCommand)
   return program

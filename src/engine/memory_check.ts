@@ -7,7 +7,7 @@ export interface MemoryBounds {
   readonly limit?: number
   /** Bytes that one array may take: a GPU's largest buffer. */
   readonly maxArray?: number
-  /** Bytes that one cache may take, keys or values of a layer: what a GPU's kernels can bind at once. */
+  /** Bytes that one array of the pool of keys and values may take: what a GPU's kernels can bind at once. */
   readonly maxCache?: number
 }
 
@@ -56,8 +56,8 @@ export async function checkMemory(
   if (largestCache.byteLength > most) {
     const advice = await lower(({ largest }) => largest.byteLength <= most)
     throw refuse(
-      `the ${largestCache.name} of a layer for ${knob.held} take ${formatBytes(largestCache.byteLength)}, and the ` +
-        `device holds caches of at most ${formatBytes(most)}: ${advice ? `${advice} or ` : ""}choose another device`,
+      `the pool of keys and values of ${knob.held} takes ${formatBytes(largestCache.byteLength)} in one array, and the ` +
+        `device holds caches in arrays of at most ${formatBytes(most)}: ${advice ? `${advice} or ` : ""}choose another device`,
     )
   }
   if (total <= limit) return
@@ -77,11 +77,12 @@ export function memoryRanOut(plan: MemoryPlan, cause: OutOfMemoryError): MemoryL
 }
 
 function describe(plan: MemoryPlan): string {
-  const { total, weights, caches, working, staging } = plan
+  const { total, weights, caches, working, staging, max_sequences } = plan
+  const together = max_sequences > 1 ? ` of up to ${max_sequences} sequences at once` : ""
   const loading = staging > 0 ? `, buffers for loading ${formatBytes(staging)}` : ""
   return (
     `the model takes ${formatBytes(total)}: weights ${formatBytes(weights)}, caches of ${knobOf(plan).held} ` +
-    `${formatBytes(caches)}, intermediate values ${formatBytes(working)}${loading}`
+    `${formatBytes(caches)}, intermediate values${together} ${formatBytes(working)}${loading}`
   )
 }
 

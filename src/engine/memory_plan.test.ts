@@ -14,7 +14,7 @@ import { memoryStats } from "../tensor/storage.js"
 import { kvBytes } from "../cache/kv_size.js"
 import { ParameterError } from "./errors.js"
 import { checkMemory, MemoryLimitError } from "./memory_check.js"
-import { type MemoryPlan, planMemory } from "./memory_plan.js"
+import { type KvNeeds, type MemoryPlan, planMemory } from "./memory_plan.js"
 import { loadModel } from "./node_model.js"
 import { tinyJson } from "../../test/engine/model_folder.js"
 import { generated } from "../../test/engine/scheduling.js"
@@ -24,9 +24,9 @@ import { unreadModel } from "../../test/models/unread.js"
 const tiny = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
 const backend = new ReferenceBackend()
 
-async function planOf(max_context: number, sequences?: number): Promise<MemoryPlan> {
+async function planOf(max_context: number, needs: Partial<KvNeeds> = {}): Promise<MemoryPlan> {
   const checkpoint = await openCheckpoint(nodeDirectory(tiny))
-  const plan = await planMemory(await loadGptOss(checkpoint), backend, { format: "float32", max_context, sequences })
+  const plan = await planMemory(await loadGptOss(checkpoint), backend, { format: "float32", max_context, ...needs })
   await checkpoint.close()
   return plan
 }
@@ -50,11 +50,20 @@ describe("a plan", () => {
     await checkpoint.close()
   })
 
+  it("has room for the rows and logits of all that run at once, which share the pool", async () => {
+    const [alone, many] = [await planOf(100), await planOf(100, { max_sequences: 64 })]
+    const { vocab_size } = parseGptOssConfig(tinyJson("config.json"))
+    expect(many).toMatchObject({ weights: alone.weights, caches: alone.caches, max_sequences: 64 })
+    // As the model gives them, and as a request changes them, for as many rows as steps of 64 are compiled for.
+    const rows = backend.rowClasses.find((most) => most >= 64)!
+    expect(many.working).toBeGreaterThan(2 * rows * vocab_size * 4)
+  })
+
   it("counts a batch's caches and the rows of its steps beside", async () => {
-    const [alone, batch] = [await planOf(100), await planOf(100, 300)]
+    const [alone, batch] = [await planOf(100), await planOf(100, { sequences: 300 })]
     const { vocab_size } = parseGptOssConfig(tinyJson("config.json"))
     expect(batch).toMatchObject({ weights: alone.weights, caches: 300 * alone.caches, sequences: 300 })
-    // A prompt's step gives the logits of its last token alone, a batch's those of every sequence.
+    // One sequence's step gives the logits of its last token alone, a batch's those of every sequence.
     expect(batch.working).toBeGreaterThan(alone.working)
     expect(batch.working).toBeGreaterThan(300 * vocab_size * 4)
     expect(batch.largestCache.byteLength).toBe(300 * alone.largestCache.byteLength)
@@ -101,6 +110,7 @@ describe("the limit", () => {
     staging: 10,
     total: 1000,
     max_context: 50,
+    max_sequences: 1,
     largestWeight: { name: "head", byteLength: 300 },
     largestCache: { name: "keys", byteLength: 100 },
   }
@@ -124,7 +134,7 @@ describe("the limit", () => {
     [{ maxArray: 299 }, "head takes 300 B, and the device holds arrays of at most 299 B"],
     [
       { maxCache: 99 },
-      "the keys of a layer for 50 tokens take 100 B, and the device holds caches of at most 99 B: lower",
+      "the pool of keys and values of 50 tokens takes 100 B in one array, and the device holds caches in arrays of at most 99 B: lower",
     ],
     [{ maxCache: 70, limit: 999 }, "lower the context (up to 35 tokens fit) or choose another device"],
     [{ maxCache: 3 }, "at most 3 B: choose another device"],
@@ -135,17 +145,20 @@ describe("the limit", () => {
   })
 
   it.each([
-    [{ limit: 999 }, "caches of 9 sequences, 50 tokens each, 200 B, intermediate values 90 B"],
+    [
+      { limit: 999 },
+      "caches of 9 sequences, 50 tokens each, 200 B, intermediate values of up to 9 sequences at once 90 B",
+    ],
     [{ limit: 999 }, "lower the number of sequences (up to 8 sequences fit), raise the limit"],
     [{ limit: 803 }, "no number of sequences fits: raise the limit"],
-    [{ maxCache: 17 }, "of a layer for 9 sequences, 50 tokens each, take 100 B, and the device holds"],
+    [{ maxCache: 17 }, "of 9 sequences, 50 tokens each, takes 100 B in one array, and the device holds"],
     [{ maxCache: 17 }, "lower the number of sequences (up to 8 sequences fit) or choose another device"],
   ])("of a batch, %j: %s", async (bounds, text) => {
-    await expect(checkMemory({ ...plan, sequences: 9 }, bounds, cachesOf)).rejects.toThrow(text)
+    await expect(checkMemory({ ...plan, sequences: 9, max_sequences: 9 }, bounds, cachesOf)).rejects.toThrow(text)
   })
 
   it("stops loadModel before the weights of a batch that would not fit; the number it names then fits", async () => {
-    const { total } = await planOf(40, 6)
+    const { total } = await planOf(40, { sequences: 6 })
     const options = { backend, max_context: 40, memory_limit: total - 1 }
     const resident = memoryStats().resident
     const error = await loadModel(tiny, { ...options, sequences: 6 }).catch((error: Error) => error)
@@ -160,7 +173,7 @@ describe("the limit", () => {
   })
 
   it("stops loadModel before anything is resident; the context it names then loads", async () => {
-    const { weights, caches, working, total } = await planOf(4000)
+    const { weights, caches, working, total } = await planOf(4000, { max_sequences: 16 })
     const memory_limit = total - 1
     const resident = memoryStats().resident
     const error = await loadModel(tiny, { backend, max_context: 4000, memory_limit }).catch((error: Error) => error)

@@ -13,7 +13,8 @@ import { checkMemory, type MemoryBounds, memoryRanOut } from "./memory_check.js"
 import { cacheMemoryAt, type KvNeeds, type MemoryPlan, planMemory, storeFor } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
 import { BACKEND_OPTIONS, type BackendOptions, openBackend } from "./node_backend.js"
-import { Scheduler } from "./scheduler.js"
+import { KvCacheFolder } from "./node_kv_cache.js"
+import { defaultSequences, Scheduler } from "./scheduler.js"
 import type { CausalLM } from "./step.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
@@ -23,7 +24,11 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
   readonly kv_bits?: 16 | 8 | 4
   /** Bytes of the pool that KV caches share; by default as many as one conversation of `max_context` tokens takes. */
   readonly kv_memory?: number
-  /** Sequences that run at once at most, 64 by default; the others wait. */
+  /** A folder that keeps what prompts begin with from one process to the next: read now, written when the model closes. */
+  readonly kv_cache_dir?: string
+  /** Told of what is passed over, such as a damaged file in `kv_cache_dir`. */
+  readonly onWarning?: (text: string) => void
+  /** Sequences that run at once at most; the others wait. By default 64 on a GPU, 16 elsewhere. */
   readonly max_sequences?: number
   /**
    * Has the pool hold so many sequences of `max_context` tokens at once.
@@ -43,6 +48,8 @@ const OPTIONS: KnownOptions<LoadModelOptions> = {
   memory_limit: true,
   kv_bits: true,
   kv_memory: true,
+  kv_cache_dir: true,
+  onWarning: true,
   max_sequences: true,
   sequences: true,
   backend: true,
@@ -73,7 +80,9 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
   }
   const backend = given.backend ?? (await openBackend({ device, threads, precision }).catch(closeCheckpoint)).backend
   let store: KvStore | undefined
+  let kept: KvCacheFolder | undefined
   const close = async () => {
+    await kept?.save()
     for (const storage of store?.storages ?? []) storage.dispose()
     if (!given.backend) await backend.close()
     await checkpoint.close()
@@ -85,12 +94,16 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
     const needs = kvNeeds(model, backend, given)
     const plan = await checkFits(model, backend, needs, given)
     store = storeFor(model, backend, needs)
-    const scheduler = new Scheduler(model, backend, store, { max_sequences: given.max_sequences ?? given.sequences })
+    const scheduler = new Scheduler(model, backend, store, { max_sequences: needs.max_sequences })
     await scheduler
       .prepare({ onProgress: given.onProgress, onCompile: given.onCompile, signal: given.signal })
       .catch((error: Error) => {
         throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
       })
+    const { kv_cache_dir, onWarning = console.warn } = given
+    if (kv_cache_dir !== undefined) {
+      kept = await KvCacheFolder.open(store, checkpoint, name, kv_cache_dir, onWarning)
+    }
     const sizes = [...checkpoint.tensors.values()].map(({ name, byteLength }) => [name, byteLength] as const)
     return new LanguageModel({
       info: {
@@ -155,7 +168,8 @@ export function boundsOf(backend: Backend): MemoryBounds {
 /** How keys and values are kept, and for how much there has to be room. */
 export function kvNeeds(model: CausalLM, backend: Backend, options: Omit<LoadModelOptions, "backend">): KvNeeds {
   const { kv_bits, kv_memory, max_context = model.config.max_position_embeddings, sequences } = options
-  return { format: kvFormatOf(backend, kv_bits), max_context, sequences, bytes: kv_memory }
+  const max_sequences = options.max_sequences ?? sequences ?? defaultSequences(backend)
+  return { format: kvFormatOf(backend, kv_bits), max_context, sequences, max_sequences, bytes: kv_memory }
 }
 
 function kvFormatOf({ name, kvFormats }: Backend, kv_bits: LoadModelOptions["kv_bits"]): KvFormat {

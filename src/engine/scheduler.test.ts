@@ -18,6 +18,7 @@ const PAGE_SIZE = 4
 const MAX_CONTEXT = 48
 
 interface Setting extends SchedulerOptions {
+  readonly max_context?: number
   readonly pages?: number
   readonly format?: KvFormat
 }
@@ -44,8 +45,11 @@ afterAll(async () => {
   await fixture.checkpoint.close()
 })
 
-function open({ pages = 200, format = "float32", ...options }: Setting = {}, model: CausalLM = fixture.model) {
-  const store = new KvStore(model.layers, { size: { pages }, max_context: MAX_CONTEXT, format, page_size: PAGE_SIZE })
+function open(
+  { pages = 200, format = "float32", max_context = MAX_CONTEXT, ...options }: Setting = {},
+  model: CausalLM = fixture.model,
+) {
+  const store = new KvStore(model.layers, { size: { pages }, max_context, format, page_size: PAGE_SIZE })
   const scheduler = new Scheduler(model, backend, store, { prefill_chunk: 8, max_sequences: 4, ...options })
   const close = async () => {
     await scheduler.close()
@@ -109,9 +113,10 @@ describe("a scheduler", () => {
         fc.constantFrom(1, 3),
         fc.constantFrom(4, 8, 30),
         fc.constantFrom(0, 20_000, 1e9),
-        async (wishes, pages, steps_ahead, prefill_chunk, swap_memory) => {
-          const expected = await alone(wishes)
-          const { store, scheduler, close } = open({ pages, steps_ahead, prefill_chunk, swap_memory })
+        fc.constantFrom<KvFormat>("float32", "float32", "int8", "int4"),
+        async (wishes, pages, steps_ahead, prefill_chunk, swap_memory, format) => {
+          const expected = await alone(wishes, format)
+          const { store, scheduler, close } = open({ pages, steps_ahead, prefill_chunk, swap_memory, format })
           const found = await Promise.all(
             wishes.map(async (wish) => {
               for (let i = 0; i < wish.delay; i++) await new Promise((resolve) => setImmediate(resolve))
@@ -172,9 +177,9 @@ describe("a scheduler", () => {
   })
 
   it("computes the new tokens of a turn alone, and after a cut in the middle what comes after it", async () => {
-    const { scheduler, close } = open({ pages: 400 })
+    const { scheduler, close } = open({ pages: 400, max_context: 128 })
     let history = some(6)
-    for (let turn = 0; turn < 8; turn++) {
+    for (let turn = 0; turn < 20; turn++) {
       const sequence = scheduler.submit(request({ ...plain, max_tokens: 2, prompt: history }))
       const answer = await tokensIn(sequence.events)
       // The last token of an answer is drawn, not computed.
@@ -185,8 +190,9 @@ describe("a scheduler", () => {
     const sequence = scheduler.submit(request({ ...plain, max_tokens: 1, prompt: cut }))
     const [token] = await tokensIn(sequence.events)
     expect(sequence.cached_tokens).toBeGreaterThanOrEqual(20)
-    expect([[token]]).toEqual(await alone([{ ...plain, max_tokens: 1, prompt: cut, delay: 0 }]))
-    await close()
+    const fresh = open({ pages: 400, max_context: 128 })
+    expect([token]).toEqual(await tokensOf(fresh.scheduler, { ...plain, max_tokens: 1, prompt: cut }))
+    await Promise.all([close(), fresh.close()])
   })
 
   it("gives a short prompt behind a long one its first token within three chunks", async () => {

@@ -10,8 +10,13 @@ import type { CausalLM } from "./step.js"
 import { Swap } from "./swap.js"
 import { StepRows } from "./step_rows.js"
 
+/** Sequences that run at once at most, unless said otherwise. */
+export function defaultSequences({ replaysAhead }: Pick<Backend, "replaysAhead">): number {
+  return replaysAhead > 1 ? 64 : 16
+}
+
 export interface SchedulerOptions {
-  /** Sequences that run at once at most; the others wait. */
+  /** Sequences that run at once at most; the others wait. See {@link defaultSequences}. */
   readonly max_sequences?: number
   /** Sequences that may wait. */
   readonly max_queue?: number
@@ -64,7 +69,7 @@ export class Scheduler {
     const { vocab_size, max_position_embeddings } = model.config
     this.vocab_size = vocab_size
     this.max_context = Math.min(store.max_context, max_position_embeddings)
-    this.max_sequences = options.max_sequences ?? Math.min(64, backend.prefillChunk)
+    this.max_sequences = options.max_sequences ?? defaultSequences(backend)
     this.max_queue = options.max_queue ?? 1024
     this.lanes = Array.from({ length: this.max_sequences }, (_, lane) => this.max_sequences - 1 - lane)
     const drawn = new Storage("drawn ids", "uint32", [this.max_sequences], null)

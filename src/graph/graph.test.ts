@@ -50,13 +50,13 @@ describe("shape inference", () => {
     expect(() => append("float32", 4, 64, 2, 8)).toThrow(/cache must be any dtype \[\?, \?, \?\]/)
   })
 
-  it("refuses to assign to what is no state, or another shape or dtype", () => {
+  it("refuses to put rows into what is no state, or rows of another shape or dtype", () => {
     const total = state(new Storage("total", "float32", [3], null))
-    expect(() => apply({ kind: "assign" }, { state: weight(3), x: weight(3) }).state).toThrow(
-      /must be a state, found constant/,
-    )
-    expect(() => apply({ kind: "assign" }, { state: total, x: weight(4) }).state).toThrow(GraphError)
-    expect(() => apply({ kind: "assign" }, { state: total, x: input("ids", [3], "uint32") }).state).toThrow(GraphError)
+    const indices = input("indices", [2], "uint32")
+    const put = (state: Value, x: Value) => apply({ kind: "put" }, { state, x, indices })
+    expect(() => put(weight(3), weight(2))).toThrow(/must be a state, found constant/)
+    expect(() => put(total, weight(4))).toThrow(GraphError)
+    expect(() => put(total, input("ids", [2], "uint32"))).toThrow(GraphError)
   })
 
   it("refuses slices and reshapes that do not fit", () => {
@@ -160,13 +160,6 @@ describe("rows that are told at replay", () => {
 
   const matmulWith = (residual: Value) =>
     apply({ kind: "matmul" }, { x, weight: { quantization: null, weight: weight(64, 64) }, residual }).y
-
-  it("are assigned to no state, whose size is fixed", () => {
-    const total = state(new Storage("total", "float32", [8, 64], null))
-    expect(() => apply({ kind: "assign" }, { state: total, x })).toThrow(
-      "assign: x must be float32 [8, 64], found float32 [rows, 64]",
-    )
-  })
 })
 
 describe("passes", () => {
@@ -338,25 +331,28 @@ function weightOf({ node }: Value): Value {
 }
 
 describe("lowering", () => {
+  const overwritten = (storage: Storage, x: Value) =>
+    apply({ kind: "put" }, { state: state(storage), x, indices: input("indices", [3], "uint32") }).state
+
   it("reads a state before it is written, wherever its readers stand in the graph", () => {
     const positions = new Storage("positions", "float32", [3], null)
-    const next = apply({ kind: "assign" }, { state: state(positions), x: add(state(positions), weight(1)) }).state
+    const next = overwritten(positions, add(state(positions), weight(1)))
     const late = reshape(apply({ kind: "unary", fn: "exp" }, { x: reshape(state(positions), [3, 1]) }).y, [3])
     expect(lower({ outputs: [late], effects: [next] }).instructions.map(({ op }) => op.kind)).toEqual([
       "binary",
       "unary",
-      "assign",
+      "put",
       "copy",
     ])
     const before = kinds([next, state(positions)])
-    expect(before.indexOf("copy")).toBeLessThan(before.indexOf("assign"))
+    expect(before.indexOf("copy")).toBeLessThan(before.indexOf("put"))
   })
 
   it("refuses to read a state as it was together with what it became", () => {
     const total = new Storage("total", "float32", [3], null)
-    const after = apply({ kind: "assign" }, { state: state(total), x: weight(3) }).state
+    const after = overwritten(total, weight(3))
     expect(() => lower({ outputs: [add(state(total), after)] })).toThrow(GraphError)
-    expect(kinds([add(copy(state(total)), after)])).toEqual(["copy", "assign", "binary"])
+    expect(kinds([add(copy(state(total)), after)])).toEqual(["copy", "put", "binary"])
   })
 
   it("turns slices of weights into strides, without a copy", () => {

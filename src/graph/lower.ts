@@ -19,7 +19,7 @@ export interface LowerOptions {
 /**
  * Turns a graph into a Program: views become strides, intermediate values get offsets in one arena, outputs get storages.
  *
- * @param roots each output gets a result storage; effects (`kv_append`, `assign`) get none
+ * @param roots each output gets a result storage; effects (`kv_append`, `put`) get none
  * @throws GraphError when a value reads a state as it was before a write, and also what follows from that write
  */
 export function lower({ outputs, effects = [] }: Roots, options: LowerOptions = {}): Program {

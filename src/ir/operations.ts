@@ -9,7 +9,6 @@ import type { Type, WeightOf } from "./type.js"
 /** The operations that models are written in. */
 const PRIMITIVES = {
   copy: elementwise.copy,
-  assign: elementwise.assign,
   unary: elementwise.unary,
   binary: elementwise.binary,
   glu: elementwise.glu,
@@ -20,7 +19,6 @@ const PRIMITIVES = {
   take_along_axis: rows.take_along_axis,
   take: rows.take,
   put: rows.put,
-  categorical: rows.categorical,
   adjust_logits: sampling.adjust_logits,
   sample: sampling.sample,
   rms_norm: rows.rms_norm,

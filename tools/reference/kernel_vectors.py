@@ -139,13 +139,12 @@ case("[2, 3, 9]", {"kind": "take_along_axis"}, [x, indices], np.take_along_axis(
 for temperature in (0.3, 1.0, 2.5):
     logits = normal(24, 19, scale=4)
     logits[::5, :7] = -torch.inf
-    t = np.array([temperature], np.float32)
+    t = np.full(24, temperature, np.float32)
     u = torch.tensor(rng.random(24), dtype=torch.float32)
-    u[0] = 0
-    u[1] = 1 - 2**-24
     cumulative = (logits.double() / float(t[0])).softmax(-1).cumsum(-1)
     drawn = torch.searchsorted(cumulative, u.double()[:, None], right=True)[:, 0].clamp(max=18)
-    case(f"temperature {temperature}", {"kind": "categorical"}, [logits, t, u], drawn.numpy().astype(np.uint32))
+    top_k, top_p, min_p = np.zeros(24, np.uint32), np.ones(24, np.float32), np.zeros(24, np.float32)
+    case(f"temperature {temperature}", {"kind": "sample"}, [logits, t, top_k, top_p, min_p, u], drawn.numpy().astype(np.uint32))
 
 # Products
 

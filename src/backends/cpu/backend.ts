@@ -37,7 +37,7 @@ export class CpuBackend implements Backend {
   readonly fusions: ReadonlySet<FusedKind> = new Set()
   readonly kvFormats = ["float32", "float16", "int8", "int4"] as const
   readonly prefillChunk = 256
-  readonly rowClasses = [1, 256]
+  readonly rowClasses = [1, 16, 256]
   readonly replaysAhead = 1
   readonly memory: SegmentedMemory
   readonly precision: Precision

@@ -46,8 +46,6 @@ const KV_FORMATS: readonly KvFormat[] = ["float32", "float16", "int8", "int4"]
 
 const MODE_CODES: Record<Quantization["mode"], number> = { affine: 1, mxfp4: 2, mxfp8: 3, nvfp4: 4 }
 
-export const WEIGHT_WORDS = 19
-
 /** The fields of `Weight` in wasm/weight.ts, for rows of K elements. */
 export function weightDescriptor(of: WeightOf<Placed>, K: number): number[] {
   const { quantization, weight, scales, biases, bias } = of

@@ -123,10 +123,6 @@ export const CALLS: { readonly [K in CpuKind]: Lower<K> } = {
     if (x.dtype === y.dtype) return launch("copy", x.address, itemSize(x.dtype), window, y.address)
     return launch("cast", x.address, dtypeCode(x.dtype), window, y.address, dtypeCode(y.dtype))
   },
-  assign: (_, { x, state }, __, at) => {
-    const window = at.describe(windowDescriptor(x, [x]))
-    return launch("copy", x.address, itemSize(x.dtype), window, state.address)
-  },
   unary: ({ kind, fn }, { x }, { y }) => {
     floats(kind, x)
     return launch("unary", x.address, elementsOf(x), UNARY.indexOf(fn), y.address)
@@ -165,10 +161,6 @@ export const CALLS: { readonly [K in CpuKind]: Lower<K> } = {
   put: (_, { state, x, indices }) => {
     const to = [state.address, state.shape[0], rowBytes(state)]
     return launch("put", ...to, x.address, indices.address, rowsOf(indices))
-  },
-  categorical: (_, { logits, temperature, uniform }, { ids }) => {
-    const drawn = [temperature.address, uniform.address, ids.address]
-    return launch("categorical", logits.address, ...rowsAndColumns(logits), ...drawn)
   },
   sample: (_, { logits, temperature, top_k, top_p, min_p, uniform, mask }, { ids }) => {
     const choices = [temperature, top_k, top_p, min_p, uniform].map(({ address }) => address)

@@ -23,7 +23,7 @@ export class ReferenceBackend implements Backend {
   readonly fusions = new Set(FUSED_KINDS)
   readonly kvFormats = ["float32", "float16", "int8", "int4"] as const
   readonly prefillChunk = 256
-  readonly rowClasses = [1, 256]
+  readonly rowClasses = [1, 16, 256]
   readonly replaysAhead = 1
 
   /** Sums are float64, results rounded to float32 once. */

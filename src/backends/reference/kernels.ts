@@ -4,7 +4,7 @@ import { isFloatDType } from "../../tensor/floats.js"
 import { binary, rmsNorm, rope, glu, unary } from "./activation.js"
 import { attention, kvAppend } from "./attention.js"
 import { gatherMatmulSum, normGatherGlu, normMatmul, ropeAttention, route } from "./fused.js"
-import { argmax, categorical, put, reduce, softmax, take, takeAlongAxis, topK } from "./last_axis.js"
+import { argmax, put, reduce, softmax, take, takeAlongAxis, topK } from "./last_axis.js"
 import { embedding, gatherMatmul, gatherGlu, matmul, weightedSum } from "./matmul.js"
 import { adjustLogits, sample } from "./sampling.js"
 import { gatherBytes, loadFloats, loadIntegers, type Memory, type Values } from "./operands.js"
@@ -19,7 +19,6 @@ type Kernel<K extends KernelKind> = (
 
 const KERNELS: { readonly [K in KernelKind]: Kernel<K> } = {
   copy: (memory, { dtype }, { x }) => ({ y: converted(memory, x, dtype) }),
-  assign: (memory, _, { x }) => ({ state: gatherBytes(memory, x) }),
   unary: (memory, op, operands) => ({ y: unary(memory, op, operands) }),
   binary: (memory, op, operands, { y }) => ({ y: binary(memory, op, operands, y) }),
   reduce: (memory, { fn }, { x }) => ({ y: reduce(memory, fn, x) }),
@@ -32,7 +31,6 @@ const KERNELS: { readonly [K in KernelKind]: Kernel<K> } = {
     put(memory, operands)
     return {}
   },
-  categorical: (memory, _, operands) => ({ ids: categorical(memory, operands) }),
   adjust_logits: (memory, _, operands) => ({ y: adjustLogits(memory, operands) }),
   sample: (memory, _, operands) => ({ ids: sample(memory, operands) }),
   embedding: (memory, _, operands, { y }) => ({ y: embedding(memory, operands, y.shape[1]) }),

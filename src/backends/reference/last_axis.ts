@@ -75,20 +75,3 @@ function below(rows: number, index: number): number {
   if (index >= rows) throw new BackendError(`row ${index} is outside 0 to ${rows - 1}`)
   return index
 }
-
-/** The first index whose inclusive cumulative probability exceeds the uniform number. */
-export function categorical(memory: Memory, operands: OperandsOf<"categorical", Operand>): Uint32Array {
-  const { logits, temperature, uniform } = operands
-  const [T] = loadFloats(memory, temperature)
-  const u = loadFloats(memory, uniform)
-  return Uint32Array.from(lastAxis(memory, logits), (row, l) => {
-    if (!Number.isFinite(REDUCE.max(row))) return NO_INDEX
-    const probabilities = softmaxOf(row.map((logit) => logit / T))
-    let cumulative = 0
-    const index = probabilities.findIndex((probability) => {
-      cumulative += probability
-      return cumulative > u[l]
-    })
-    return index === -1 ? probabilities.length - 1 : index
-  })
-}

@@ -3,9 +3,10 @@ import { apply, input } from "../../graph/build.js"
 import type { Value } from "../../ir/value.js"
 import { lower } from "../../graph/lower.js"
 import { runConformance } from "../../../test/backends/conformance/conformance.js"
-import { exactly, Random } from "../../../test/backends/conformance/random.js"
-import { hopeless } from "../../../test/backends/conformance/row_cases.js"
+import { Random, stored } from "../../../test/backends/conformance/random.js"
+import { hopelessRows } from "../../../test/backends/conformance/row_cases.js"
 import { run } from "../../../test/backends/conformance/run.js"
+import { sampled } from "../../../test/backends/conformance/sampling_cases.js"
 import { NO_INDEX } from "../../ir/specs/rows.js"
 import { ReferenceBackend } from "./backend.js"
 
@@ -29,12 +30,10 @@ it("lets other events through during a long replay", async () => {
 })
 
 it("chooses from rows that somebody can choose from, and from no other", async () => {
-  const [temperature, uniform] = [exactly([1], [1]), exactly([5], [0, 0.2, 0.4, 0.6, 0.8])]
-  for (const [name, x] of hopeless(new Random(3), 7)) {
-    const outputs = [
-      apply({ kind: "argmax" }, { x }).ids,
-      apply({ kind: "categorical" }, { logits: x, temperature, uniform }).ids,
-    ]
+  const choices = [0, 0.2, 0.4, 0.6, 0.8].map((uniform) => ({ temperature: 1, top_k: 0, top_p: 1, min_p: 0, uniform }))
+  for (const [name, n, logits] of hopelessRows(new Random(3), 7)) {
+    const x = stored("float32", [choices.length, n], new Uint8Array(logits.slice().buffer))
+    const outputs = [apply({ kind: "argmax" }, { x }).ids, sampled({ n, logits, choices })]
     for (const found of (await run({ name, outputs }, new ReferenceBackend()))[0]) {
       expect(
         [...found].map((index) => index === NO_INDEX),

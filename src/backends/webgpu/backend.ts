@@ -32,7 +32,7 @@ export class WebGpuBackend implements Backend {
   readonly kvFormats: readonly KvFormat[]
   readonly prefillChunk = 2048
   // Kernels for few rows, and tiles of more and more.
-  readonly rowClasses = [1, 2, 4, 8, 32, 128, 512, 2048]
+  readonly rowClasses = [1, 2, 4, 8, 16, 32, 64, 128, 512, 2048]
   readonly replaysAhead = 6
   readonly queue: GpuQueue
   readonly memory: GpuMemory

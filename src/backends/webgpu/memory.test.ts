@@ -67,7 +67,7 @@ await describeWithGpu("a GPU that runs out of memory", {}, () => {
     const kept = state(new Storage("state", "float32", [1000], null))
     return lower({
       outputs: [apply({ kind: "unary", fn: "exp" }, { x: sum }).y],
-      effects: [apply({ kind: "assign" }, { state: kept, x: sum }).state],
+      effects: [apply({ kind: "put" }, { state: kept, x: sum, indices: input("indices", [1000], "uint32") }).state],
     })
   }
 

@@ -209,7 +209,7 @@ function planFacts({ plan, refusal }: Report["memory"]): [string, string][] {
   if (!plan) return [["cannot be loaded", refusal]]
   return [
     ["weights on the device", formatBytes(plan.weights)],
-    ["intermediate values", formatBytes(plan.working)],
+    [`intermediate values, ${plan.max_sequences} sequences at once`, formatBytes(plan.working)],
     ...(plan.staging > 0 ? [["buffers for loading", formatBytes(plan.staging)] as [string, string]] : []),
     [`in all, ${plan.max_context} tokens`, formatBytes(plan.total)],
     ...verdict,

@@ -61,8 +61,14 @@ function attributesOf({ op }: Instruction): string[] {
   const { kind: _, ...attributes } = op
   return Object.entries(attributes).flatMap(([name, value]) => {
     if (value === null || value === undefined) return []
-    return [`${name} ${typeof value === "number" ? Number(value.toPrecision(4)) : value}`]
+    if (typeof value === "object") return [`${name} ${Object.values(value).map(short).join(" ")}`]
+    return [`${name} ${short(value)}`]
   })
+}
+
+/** Numbers to four digits. */
+function short(value: unknown): string {
+  return String(typeof value === "number" ? Number(value.toPrecision(4)) : value)
 }
 
 /** One name for a weight of several components: the last part of the name that it has in its file. */

@@ -17,17 +17,6 @@ export const copy = spec<{ readonly dtype: DType }, { x: Type }, "y">({
   tolerance: "exact",
 })
 
-export const assign = spec<unknown, { state: Type; x: Type }, "state">({
-  summary: "the state, of any dtype, overwritten with x of its shape and dtype",
-  operands: { state: "state", x: "value" },
-  writes: { state: "state" },
-  infer: (_, { state, x }) => {
-    expectType("assign: x", x, state.shape, state.dtype)
-    return { state }
-  },
-  tolerance: "exact",
-})
-
 export const unary = spec<{ readonly fn: UnaryFn }, { x: Type }, "y">({
   summary: "fn(x), element by element, in x's dtype",
   operands: { x: "value" },

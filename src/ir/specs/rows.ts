@@ -9,7 +9,7 @@ import type { Type } from "../type.js"
 export type ReduceFn = "sum" | "mean" | "max"
 
 /**
- * What `argmax`, `categorical` and `sample` give for a row nobody can choose from: one with NaN or +Infinity, or -Infinity
+ * What `argmax` and `sample` give for a row nobody can choose from: one with NaN or +Infinity, or -Infinity
  * alone. Among indices it picks nothing, where the operation's description allows it.
  */
 export const NO_INDEX = 0xffffffff
@@ -90,19 +90,6 @@ export const put = spec<unknown, { state: Type; x: Type; indices: Type }, "state
     expectType("put: indices", indices, [-1], "uint32")
     expectType("put: x", x, [indices.shape[0], ...state.shape.slice(1)], state.dtype)
     return { state }
-  },
-  tolerance: "exact",
-})
-
-export const categorical = spec<unknown, { logits: Type; temperature: Type; uniform: Type }, "ids">({
-  summary:
-    "logits [L, n], temperature [1], uniform [L] in [0, 1) -> uint32 [L], drawn from softmax(logits / temperature) by inverse CDF",
-  operands: { logits: "value", temperature: "value", uniform: "value" },
-  infer: (_, { logits, temperature, uniform }) => {
-    expectType("categorical: logits", logits, [-1, -1], "float32")
-    expectType("categorical: temperature", temperature, [1], "float32")
-    expectType("categorical: uniform", uniform, [logits.shape[0]], "float32")
-    return { ids: { shape: [logits.shape[0]], dtype: "uint32" } }
   },
   tolerance: "exact",
 })

@@ -5,7 +5,7 @@ import { isFused, type KernelKind } from "../../../src/ir/operations.js"
 import { ReferenceBackend } from "../../../src/backends/reference/backend.js"
 import { attentionCases, kvAppendCases, ropeAttentionCases, ropeCases } from "./attention_cases.js"
 import { itKeepsTheContract } from "./contract.js"
-import { assignCases, binaryCases, copyCases, unaryCases } from "./elementwise_cases.js"
+import { binaryCases, copyCases, unaryCases } from "./elementwise_cases.js"
 import { gatherMatmulSumCases, normGatherGluCases, normMatmulCases, routeCases } from "./fused_cases.js"
 import { itFusesFaithfully } from "./fusion_properties.js"
 import { embeddingCases, gatherMatmulCases, gatherGluCases, matmulCases } from "./product_cases.js"
@@ -13,7 +13,6 @@ import { itHasTheProperties } from "./properties.js"
 import { Random } from "./random.js"
 import {
   argmaxCases,
-  categoricalCases,
   putCases,
   reduceCases,
   rmsNormCases,
@@ -32,7 +31,6 @@ import { trueCases } from "./vectors.js"
 /** Cases for every kernel there is: a new kernel does not compile without some. */
 export const CASES: Record<KernelKind, (random: Random) => Case[]> = {
   copy: copyCases,
-  assign: assignCases,
   unary: unaryCases,
   binary: binaryCases,
   reduce: reduceCases,
@@ -42,7 +40,6 @@ export const CASES: Record<KernelKind, (random: Random) => Case[]> = {
   take_along_axis: takeAlongAxisCases,
   take: takeCases,
   put: putCases,
-  categorical: categoricalCases,
   adjust_logits: adjustLogitsCases,
   sample: sampleCases,
   embedding: embeddingCases,
@@ -83,7 +80,7 @@ const CACHE_CASES = [
 const KINDS = Object.keys(CASES) as KernelKind[]
 
 /** Those that others have too. */
-const RECORDED = KINDS.filter((kind) => kind !== "assign" && !isFused(kind))
+const RECORDED = KINDS.filter((kind) => !isFused(kind))
 
 /** Tests every case, and only then fails, with what each one that failed had to say. */
 async function forAll<C extends Case>(cases: readonly C[], test: (testCase: C, i: number) => Promise<void>) {

@@ -1,7 +1,6 @@
-import { apply, copy, input, slice, state } from "../../../src/graph/build.js"
+import { apply, copy, slice } from "../../../src/graph/build.js"
 import { itemSize } from "../../../src/tensor/dtype.js"
-import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
-import { Storage } from "../../../src/tensor/storage.js"
+import type { Shape } from "../../../src/tensor/shape.js"
 import type { BinaryFn, UnaryFn } from "../../../src/ir/specs/elementwise.js"
 import { everySecond, exactly, floats, integers, type Random, SHAPES, stored, WEIGHT_DTYPES } from "./random.js"
 import type { Case } from "./run.js"
@@ -44,47 +43,6 @@ export function copyCases(random: Random): Case[] {
     {
       name: "four axes",
       outputs: [copy(slice(floats(random, [3, 4, 3, 5]), [0, 1, 0, 2], [3, 4, 3, 4], [2, 2, 1, 1]))],
-    },
-  ]
-}
-
-export function assignCases(random: Random): Case[] {
-  const replays = (shape: Shape) => [1, 2, 3].map(() => ({ x: random.floats(sizeOf(shape), 9) }))
-  return [
-    ...SHAPES.map((shape) => {
-      const total = new Storage("total", "float32", shape, null)
-      const sum = apply({ kind: "binary", fn: "add" }, { a: state(total), b: input("x", shape, "float32") }).y
-      return {
-        name: `the running sum of [${shape}], and what it was before`,
-        outputs: [
-          apply({ kind: "assign" }, { state: state(total), x: sum }).state,
-          apply({ kind: "unary", fn: "neg" }, { x: state(total) }).y,
-        ],
-        replays: replays(shape),
-      }
-    }),
-    ...(["float16", "bfloat16"] as const).map((dtype) => ({
-      name: `${dtype}, an odd number`,
-      outputs: [
-        apply(
-          { kind: "assign" },
-          { state: state(new Storage("state", dtype, [3, 7], null)), x: copy(input("x", [3, 7], "float32"), dtype) },
-        ).state,
-      ],
-      replays: replays([3, 7]),
-    })),
-    {
-      name: "uint32",
-      outputs: [
-        apply(
-          { kind: "assign" },
-          {
-            state: state(new Storage("state", "uint32", [3], null)),
-            x: apply({ kind: "argmax" }, { x: input("x", [3, 5], "float32") }).ids,
-          },
-        ).state,
-      ],
-      replays: replays([3, 5]),
     },
   ]
 }

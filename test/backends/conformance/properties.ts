@@ -7,6 +7,7 @@ import { optimise } from "../../../src/graph/optimise.js"
 import { toleranceOf } from "../../../src/ir/describe.js"
 import { mapWeight } from "../../../src/ir/operands.js"
 import type { WeightOf } from "../../../src/ir/type.js"
+import type { KvFormat } from "../../../src/tensor/kv_format.js"
 import type { Backend } from "../../../src/backends/backend.js"
 import type { KernelKind } from "../../../src/ir/operations.js"
 import { cache } from "./attention_cases.js"
@@ -14,7 +15,7 @@ import { Pages, pagesKept } from "./pages.js"
 import { someActivation } from "./glu_cases.js"
 import { exactly, floats, formats, integers, Random, stored, weight } from "./random.js"
 import { sampled, someRows } from "./sampling_cases.js"
-import { expectClose, run, type Share, settingsOf, type WithBackend } from "./run.js"
+import { expectClose, relativeError, run, type Share, settingsOf, type WithBackend } from "./run.js"
 
 const seed = fc.integer({ min: 0, max: 2 ** 31 - 1 })
 const format = fc.constantFrom(...formats())
@@ -264,6 +265,23 @@ export function itHasTheProperties(withBackend: WithBackend, share: Share): void
     )
 
     it(
+      "over quantized caches is near what it is over float32",
+      withBackend(async (backend) => {
+        const text = new Text(new Random(11), 40)
+        const plain = await text.attend(backend, [9, 1, 30])
+        for (const [format, error] of [
+          ["int8", 0.02],
+          ["int4", 0.2],
+        ] as const) {
+          if (!backend.kvFormats.includes(format)) continue
+          const found = await text.attend(backend, [9, 1, 30], { format })
+          expect(relativeError(found, plain), format).toBeLessThanOrEqual(error)
+          expect(relativeError(found, plain), format).toBeGreaterThan(error / 10)
+        }
+      }),
+    )
+
+    it(
       "goes on from an earlier position as if the later ones had never been",
       withBackend((backend) =>
         fc.assert(
@@ -339,6 +357,7 @@ interface Attended {
   /** The text from here on is fed again, after other keys and values had been in its place. */
   readonly from?: number
   readonly sink?: number | null
+  readonly format?: KvFormat
 }
 
 /** 0, 1, 2, ... from `first` on. */
@@ -368,10 +387,10 @@ class Text {
   async attend(
     backend: Backend,
     steps: readonly number[],
-    { page_size = 4, kept, window = null, from, sink = 0.5 }: Attended = {},
+    { page_size = 4, kept, window = null, from, sink = 0.5, format = "float32" }: Attended = {},
   ): Promise<Float32Array> {
     const pages = new Pages({ sequences: 1, page_size, total: this.length, kept })
-    const caches = ["k", "v"].map((name) => cache(name, "float32", [pages.slots, Text.KV_HEADS, Text.D]))
+    const caches = ["k", "v"].map((name) => cache(name, format, [pages.slots, Text.KV_HEADS, Text.D]))
     const out = new Float32Array(this.q.length)
     const feed = async (first: number, L: number, stale: boolean) => {
       const cut = (values: Float32Array, heads: number) =>

@@ -1,8 +1,8 @@
 import { apply, input, state } from "../../../src/graph/build.js"
-import { largest } from "../../../src/ir/dim.js"
 import type { Value } from "../../../src/ir/value.js"
 import { type DType, itemSize } from "../../../src/tensor/dtype.js"
 import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
+import { Storage } from "../../../src/tensor/storage.js"
 import { NO_INDEX, type ReduceFn } from "../../../src/ir/specs/rows.js"
 import { exactly, floats, integers, masked, type Random, storageOf, stored, tied, type WeightDType } from "./random.js"
 import type { Case } from "./run.js"
@@ -77,7 +77,7 @@ export function hopelessRows(random: Random, n: number): [string, number, Float3
 }
 
 /** The same as constants `[5, n]`. */
-export function hopeless(random: Random, n: number): [string, Value][] {
+function hopeless(random: Random, n: number): [string, Value][] {
   return hopelessRows(random, n).map(([name, , rows]) => [
     name,
     stored("float32", [5, n], new Uint8Array(rows.buffer as ArrayBuffer)),
@@ -186,7 +186,7 @@ export function takeCases(random: Random): Case[] {
 }
 
 export function putCases(random: Random): Case[] {
-  return ROW_TYPES.flatMap((dtype) =>
+  const rows = ROW_TYPES.flatMap((dtype) =>
     ROW_SHAPES.map((row) => {
       const [whole, some] = [9, 5].map((rows) => [rows, ...row])
       const first = storageOf("state", dtype, whole, anyBytes(random, dtype, whole))
@@ -200,32 +200,25 @@ export function putCases(random: Random): Case[] {
       }
     }),
   )
+  return [...rows, ...[[1], [7], [3, 33], [5, 130]].map((shape) => runningSum(random, shape))]
 }
 
-export function categoricalCases(random: Random): Case[] {
-  const rows = 33
-  const draw = (logits: Value, temperature: number, uniforms: Iterable<number>) =>
-    apply(
-      { kind: "categorical" },
-      { logits, temperature: exactly([1], [temperature]), uniform: exactly([largest(logits.shape)[0]], uniforms) },
-    ).ids
-  const uniforms = () => Array.from({ length: rows }, () => Math.fround(random.uniform()) % 1)
-  return [
-    ...[1, 7, 515].flatMap((n) =>
-      [0.05, 0.7, 1, 3].map((temperature) => ({
-        name: `of ${n} at temperature ${temperature}`,
-        outputs: [draw(floats(random, [rows, n], "float32", 5), temperature, uniforms())],
-      })),
-    ),
-    {
-      name: "masked, uniform at its ends",
-      outputs: [0, 1 - 2 ** -24].map((u) => draw(masked(random, [rows, 19], 2), 1, Array(rows).fill(u))),
-    },
-    ...HOPELESS.flatMap((n) => hopeless(random, n)).map(([name, x]) => ({
-      name,
-      outputs: [0.5, 2].map((temperature) => draw(x, temperature, [0.1, 0.4, 0.6, 0.9, 0.5])),
-    })),
-  ]
+function runningSum(random: Random, shape: Shape): Case {
+  const total = new Storage("total", "float32", shape, null)
+  const sum = apply({ kind: "binary", fn: "add" }, { a: state(total), b: input("x", shape, "float32") }).y
+  const indices = stored(
+    "uint32",
+    [shape[0]],
+    new Uint8Array(Uint32Array.from({ length: shape[0] }, (_, i) => i).buffer),
+  )
+  return {
+    name: `the running sum of [${shape}], and what it was before`,
+    outputs: [
+      apply({ kind: "put" }, { state: state(total), x: sum, indices }).state,
+      apply({ kind: "unary", fn: "neg" }, { x: state(total) }).y,
+    ],
+    replays: [1, 2, 3].map(() => ({ x: random.floats(sizeOf(shape), 9) })),
+  }
 }
 
 export function rmsNormCases(random: Random): Case[] {

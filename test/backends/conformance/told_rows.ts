@@ -165,8 +165,7 @@ function attended(of: Over, D: number): Value {
   return apply({ kind: "attention", scale: D ** -0.5, window, page_size: PAGE_SIZE }, operands).y
 }
 
-/** An `assign` has the shape of its state, which is fixed. */
-type RowKind = Exclude<KernelKind, FusedKind | "assign">
+type RowKind = Exclude<KernelKind, FusedKind>
 
 /** What models may ask of rows: a new operation does not compile without. */
 const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
@@ -221,17 +220,18 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
     ).y,
   ],
   put: (of) => {
-    const indices = input("positions", [of.rows], "uint32")
-    const state = of.cache("state", [of.total, 5])
+    // Slots are the one input of which no two rows have the same.
+    const indices = input("slots", [of.rows], "uint32")
+    const state = of.cache("state", [pagesOf(of).slots, 5])
     return [apply({ kind: "put" }, { state, x: computed(of, "x", 5), indices }).state]
   },
   adjust_logits: (of) => {
-    const [rows, ids] = [input("positions", [of.rows], "uint32"), input("ids", [of.rows], "uint32")]
+    const [rows, ids] = [input("slots", [of.rows], "uint32"), input("ids", [of.rows], "uint32")]
     const numbers = { bias: computed(of, "bias"), factor: computed(of, "factor"), shift: computed(of, "shift") }
     const one = { bias: exactly([1], [0.5]), factor: exactly([1], [2]), shift: exactly([1], [-1]) }
     const last = { rows: input("last", [1], "uint32"), ids: integers(of.random, [1], 19), ...one }
     return [
-      apply({ kind: "adjust_logits" }, { logits: floats(of.random, [of.total, 7]), rows, ids, ...numbers }).y,
+      apply({ kind: "adjust_logits" }, { logits: floats(of.random, [pagesOf(of).slots, 7]), rows, ids, ...numbers }).y,
       apply({ kind: "adjust_logits" }, { logits: computed(of, "logits", 19), ...last }).y,
     ]
   },
@@ -252,13 +252,6 @@ const OVER_ROWS: { readonly [P in RowKind]: Compose } = {
           { kind: "sample" },
           { logits: computed(of, `logits ${n}`, n), ...choices, mask: n === 19 ? masks : undefined },
         ).ids,
-    )
-  },
-  categorical: (of) => {
-    const uniform = input("uniform", [of.rows], "float32")
-    const temperature = exactly([1], [0.7])
-    return [19, 515].map(
-      (n) => apply({ kind: "categorical" }, { logits: computed(of, `logits ${n}`, n), temperature, uniform }).ids,
     )
   },
   embedding: (of) => {

@@ -177,40 +177,6 @@ export function put(
   }
 }
 
-/** The first index whose cumulative probability under softmax(logits / temperature) exceeds the uniform number; NONE as argmax. */
-export function categorical(
-  logits: usize, rows: u32, n: u32, temperature: usize, uniform: usize, out: usize, part: u32, parts: u32
-): void {
-  const inverse: f64 = 1 / <f64>load<f32>(temperature)
-  for (let row = part; row < rows; row += parts) {
-    const from = logits + (row * n << 2)
-    const top = rowMax(from, n)
-    if (!isFinite<f32>(top)) {
-      store<u32>(out + (row << 2), NONE)
-      continue
-    }
-    let total: f64 = 0
-    for (let i: u32 = 0; i < n; i++) total += probability(from, i, top, inverse)
-    const wanted = total * <f64>load<f32>(uniform + (row << 2))
-    let cumulative: f64 = 0
-    let chosen = n - 1
-    for (let i: u32 = 0; i < n; i++) {
-      cumulative += probability(from, i, top, inverse)
-      if (cumulative > wanted) {
-        chosen = i
-        break
-      }
-    }
-    store<u32>(out + (row << 2), chosen)
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function probability(logits: usize, i: u32, top: f32, inverse: f64): f64 {
-  return <f64>exp1(<f32>(<f64>(load<f32>(logits + (i << 2)) - top) * inverse))
-}
-
 /** out[L, N] = sum over k of weights[L, k] x[L, k, N]. Columns are split among the parts. */
 export function weighted_sum(
   x: usize, rows: u32, k: u32, n: u32, weights: usize, out: usize, part: u32, parts: u32

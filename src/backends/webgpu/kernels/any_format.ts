@@ -1,5 +1,5 @@
 import { componentsOf } from "../../../ir/operands.js"
-import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
+import type { OperandsOf } from "../../../ir/operations.js"
 import type { Operand } from "../../../ir/program.js"
 import { ofRows } from "../bindable.js"
 import {
@@ -17,6 +17,8 @@ import {
 import { reductions } from "../wgsl/reduce.js"
 import { EIGHT, weightReader } from "../wgsl/weights.js"
 import { glu } from "./elementwise.js"
+import { BUILTINS } from "./per_thread.js"
+import type { Planner } from "./planner.js"
 
 const THREADS = 64
 
@@ -25,7 +27,7 @@ const TILE = 4
 
 const ENTRY = (threads: number, builtins = "") => `
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32${builtins}) {`
+fn main(${BUILTINS}${builtins}) {`
 
 /**
  * `x W^T` for any format, sizes and strides, a workgroup per weight row and {@link TILE} rows of x: the kernel of last
@@ -156,27 +158,17 @@ ${ENTRY(THREADS, reduce.builtins)}
 }
 
 /** Gate and up into scratch memory, then the activation. */
-export function anyGatherGlu(
-  { activation }: Pick<KernelOf<"gather_glu">, "activation">,
-  { x, ids, ...weights }: OperandsOf<"gather_glu", Operand>,
-  { y }: { y: Operand },
-  context: KernelContext,
-): Dispatch[] {
+export const anyGatherGlu: Planner<"gather_glu"> = ({ activation }, { x, ids, ...weights }, { y }, context) => {
   const [gate, up] = [0, 1].map(() => context.scratch("float32", y.shape, y.rows))
   return [
     ...anyGatherMatmul({ x, ids, weight: weights.gate }, gate, context),
     ...anyGatherMatmul({ x, ids, weight: weights.up }, up, context),
-    ...glu({ activation }, { gate, up }, { y }),
+    ...glu({ kind: "glu", activation }, { gate, up }, { y }, context),
   ]
 }
 
 /** Rows of a table, decoded; ids beyond it read its last row. */
-export function embedding(
-  _: unknown,
-  { ids, weight }: OperandsOf<"embedding", Operand>,
-  { y: output }: { y: Operand },
-  context: KernelContext,
-): Dispatch[] {
+export const embedding: Planner<"embedding"> = (_, { ids, weight }, { y: output }, context) => {
   const [, n] = output.shape
   const size = 256
   const eights = Math.ceil(n / 8)

@@ -1,10 +1,10 @@
-import type { KernelOf } from "../../../ir/operations.js"
 import { NO_INDEX } from "../../../ir/specs/rows.js"
-import type { Operand } from "../../../ir/program.js"
 import { derive, most } from "../bindable.js"
-import { type Dispatch, dispatch, grid, type KernelContext, reads, workgroupIndex, writes } from "../dispatch.js"
+import { dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 import { RANKED } from "../wgsl/ranked.js"
 import { LOWEST, type Reductions, reductions } from "../wgsl/reduce.js"
+import { BUILTINS } from "./per_thread.js"
+import type { Planner } from "./planner.js"
 import { rowsOf } from "./rows.js"
 
 const THREADS = 256
@@ -14,7 +14,7 @@ const SHARE = 2048
 
 const entry = (threads: number, reduce: Reductions) => `${reduce.functions}
 @compute @workgroup_size(${threads})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32${reduce.builtins}) {
+fn main(${BUILTINS}${reduce.builtins}) {
   let group = ${workgroupIndex};
   if (group >= params.groups) { return; }`
 
@@ -22,17 +22,12 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
  * Long rows go to several workgroups, whose winners meet in a second dispatch. Whether a row can be chosen from shows
  * in what wins it: see {@link RANKED}.
  */
-export function argmax(
-  _: unknown,
-  { x }: { x: Operand },
-  { ids: output }: { ids: Operand },
-  { features, scratch }: KernelContext,
-): Dispatch[] {
+export const argmax: Planner<"argmax"> = (_, { x }, { ids }, { features, scratch }) => {
   const { rows, n } = rowsOf(x)
   const shares = n <= 2 * SHARE ? 1 : Math.ceil(n / SHARE)
   const reduce = reductions(features, THREADS, ["argmax"])
   const groups = derive(rows, (rows) => rows * shares)
-  const winners = shares === 1 ? output : scratch("uint32", [most(rows), shares])
+  const winners = shares === 1 ? ids : scratch("uint32", [most(rows), shares])
   const better = (value: string, index: string) => `let v = ${value};
     if (v > best || (v == best && ${index} < at)) { best = v; at = ${index}; }`
   const chosen = (bits: string) => `select(${NO_INDEX}u, winner, is_finite(${bits}))`
@@ -59,7 +54,7 @@ export function argmax(
   if (shares === 1) return [first]
   const second = dispatch({
     label: "argmax of winners",
-    views: { x: reads(x, "u32"), winners: reads(winners, "u32"), out: writes(output, "u32") },
+    views: { x: reads(x, "u32"), winners: reads(winners, "u32"), out: writes(ids, "u32") },
     params: { groups: rows, n, shares },
     enable: reduce.enable,
     workgroups: derive(rows, grid),
@@ -80,12 +75,7 @@ export function argmax(
 /** Up to here an element's rank is counted against all others; beyond, k searches over the row cost less. */
 const COUNTED = 1024
 
-export function topK(
-  { k }: Pick<KernelOf<"top_k">, "k">,
-  { x }: { x: Operand },
-  { ids: output }: { ids: Operand },
-  { features }: KernelContext,
-): Dispatch[] {
+export const topK: Planner<"top_k"> = ({ k }, { x }, { ids }, { features }) => {
   const { rows, n } = rowsOf(x)
   const counted = n <= COUNTED
   const threads = n <= 64 ? 64 : THREADS
@@ -94,7 +84,7 @@ export function topK(
   return [
     dispatch({
       label: `top_k of ${n}`,
-      views: { x: reads(x, "f32"), out: writes(output, "u32") },
+      views: { x: reads(x, "f32"), out: writes(ids, "u32") },
       params: { groups: rows, n, k },
       enable: reduce.enable,
       workgroups: derive(rows, grid),

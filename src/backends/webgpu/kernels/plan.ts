@@ -1,10 +1,9 @@
 import { BackendError } from "../../backend.js"
-import type { KernelKind, KernelOf, OperandsOf, ResultsOf } from "../../../ir/operations.js"
+import type { KernelKind } from "../../../ir/operations.js"
 import { type Instruction, isKind, type Operand } from "../../../ir/program.js"
 import type { Dispatch, KernelContext } from "../dispatch.js"
 import { anyGatherMatmul, anyGatherGlu, anyMatmul, embedding } from "./any_format.js"
 import { attention, ropeAttention } from "./attention/planners.js"
-import { categorical } from "./categorical.js"
 import { argmax, topK } from "./choose.js"
 import { anyGatherMatmulSum, anyNormGatherGlu, anyNormMatmul, anyRoute } from "./composed.js"
 import { copy } from "./copy.js"
@@ -13,22 +12,12 @@ import * as gemm from "./gemm/planners.js"
 import { kvAppend } from "./kv_append.js"
 import * as matvec from "./matvec/planners.js"
 import { put, take } from "./move_rows.js"
+import type { Attempt, Planner } from "./planner.js"
 import { rope } from "./rope.js"
 import { reduce, rmsNorm, softmax } from "./rows.js"
 import { adjustLogits } from "./sampling/adjust_logits.js"
 import { sample } from "./sampling/sample.js"
 import { unary } from "./unary.js"
-
-/** The dispatches that compute one instruction. */
-export type Planner<K extends KernelKind> = (
-  op: KernelOf<K>,
-  operands: OperandsOf<K, Operand>,
-  results: ResultsOf<K, Operand>,
-  context: KernelContext,
-) => Dispatch[]
-
-/** A planner for some formats, devices and sizes: null for others. */
-type Attempt<K extends KernelKind> = (...args: Parameters<Planner<K>>) => Dispatch[] | null
 
 /** Rows up to which kernels that stream weights past a few rows win over tiles of many. */
 const FEW_ROWS = 8
@@ -55,7 +44,6 @@ type RowKind =
 
 const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   copy,
-  assign: (_, { x }, { state }) => copy(_, { x }, { y: state }),
   unary,
   binary,
   reduce,
@@ -65,7 +53,6 @@ const PLANNERS: { readonly [K in KernelKind]: Planner<K> } = {
   take_along_axis: takeAlongAxis,
   take,
   put,
-  categorical,
   adjust_logits: adjustLogits,
   sample,
   embedding,

@@ -1,4 +1,3 @@
-import type { KernelOf, OperandsOf } from "../../../ir/operations.js"
 import type { ReduceFn } from "../../../ir/specs/rows.js"
 import type { Operand } from "../../../ir/program.js"
 import { type Bindable, derive, ofElements } from "../bindable.js"
@@ -14,6 +13,8 @@ import {
   writes,
 } from "../dispatch.js"
 import { LOWEST, type ReductionFn, type Reductions, reductions } from "../wgsl/reduce.js"
+import { BUILTINS } from "./per_thread.js"
+import type { Planner } from "./planner.js"
 
 const THREADS = 256
 
@@ -49,7 +50,7 @@ function perRow<V extends string>(
       workgroups: derive(rows, grid),
       code: (v) => /* wgsl */ `${reduce.functions}
 @compute @workgroup_size(${THREADS})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32${reduce.builtins}) {
+fn main(${BUILTINS}${reduce.builtins}) {
   let row = ${workgroupIndex};
   if (row >= params.rows) { return; }
   let at = row * params.n;
@@ -65,13 +66,7 @@ const each = (body: string) => `for (var i = lid; i < params.n; i += ${THREADS}u
 /** Finite, so that differences are: an infinity is further down than any exponential reaches. */
 const finite = (value: string) => `max(${value}, ${LOWEST})`
 
-export function reduce(
-  { fn }: KernelOf<"reduce">,
-  { x }: { x: Operand },
-  { y: output }: { y: Operand },
-  context: KernelContext,
-) {
-  const views = { x: reads(x, "f32"), out: writes(output, "f32") }
+export const reduce: Planner<"reduce"> = ({ fn }, { x }, { y }, context) => {
   const write: Record<ReduceFn, (r: Reductions) => string> = {
     sum: (r) => r.sum("own"),
     mean: (r) => `${r.sum("own")} / f32(params.n)`,
@@ -80,7 +75,7 @@ export function reduce(
   return perRow(
     {
       label: `reduce ${fn}`,
-      views,
+      views: { x: reads(x, "f32"), out: writes(y, "f32") },
       uses: [fn === "max" ? "max" : "sum"],
       body: ({ x, out }, r) => `
   var own = ${fn === "max" ? x.at("at") : "0.0"};
@@ -93,11 +88,11 @@ export function reduce(
   )
 }
 
-export function softmax(_: unknown, { x }: { x: Operand }, { y: output }: { y: Operand }, context: KernelContext) {
-  return perRow(
+export const softmax: Planner<"softmax"> = (_, { x }, { y }, context) =>
+  perRow(
     {
       label: "softmax",
-      views: { x: reads(x, "f32"), out: writes(output, "f32") },
+      views: { x: reads(x, "f32"), out: writes(y, "f32") },
       uses: ["max", "sum"],
       body: ({ x, out }, r) => `
   var own = ${LOWEST};
@@ -111,19 +106,13 @@ export function softmax(_: unknown, { x }: { x: Operand }, { y: output }: { y: O
     x,
     context,
   )
-}
 
 /** `x / sqrt(mean(x^2) + eps) * weight`, by rows. */
-export function rmsNorm(
-  { eps }: Pick<KernelOf<"rms_norm">, "eps">,
-  { x, weight }: OperandsOf<"rms_norm", Operand>,
-  { y: output }: { y: Operand },
-  context: KernelContext,
-) {
-  return perRow(
+export const rmsNorm: Planner<"rms_norm"> = ({ eps }, { x, weight }, { y }, context) =>
+  perRow(
     {
       label: "rms_norm",
-      views: { x: reads(x, "f32"), weight: reads(weight, "u32"), out: writes(output, "f32") },
+      views: { x: reads(x, "f32"), weight: reads(weight, "u32"), out: writes(y, "f32") },
       params: { eps: { f32: eps } },
       uses: ["sum"],
       body: ({ x, weight, out }, r) => `
@@ -135,4 +124,3 @@ export function rmsNorm(
     x,
     context,
   )
-}

@@ -1,9 +1,9 @@
 import { BackendError } from "../../backend.js"
-import type { KernelOf } from "../../../ir/operations.js"
 import type { UnaryFn } from "../../../ir/specs/elementwise.js"
-import type { Operand } from "../../../ir/program.js"
 import { ofElements } from "../bindable.js"
-import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
+import { reads, writes } from "../dispatch.js"
+import { perThread } from "./per_thread.js"
+import type { Planner } from "./planner.js"
 
 /** Of a float `v` and its bits `b`, the result's bits: signs are bits, which no compiler may drop. */
 const EXPRESSIONS: Record<UnaryFn, string> = {
@@ -35,25 +35,17 @@ fn log_near_1(v: f32) -> f32 {
   return 2.0 * s * (1.0 + t * (1.0 / 3.0 + t * (0.2 + t * (1.0 / 7.0 + t / 9.0))));
 }`
 
-const SIZE = 256
-
-export function unary({ fn }: KernelOf<"unary">, { x }: { x: Operand }, { y: output }: { y: Operand }): Dispatch[] {
+export const unary: Planner<"unary"> = ({ fn }, { x }, { y }) => {
   if (x.dtype !== "float32") throw new BackendError(`webgpu: ${fn} takes float32, found ${x.dtype}: cast it`)
   return [
-    dispatch({
+    perThread({
       label: `unary ${fn}`,
-      views: { x: reads(x, "u32"), out: writes(output, "u32") },
-      params: { n: ofElements(output, (n) => n) },
-      workgroups: ofElements(output, (n) => grid(Math.ceil(n / SIZE))),
-      code: ({ x, out }) => /* wgsl */ `${HELPERS}
-@compute @workgroup_size(${SIZE})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let i = ${workgroupIndex} * ${SIZE}u + lid;
-  if (i >= params.n) { return; }
-  let b = ${x.at("i")};
+      views: { x: reads(x, "u32"), out: writes(y, "u32") },
+      n: ofElements(y, (n) => n),
+      functions: HELPERS,
+      body: ({ x, out }) => `let b = ${x.at("i")};
   let v = bitcast<f32>(b);
-  ${out.at("i")} = ${EXPRESSIONS[fn]};
-}`,
+  ${out.at("i")} = ${EXPRESSIONS[fn]};`,
     }),
   ]
 }

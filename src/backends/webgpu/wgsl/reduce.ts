@@ -3,9 +3,6 @@ import type { GpuFeatures } from "../features.js"
 /** Below every finite float: what the lanes without a value bring to a maximum. WGSL may assume that infinities do not occur. */
 export const LOWEST = "-3.4028234e38"
 
-/** The largest finite float. */
-export const HIGHEST = "3.4028234e38"
-
 export type ReductionFn = "sum" | "max" | "argmax"
 
 /** How a kernel reduces over its workgroup. */

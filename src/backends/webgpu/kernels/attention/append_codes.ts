@@ -30,7 +30,12 @@ interface Rows {
   readonly rotate: Rotate | null
 }
 
-/** Puts heads of rows into quantized caches: turned by their positions where asked, rotated, encoded. */
+/**
+ * Puts heads of rows into quantized caches: turned by their positions where asked, rotated, encoded. A workgroup per row
+ * and 8 heads.
+ *
+ * @param parts what is not encoded in front
+ */
 export function appendCodes(codes: Codes, of: Rows, parts: readonly Part[]): Dispatch {
   const { x, first, headDim: D, slots, positions, rotate } = of
   const heads = parts.reduce((sum, part) => sum + part.heads, 0)
@@ -44,6 +49,8 @@ export function appendCodes(codes: Codes, of: Rows, parts: readonly Part[]): Dis
     ...Object.fromEntries(parts.map(({ to }, i) => [`part${i}`, cacheLayout(to, D).view(to, true)])),
   }
   const starts = parts.map((_, i) => parts.slice(0, i).reduce((sum, part) => sum + part.heads, 0))
+  /** Heads before these stay floats. */
+  const coded = starts[parts.findIndex(({ to }) => cacheLayout(to, D).codes !== null)]
   return dispatch({
     label: `rotate and append int${codes.bits}`,
     views,
@@ -94,8 +101,10 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   ${hadamard("vectors", VECTORS, D, SIZE)}
   ${store(false)}
   workgroupBarrier();
+  if (head0 + ${VECTORS}u > ${coded}u) {
   ${encode("vectors", VECTORS, D, SIZE)}
   ${store(true)}
+  }
 }`
     },
   })

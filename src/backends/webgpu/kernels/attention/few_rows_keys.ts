@@ -26,13 +26,15 @@ export function appendNew(
   const units = D / unit
   const packed = (first: number) =>
     codes
-      ? packedCodes(codes, "new_heads", `lid * ${unit}u + ${first}u`)
-      : layout.pack((i) => `new_heads[lid * ${unit}u + ${first + i}u]`)
+      ? packedCodes(codes, "new_heads", `i * ${unit}u + ${first}u`)
+      : layout.pack((e) => `new_heads[i * ${unit}u + ${first + e}u]`)
   const store = /* wgsl */ `
-  if (split == 0u && wid.y % ${chunks}u == 0u && lid < ${units}u) {
-    let slot = (${v.slots.at("row")} * ${kvHeads}u + kv) * ${units}u + lid;
-    ${v.keys.at("slot")} = ${packed(0)};
-    ${v.values.at("slot")} = ${packed(D)};
+  if (split == 0u && wid.y % ${chunks}u == 0u) {
+    let slot = (${v.slots.at("row")} * ${kvHeads}u + kv) * ${units}u;
+    for (var i = lid; i < ${units}u; i += ${threads}u) {
+      ${v.keys.at("slot + i")} = ${packed(0)};
+      ${v.values.at("slot + i")} = ${packed(D)};
+    }
   }`
   if (!codes) return store
   // Only the first share attends to them.

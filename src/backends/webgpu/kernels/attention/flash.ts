@@ -16,8 +16,8 @@ export function mathFor(of: Attention, { features }: KernelContext): FlashMath |
 
 /**
  * Attention for many rows: a workgroup takes some rows of the query heads of one key-value head and passes over the tiles
- * of keys that any of them sees (Dao et al., FlashAttention-2). Rows of several sequences in one workgroup are treated
- * one sequence after the other.
+ * of keys that any of them sees (Dao et al., FlashAttention-2). Where its rows belong to several sequences, as many
+ * workgroups take a tile, each the rows of one.
  *
  * @param queries `[L, Hq, D]`, turned by their positions, float32 or as `math` wants; over quantized caches rotated, as the
  * results then are
@@ -32,8 +32,8 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
   const height = Math.floor(R / chunk)
   // In whole vectors: what lies beside the arrays that matrices are loaded from must not misalign them.
   const held = 4 * Math.ceil(height / 4)
-  /** Runs of rows of one sequence. */
-  const most = isShared(of) ? height : 1
+  /** Workgroups of a tile: one for each sequence that its rows may belong to. */
+  const sequences = isShared(of) ? height : 1
   const cached = cacheLayout(keys, D)
   const source = cacheLayout(queries, D)
   const team = threads / R
@@ -52,7 +52,7 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
     views,
     params: { ...pageParams(of), scale: { f32: of.scale * LOG2E } },
     enable: math.enable,
-    workgroups: ofRows(output, (rows) => [Math.ceil(rows / height), kvHeads * chunks, 1]),
+    workgroups: ofRows(output, (rows) => [Math.ceil(rows / height), kvHeads * chunks, sequences]),
     code: (v) => {
       const { codes } = cached
       /** A unit of a cache's vector, as read. */
@@ -85,7 +85,7 @@ var<workgroup> partials: array<f32, ${threads}>;
 var<workgroup> row_first: array<u32, ${held}>;
 var<workgroup> row_count: array<u32, ${held}>;
 var<workgroup> row_sequence: array<u32, ${held}>;
-var<workgroup> runs: array<vec4u, ${most}>;
+var<workgroup> seen: vec4u;
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${math.builtins}) {
   let row0 = wid.x * ${height}u;
@@ -104,6 +104,23 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
       row_sequence[lid] = 0xffffffffu;
     }
   }
+  workgroupBarrier();
+  if (lid == 0u) {
+    // What the rows of one sequence see: that of the row which this workgroup is for, unless one before it is of the same.
+    var run = vec4u(0xffffffffu, 0u, row_sequence[wid.z], 0u);
+    var leads = true;
+    for (var i = 0u; i < ${height}u; i++) {
+      if (row_sequence[i] == run.z && row_count[i] > 0u) {
+        leads = leads && i >= wid.z;
+        run.x = min(run.x, row_first[i]);
+        run.y = max(run.y, row_first[i] + row_count[i]);
+      }
+    }
+    if (!leads) { run.y = 0u; }
+    seen = run;
+  }
+  let run = workgroupUniformLoad(&seen);
+  if (run.y == 0u) { return; }
   for (var e = lid; e < ${(R * D) / source.unit}u; e += ${threads}u) {
     let r = e / ${D / source.unit}u;
     let row = min(row0 + r / ${chunk}u, params.rows - 1u);
@@ -111,69 +128,51 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     let d = e % ${D / source.unit}u * ${source.unit}u;
     ${math.put("query", queries.dtype === "float16", "unit", "r", "d")}
   }
+  ${lookUp("run.x")}
   workgroupBarrier();
-  if (lid < ${most}u) {
-    var run = vec4u(0xffffffffu, 0u, row_sequence[lid], 0u);
-    var leads = true;
-    for (var i = 0u; i < ${height}u; i++) {
-      if (row_sequence[i] == run.z && row_count[i] > 0u) {
-        leads = leads && i >= lid;
-        run.x = min(run.x, row_first[i]);
-        run.y = max(run.y, row_first[i] + row_count[i]);
-      }
-    }
-    if (!leads) { run.y = 0u; }
-    runs[lid] = run;
-  }
   let r_own = lid / ${team}u;
   let c_own = lid % ${team}u;
   let place = min(r_own / ${chunk}u, ${height - 1}u);
   var top = f32(${NO_MAXIMUM});
   var total = 0.0;
   ${math.start}
-  for (var i = 0u; i < ${most}u; i++) {
-    let run = workgroupUniformLoad(&runs[i]);
-    if (run.y == 0u) { continue; }
-    ${lookUp("run.x")}
+  let first = row_first[place];
+  let count = select(0u, row_count[place], row_sequence[place] == run.z);
+  for (var base = run.x; base < run.y; base += ${C}u) {
+    ${stage("key")}
+    ${math.together ? stage("value") : ""}
     workgroupBarrier();
-    let first = row_first[place];
-    let count = select(0u, row_count[place], row_sequence[place] == run.z);
-    for (var base = run.x; base < run.y; base += ${C}u) {
-      ${stage("key")}
-      ${math.together ? stage("value") : ""}
-      workgroupBarrier();
-      ${math.scores}
-      workgroupBarrier();
-      ${math.together ? "" : stage("value")}
-      var highest = f32(${MASKED});
+    ${math.scores}
+    workgroupBarrier();
+    ${math.together ? "" : stage("value")}
+    var highest = f32(${MASKED});
 ${each(
   turns,
   (t) => `
-      let x${t} = select(${MASKED}, params.scale * ${math.score("r_own", `c_own + ${t * team}u`)}, base + c_own + ${t * team}u - first < count);
-      highest = max(highest, x${t});`,
+    let x${t} = select(${MASKED}, params.scale * ${math.score("r_own", `c_own + ${t * team}u`)}, base + c_own + ${t * team}u - first < count);
+    highest = max(highest, x${t});`,
 )}
-      partials[lid] = highest;
-      workgroupBarrier();
+    partials[lid] = highest;
+    workgroupBarrier();
 ${each(team, (j) => `highest = max(highest, partials[r_own * ${team}u + ${j}u]);`)}
-      highest = max(highest, top);
-      let factor = exp2(top - highest);
-      top = highest;
-      total *= factor;
-      if (c_own == 0u) { factors[r_own] = factor; }
+    highest = max(highest, top);
+    let factor = exp2(top - highest);
+    top = highest;
+    total *= factor;
+    if (c_own == 0u) { factors[r_own] = factor; }
 ${each(
   turns,
   (t) => `{
-        let weight = exp2(x${t} - top);
-        total += weight;
-        ${math.weight("r_own", `c_own + ${t * team}u`, "weight")}
-      }`,
+      let weight = exp2(x${t} - top);
+      total += weight;
+      ${math.weight("r_own", `c_own + ${t * team}u`, "weight")}
+    }`,
 )}
-      workgroupBarrier();
-      // Both keys and values are here: where the next ones lie is looked up meanwhile.
-      ${lookUp(`base + ${C}u`)}
-      ${math.accumulate}
-      workgroupBarrier();
-    }
+    workgroupBarrier();
+    // Both keys and values are here: where the next ones lie is looked up meanwhile.
+    ${lookUp(`base + ${C}u`)}
+    ${math.accumulate}
+    workgroupBarrier();
   }
   partials[lid] = total;
   workgroupBarrier();
@@ -190,7 +189,7 @@ ${each(team - 1, (j) => `total += partials[lid + ${j + 1}u];`)}
   workgroupBarrier();
   ${math.finish(
     (r, d, value) => `
-  if (${r} < ${chunk * height}u && row0 + ${r} / ${chunk}u < params.rows) {
+  if (${r} < ${chunk * height}u && row_sequence[${r} / ${chunk}u] == run.z) {
     ${v.out.at(`((row0 + ${r} / ${chunk}u) * ${heads}u + head0 + ${r} % ${chunk}u) * ${D}u + ${d}`)} = ${value};
   }`,
   )}

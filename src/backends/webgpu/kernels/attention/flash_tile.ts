@@ -29,7 +29,7 @@ export interface FlashMath {
   finish(store: (r: string, d: string, value: string) => string): string
 }
 
-/** Workgroup memory for what a tile keeps about its rows and keys: a word a thread, a factor, range, sequence and run a row. */
+/** Workgroup memory for what a tile keeps about its rows and keys: a word a thread and a key; a factor, range and sequence a row. */
 export function heldBytes({ queries, keys, threads }: FlashTile): number {
-  return 4 * (threads + queries * (1 + 2 + 1 + 4) + keys)
+  return 4 * (threads + keys + 4 * queries + 4)
 }

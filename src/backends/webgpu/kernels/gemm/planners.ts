@@ -1,37 +1,24 @@
 import { sizeOf } from "../../../../tensor/shape.js"
 import { componentsOf } from "../../../../ir/operands.js"
-import type { KernelOf, OperandsOf, ResultsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofElements, ofRows } from "../../bindable.js"
 import { type Dispatch, type KernelContext, partOfWeight } from "../../dispatch.js"
 import type { Codec, Weight } from "./codec.js"
 import { groupRows } from "./groups.js"
 import { codecFor, columnsPerTile, shapeN, type TiledProduct, tiledProduct } from "./product.js"
-import { expertsOfLogits, normRows, sumSlices, weightedSum } from "./rows.js"
+import { expertsOfLogits, normRows, sumSlices } from "./rows.js"
 import { type Tile, tilesFor } from "./tiles.js"
+import { sumOfSlots } from "../elementwise.js"
+import type { Attempt } from "../planner.js"
 
 /** Planners of products for many rows. Each returns null for weights that it has no fast decoder for. */
 
-interface Y {
-  readonly y: Operand
-}
-
-export function gemmMatmul(
-  _: unknown,
-  { x, weight, residual }: OperandsOf<"matmul", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
+export const gemmMatmul: Attempt<"matmul"> = (_, { x, weight, residual }, { y }, context) => {
   const chosen = choose([[weight]], x, x.shape[0], false, context)
   return chosen && dense(x, [weight], chosen, residual, y, context)
 }
 
-export function gemmNormMatmul(
-  { eps }: KernelOf<"norm_matmul">,
-  { x, norm, weights }: OperandsOf<"norm_matmul", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
+export const gemmNormMatmul: Attempt<"norm_matmul"> = ({ eps }, { x, norm, weights }, { y }, context) => {
   const each = weights.map((weight) => [weight])
   const chosen = choose(each, x, x.shape[0], false, context)
   if (!chosen) return null
@@ -40,12 +27,7 @@ export function gemmNormMatmul(
 }
 
 /** Always in float32: the choice of experts hangs on small differences. */
-export function gemmRoute(
-  { eps }: KernelOf<"route">,
-  { x, norm, weight }: OperandsOf<"route", Operand>,
-  { ids, scores }: ResultsOf<"route", Operand>,
-  context: KernelContext,
-): Dispatch[] | null {
+export const gemmRoute: Attempt<"route"> = ({ eps }, { x, norm, weight }, { ids, scores }, context) => {
   const chosen = choose([[weight]], x, x.shape[0], true, context)
   if (!chosen) return null
   const normed = context.scratch("float32", x.shape, x.rows)
@@ -60,41 +42,29 @@ export function gemmRoute(
   ]
 }
 
-export function gemmGatherMatmul(
-  _: unknown,
-  { x, ids, weight }: OperandsOf<"gather_matmul", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
-  return grouped(x, ids, [weight], undefined, y, context)
-}
+export const gemmGatherMatmul: Attempt<"gather_matmul"> = (_, { x, ids, weight }, { y }, context) =>
+  grouped(x, ids, [weight], undefined, y, context)
 
-export function gemmGatherMatmulSum(
-  _: unknown,
-  { x, ids, weight, scores, residual }: OperandsOf<"gather_matmul_sum", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
+export const gemmGatherMatmulSum: Attempt<"gather_matmul_sum"> = (
+  _,
+  { x, ids, weight, scores, residual },
+  { y },
+  context,
+) => {
   const products = context.scratch("float32", [...ids.shape, shapeN(weight)])
   const dispatches = grouped(x, ids, [weight], undefined, products, context)
-  return dispatches && [...dispatches, weightedSum(products, scores, residual, y)]
+  return dispatches && [...dispatches, sumOfSlots(products, scores, residual, y)]
 }
 
-export function gemmGatherGlu(
-  { activation }: KernelOf<"gather_glu">,
-  { x, ids, gate, up }: OperandsOf<"gather_glu", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
-  return grouped(x, ids, [gate, up], activation, y, context)
-}
+export const gemmGatherGlu: Attempt<"gather_glu"> = ({ activation }, { x, ids, gate, up }, { y }, context) =>
+  grouped(x, ids, [gate, up], activation, y, context)
 
-export function gemmNormGatherGlu(
-  { eps, activation }: KernelOf<"norm_gather_glu">,
-  { x, norm, ids, gate, up }: OperandsOf<"norm_gather_glu", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
+export const gemmNormGatherGlu: Attempt<"norm_gather_glu"> = (
+  { eps, activation },
+  { x, norm, ids, gate, up },
+  { y },
+  context,
+) => {
   const chosen = choose([[gate, up]], x, rowsPerExpert(ids, gate), false, context)
   if (!chosen) return null
   const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape, x.rows)

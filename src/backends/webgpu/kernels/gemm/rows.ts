@@ -1,11 +1,9 @@
 import type { Operand } from "../../../../ir/program.js"
 import { ofElements, ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../../dispatch.js"
+import { BUILTINS, perThread } from "../per_thread.js"
 
 const THREADS = 256
-
-const BUILTINS =
-  "@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32"
 
 /** RMS norm of the rows of x [L, K], a workgroup each, into f32 or f16. */
 export function normRows(x: Operand, weight: Operand, eps: number, out: Operand): Dispatch {
@@ -42,48 +40,14 @@ fn main(${BUILTINS}) {
 
 /** Adds the slices [slices, ...] of a product. */
 export function sumSlices(parts: Operand, slices: number, out: Operand): Dispatch {
-  return dispatch({
+  return perThread({
     label: "sum slices",
     views: { parts: reads(parts, "f32"), out: writes(out, "f32") },
-    params: { n: ofElements(out, (n) => n), slices },
-    workgroups: ofElements(out, (n) => grid(Math.ceil(n / THREADS))),
-    code: ({ parts, out }) => /* wgsl */ `
-@compute @workgroup_size(${THREADS})
-fn main(${BUILTINS}) {
-  let i = ${workgroupIndex} * ${THREADS}u + lid;
-  if (i >= params.n) { return; }
-  var sum = 0.0;
+    params: { slices },
+    n: ofElements(out, (n) => n),
+    body: ({ parts, out }) => `var sum = 0.0;
   for (var slice = 0u; slice < params.slices; slice++) { sum += ${parts.at("slice * params.n + i")}; }
-  ${out.at("i")} = sum;
-}`,
-  })
-}
-
-/** `residual[l] + sum of weights[l, j] * x[l, j]` for x [L, k, N]. */
-export function weightedSum(x: Operand, weights: Operand, residual: Operand, out: Operand): Dispatch {
-  const [, k, N] = x.shape
-  return dispatch({
-    label: "weighted sum",
-    views: {
-      x: reads(x, "f32"),
-      weights: reads(weights, "f32"),
-      residual: reads(residual, "f32"),
-      out: writes(out, "f32"),
-    },
-    params: { n: ofElements(out, (n) => n) },
-    workgroups: ofElements(out, (n) => grid(Math.ceil(n / THREADS))),
-    code: ({ x, weights, residual, out }) => /* wgsl */ `
-@compute @workgroup_size(${THREADS})
-fn main(${BUILTINS}) {
-  let i = ${workgroupIndex} * ${THREADS}u + lid;
-  if (i >= params.n) { return; }
-  let row = i / ${N}u;
-  var sum = 0.0;
-  for (var j = 0u; j < ${k}u; j++) {
-    sum += ${weights.at(`row * ${k}u + j`)} * ${x.at(`(row * ${k}u + j) * ${N}u + i % ${N}u`)};
-  }
-  ${out.at("i")} = ${residual.at("i")} + sum;
-}`,
+  ${out.at("i")} = sum;`,
   })
 }
 

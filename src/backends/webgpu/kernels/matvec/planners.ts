@@ -5,57 +5,28 @@ import { downFewRows } from "./down.js"
 import { gateUpFewRows } from "./gate_up.js"
 import { fewRows, fewRowsRouted } from "./products.js"
 import { routeFewRows } from "./route.js"
+import type { Attempt } from "../planner.js"
 
 /** Planners of products for few rows. Each returns null for weights that it has no fast decoder for. */
 
-interface Y {
-  readonly y: Operand
-}
+export const matvecMatmul: Attempt<"matmul"> = (_, operands, { y }, context) =>
+  fewRows(plainProduct(operands, y), context)
 
-export function matvecMatmul(
-  _: unknown,
-  operands: OperandsOf<"matmul", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
-  return fewRows(plainProduct(operands, y), context)
-}
+export const matvecNormMatmul: Attempt<"norm_matmul"> = ({ eps }, { x, norm, weights }, { y }, context) =>
+  fewRows({ x, norm: { weight: norm, eps }, weights, residual: null, output: y }, context)
 
-export function matvecNormMatmul(
-  { eps }: KernelOf<"norm_matmul">,
-  { x, norm, weights }: OperandsOf<"norm_matmul", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
-  return fewRows({ x, norm: { weight: norm, eps }, weights, residual: null, output: y }, context)
-}
+export const matvecRoute: Attempt<"route"> = (op, operands, results, context) =>
+  routeFewRows(routeOf(op, operands, results), context)
 
-export function matvecRoute(
-  op: KernelOf<"route">,
-  operands: OperandsOf<"route", Operand>,
-  results: ResultsOf<"route", Operand>,
-  context: KernelContext,
-): Dispatch[] | null {
-  return routeFewRows(routeOf(op, operands, results), context)
-}
+export const matvecGatherGlu: Attempt<"gather_glu"> = ({ activation }, operands, { y }, context) =>
+  gateUpFewRows({ ...operands, norm: null, activation, output: y }, context)
 
-export function matvecGatherGlu(
-  { activation }: KernelOf<"gather_glu">,
-  operands: OperandsOf<"gather_glu", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
-  return gateUpFewRows({ ...operands, norm: null, activation, output: y }, context)
-}
-
-export function matvecNormGatherGlu(
-  { eps, activation }: KernelOf<"norm_gather_glu">,
-  { norm, ...operands }: OperandsOf<"norm_gather_glu", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
-  return gateUpFewRows({ ...operands, norm: { weight: norm, eps }, activation, output: y }, context)
-}
+export const matvecNormGatherGlu: Attempt<"norm_gather_glu"> = (
+  { eps, activation },
+  { norm, ...operands },
+  { y },
+  context,
+) => gateUpFewRows({ ...operands, norm: { weight: norm, eps }, activation, output: y }, context)
 
 /**
  * A product that is one row, the `route` that reads it, and the `norm_gather_glu` of the experts chosen, in two
@@ -88,14 +59,8 @@ export function matvecRouted(
   return second && [...first.dispatches, ...second]
 }
 
-export function matvecGatherMatmulSum(
-  _: unknown,
-  operands: OperandsOf<"gather_matmul_sum", Operand>,
-  { y }: Y,
-  context: KernelContext,
-): Dispatch[] | null {
-  return downFewRows(operands, y, context)
-}
+export const matvecGatherMatmulSum: Attempt<"gather_matmul_sum"> = (_, operands, { y }, context) =>
+  downFewRows(operands, y, context)
 
 function plainProduct({ x, weight, residual }: OperandsOf<"matmul", Operand>, output: Operand) {
   return { x, norm: null, weights: [weight], residual: residual ?? null, output }

@@ -1,19 +1,19 @@
-import type { OperandsOf } from "../../../../ir/operations.js"
-import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
-import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../../dispatch.js"
+import { dispatch, grid, reads, workgroupIndex, writes } from "../../dispatch.js"
 import { copy } from "../copy.js"
+import type { Planner } from "../planner.js"
 
 const SIZE = 64
 
 /** A copy, then a thread per entry. What lies outside the logits is left out, as entries without a row are. */
-export function adjustLogits(
-  _: unknown,
-  { logits, rows, ids, bias, factor, shift }: OperandsOf<"adjust_logits", Operand>,
-  { y }: { y: Operand },
-): Dispatch[] {
+export const adjustLogits: Planner<"adjust_logits"> = (
+  _,
+  { logits, rows, ids, bias, factor, shift },
+  { y },
+  context,
+) => {
   return [
-    ...copy(_, { x: logits }, { y }),
+    ...copy({ kind: "copy", dtype: logits.dtype }, { x: logits }, { y }, context),
     dispatch({
       label: "adjust_logits",
       views: {

@@ -14,18 +14,7 @@ import {
   writes,
 } from "../../dispatch.js"
 import { searchTokens } from "./search.js"
-import {
-  LANES,
-  largestAt,
-  PARAMETERS,
-  readRow,
-  type RowLayout,
-  rowLayout,
-  SEARCHES,
-  tokenKeys,
-  tokenViews,
-  WEIGHING,
-} from "./tokens.js"
+import { LANES, largestAt, PARAMETERS, type RowLayout, rowLayout, tokenKeys, tokenViews } from "./tokens.js"
 
 /** A row's ids are told apart by three digits of 8 bits at most: see search.ts. */
 const MOST_TOKENS = 2 ** 24
@@ -38,9 +27,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
 type Operands = OperandsOf<"sample", Operand>
 
 /**
- * In three dispatches, none of which depends on what lies beside a row: the largest logit of each share of a row; a
- * histogram of the row, to begin the first search with; and one workgroup per row, that ends it and searches on. So all that
- * reads whole rows is spread over the device, but for one look for the candidates of `top_k` and `top_p`.
+ * The largest logit of each share of a row; then a dispatch per digit of what its searches look for, which rows that need
+ * none leave at once. All that reads tokens is spread over the device, and nothing depends on what lies beside a row.
  */
 export function sample(
   _: unknown,
@@ -53,11 +41,7 @@ export function sample(
   if (n > MOST_TOKENS) throw new BackendError(`webgpu: sample takes up to ${MOST_TOKENS} tokens, found ${n}`)
   const layout = rowLayout(n)
   const shared = scratch("uint32", [W, layout.stride])
-  return [
-    largestOf(operands, shared, layout),
-    firstSums(operands, shared, layout),
-    searchTokens(operands, ids, shared, layout),
-  ]
+  return [largestOf(operands, shared, layout), ...searchTokens(operands, ids, shared, layout)]
 }
 
 /** A workgroup per share. The first of a row also brings the row's parameters together, for devices of few bindings. */
@@ -96,68 +80,13 @@ ${ENTRY}
     ${v.shared.at(largestAt("row", "share"))} = most;
     ${v.shared.at(`${largestAt("row", "share")} + 1u`)} = atomicLoad(&first);
   }
-  if (share > 0u) { return; }
-  if (lid == 0u) {
+  // The histograms begin empty.
+  for (var i = params.sums + share * ${LANES}u + lid; i < params.states; i += params.shares * ${LANES}u) {
+    ${v.shared.at("at + i")} = 0u;
+  }
+  if (share == 0u && lid == 0u) {
     ${PARAMETERS.map((name, i) => `${v.shared.at(`at + ${i}u`)} = ${v[name].at("row")};`).join("\n    ")}
   }
-  let sums_at = at + params.sums;
-  ${v.shared.at("sums_at + lid")} = 0u;
-  ${v.shared.at(`sums_at + ${LANES}u + lid`)} = 0u;
-}`,
-  })
-}
-
-/**
- * The histogram that the first search begins with, of all shares together: by how far a token is below the most likely one;
- * or, to draw a token where nothing is cut, by share.
- */
-function firstSums(operands: Operands, shared: Operand, layout: RowLayout) {
-  return dispatch({
-    label: "sample sums",
-    views: <Record<string, View>>{ ...tokenViews(operands), shared: writes(shared, "atomic<u32>") },
-    params: { groups: ofRows(operands.logits, (W) => W * layout.shares), ...layout },
-    workgroups: ofRows(operands.logits, (W) => grid(W * layout.shares)),
-    code: (v) => /* wgsl */ `${tokenKeys(v.logits, v.mask)}${WEIGHING}${SEARCHES}
-${readRow((i) => `atomicLoad(&${v.shared.at(i)})`)}
-var<workgroup> low: array<atomic<u32>, ${LANES}>;
-var<workgroup> high: array<atomic<u32>, ${LANES}>;
-fn add(bin: u32, sum: vec2u) {
-  let before = atomicAdd(&low[bin], sum.x);
-  let carried = sum.y + select(0u, 1u, before + sum.x < before);
-  if (carried > 0u) { atomicAdd(&high[bin], carried); }
-}
-${ENTRY}
-  let index = group / params.shares;
-  let share = group % params.shares;
-  let row = read_row(index, lid);
-  var goal = DRAW;
-  if (is_searched(row, TOP_P)) { goal = TOP_P; }
-  if (is_searched(row, TOP_K)) { goal = TOP_K; }
-  let begin = share << params.share_bits;
-  let end = select(begin, min(begin + (1u << params.share_bits), params.n), is_searched(row, DRAW));
-  // Neighbours of one bin are added up before they are added to it.
-  var bin = 0u;
-  var sum = vec2u();
-  for (var id = begin + lid; id < end; id += ${LANES}u) {
-    let key = token_key(index, id);
-    if (key == 0u) { continue; }
-    let amount = amount_of(row, goal, key);
-    if (amount == 0u) { continue; }
-    let own = select(u32(fall(row, key) * 8.0), share, goal == DRAW);
-    if (own != bin) {
-      add(bin, sum);
-      bin = own;
-      sum = vec2u();
-    }
-    sum = plus(sum, vec2u(amount, 0u));
-  }
-  if (any(sum != vec2u())) { add(bin, sum); }
-  workgroupBarrier();
-  let own = vec2u(atomicLoad(&low[lid]), atomicLoad(&high[lid]));
-  if (all(own == vec2u())) { return; }
-  let to = index * params.stride + params.sums + 2u * lid;
-  let before = atomicAdd(&${v.shared.at("to")}, own.x);
-  atomicAdd(&${v.shared.at("to + 1u")}, own.y + select(0u, 1u, before + own.x < before));
 }`,
   })
 }

@@ -3,34 +3,164 @@ import type { Operand } from "../../../../ir/program.js"
 import { NO_INDEX } from "../../../../ir/specs/rows.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, grid, type View, workgroupIndex, writes } from "../../dispatch.js"
-import { LANES, largestAt, readRow, type RowLayout, SEARCHES, tokenKeys, tokenViews, WEIGHING } from "./tokens.js"
+import {
+  LANES,
+  largestAt,
+  readRow,
+  type RowLayout,
+  SEARCHES,
+  STATE_WORDS,
+  STEPS,
+  tokenKeys,
+  tokenViews,
+  WEIGHING,
+} from "./tokens.js"
 
 /** Tokens that a lane asks for at a time: memory is far away. */
 const AHEAD = 8
 
 /**
- * One workgroup per row. Its three questions are one: which token is the first, in some order, at which the running sum of
- * some amounts reaches a target? `top_k` counts tokens and `top_p` adds masses, likeliest first and lower ids first among
- * equals; and the token drawn is where the masses of what they keep, by id, exceed a share of them all.
+ * Three questions that are one: which token is the first, in some order, at which the running sum of some amounts reaches a
+ * target? `top_k` counts tokens and `top_p` adds masses, likeliest first and lower ids first among equals; and the token
+ * drawn is where the masses of what they keep, by id, exceed a share of them all.
  *
- * A token's place in the order is a number of 8 digits: 0, how far it is below the most likely one, coarsely; 1 to 4, the
- * bits of its key; 5 to 7, those of its id. A histogram by one digit, of the tokens that have the digits found before, tells
- * the next (radix select). The coarse digit spreads tokens evenly over the bins, which floats' exponents would not; and once
- * it is known, what can still be kept is few tokens, usually, and listed.
+ * A token's place in the order is a number of 7 digits: 0 to 3, the bits of its key; 4 to 6, those of its id. A histogram by
+ * one digit, of the tokens that have the digits found before, tells the next (radix select). A dispatch per digit, a
+ * workgroup per share: each reads the digit off the histogram of the dispatch before, and adds its tokens to the next one.
+ * A last dispatch, of a workgroup per row, only reads.
  */
 export function searchTokens(
   operands: OperandsOf<"sample", Operand>,
   ids: Operand,
   shared: Operand,
   layout: RowLayout,
-): Dispatch {
-  return dispatch({
-    label: "sample search",
-    views: <Record<string, View>>{ ...tokenViews(operands), shared: writes(shared, "u32"), ids: writes(ids, "u32") },
-    params: { groups: ofRows(operands.logits, (W) => W), fine_bits: layout.share_bits - 8, ...layout },
-    workgroups: ofRows(operands.logits, grid),
-    code: (v) => /* wgsl */ `${tokenKeys(v.logits, v.mask)}${WEIGHING}${SEARCHES}
-${readRow(v.shared.at)}
+): Dispatch[] {
+  return Array.from({ length: STEPS + 1 }, (_, step) => {
+    const spread = step < STEPS ? layout.shares : 1
+    return dispatch({
+      label: "sample search",
+      views: <Record<string, View>>{
+        ...tokenViews(operands),
+        shared: writes(shared, "atomic<u32>"),
+        ids: writes(ids, "u32"),
+      },
+      params: {
+        groups: ofRows(operands.logits, (W) => W * spread),
+        step,
+        spread,
+        fine_bits: layout.share_bits - 8,
+        ...layout,
+      },
+      workgroups: ofRows(operands.logits, (W) => grid(W * spread)),
+      code: (v) => {
+        const word = (i: string) => `atomicLoad(&${v.shared.at(i)})`
+        return /* wgsl */ `${tokenKeys(v.logits, v.mask)}${WEIGHING}${SEARCHES}
+${readRow(word)}${SUMS}
+fn load_state(at: u32) -> State {
+  return State(
+    ${word("at")}, ${word("at + 1u")}, ${word("at + 2u")}, ${word("at + 3u")}, vec2u(${word("at + 4u")}, ${word("at + 5u")}),
+  );
+}
+fn store_state(at: u32) {
+  atomicStore(&${v.shared.at("at")}, state.key);
+  atomicStore(&${v.shared.at("at + 1u")}, state.id);
+  atomicStore(&${v.shared.at("at + 2u")}, state.last_key);
+  atomicStore(&${v.shared.at("at + 3u")}, state.last_id);
+  atomicStore(&${v.shared.at("at + 4u")}, state.goal_sum.x);
+  atomicStore(&${v.shared.at("at + 5u")}, state.goal_sum.y);
+}
+// The histogram of a share, then of the row.
+fn add_up(row: Row, index: u32, share: u32, lid: u32) {
+  let goal = goal_of(params.step);
+  let level = level_of(params.step);
+  let found = state;
+  let begin = share << params.share_bits;
+  // Once digits of the id are known, one share has tokens left.
+  let is_elsewhere = (level == 5u && found.id != share) || (level == 6u && (found.id >> 8u) != share);
+  let end = select(min(begin + (1u << params.share_bits), params.n), begin, is_elsewhere);
+  // Neighbours of one bin are added up before they are added to it.
+  var bin = 0u;
+  var sum = vec2u();
+  for (var start = begin + lid; start < end; start += ${AHEAD * LANES}u) {
+    var keys: array<u32, ${AHEAD}>;
+    for (var j = 0u; j < ${AHEAD}u; j++) {
+      let id = start + j * ${LANES}u;
+      if (id < end) { keys[j] = token_key(index, id); }
+    }
+    for (var j = 0u; j < ${AHEAD}u; j++) {
+      let key = keys[j];
+      let id = start + j * ${LANES}u;
+      if (!is_there(found, goal, level, key, id)) { continue; }
+      let amount = amount_of(row, goal, key);
+      if (amount == 0u) { continue; }
+      let own = digit_of(level, key, id);
+      if (own != bin) {
+        add(bin, sum);
+        bin = own;
+        sum = vec2u();
+      }
+      sum = plus(sum, vec2u(amount, 0u));
+    }
+  }
+  add(bin, sum);
+  workgroupBarrier();
+  let own = vec2u(atomicLoad(&low[lid]), atomicLoad(&high[lid]));
+  if (all(own == vec2u())) { return; }
+  let to = index * params.stride + params.sums + 2u * (params.step * ${LANES}u + lid);
+  let before = atomicAdd(&${v.shared.at("to")}, own.x);
+  let carried = own.y + select(0u, 1u, before + own.x < before);
+  if (carried > 0u) { atomicAdd(&${v.shared.at("to + 1u")}, carried); }
+}
+
+@compute @workgroup_size(${LANES})
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let group = ${workgroupIndex};
+  if (group >= params.groups) { return; }
+  let index = group / params.spread;
+  let share = group % params.spread;
+  let row = read_row(index, lid);
+  let states = index * params.stride + params.states;
+  if (lid == 0u) {
+    atomicStore(&first, ${NO_INDEX}u);
+    goals = 0u;
+    for (var goal = TOP_K; goal <= DRAW; goal++) { goals |= select(0u, 1u << goal, is_searched(row, goal)); }
+    state = State(0u, 0u, 1u, ${NO_INDEX}u, vec2u());
+    if (params.step > 0u) { state = load_state(states + (params.step - 1u) * ${STATE_WORDS}u); }
+  }
+  let wanted = workgroupUniformLoad(&goals);
+  if (wanted == 0u) {
+    if (params.step < ${STEPS}u) { return; }
+    let at = ${largestAt("index", "lid")};
+    if (lid < params.shares && row.largest > 0u && row.largest != ILL && ${word("at")} == row.largest) {
+      atomicMin(&first, ${word("at + 1u")});
+    }
+    workgroupBarrier();
+    if (lid == 0u) { ${v.ids.at("index")} = atomicLoad(&first); }
+    return;
+  }
+  let is_adding = params.step < ${STEPS}u && (wanted & (1u << goal_of(params.step))) != 0u;
+  // The first share's workgroup hands the state on where nothing is searched.
+  if (!is_adding && share > 0u) { return; }
+  if (params.step > 0u && (wanted & (1u << goal_of(params.step - 1u))) != 0u) {
+    let at = index * params.stride + params.sums + 2u * ((params.step - 1u) * ${LANES}u + lid);
+    sums[lid] = vec2u(${word("at")}, ${word("at + 1u")});
+    run_up(lid);
+    find(row, params.step - 1u, lid);
+  }
+  if (params.step == ${STEPS}u) {
+    if (lid == 0u) { ${v.ids.at("index")} = state.last_id; }
+    return;
+  }
+  if (share == 0u && lid == 0u) { store_state(states + params.step * ${STATE_WORDS}u); }
+  if (is_adding) { add_up(row, index, share, lid); }
+}`
+      },
+    })
+  })
+}
+
+/** WGSL for the sums of a workgroup and what is read off them. */
+const SUMS = /* wgsl */ `
 fn minus(a: vec2u, b: vec2u) -> vec2u { return vec2u(a.x - b.x, a.y - b.y - select(0u, 1u, a.x < b.x)); }
 fn is_less(a: vec2u, b: vec2u) -> bool { return a.y < b.y || (a.y == b.y && a.x < b.x); }
 fn least_of(a: vec2u, b: vec2u) -> vec2u { return select(b, a, is_less(a, b)); }
@@ -40,91 +170,41 @@ fn share_of(total: vec2u, part: f32) -> vec2u {
   return vec2u(u32(max(share - f32(high) * 4294967296.0, 0.0)), high);
 }
 
-/** The digits found so far: the coarse one, the bits of the key turned over, those of the id. */
-struct Place { coarse: u32, key: u32, id: u32 }
-var<workgroup> place: Place;
-/** What is kept: tokens before this one, and itself. */
-var<workgroup> last_key: u32;
-var<workgroup> last_id: u32;
+/**
+ * The digits found so far, of the key turned over and of the id; the last token that is kept; and what the sum over the
+ * tokens that have the digits found must reach.
+ */
+struct State { key: u32, id: u32, last_key: u32, last_id: u32, goal_sum: vec2u }
+var<workgroup> state: State;
 var<workgroup> low: array<atomic<u32>, ${LANES}>;
 var<workgroup> high: array<atomic<u32>, ${LANES}>;
 var<workgroup> sums: array<vec2u, ${LANES}>;
-/** What the sum over the tokens that have the digits found must reach. */
-var<workgroup> target_sum: vec2u;
 var<workgroup> goals: u32;
 var<workgroup> first: atomic<u32>;
-var<workgroup> count: atomic<u32>;
-/** The tokens to look at are the first of the list, or all of the row. */
-var<workgroup> size: u32;
-var<workgroup> is_listed: u32;
 
-fn coarse_of(row: Row, key: u32) -> u32 { return u32(min(fall(row, key) * 8.0, 255.0)); }
-fn is_kept(key: u32, id: u32) -> bool { return key > last_key || (key == last_key && id <= last_id); }
-fn digit_of(row: Row, level: u32, key: u32, id: u32) -> u32 {
+// Seven digits for each cut, the last three to draw.
+fn goal_of(step: u32) -> u32 { return min(step / 7u, DRAW); }
+fn level_of(step: u32) -> u32 { return select(step % 7u, step - 10u, step >= 14u); }
+fn digit_of(level: u32, key: u32, id: u32) -> u32 {
   switch level {
-    case 0u: { return coarse_of(row, key); }
-    case 5u: { return id >> params.share_bits; }
-    case 6u: { return (id >> params.fine_bits) & 255u; }
-    case 7u: { return id & ((1u << params.fine_bits) - 1u); }
-    default: { return (~key >> (32u - 8u * level)) & 255u; }
+    case 4u: { return id >> params.share_bits; }
+    case 5u: { return (id >> params.fine_bits) & 255u; }
+    case 6u: { return id & ((1u << params.fine_bits) - 1u); }
+    default: { return (~key >> (24u - 8u * level)) & 255u; }
   }
 }
-// Whether a token has the digits found before this one.
-fn is_there(row: Row, goal: u32, level: u32, key: u32, id: u32) -> bool {
-  if (goal != DRAW && level > 0u) {
-    if (level > 4u && ~key != place.key) { return false; }
-    if (level > 1u && level <= 4u && (~key >> (40u - 8u * level)) != place.key) { return false; }
-    if (coarse_of(row, key) != place.coarse) { return false; }
-  }
-  return (level != 6u || (id >> params.share_bits) == place.id) && (level != 7u || (id >> params.fine_bits) == place.id);
+// Whether a token is kept and has the digits found before this one.
+fn is_there(found: State, goal: u32, level: u32, key: u32, id: u32) -> bool {
+  if (key < found.last_key || (key == found.last_key && id > found.last_id)) { return false; }
+  if (goal != DRAW && level > 0u && (~key >> (32u - 8u * min(level, 4u))) != found.key) { return false; }
+  return (level != 5u || (id >> params.share_bits) == found.id) && (level != 6u || (id >> params.fine_bits) == found.id);
 }
-
-/** The ids and keys of ${AHEAD} tokens; no key where there is none. */
-struct Tokens { ids: array<u32, ${AHEAD}>, keys: array<u32, ${AHEAD}> }
-fn tokens_from(index: u32, start: u32, end: u32, listed: bool) -> Tokens {
-  var tokens: Tokens;
-  for (var j = 0u; j < ${AHEAD}u; j++) {
-    let i = start + j * ${LANES}u;
-    if (i < end) {
-      var id = i;
-      if (listed) { id = ${v.shared.at("index * params.stride + params.list + i")}; }
-      tokens.ids[j] = id;
-      tokens.keys[j] = token_key(index, id);
-    }
-  }
-  return tokens;
+fn add(bin: u32, sum: vec2u) {
+  if (all(sum == vec2u())) { return; }
+  let before = atomicAdd(&low[bin], sum.x);
+  let carried = sum.y + select(0u, 1u, before + sum.x < before);
+  if (carried > 0u) { atomicAdd(&high[bin], carried); }
 }
-
-fn add_up(row: Row, index: u32, goal: u32, level: u32, lid: u32) {
-  atomicStore(&low[lid], 0u);
-  atomicStore(&high[lid], 0u);
-  workgroupBarrier();
-  let listed = is_listed == 1u;
-  var begin = 0u;
-  var end = size;
-  // Once digits of the id are known, ids from one to another are left.
-  if (!listed && level > 5u) {
-    let bits = select(params.share_bits, params.fine_bits, level == 7u);
-    begin = place.id << bits;
-    end = min(begin + (1u << bits), params.n);
-  }
-  for (var start = begin + lid; start < end; start += ${AHEAD * LANES}u) {
-    var tokens = tokens_from(index, start, end, listed);
-    for (var j = 0u; j < ${AHEAD}u; j++) {
-      let key = tokens.keys[j];
-      let id = tokens.ids[j];
-      if (!is_kept(key, id) || !is_there(row, goal, level, key, id)) { continue; }
-      let amount = amount_of(row, goal, key);
-      if (amount == 0u) { continue; }
-      let bin = digit_of(row, level, key, id);
-      let before = atomicAdd(&low[bin], amount);
-      if (before + amount < before) { atomicAdd(&high[bin], 1u); }
-    }
-  }
-  workgroupBarrier();
-  sums[lid] = vec2u(atomicLoad(&low[lid]), atomicLoad(&high[lid]));
-}
-
 fn run_up(lid: u32) {
   for (var step = 1u; step < ${LANES}u; step *= 2u) {
     workgroupBarrier();
@@ -135,106 +215,32 @@ fn run_up(lid: u32) {
   }
   workgroupBarrier();
 }
-
 fn target_of(row: Row, goal: u32, total: vec2u) -> vec2u {
   let one = vec2u(1u, 0u);
   if (goal == TOP_K) { return least_of(vec2u(row.top_k, 0u), total); }
   if (goal == TOP_P) { return least_of(plus(share_of(minus(total, one), row.top_p), one), total); }
   return plus(least_of(share_of(total, row.uniform_number), minus(total, one)), one);
 }
-
 // The next digit is that of the one bin in which the sum reaches the target.
-fn find(row: Row, level: u32, lid: u32) {
-  // Should this pipeline round otherwise than the one of the first sums, the last bin with something in it is hit.
-  let goal_sum = least_of(target_sum, sums[${LANES - 1}u]);
+fn find(row: Row, step: u32, lid: u32) {
+  let goal = goal_of(step);
+  let level = level_of(step);
+  var goal_sum = state.goal_sum;
+  if (level == select(0u, 4u, goal == DRAW)) { goal_sum = target_of(row, goal, sums[${LANES - 1}u]); }
   var before = vec2u();
   if (lid > 0u) { before = sums[lid - 1u]; }
-  let is_hit = is_less(before, goal_sum) && !is_less(sums[lid], goal_sum);
   workgroupBarrier();
-  if (is_hit) {
-    target_sum = minus(goal_sum, before);
-    if (level == 0u) { place.coarse = lid; }
-    if (level > 0u && level <= 4u) { place.key = (place.key << 8u) | lid; }
-    if (level == 5u) { place.id = lid; }
-    if (level == 6u) { place.id = (place.id << 8u) | lid; }
-    if (level == 7u) { place.id = (place.id << params.fine_bits) | lid; }
-  }
-  workgroupBarrier();
-}
-
-// Lists what may be kept, if that is few enough.
-fn gather(row: Row, index: u32, lid: u32) {
-  let bound = place.coarse;
-  if (lid == 0u) { atomicStore(&count, 0u); }
-  workgroupBarrier();
-  for (var start = lid; start < params.n; start += ${AHEAD * LANES}u) {
-    var tokens = tokens_from(index, start, params.n, false);
-    for (var j = 0u; j < ${AHEAD}u; j++) {
-      let key = tokens.keys[j];
-      if (!is_kept(key, tokens.ids[j]) || fall(row, key) >= DEAD || coarse_of(row, key) > bound) { continue; }
-      let at = atomicAdd(&count, 1u);
-      if (at < params.listed) { ${v.shared.at("index * params.stride + params.list + at")} = tokens.ids[j]; }
+  if (is_less(before, goal_sum) && !is_less(sums[lid], goal_sum)) {
+    state.goal_sum = minus(goal_sum, before);
+    if (level < 4u) { state.key = (state.key << 8u) | lid; }
+    if (level == 4u) { state.id = lid; }
+    if (level == 5u) { state.id = (state.id << 8u) | lid; }
+    if (level == 6u) {
+      // A cut's last token; of the draw, the token.
+      let last_key = ~state.key;
+      let last_id = (state.id << params.fine_bits) | lid;
+      state = State(0u, 0u, last_key, last_id, vec2u());
     }
   }
-  storageBarrier();
   workgroupBarrier();
-  if (lid == 0u && atomicLoad(&count) <= params.listed) {
-    is_listed = 1u;
-    size = atomicLoad(&count);
-  }
-  workgroupBarrier();
-}
-
-@compute @workgroup_size(${LANES})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let index = ${workgroupIndex};
-  if (index >= params.groups) { return; }
-  let row = read_row(index, lid);
-  if (lid == 0u) {
-    atomicStore(&first, ${NO_INDEX}u);
-    goals = 0u;
-    for (var goal = TOP_K; goal <= DRAW; goal++) { goals |= select(0u, 1u << goal, is_searched(row, goal)); }
-    last_key = 1u;
-    last_id = ${NO_INDEX}u;
-    size = params.n;
-    is_listed = 0u;
-  }
-  let wanted = workgroupUniformLoad(&goals);
-  if (wanted == 0u) {
-    let at = ${largestAt("index", "lid")};
-    if (lid < params.shares && row.largest > 0u && row.largest != ILL && ${v.shared.at("at")} == row.largest) {
-      atomicMin(&first, ${v.shared.at("at + 1u")});
-    }
-    workgroupBarrier();
-    if (lid == 0u) { ${v.ids.at("index")} = atomicLoad(&first); }
-    return;
-  }
-  var is_first = true;
-  for (var goal = TOP_K; goal <= DRAW; goal++) {
-    if ((wanted & (1u << goal)) == 0u) { continue; }
-    if (lid == 0u) { place = Place(0u, 0u, 0u); }
-    let begin = select(0u, 5u, goal == DRAW);
-    for (var level = begin; level < 8u; level++) {
-      if (is_first) {
-        let at = index * params.stride + params.sums + 2u * lid;
-        sums[lid] = vec2u(${v.shared.at("at")}, ${v.shared.at("at + 1u")});
-        is_first = false;
-      } else { add_up(row, index, goal, level, lid); }
-      run_up(lid);
-      if (level == begin) {
-        if (lid == 0u) { target_sum = target_of(row, goal, sums[${LANES - 1}u]); }
-        workgroupBarrier();
-      }
-      find(row, level, lid);
-      if (level == 0u && workgroupUniformLoad(&is_listed) == 0u) { gather(row, index, lid); }
-    }
-    if (lid == 0u) {
-      last_key = ~place.key;
-      last_id = place.id;
-    }
-    workgroupBarrier();
-  }
-  if (lid == 0u) { ${v.ids.at("index")} = place.id; }
-}`,
-  })
-}
+}`

@@ -5,13 +5,19 @@ import { type Accessor, reads, type View } from "../../dispatch.js"
 /** Lanes of a workgroup, and bins of a histogram: a lane each. */
 export const LANES = 256
 
+/** Digits that a row's searches may take: see search.ts. */
+export const STEPS = 17
+
+/** Words that a digit's search hands on to the next one. */
+export const STATE_WORDS = 6
+
 /** A share's largest keys lie after the parameters of its row. */
 const LARGEST = 8
 
 /**
  * The parameters of a dispatch that say where things lie in the memory that those of `sample` share, in words of a row: its
- * parameters; of each share the largest key, and the first id that has it; from `sums` on the first histogram, LANES sums of
- * two words; from `list` on the ids of candidates, where there are no more than `listed`.
+ * parameters; of each share the largest key, and the first id that has it; from `sums` on a histogram per step, LANES sums of
+ * two words; from `states` on what each step hands on.
  */
 export interface RowLayout extends Readonly<Record<string, number>> {
   /** Tokens of a row, and how many shares of 2^share_bits they are divided into, LANES at most. */
@@ -20,8 +26,7 @@ export interface RowLayout extends Readonly<Record<string, number>> {
   readonly share_bits: number
   readonly mask_words: number
   readonly sums: number
-  readonly list: number
-  readonly listed: number
+  readonly states: number
   readonly stride: number
 }
 
@@ -41,9 +46,9 @@ export function rowLayout(n: number): RowLayout {
   const share_bits = Math.max(11, Math.ceil(Math.log2(n / LANES)))
   const shares = Math.ceil(n / 2 ** share_bits)
   const sums = LARGEST + 2 * shares
-  const list = sums + 2 * LANES
-  const listed = Math.ceil(n / 8)
-  return { n, shares, share_bits, mask_words: Math.ceil(n / 32), sums, list, listed, stride: list + listed }
+  const states = sums + STEPS * 2 * LANES
+  const stride = states + STEPS * STATE_WORDS
+  return { n, shares, share_bits, mask_words: Math.ceil(n / 32), sums, states, stride }
 }
 
 /** WGSL for where the largest key of a share lies; the id that has it comes next. */
