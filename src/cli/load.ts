@@ -12,12 +12,12 @@ type OnProgress = (done: number, total: number) => void
 /**
  * Loads the model that the flags name, runs `use` and frees the model, whatever happens.
  *
- * @param room what the memory must have room for, and in how many bits: the conversation that the flags say by default
+ * @param room what the memory must have room for: the conversation that the flags say by default
  */
 export async function withModel<T>(
   flags: ModelFlags,
   use: (model: LanguageModel, backend: Backend) => Promise<T>,
-  room: Pick<LoadModelOptions, "max_context" | "sequences" | "kv_bits"> = { max_context: flags.context },
+  room: Pick<LoadModelOptions, "max_context" | "sequences"> = { max_context: flags.context },
 ): Promise<T> {
   const backend = await openDevice(flags)
   try {

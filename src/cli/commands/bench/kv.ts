@@ -6,11 +6,12 @@ import { type DeviceInfo, deviceInfo } from "../../../bench/node_device_info.js"
 import type { LanguageModel } from "../../../engine/model.js"
 import { formatBytes } from "../../../tensor/bytes.js"
 import { withModel, withProgress } from "../../load.js"
-import { type ModelFlags, wholeNumber, withLoadOptions } from "../../options.js"
+import { type DeviceFlags, modelOption, wholeNumber, withDeviceOptions } from "../../options.js"
 import { formatFacts, formatTable } from "../../ui/format.js"
 import { type BenchFlags, formatRange, printResult, wholeNumbers, withBenchOptions } from "./setting.js"
 
-interface KvFlags extends Omit<ModelFlags, "context">, BenchFlags {
+interface KvFlags extends DeviceFlags, BenchFlags {
+  readonly model: string
   readonly bits: readonly KvBits[]
   readonly contexts: readonly number[]
   readonly tokens: number
@@ -18,7 +19,7 @@ interface KvFlags extends Omit<ModelFlags, "context">, BenchFlags {
   readonly window: number
 }
 
-export const kvCommand = withBenchOptions(withLoadOptions(new Command("kv")), 3)
+export const kvCommand = withBenchOptions(withDeviceOptions(new Command("kv").addOption(modelOption())), 3)
   .description("size, speed and perplexity of KV caches in 16, 8 and 4 bits")
   .option(
     "--bits <list>",
@@ -44,7 +45,7 @@ export const kvCommand = withBenchOptions(withLoadOptions(new Command("kv")), 3)
         model = loaded.info.name
         return use(loaded)
       }
-      return withModel(flags, measure, { max_context, kv_bits })
+      return withModel({ ...flags, kvBits: kv_bits }, measure, { max_context })
     }
     const formats = await withProgress(
       "measuring",
