@@ -12,6 +12,12 @@ export function pageBytes(layout: KvLayout, format: KvFormat): number {
   return 2 * layout.columns * layout.page_size * layout.num_key_value_heads * length * itemSize(dtype)
 }
 
+/** Bytes that each token adds to a sequence that is longer than its windows, whose pages come and go. */
+export function bytesPerToken(layout: KvLayout, format: KvFormat): number {
+  const growing = layout.groups.filter(({ window }) => window === null).length
+  return (growing * pageBytes(layout, format)) / layout.page_size
+}
+
 /** Pages that a sequence of `length` tokens holds while `count` more are computed. */
 export function pagesHeld({ groups, page_size }: KvLayout, length: number, count: number): number {
   const end = pagesOf(length + count, page_size)

@@ -3,7 +3,7 @@ import type { LanguageModel } from "../engine/model.js"
 import { openBackend } from "../engine/node_backend.js"
 import { type LoadModelOptions, loadModel } from "../engine/node_model.js"
 import { formatBytes } from "../tensor/bytes.js"
-import type { DeviceFlags, ModelFlags } from "./options.js"
+import type { DeviceFlags, ModelFlags, PoolFlags } from "./options.js"
 import { printNote } from "./ui/output.js"
 import { Progress } from "./ui/progress.js"
 
@@ -21,7 +21,14 @@ export async function withModel<T>(
 ): Promise<T> {
   const backend = await openDevice(flags)
   try {
-    const model = await load(flags, { backend, ...room, ...memoryOptions(flags), onWarning: printNote })
+    const model = await load(flags, {
+      backend,
+      ...room,
+      ...poolOptions(flags),
+      memory_limit: flags.memoryLimit,
+      kv_cache_dir: flags.kvCacheDir,
+      onWarning: printNote,
+    })
     try {
       return await use(model, backend)
     } finally {
@@ -32,9 +39,9 @@ export async function withModel<T>(
   }
 }
 
-/** What the flags say of memory, under the engine's names. */
-export function memoryOptions({ memoryLimit, kvBits, kvMemory, kvCacheDir }: ModelFlags) {
-  return { memory_limit: memoryLimit, kv_bits: kvBits, kv_memory: kvMemory, kv_cache_dir: kvCacheDir }
+/** What the flags say of the pool, under the engine's names. */
+export function poolOptions({ kvBits, kvMemory, maxSequences }: PoolFlags) {
+  return { kv_bits: kvBits, kv_memory: kvMemory, max_sequences: maxSequences }
 }
 
 /** Shows the bytes that arrive, then the kernels that are still being compiled. */

@@ -13,14 +13,18 @@ export interface DeviceFlags {
   readonly precision?: "fast" | "exact"
 }
 
-export interface ModelFlags extends DeviceFlags {
+export interface PoolFlags {
+  readonly kvBits?: 16 | 8 | 4
+  /** Bytes. */
+  readonly kvMemory?: number
+  readonly maxSequences?: number
+}
+
+export interface ModelFlags extends DeviceFlags, PoolFlags {
   readonly model: string
   readonly context?: number
   /** Bytes. */
   readonly memoryLimit?: number
-  readonly kvBits?: 16 | 8 | 4
-  /** Bytes. */
-  readonly kvMemory?: number
   readonly kvCacheDir?: string
 }
 
@@ -35,15 +39,35 @@ export function withModelOptions(command: Command): Command {
 
 /** Options of commands that load a model and know themselves how long conversations are. */
 export function withLoadOptions(command: Command): Command {
-  return withDeviceOptions(command.addOption(modelOption()))
-    .option("--memory-limit <size>", "refuse to load a model that takes more than this: 16GB, 512MiB", byteSize)
+  withDeviceOptions(command.addOption(modelOption())).option(
+    "--memory-limit <size>",
+    "memory for the model; refuse to load one that takes more than this: 16GB, 512MiB",
+    byteSize,
+  )
+  return withPoolOptions(command).option(
+    "--kv-cache-dir <folder>",
+    "keep what prompts begin with in this folder, for the next time",
+  )
+}
+
+/** Options that say how large the pool of keys and values is. */
+export function withPoolOptions(command: Command): Command {
+  return command
     .option(
       "--kv-bits <bits>",
       "bits per value of the KV caches: 16, 8 or 4 (default: what the device computes with)",
       kvBits,
     )
-    .option("--kv-memory <size>", "memory that KV caches share (default: what one conversation takes)", byteSize)
-    .option("--kv-cache-dir <folder>", "keep what prompts begin with in this folder, for the next time")
+    .option(
+      "--kv-memory <size>",
+      "memory that KV caches share (default: what --memory-limit leaves, or what one conversation takes)",
+      byteSize,
+    )
+    .option(
+      "--max-sequences <n>",
+      "answers at once at most, others wait (default: 64 on a GPU, else 16)",
+      wholeNumber(1),
+    )
 }
 
 /** `--model`: what `findModel` understands. */

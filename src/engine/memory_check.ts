@@ -9,6 +9,8 @@ export interface MemoryBounds {
   readonly maxArray?: number
   /** Bytes that one array of the pool of keys and values may take: what a GPU's kernels can bind at once. */
   readonly maxCache?: number
+  /** Bytes that the pool may take in all: `kv_memory`. */
+  readonly maxPool?: number
 }
 
 /** The model would take more memory than it may, or than there is. Nothing is loaded. */
@@ -19,6 +21,8 @@ export class MemoryLimitError extends Error {
     message: string,
     readonly plan: MemoryPlan,
     readonly bounds: MemoryBounds,
+    /** The longest context that would fit, or the number of sequences where the plan has several; null: none would. */
+    readonly fits: number | null,
     options?: ErrorOptions,
   ) {
     super(message, options)
@@ -39,29 +43,34 @@ export async function checkMemory(
 ): Promise<void> {
   const { total, caches, largestWeight, largestCache } = plan
   const none = Number.POSITIVE_INFINITY
-  const { limit = none, maxArray = none, maxCache = none } = bounds
+  const { limit = none, maxArray = none, maxCache = none, maxPool = none } = bounds
   const most = Math.min(maxArray, maxCache)
   const knob = knobOf(plan)
-  const refuse = (message: string) => new MemoryLimitError(message, plan, bounds)
-  const lower = async (fits: (caches: CacheMemory) => boolean) => {
-    const fitting = await mostFitting(knob.least, knob.now, async (n) => fits(await cachesOf(n)))
-    return fitting && `lower the ${knob.name} (up to ${fitting} ${knob.unit} fit)`
-  }
   if (largestWeight.byteLength > maxArray) {
-    throw refuse(
+    const message =
       `${largestWeight.name} takes ${formatBytes(largestWeight.byteLength)}, and the device holds arrays of at most ` +
-        `${formatBytes(maxArray)}: choose another device`,
-    )
+      `${formatBytes(maxArray)}: choose another device`
+    throw new MemoryLimitError(message, plan, bounds, null)
   }
+  if (largestCache.byteLength <= most && caches <= maxPool && total <= limit) return
+  const fits = await mostFitting(knob.least, knob.now, async (n) => {
+    const { bytes, largest } = await cachesOf(n)
+    return total - caches + bytes <= limit && largest.byteLength <= most && bytes <= maxPool
+  })
+  const refuse = (message: string) => new MemoryLimitError(message, plan, bounds, fits)
+  const advice = fits && `lower the ${knob.name} (up to ${fits} ${knob.unit} fit)`
   if (largestCache.byteLength > most) {
-    const advice = await lower(({ largest }) => largest.byteLength <= most)
     throw refuse(
       `the pool of keys and values of ${knob.held} takes ${formatBytes(largestCache.byteLength)} in one array, and the ` +
         `device holds caches in arrays of at most ${formatBytes(most)}: ${advice ? `${advice} or ` : ""}choose another device`,
     )
   }
-  if (total <= limit) return
-  const advice = await lower(({ bytes, largest }) => total - caches + bytes <= limit && largest.byteLength <= most)
+  if (caches > maxPool) {
+    throw refuse(
+      `keys and values of ${knob.held} take ${formatBytes(caches)}, and kv_memory is ${formatBytes(maxPool)}: ` +
+        `${advice ? `${advice} or ` : ""}raise it, or take fewer kv_bits`,
+    )
+  }
   throw refuse(
     `${describe(plan)}. The memory limit is ${formatBytes(limit)}: ` +
       `${advice ? `${advice}, raise the limit` : `no ${knob.name} fits: raise the limit, choose a smaller model`} ` +
@@ -73,7 +82,7 @@ export async function checkMemory(
 export function memoryRanOut(plan: MemoryPlan, cause: OutOfMemoryError): MemoryLimitError {
   const advice = `lower the ${knobOf(plan).name} or choose a smaller model or another device`
   const message = `${cause.message}. In all ${describe(plan)}: ${advice}`
-  return new MemoryLimitError(message, plan, {}, { cause })
+  return new MemoryLimitError(message, plan, {}, null, { cause })
 }
 
 function describe(plan: MemoryPlan): string {
@@ -106,7 +115,11 @@ function knobOf({ max_context, sequences }: MemoryPlan) {
 }
 
 /** The most, from `min` and below `max`, for which `fits` holds, or null. */
-async function mostFitting(min: number, max: number, fits: (n: number) => Promise<boolean>): Promise<number | null> {
+export async function mostFitting(
+  min: number,
+  max: number,
+  fits: (n: number) => Promise<boolean>,
+): Promise<number | null> {
   if (max <= min || !(await fits(min))) return null
   let [low, high] = [min, max]
   while (high - low > 1) {

@@ -9,8 +9,9 @@ import { loadGptOss } from "../models/load.js"
 import { ParameterError } from "./errors.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
 import { loadLanguage } from "./language.js"
-import { checkMemory, type MemoryBounds, memoryRanOut } from "./memory_check.js"
-import { cacheMemoryAt, type KvNeeds, type MemoryPlan, planMemory, storeFor } from "./memory_plan.js"
+import { fitPool } from "./kv_pool.js"
+import { type MemoryBounds, memoryRanOut } from "./memory_check.js"
+import { type KvNeeds, storeFor } from "./memory_plan.js"
 import { LanguageModel } from "./model.js"
 import { BACKEND_OPTIONS, type BackendOptions, openBackend } from "./node_backend.js"
 import { KvCacheFolder } from "./node_kv_cache.js"
@@ -18,11 +19,14 @@ import { defaultSequences, Scheduler } from "./scheduler.js"
 import type { CausalLM } from "./step.js"
 
 export interface LoadModelOptions extends BackendOptions, LoadOptions {
-  /** Longest conversation in tokens, prompt and answer; the model's own limit by default. */
+  /** Longest conversation in tokens, prompt and answer. By default the model's own limit, or less where no more fits. */
   readonly max_context?: number
   /** Bits that a value of the KV caches takes: see docs/kv-cache.md. What the device computes with by default, 16 or 32. */
   readonly kv_bits?: 16 | 8 | 4
-  /** Bytes of the pool that KV caches share; by default as many as one conversation of `max_context` tokens takes. */
+  /**
+   * Bytes of the pool that KV caches share. By default what `memory_limit` leaves, up to what `max_sequences` conversations of
+   * `max_context` tokens take; without a limit what one takes.
+   */
   readonly kv_memory?: number
   /** A folder that keeps what prompts begin with from one process to the next: read now, written when the model closes. */
   readonly kv_cache_dir?: string
@@ -72,7 +76,7 @@ const OPTIONS: KnownOptions<LoadModelOptions> = {
 export async function loadModel(path: string, options?: LoadModelOptions): Promise<LanguageModel> {
   const start = performance.now()
   const given = checkOptions(path, options)
-  const { device, threads, precision } = given
+  const { device, threads, precision, kv_cache_dir, onWarning = console.warn } = given
   const { name, checkpoint } = await openModel(path)
   const closeCheckpoint = async (error: unknown) => {
     await checkpoint.close()
@@ -91,8 +95,12 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
     const model = await loadGptOss(checkpoint)
     const generation = await readGenerationConfig(checkpoint.directory, model.config.vocab_size)
     const language = await loadLanguage(checkpoint.directory)
-    const needs = kvNeeds(model, backend, given)
-    const plan = await checkFits(model, backend, needs, given)
+    const wanted = kvNeeds(model, backend, given)
+    const bounds = { limit: given.memory_limit, ...boundsOf(backend) }
+    const { needs, plan } = await fitPool(model, backend, wanted, bounds, given.max_context === undefined)
+    if (needs.max_context < wanted.max_context) {
+      onWarning(`the context is ${needs.max_context} tokens: the model's ${wanted.max_context} do not fit the memory`)
+    }
     store = storeFor(model, backend, needs)
     const scheduler = new Scheduler(model, backend, store, { max_sequences: needs.max_sequences })
     await scheduler
@@ -100,7 +108,6 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
       .catch((error: Error) => {
         throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
       })
-    const { kv_cache_dir, onWarning = console.warn } = given
     if (kv_cache_dir !== undefined) {
       kept = await KvCacheFolder.open(store, checkpoint, name, kv_cache_dir, onWarning)
     }
@@ -179,27 +186,4 @@ function kvFormatOf({ name, kvFormats }: Backend, kv_bits: LoadModelOptions["kv_
     throw new ParameterError("kv_bits", `what ${name} can: ${kvFormats.join(", ")}`, kv_bits)
   }
   return format
-}
-
-/**
- * Refuses a model that is too large before its weights are read.
- *
- * @returns the plan, where one was made
- */
-async function checkFits(
-  model: CausalLM,
-  backend: Backend,
-  needs: KvNeeds,
-  { memory_limit: limit }: LoadModelOptions,
-): Promise<MemoryPlan | undefined> {
-  const bounds = { limit, ...boundsOf(backend) }
-  if (limit === undefined && bounds.maxArray === undefined) return undefined
-  const plan = await planMemory(model, backend, needs)
-  await checkMemory(plan, bounds, (n) => cacheMemoryAt(model, backend, withKnob(needs, n)))
-  return plan
-}
-
-/** The same needs with another number of what can be turned down: sequences, or else the context. */
-export function withKnob(needs: KvNeeds, n: number): KvNeeds {
-  return needs.sequences === undefined ? { ...needs, max_context: n } : { ...needs, sequences: n }
 }

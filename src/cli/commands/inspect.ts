@@ -4,10 +4,12 @@ import type { Checkpoint, TensorInfo } from "../../checkpoint/checkpoint.js"
 import { CheckpointError } from "../../checkpoint/errors.js"
 import { openModel } from "../../checkpoint/node_find_model.js"
 import { inferQuantization, readQuantizationConfig } from "../../checkpoint/quantization_config.js"
-import { checkMemory, MemoryLimitError } from "../../engine/memory_check.js"
-import { cacheMemoryAt, planMemory } from "../../engine/memory_plan.js"
+import { bytesPerToken } from "../../cache/kv_size.js"
+import { fitPool } from "../../engine/kv_pool.js"
+import { MemoryLimitError } from "../../engine/memory_check.js"
+import { cacheMemoryAt, planMemory, storeFor } from "../../engine/memory_plan.js"
 import { type OpenedBackend, openBackend } from "../../engine/node_backend.js"
-import { boundsOf, kvNeeds, withKnob } from "../../engine/node_model.js"
+import { boundsOf, kvNeeds } from "../../engine/node_model.js"
 import { type GptOssConfig, parseGptOssConfig } from "../../models/config.js"
 import { readGenerationConfig } from "../../models/generation_config.js"
 import { GptOss } from "../../models/gpt_oss.js"
@@ -15,16 +17,26 @@ import { weightBytesPerToken } from "../../models/gpt_oss_footprint.js"
 import { countParameters, gptOssWeights } from "../../models/layout.js"
 import { loadGptOss } from "../../models/load.js"
 import { formatBytes } from "../../tensor/bytes.js"
+import type { KvFormat } from "../../tensor/kv_format.js"
 import type { Quantization } from "../../tensor/quantization.js"
 import { formatShape } from "../../tensor/shape.js"
-import { byteSize, type DeviceFlags, modelOption, wholeNumber, withDeviceOptions } from "../options.js"
+import { poolOptions } from "../load.js"
+import {
+  byteSize,
+  type DeviceFlags,
+  modelOption,
+  type PoolFlags,
+  wholeNumber,
+  withDeviceOptions,
+  withPoolOptions,
+} from "../options.js"
 import { UsageError } from "../ui/errors.js"
 import { formatCount, formatFacts, formatTable } from "../ui/format.js"
 import { colors, printJson, printLine } from "../ui/output.js"
 
 const CONTEXTS = [1024, 4096, 16384, 65536, 131072]
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, PoolFlags {
   readonly model: string
   readonly tensors?: boolean
   readonly json?: boolean
@@ -32,7 +44,7 @@ interface Flags extends DeviceFlags {
   readonly memoryLimit?: number
 }
 
-export const inspectCommand = withDeviceOptions(new Command("inspect"))
+export const inspectCommand = withPoolOptions(withDeviceOptions(new Command("inspect")))
   .description("what is in a checkpoint: config, parameters, tensors, and the memory it needs on the device")
   .argument("[model]", "the same as --model")
   .addOption(modelOption())
@@ -61,6 +73,8 @@ export const inspectCommand = withDeviceOptions(new Command("inspect"))
     }
   })
 
+type RoomFlags = PoolFlags & Pick<Flags, "context" | "memoryLimit">
+
 type Report = Awaited<ReturnType<typeof inspect>>
 
 /** What the command prints. Caches are those that a conversation on the device keeps. */
@@ -68,14 +82,13 @@ export async function inspect(
   model: string,
   checkpoint: Checkpoint,
   { backend, reason }: OpenedBackend,
-  { context, memoryLimit }: Pick<Flags, "context" | "memoryLimit"> = {},
+  flags: RoomFlags = {},
 ) {
   const config = parseGptOssConfig(checkpoint.config)
   const quantization = readQuantizationConfig(checkpoint.config)
   const generation = await readGenerationConfig(checkpoint.directory, config.vocab_size)
   const infos = [...checkpoint.tensors.values()].sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
   const network = new GptOss(config)
-  const max_context = Math.min(context ?? config.max_position_embeddings, config.max_position_embeddings)
   const kv_cache_bytes = []
   for (const length of contexts(config)) {
     const needs = kvNeeds(network, backend, { max_context: length })
@@ -100,7 +113,7 @@ export async function inspect(
       weight_bytes_per_token: Math.round(weightBytesPerToken(config, sizes)),
       kv_cache_dtype: backend.kvFormats[0],
       kv_cache_bytes,
-      ...(await planOf(checkpoint, backend, max_context, memoryLimit)),
+      ...(await planOf(checkpoint, backend, flags)),
     },
     tensors: infos.map((info) => ({
       name: info.name,
@@ -113,24 +126,44 @@ export async function inspect(
   }
 }
 
-/** What running the model takes, and why it cannot run if it cannot. */
-async function planOf(checkpoint: Checkpoint, backend: Backend, context: number, limit?: number) {
+/** What running the model takes, the pool in each format, and why it cannot run if it cannot. */
+async function planOf(checkpoint: Checkpoint, backend: Backend, flags: RoomFlags) {
   try {
     const network = await loadGptOss(checkpoint)
-    const needs = kvNeeds(network, backend, { max_context: context })
-    const plan = await planMemory(network, backend, needs)
-    const cachesOf = (n: number) => cacheMemoryAt(network, backend, withKnob(needs, n))
-    const refusal = await checkMemory(plan, { limit, ...boundsOf(backend) }, cachesOf)
-      .then(() => null)
-      .catch((error: Error) => {
-        if (error instanceof MemoryLimitError) return error.message
-        throw error
-      })
-    return { plan, refusal }
+    const pools = []
+    for (const kv_bits of backend.kvFormats.flatMap((format) => BITS[format] ?? [])) {
+      pools.push({ kv_bits, ...(await poolOf(network, backend, { ...flags, kvBits: kv_bits })) })
+    }
+    const { plan, refusal } = await poolOf(network, backend, flags)
+    return { plan, refusal, pools: pools.map(({ plan: _plan, ...pool }) => pool) }
   } catch (error) {
     // What is there can be told of a checkpoint that is incomplete, too.
-    if (error instanceof CheckpointError) return { plan: null, refusal: error.message }
+    if (error instanceof CheckpointError) return { plan: null, refusal: error.message, pools: [] }
     throw error
+  }
+}
+
+const BITS: Partial<Record<KvFormat, 16 | 8 | 4>> = { float16: 16, int8: 8, int4: 4 }
+
+/** The pool that a model would get as the flags say. */
+async function poolOf(network: GptOss, backend: Backend, flags: RoomFlags) {
+  const { context, memoryLimit: limit } = flags
+  const wanted = kvNeeds(network, backend, { max_context: context, ...poolOptions(flags) })
+  const { layout, page_bytes } = storeFor(network, backend, { ...wanted, bytes: undefined })
+  const sizes = { bytes_per_token: bytesPerToken(layout, wanted.format), page_bytes }
+  try {
+    const { needs, plan } = await fitPool(
+      network,
+      backend,
+      wanted,
+      { limit, ...boundsOf(backend) },
+      context === undefined,
+    )
+    const { pages, max_context } = storeFor(network, backend, needs)
+    return { ...sizes, pages, max_context, plan: plan ?? (await planMemory(network, backend, needs)), refusal: null }
+  } catch (error) {
+    if (!(error instanceof MemoryLimitError)) throw error
+    return { ...sizes, pages: 0, max_context: 0, plan: error.plan, refusal: error.message }
   }
 }
 
@@ -192,6 +225,14 @@ function print(report: Report, everyTensor: boolean): void {
       ...memory.kv_cache_bytes.map(
         ({ context, bytes }) =>
           [`KV cache at ${context} tokens`, `${formatBytes(bytes)} in ${memory.kv_cache_dtype}`] as const,
+      ),
+      ...memory.pools.map(
+        ({ kv_bits, bytes_per_token, page_bytes, pages, max_context, refusal }) =>
+          [
+            `KV cache in ${kv_bits} bits`,
+            `${formatBytes(bytes_per_token)} a token, pages of ${formatBytes(page_bytes)}; ` +
+              (refusal === null ? `${pages} pages, ${max_context} tokens fit` : "does not fit"),
+          ] as const,
       ),
       ...planFacts(memory),
     ]),
