@@ -7,8 +7,11 @@ import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { nodeWritableDirectory } from "../checkpoint/node_writable_directory.js"
 import { PAGE_IO } from "./page_io.js"
 
-/** Tensors that are small enough to be read for a model's identity: norms, sinks and biases, which every training changes. */
+/** Tensors that are small enough to be read whole for a model's identity: norms, sinks and biases. */
 const SMALL_BYTES = 64 << 10
+
+/** Read of the middle of every other tensor: a training that leaves norms alone changes nearly all values of a matrix. */
+const SAMPLE_BYTES = 4 << 10
 
 /** What prompts begin with, kept in a folder from one process to the next. */
 export class KvCacheFolder {
@@ -35,7 +38,7 @@ export class KvCacheFolder {
     folder: string,
     onWarning: (text: string) => void,
   ): Promise<KvCacheFolder> {
-    const file = `${name.replace(/[^\w.-]+/g, "--")}-${store.format}.safetensors`
+    const file = `${name.replace(/[^\w.-]+/g, "--")}-${store.format}-${store.page_size}.safetensors`
     const kept = new KvCacheFolder(store, folder, file, await identityOf(checkpoint), onWarning)
     const { warning } = await loadPrefixes(store, kept.model, PAGE_IO, nodeDirectory(folder), file)
     if (warning) onWarning(warning)
@@ -61,14 +64,13 @@ export class KvCacheFolder {
   }
 }
 
-/** Changes with the weights: of config.json, the table of tensors, and the bytes of the small ones. */
+/** Changes with the weights: of config.json, the table of tensors, the bytes of small ones and samples of the others. */
 async function identityOf(checkpoint: Checkpoint): Promise<string> {
   const hash = createHash("sha256").update(JSON.stringify(checkpoint.config))
   for (const { name, dtype, shape, byteLength } of checkpoint.tensors.values()) {
     hash.update(`${name} ${dtype} ${shape.join()} `)
-    if (byteLength > SMALL_BYTES) continue
-    const bytes = new Uint8Array(byteLength)
-    await checkpoint.read(name, 0, bytes)
+    const bytes = new Uint8Array(byteLength > SMALL_BYTES ? SAMPLE_BYTES : byteLength)
+    await checkpoint.read(name, Math.floor((byteLength - bytes.length) / 2), bytes)
     hash.update(bytes)
   }
   return hash.digest("hex")

@@ -134,8 +134,12 @@ async function planOf(checkpoint: Checkpoint, backend: Backend, flags: RoomFlags
     for (const kv_bits of backend.kvFormats.flatMap((format) => BITS[format] ?? [])) {
       pools.push({ kv_bits, ...(await poolOf(network, backend, { ...flags, kvBits: kv_bits })) })
     }
-    const { plan, refusal } = await poolOf(network, backend, flags)
-    return { plan, refusal, pools: pools.map(({ plan: _plan, ...pool }) => pool) }
+    const { needs, plan, refusal } = await poolOf(network, backend, flags)
+    return {
+      plan: plan ?? (await planMemory(network, backend, needs)),
+      refusal,
+      pools: pools.map(({ needs: _needs, plan: _plan, ...pool }) => pool),
+    }
   } catch (error) {
     // What is there can be told of a checkpoint that is incomplete, too.
     if (error instanceof CheckpointError) return { plan: null, refusal: error.message, pools: [] }
@@ -160,10 +164,10 @@ async function poolOf(network: GptOss, backend: Backend, flags: RoomFlags) {
       context === undefined,
     )
     const { pages, max_context } = storeFor(network, backend, needs)
-    return { ...sizes, pages, max_context, plan: plan ?? (await planMemory(network, backend, needs)), refusal: null }
+    return { ...sizes, pages, max_context, needs, plan, refusal: null }
   } catch (error) {
     if (!(error instanceof MemoryLimitError)) throw error
-    return { ...sizes, pages: 0, max_context: 0, plan: error.plan, refusal: error.message }
+    return { ...sizes, pages: 0, max_context: 0, needs: wanted, plan: error.plan, refusal: error.message }
   }
 }
 
