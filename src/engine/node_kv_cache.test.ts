@@ -62,7 +62,7 @@ it("passes over what other weights computed, also where only one matrix differs"
   const [first, second] = ["first", "second"].map((name) => join(folder, name, "model"))
   await Promise.all([first, second].map((path) => cp(tiny, path, { recursive: true, dereference: true })))
   const source = await nodeDirectory(second).open("model.safetensors")
-  const { offset, byteLength } = (await readHeader(source)).tensors.get("model.layers.2.self_attn.v_proj.weight")!
+  const { offset, byteLength } = (await readHeader(source)).tensors.get("model.layers.2.mlp.experts.down_proj.weight")!
   await source.close()
   const bytes = await readFile(join(second, "model.safetensors"))
   for (let i = offset; i < offset + byteLength; i++) bytes[i] ^= 0x11
