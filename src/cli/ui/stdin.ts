@@ -26,16 +26,19 @@ export async function readStdin(giveUp?: Promise<void>): Promise<string | undefi
     if (chunks.length > 0) throw error
     return undefined
   }
-  return textOf(Buffer.concat(chunks)).replace(/\r?\n$/, "")
+  return textOf(Buffer.concat(chunks), "standard input").replace(/\r?\n$/, "")
 }
 
-/** @throws UsageError for what is no text, or text of another encoding: a model would be asked about something else */
-function textOf(bytes: Uint8Array): string {
+/**
+ * @param where what the bytes are of
+ * @throws UsageError for what is no text, or text of another encoding: a model would be asked about something else
+ */
+export function textOf(bytes: Uint8Array, where: string): string {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
     if (!text.includes("\0")) return text
   } catch {}
-  throw new UsageError("standard input is not text in UTF-8: convert it, for example with iconv -t utf-8")
+  throw new UsageError(`${where} is not text in UTF-8: convert it, for example with iconv -t utf-8`)
 }
 
 /**
