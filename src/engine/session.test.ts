@@ -3,11 +3,22 @@ import { describe, expect, it } from "vitest"
 import { MarkovRunner } from "../../test/engine/fake_runner.js"
 import { generated } from "../../test/engine/scheduling.js"
 import { Generation } from "./generation.js"
+import type { SequenceRequest } from "./sequence.js"
 import { Session } from "./session.js"
 
 const open = (runner = new MarkovRunner()) => new Session(runner, runner.max_context)
 const ask = (session: Session, prompt: number[], options = {}) =>
   generated(session, prompt, { temperature: 0, max_tokens: 3, ...options })
+
+/** Listens to its requests' signals, as a scheduler does. */
+class ListeningRunner extends MarkovRunner {
+  static told = 0
+
+  override submit(request: SequenceRequest) {
+    request.signal?.addEventListener("abort", () => ListeningRunner.told++)
+    return super.submit(request)
+  }
+}
 
 /** An answer whose first token was read. */
 async function begun(session: Session, options = {}) {
@@ -33,6 +44,21 @@ describe("requests of a session", () => {
       }),
       { numRuns: 20 },
     )
+  })
+
+  it("may be many without a warning, and all end with it", async () => {
+    const warnings: unknown[] = []
+    const warned = (warning: unknown) => warnings.push(warning)
+    process.on("warning", warned)
+    const session = open(new ListeningRunner())
+    const answers = await Promise.all(Array.from({ length: 40 }, () => begun(session)))
+    // Warnings come a turn later.
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off("warning", warned)
+    expect(warnings).toEqual([])
+    session.close()
+    for (const answer of answers) await expect(readOn(answer)).rejects.toThrow("this session is closed")
+    expect(ListeningRunner.told).toBe(40)
   })
 
   it("do not wait for one that nobody reads", async () => {

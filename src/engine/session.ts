@@ -12,7 +12,7 @@ export interface SequenceRunner {
 
 /** Some of the sequences of a scheduler, which end together. */
 export class Session implements SequenceRunner {
-  private readonly ending = new AbortController()
+  private readonly ending = new Ending()
 
   constructor(
     private readonly runner: SequenceRunner,
@@ -24,14 +24,42 @@ export class Session implements SequenceRunner {
   }
 
   submit(request: SequenceRequest) {
-    const { signal: closing } = this.ending
-    closing.throwIfAborted()
-    return this.runner.submit({ ...request, signal: request.signal ? anyOf(request.signal, closing) : closing })
+    const { ending } = this
+    ending.throwIfAborted()
+    return this.runner.submit({ ...request, signal: request.signal ? anyOf(request.signal, ending) : ending })
   }
 
   /** Ends its sequences with an error; new ones are refused. What they computed stays in the pages. */
   close(): void {
     this.ending.abort(new Error("this session is closed: open another one with model.createSession()"))
+  }
+}
+
+/** What an `AbortSignal` is, but for as many listeners as there are requests: Node warns of more than ten. */
+class Ending implements CancelSignal {
+  reason: unknown = undefined
+  private readonly listeners = new Set<() => void>()
+
+  get aborted(): boolean {
+    return this.reason !== undefined
+  }
+
+  throwIfAborted(): void {
+    if (this.aborted) throw this.reason
+  }
+
+  addEventListener(_type: "abort", listener: () => void): void {
+    this.listeners.add(listener)
+  }
+
+  removeEventListener(_type: "abort", listener: () => void): void {
+    this.listeners.delete(listener)
+  }
+
+  abort(reason: Error): void {
+    if (this.aborted) return
+    this.reason = reason
+    for (const listener of [...this.listeners]) listener()
   }
 }
 
