@@ -34,7 +34,10 @@ it("keeps what was written whole, wherever a file ends or is damaged, and the re
       const whole = bytes.subarray(head, place).toString().split("\n").length - 1
       expect([...second.finished.keys()]).toEqual(Array.from({ length: whole }, (_, index) => index))
       for (let index = all.length - 1; index >= whole; index--) await second.add(index, result(all[index]))
-      await second.finish(all.length)
+      await second.close()
+      const third = await Journal.open(out, "input", "model")
+      expect(third.finished.size).toBe(all.length)
+      await third.finish(all.length)
       const lines = (await readFile(out, "utf8")).split("\n")
       expect(lines).toEqual([...all.map((text) => JSON.stringify(result(text))), ""])
       expect(await readdir(folder)).toEqual(["out.jsonl"])
