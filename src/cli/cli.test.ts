@@ -72,7 +72,7 @@ describe("help", () => {
   it("lists every command on the first screen", () => {
     const { code, out } = minerva(["--help"])
     expect(code).toBe(0)
-    for (const command of ["generate", "chat", "inspect", "graph", "logits", "perplexity", "synth", "bench"]) {
+    for (const command of ["generate", "chat", "batch", "inspect", "graph", "logits", "perplexity", "synth", "bench"]) {
       expect(out).toMatch(new RegExp(`^  ${command}\\b`, "m"))
     }
   })
@@ -103,6 +103,12 @@ describe("errors are one line", () => {
     [1, ["inspect", join(scratch, "nothing here")], "config.json"],
     [1, ["generate", "hi", "--model", fixture, "-d", "reference", "--temperature", "3"], "tokenizer.json"],
     [2, ["generate", "hi", "--memory-limit", "much"], "Expected a size such as 16GB"],
+    [2, ["chat", "--kv-memory", "much"], "Expected a size such as 16GB"],
+    [2, ["chat", "--kv-bits", "5"], "16, 8 or 4"],
+    [2, ["batch", "-", "--max-sequences", "0"], "whole number, 1 or more"],
+    [2, ["batch", "-"], "there are no requests in it"],
+    [1, ["batch", join(scratch, "none.jsonl")], "none.jsonl: no such file or folder"],
+    [1, ["chat", "-d", "cpu", "--context", "4096", "--kv-memory", "1MB"], "kv_memory is 1.00 MB: lower the context"],
     [1, ["generate", "hi", "-d", "reference", "--memory-limit", "100kB"], "The memory limit is 100 kB"],
     [1, ["bench", "batch", "--memory-limit", "30MB", "-d", "cpu", "--sequences", "1,64"], "caches of 64 sequences"],
     [1, ["generate", "hi", "-d", "cpu", "--model", noHarmony.path], "<|start|>, <|message|>"],
