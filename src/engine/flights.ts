@@ -1,3 +1,4 @@
+import { KvCapacityError } from "../cache/kv_errors.js"
 import { NO_INDEX } from "../ir/specs/rows.js"
 import type { Sequence } from "./sequence.js"
 import type { StepRows } from "./step_rows.js"
@@ -94,8 +95,9 @@ export class Flights {
     if (known < 1 || this.short) return
     let draft = drafts ? sequence.draft() : []
     while (!this.hasPages(sequence, known + draft.length)) {
+      if (sequence.isOver) return
       if (known === 1 && draft.length === 0) {
-        if (!sequence.isOver) this.short = sequence
+        this.short = sequence
         return
       }
       // A shorter piece may fit: sliding windows hold what is computed at once beside what it sees.
@@ -122,7 +124,7 @@ export class Flights {
     try {
       return sequence.kv!.extend(count)
     } catch (error) {
-      if (count === 1) this.over.fail(sequence, error)
+      if (count === 1 || !(error instanceof KvCapacityError)) this.over.fail(sequence, error)
       return false
     }
   }
@@ -171,7 +173,7 @@ export class Flights {
   private take(flight: Flight, { sequence, row, draft, byHost }: Part): void {
     if (row === null) return
     for (let i = 0; i <= draft.length; i++) {
-      const sampled = byHost ? sequence.sampler.next(flight.logitsOf(row)) : { token: flight.idOf(row + i) }
+      const sampled = byHost ? sequence.drawFrom(flight.logitsOf(row)) : { token: flight.idOf(row + i) }
       if (sequence.take(sampled, byHost)) {
         this.over.finish(sequence)
         return

@@ -266,6 +266,21 @@ describe("a scheduler", () => {
     await close()
   })
 
+  it.each([false, true])(
+    "draws none but what a mask allows, also where the host draws: logprobs %s",
+    async (logprobs) => {
+      const { scheduler, close } = open()
+      const taken: number[] = []
+      const mask = { allowed: () => Uint32Array.of(0, 0b1010, 0, 0), accept: (token: number) => taken.push(token) }
+      const sampling = { temperature: 1, seed: 3, logprobs }
+      const sequence = scheduler.submit({ ...request({ ...plain, max_tokens: 12, sampling, prompt: some(3) }), mask })
+      const tokens = await tokensIn(sequence.events)
+      expect(new Set(tokens)).toEqual(new Set([33, 35]))
+      expect(taken).toEqual(tokens)
+      await close()
+    },
+  )
+
   it("fails a sequence whose logits are not finite, and no other", async () => {
     const { model } = fixture
     const bad = 13

@@ -4,6 +4,7 @@ import { Channel } from "./channel.js"
 import { Drafts } from "./drafts.js"
 import { type Sampled, Sampler } from "./sampling/sampler.js"
 import type { SamplingParams } from "./sampling/params.js"
+import { ROW_ADJUSTMENTS } from "./step.js"
 import type { RowChoices, RowIds } from "./step_rows.js"
 import type { FinishReason } from "./stop.js"
 
@@ -161,9 +162,15 @@ export class Sequence {
   /** How the next row's draw goes, or that of a row so many after it; null where the host draws. */
   nextChoices(after = 0): RowChoices | null {
     const choices = this.sampler.choices(this.pending + after)
+    if (!choices || (choices.constraint?.adjustments.length ?? 0) > ROW_ADJUSTMENTS) return null
     const { mask } = this.request
-    if (!choices || !mask) return choices
+    if (!mask) return choices
     return { ...choices, constraint: { adjustments: [], ...choices.constraint, mask: mask.allowed() } }
+  }
+
+  /** Draws the pending token on the host. @param logits `[vocab_size]`, left as they are @throws {LogitsError} */
+  drawFrom(logits: Float32Array): Sampled {
+    return this.sampler.next(logits, this.request.mask?.allowed())
   }
 
   /** The ids of the next `count` rows, and of those of a draft. */

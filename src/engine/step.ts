@@ -46,8 +46,8 @@ export interface StepStates {
   readonly drawn: Storage
 }
 
-/** Adjusted logits of a step at most. */
-export const MAX_ADJUSTMENTS = 1 << 16
+/** Logits of a row that a device adjusts at most: a row that asks for more is drawn by the host. */
+export const ROW_ADJUSTMENTS = 1024
 
 /** The rows that a step for `count` of them is compiled for: those of the backend's class. */
 export function classOf(count: number, { rowClasses }: Pick<Backend, "rowClasses">, name = "rows"): Dim {
@@ -82,7 +82,7 @@ export function inputsOf({ rows, wanted, draws }: StepKind, { store, drawn }: St
   }
   if (draws === "constrained") {
     inputs.mask = uint32(count, Math.ceil(vocab_size / 32))
-    const adjustments: Dim = { name: "adjustments", max: MAX_ADJUSTMENTS }
+    const adjustments: Dim = { name: "adjustments", max: ROW_ADJUSTMENTS * drawn.shape[0] }
     for (const name of ["adjusted rows", "adjusted ids"]) inputs[name] = uint32(adjustments)
     for (const name of ["bias", "factor", "shift"]) inputs[name] = float32(adjustments)
   }

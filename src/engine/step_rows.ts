@@ -2,7 +2,7 @@ import type { HostArray } from "../backends/backend.js"
 import type { KvSequence } from "../cache/kv_sequence.js"
 import { NO_INDEX } from "../ir/specs/rows.js"
 import type { InputSpecs } from "../array/transforms.js"
-import { type Draws, MAX_ADJUSTMENTS, type StepStates } from "./step.js"
+import { type Draws, ROW_ADJUSTMENTS, type StepStates } from "./step.js"
 
 /** How one row's token is drawn on the device. */
 export interface RowChoices {
@@ -142,8 +142,9 @@ export class StepRows {
     const { arrays, wanted } = this
     const words = Math.ceil(this.vocab_size / 32)
     if (!arrays.bias) {
+      const most = ROW_ADJUSTMENTS * this.states.drawn.shape[0]
       for (const name of ADJUSTED) {
-        arrays[name] = new (name.startsWith("adjusted") ? Uint32Array : Float32Array)(MAX_ADJUSTMENTS)
+        arrays[name] = new (name.startsWith("adjusted") ? Uint32Array : Float32Array)(most)
       }
     }
     if (!arrays.mask || arrays.mask.length < wanted.length * words) {

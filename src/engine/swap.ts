@@ -7,7 +7,6 @@ import type { Sequence } from "./sequence.js"
 /** Sequences that gave their pages back: those that the host's memory has room for wait there, the others are computed again. */
 export class Swap {
   private readonly swapped = new Map<Sequence, SwappedSequence>()
-  private bytes = 0
 
   /** @param limit bytes of the host's memory */
   constructor(
@@ -20,7 +19,6 @@ export class Swap {
     const kv = sequence.kv!
     const bytes = kv.pagesHeld * this.store.page_bytes
     if (this.bytes + bytes > this.limit) return
-    this.bytes += bytes
     sequence.kv = null
     this.swapped.set(sequence, await swapOut(this.store, kv, PAGE_IO))
     if (sequence.isOver) this.forget(sequence)
@@ -36,10 +34,11 @@ export class Swap {
   }
 
   forget(sequence: Sequence): void {
-    const saved = this.swapped.get(sequence)
-    if (!saved) return
     this.swapped.delete(sequence)
-    this.bytes -= bytesOf(saved)
+  }
+
+  private get bytes(): number {
+    return [...this.swapped.values()].reduce((sum, saved) => sum + bytesOf(saved), 0)
   }
 }
 

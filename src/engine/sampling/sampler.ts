@@ -53,10 +53,11 @@ export class Sampler {
    * Samples the next token and remembers it. The n-th call uses the seed's n-th random number.
    *
    * @param logits f32 `[vocab_size]`, left as they are
+   * @param allowed `[ceil(vocab_size / 32)]`: bit `id % 32` of word `id / 32` is set where the token may come; all by default
    * @throws {LogitsError} when nobody could sample from them
    */
-  next(logits: Float32Array): Sampled {
-    const token = this.choose(this.adjust(logits))
+  next(logits: Float32Array, allowed?: Uint32Array): Sampled {
+    const token = this.choose(this.adjust(logits, allowed))
     this.history.append(token)
     if (!this.params.logprobs) return { token }
     const normalizer = logSumExp(logits)
@@ -124,8 +125,8 @@ export class Sampler {
     return this.distribution.pick(this.random.uniform(this.drawn++))
   }
 
-  private adjust(logits: Float32Array): Float32Array {
-    if (!this.adjusts) return logits
+  private adjust(logits: Float32Array, allowed?: Uint32Array): Float32Array {
+    if (!this.adjusts && !allowed) return logits
     this.adjusted ??= new Float32Array(this.vocab_size)
     const { repetition_penalty, repetition_context_size, frequency_penalty, presence_penalty } = this.params
     this.adjusted.set(logits)
@@ -135,6 +136,9 @@ export class Sampler {
       applyRepetitionPenalty(this.adjusted, this.history.tokens, repetition_penalty, size, this.seen)
     }
     applyCountPenalties(this.adjusted, this.history.generated, frequency_penalty, presence_penalty)
+    for (let id = 0; allowed && id < this.vocab_size; id++) {
+      if (((allowed[id >> 5] >>> (id & 31)) & 1) === 0) this.adjusted[id] = Number.NEGATIVE_INFINITY
+    }
     return this.adjusted
   }
 }
