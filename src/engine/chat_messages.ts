@@ -126,7 +126,7 @@ const assistantMessage = fields({
 
 /** A list of content parts is content; any other value that is no string is data. */
 const toolContent = chosen<string>((value) => {
-  const isPart = (item: unknown) => isObject(item) && PARTS.includes(String(item.type))
+  const isPart = (item: unknown) => isObject(item) && typeof item.type === "string" && PARTS.includes(item.type)
   const isContent = typeof value === "string" || (Array.isArray(value) && value.length > 0 && value.every(isPart))
   return isContent ? content("tool") : json
 })

@@ -324,6 +324,14 @@ describe("options", () => {
 })
 
 describe("whatever callers send", () => {
+  it.each([[["text"]], [[Object.create(null)]], [{ toString: null }]])(
+    "has parts by a type that is text: %#",
+    (type) => {
+      const tool = { role: "tool", name: "f", content: [{ type, text: "x" }] }
+      expect(JSON.stringify(parseConversation([USER, tool] as never, {}).messages[1])).toContain('\\"type\\"')
+    },
+  )
+
   it("is understood or refused with a field, and never another error", () => {
     const value = fc.anything({ withBigInt: true, withNullPrototype: true, maxDepth: 3 })
     const key = fc.constantFrom(
