@@ -4,15 +4,12 @@ const MATCH = 3
 export const DRAFT = 3
 /** How much the latest observation counts. */
 const WEIGHT = 1 / 16
-/** A step with a draft in steps without, until it has been measured. */
-const FIRST_COST = 1.5
 /** What drafts must gain before they are used, and when they are given up. */
 const [BEGIN, END] = [1.05, 1]
 
 /**
  * Drafts by prompt lookup (Saxena 2023; Yang et al. 2023, arXiv 2304.04487): where the last tokens stood before, what came after
- * them there. Watches how often it would have been right, which costs nothing, and what steps with drafts take, and drafts only
- * while that is a gain.
+ * them there. Watches how often it would have been right, which costs nothing, and drafts only while that is a gain.
  */
 export class Drafts {
   /** Where each run of `MATCH` tokens ended last. */
@@ -20,13 +17,12 @@ export class Drafts {
   private indexed = 0
   /** How many of a draft's tokens come true: watched. */
   private hits = 0
-  private cost = FIRST_COST
   private watched: { readonly draft: readonly number[]; readonly at: number } | null = null
   private isOn = false
 
-  /** Whether drafts are worth it now. */
-  get areWorthIt(): boolean {
-    const gain = (1 + this.hits) / this.cost
+  /** Whether drafts are worth it now. @param cost a step with a draft in steps without */
+  areWorth(cost: number): boolean {
+    const gain = (1 + this.hits) / cost
     if (gain > BEGIN) this.isOn = true
     else if (gain < END) this.isOn = false
     return this.isOn
@@ -53,11 +49,6 @@ export class Drafts {
     const draft = this.next(tokens)
     if (draft.length === 0) this.hits -= this.hits * WEIGHT
     this.watched = draft.length > 0 ? { draft, at: tokens.length } : null
-  }
-
-  /** Tells how much longer a step with a draft takes than one without. */
-  measured(cost: number): void {
-    this.cost += (cost - this.cost) * WEIGHT
   }
 
   /** Runs of tokens that others follow. */

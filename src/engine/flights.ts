@@ -24,6 +24,9 @@ interface Part {
 /** Steps of many rows that may be under way at once, so that progress and signals keep up. */
 const CHUNKS_AHEAD = 2
 
+/** What a step with a draft takes, in steps without, until it has been measured. */
+const FIRST_DRAFT_COST = 1.5
+
 /** What becomes of sequences that are over. */
 export interface Endings {
   finish(sequence: Sequence): void
@@ -42,6 +45,8 @@ export class Flights {
   private landedAt: number | null = null
   /** What decoding one sequence takes a step. */
   private plain_ms: number | null = null
+  /** What one with a draft takes, in these. */
+  private draftCost = FIRST_DRAFT_COST
 
   /**
    * @param rows for as many rows as a step has at most
@@ -73,14 +78,14 @@ export class Flights {
     const { rows } = this
     rows.clear()
     const parts: Part[] = []
-    const ready = running.filter(({ isReady }) => isReady)
     // In a larger batch the rows of a draft cost as much as those of others.
-    const drafts = running.length === 1
-    for (const sequence of ready) if (sequence.rest <= 1) this.add(parts, sequence, 1, drafts)
+    const draftCost = running.length === 1 ? this.draftCost : null
+    const ready = running.filter((sequence) => sequence.isReady(draftCost))
+    for (const sequence of ready) if (sequence.rest <= 1) this.add(parts, sequence, 1, draftCost)
     // What short prompts leave of their share goes to the longer ones.
     const prompts = ready.filter(({ rest }) => rest > 1).sort((a, b) => a.rest - b.rest)
     for (const [i, sequence] of prompts.entries()) {
-      this.add(parts, sequence, Math.ceil((rows.most - rows.rows) / (prompts.length - i)), false)
+      this.add(parts, sequence, Math.ceil((rows.most - rows.rows) / (prompts.length - i)), null)
     }
     if (parts.length === 0) return false
     const flight = await this.runner.submit(rows)
@@ -89,11 +94,11 @@ export class Flights {
   }
 
   /** Adds the next rows of a sequence, `most` at most, and wants a token of the last one where none is known after it. */
-  private add(parts: Part[], sequence: Sequence, most: number, drafts: boolean): void {
+  private add(parts: Part[], sequence: Sequence, most: number, draftCost: number | null): void {
     const { rows } = this
     let known = Math.min(Math.max(sequence.rest, 1), most, rows.most - rows.rows)
     if (known < 1 || this.short) return
-    let draft = drafts ? sequence.draft() : []
+    let draft = sequence.draft(draftCost)
     while (!this.hasPages(sequence, known + draft.length)) {
       if (sequence.isOver) return
       if (known === 1 && draft.length === 0) {
@@ -158,15 +163,16 @@ export class Flights {
     this.landedAt = null
   }
 
-  /** Tells a sequence that runs alone what its drafts cost: the time from landing to landing. */
+  /** Measures what the drafts of a sequence that runs alone cost: the time from landing to landing. */
   private clock({ parts, rows }: Submitted): void {
     const now = performance.now()
     const took = this.landedAt === null ? null : now - this.landedAt
     this.landedAt = now
     if (took === null || parts.length !== 1) return
-    const [{ sequence, draft }] = parts
     if (rows === 1) this.plain_ms = this.plain_ms === null ? took : this.plain_ms + (took - this.plain_ms) / 16
-    else if (draft.length > 0 && this.plain_ms !== null) sequence.drafts.measured(took / this.plain_ms)
+    else if (parts[0].draft.length > 0 && this.plain_ms !== null) {
+      this.draftCost += (took / this.plain_ms - this.draftCost) / 4
+    }
   }
 
   /** Takes the tokens that a sequence's rows drew, as far as what was guessed came true. */

@@ -28,6 +28,8 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
    * `max_context` tokens take; without a limit what one takes.
    */
   readonly kv_memory?: number
+  /** Bytes of the host's memory for requests that had to give their pages back; beyond that, and by default, they are computed again. */
+  readonly swap_memory?: number
   /** A folder that keeps what prompts begin with from one process to the next: read now, written when the model closes. */
   readonly kv_cache_dir?: string
   /** Told of what is passed over, such as a damaged file in `kv_cache_dir`. */
@@ -52,6 +54,7 @@ const OPTIONS: KnownOptions<LoadModelOptions> = {
   memory_limit: true,
   kv_bits: true,
   kv_memory: true,
+  swap_memory: true,
   kv_cache_dir: true,
   onWarning: true,
   max_sequences: true,
@@ -102,7 +105,10 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
       onWarning(`the context is ${needs.max_context} tokens: the model's ${wanted.max_context} do not fit the memory`)
     }
     store = storeFor(model, backend, needs)
-    const scheduler = new Scheduler(model, backend, store, { max_sequences: needs.max_sequences })
+    const scheduler = new Scheduler(model, backend, store, {
+      max_sequences: needs.max_sequences,
+      swap_memory: given.swap_memory,
+    })
     await scheduler
       .prepare({ onProgress: given.onProgress, onCompile: given.onCompile, signal: given.signal })
       .catch((error: Error) => {
@@ -148,7 +154,7 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
 function checkOptions(path: string, options: LoadModelOptions | undefined): LoadModelOptions {
   if (typeof path !== "string") throw new ParameterError("path", "a folder, or the name of a repository", path)
   const given = givenOptions(options, OPTIONS)
-  const { max_context = 2, memory_limit = 1, kv_memory = 1, kv_bits = 16, max_sequences = 1 } = given
+  const { max_context = 2, memory_limit = 1, kv_memory = 1, kv_bits = 16, max_sequences = 1, swap_memory = 0 } = given
   if (!(Number.isInteger(max_context) && max_context >= 2)) {
     throw new ParameterError("max_context", "a whole number, 2 or more", max_context)
   }
@@ -157,6 +163,9 @@ function checkOptions(path: string, options: LoadModelOptions | undefined): Load
   }
   if (!(typeof kv_memory === "number" && kv_memory > 0)) {
     throw new ParameterError("kv_memory", "a number of bytes above 0", kv_memory)
+  }
+  if (!(typeof swap_memory === "number" && swap_memory >= 0)) {
+    throw new ParameterError("swap_memory", "a number of bytes, 0 or more", swap_memory)
   }
   if (![16, 8, 4].includes(kv_bits)) throw new ParameterError("kv_bits", "16, 8 or 4", kv_bits)
   if (!(Number.isInteger(max_sequences) && max_sequences >= 1)) {

@@ -11,7 +11,7 @@ import { Drafts } from "./drafts.js"
 import { DeadlineError, LogitsError, QueueFullError } from "./errors.js"
 import { parseSamplingParams, type SamplingOptions } from "./sampling/params.js"
 import { Scheduler, type SchedulerOptions } from "./scheduler.js"
-import type { Sequence, SequenceRequest } from "./sequence.js"
+import { Sequence, type SequenceRequest } from "./sequence.js"
 import type { CausalLM } from "./step.js"
 
 const PAGE_SIZE = 4
@@ -144,7 +144,7 @@ describe("a scheduler", () => {
         fc.nat(4),
         async (wish, pages, steps_ahead, right) => {
           const [expected] = await alone([wish])
-          const areWorthIt = vi.spyOn(Drafts.prototype, "areWorthIt", "get").mockReturnValue(true)
+          const areWorthIt = vi.spyOn(Drafts.prototype, "areWorth").mockReturnValue(true)
           const next = vi.spyOn(Drafts.prototype, "next").mockImplementation((tokens) => {
             const at = tokens.length - wish.prompt.length
             drafted++
@@ -160,6 +160,19 @@ describe("a scheduler", () => {
       { numRuns: 40, endOnFailure: true },
     )
     expect(drafted).toBeGreaterThan(40)
+  })
+
+  it("runs steps ahead in a batch, where nothing is drafted", async () => {
+    const areWorth = vi.spyOn(Drafts.prototype, "areWorth").mockReturnValue(true)
+    const nextIds = vi.spyOn(Sequence.prototype, "nextIds")
+    const { scheduler, close } = open({ steps_ahead: 3 })
+    const wishes = [3, 50].map((start) => ({ ...plain, max_tokens: 12, prompt: some(4, start) }))
+    await Promise.all(wishes.map((wish) => tokensOf(scheduler, wish)))
+    // Rows that take their id from where the step before drew it.
+    const fromLanes = nextIds.mock.results.filter(({ value }) => "lane" in value)
+    expect(fromLanes.length).toBeGreaterThanOrEqual(8)
+    for (const spy of [areWorth, nextIds]) spy.mockRestore()
+    await close()
   })
 
   const some = (length: number, first = 1) => Array.from({ length }, (_, i) => (first + 7 * i) % 97)
@@ -223,9 +236,9 @@ describe("a scheduler", () => {
     const waiting = scheduler.submit(request({ ...plain, prompt: some(3) }))
     expect(() => scheduler.submit(request({ ...plain, prompt: some(3) }))).toThrow(QueueFullError)
     await tokensIn(waiting.events)
-    const large = tokensIn(scheduler.submit(request({ ...plain, prompt: some(44) })).events)
-    await expect(large).rejects.toThrow(KvCapacityError)
-    await expect(large).rejects.toThrow(/: \d+ tokens would;/)
+    const large = () => scheduler.submit(request({ ...plain, prompt: some(44) }))
+    expect(large).toThrow(KvCapacityError)
+    expect(large).toThrow(/: \d+ tokens would;/)
     expect(await tokensOf(scheduler, { ...plain, prompt: some(3) })).toHaveLength(4)
     await close()
   })

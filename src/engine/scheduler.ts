@@ -97,11 +97,13 @@ export class Scheduler {
   /**
    * Has a sequence continued; its tokens come through `events`. Who leaves them early cancels it.
    *
-   * @throws {QueueFullError} when too many wait already; an Error once the scheduler is closed
+   * @throws {QueueFullError} when too many wait already, {KvCapacityError} where even alone it would not fit the pool; an Error once the
+   * scheduler is closed
    */
   submit(request: SequenceRequest): Sequence {
     if (this.closed) throw this.closed
     if (this.waiting.length >= this.max_queue) throw new QueueFullError(this.max_queue)
+    this.store.requireFits(request.prompt.length + 1, 1)
     const sequence: Sequence = new Sequence(request, this.model.config.vocab_size, (hasLeft) => {
       if (hasLeft) this.finish(sequence)
       this.notify()

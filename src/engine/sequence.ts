@@ -25,6 +25,8 @@ export interface SequenceRequest {
   /** Tokens drawn at most. */
   readonly max_tokens: number
   readonly mask?: TokenMask
+  /** False computes no guesses along with tokens: see `Drafts`. */
+  readonly drafts?: boolean
   /** Higher goes first; 0 by default. Among equals, first come, first served. */
   readonly priority?: number
   /** Milliseconds until the sequence is ended with a `DeadlineError`; none by default. */
@@ -55,7 +57,6 @@ interface Times {
 /** One sequence of tokens on its way through the scheduler: what is known of it, and how far it has been computed. */
 export class Sequence {
   readonly tokens: number[]
-  readonly drafts = new Drafts()
   readonly sampler: Sampler
   readonly events: Channel<DrawnToken>
   readonly times: Times = { submitted: performance.now(), admitted: 0, first: 0, last: 0, paused: 0 }
@@ -71,6 +72,7 @@ export class Sequence {
   pending = 0
   /** Whether the host draws the pending token. */
   private isHosts = false
+  private readonly drafts: Drafts | null
   private pausedSince: number | null = null
   isOver = false
   /** Called once when it is over. */
@@ -82,6 +84,7 @@ export class Sequence {
     onTaken: (hasLeft: boolean) => void,
   ) {
     this.tokens = Array.from(request.prompt)
+    this.drafts = request.drafts === false ? null : new Drafts()
     this.sampler = new Sampler(request.params, vocab_size, request.prompt)
     this.events = new Channel((hasLeft) => {
       if (this.pausedSince !== null && this.events.length < MOST_UNREAD) {
@@ -101,11 +104,11 @@ export class Sequence {
     return this.tokens.length - this.computed
   }
 
-  /** Whether there is a row to compute. */
-  get isReady(): boolean {
+  /** Whether there is a row to compute. @param draftCost see `draft` */
+  isReady(draftCost: number | null): boolean {
     if (this.isOver || this.pausedSince !== null) return false
     if (this.rest > 0) return true
-    const runsAhead = this.pending > 0 && !this.isHosts && !this.looksBack && !this.drafts.areWorthIt
+    const runsAhead = this.pending > 0 && !this.isHosts && !this.looksBack && !this.isDrafting(draftCost)
     return runsAhead && this.drawn + this.pending < this.request.max_tokens
   }
 
@@ -144,12 +147,19 @@ export class Sequence {
     if (this.drawn === 0) onProgress?.(Math.min(computed, prompt.length) - cached, prompt.length - cached)
   }
 
-  /** Tokens that are worth computing along with the one known, as they may follow it. */
-  draft(): readonly number[] {
-    const { drafts, request } = this
-    if (this.rest !== 1 || this.pending > 0 || this.drawn === 0 || this.looksBack || !drafts.areWorthIt) return []
-    if (this.sampler.choices(0) === null) return []
-    return drafts.next(this.tokens).slice(0, Math.max(0, request.max_tokens - this.drawn - 1))
+  /**
+   * Tokens that are worth computing along with the one known, as they may follow it.
+   *
+   * @param draftCost what a step with a draft takes, in steps without; null where there shall be none
+   */
+  draft(draftCost: number | null): readonly number[] {
+    if (this.rest !== 1 || this.pending > 0 || this.drawn === 0 || !this.isDrafting(draftCost)) return []
+    if (this.looksBack || this.sampler.choices(0) === null) return []
+    return this.drafts!.next(this.tokens).slice(0, Math.max(0, this.request.max_tokens - this.drawn - 1))
+  }
+
+  private isDrafting(draftCost: number | null): boolean {
+    return draftCost !== null && (this.drafts?.areWorth(draftCost) ?? false)
   }
 
   /** Forgets what was computed beyond the tokens known. */
@@ -193,7 +203,7 @@ export class Sequence {
     if (!byHost) this.sampler.accept(token)
     mask?.accept(token)
     this.tokens.push(token)
-    this.drafts.watch(this.tokens)
+    this.drafts?.watch(this.tokens)
     this.times.last = performance.now()
     if (this.drawn === 1) this.times.first = this.times.last
     const finish_reason = stopTokens.has(token) ? "stop" : this.drawn === max_tokens ? "length" : undefined
