@@ -104,7 +104,7 @@ export class KvSequence {
    */
   extend(count: number): boolean {
     this.requireLive()
-    const { layout, max_context, pool, tree } = this.memory
+    const { layout, max_context, pool } = this.memory
     const length = this.positions + count
     if (length > max_context || pagesHeld(layout, this.positions, count) > pool.pages) {
       throw new KvCapacityError(length, Math.min(max_context, tokensThatFit(layout, pool.pages, count)))
@@ -114,7 +114,7 @@ export class KvSequence {
     const [from, to] = [this.pageCount, pagesOf(length, layout.page_size)]
     const taken: number[] = []
     while (taken.length < (to - from) * this.tables.length) {
-      const page = tree.takePage()
+      const page = this.takePage()
       if (page === undefined) return this.giveBack(taken)
       taken.push(page)
     }
@@ -122,7 +122,7 @@ export class KvSequence {
     const own: { table: Uint32Array; page: number }[] = []
     for (const table of this.isLastPartial ? this.tables : []) {
       if (pool.holdersOf(table[from - 1]) === 1) continue
-      const page = tree.takePage()
+      const page = this.takePage()
       if (page !== undefined) own.push({ table, page })
       else if (pool.holdersOf(table[from - 1]) > 1) return this.giveBack([...taken, ...own.map(({ page }) => page)])
     }
@@ -134,6 +134,20 @@ export class KvSequence {
     for (const table of this.tables) for (let page = from; page < to; page++) table[page] = taken.pop()!
     this.positions = length
     return true
+  }
+
+  /** A free page; the last one is had by writing to the last page after all, if others that shared it are gone by now. */
+  private takePage(): number | undefined {
+    const { pool, tree } = this.memory
+    const free = tree.takePage()
+    if (free !== undefined) return free
+    for (const table of this.isLastPartial ? this.tables : []) {
+      const page = pool.undoCopy(table[this.pageCount - 1])
+      if (page === undefined) continue
+      table[this.pageCount - 1] = page
+      return pool.take()
+    }
+    return undefined
   }
 
   private giveBack(pages: readonly number[]): false {

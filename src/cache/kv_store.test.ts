@@ -198,6 +198,21 @@ describe("KvStore", () => {
     device.check({ sequence: twin, tokens: tokensOf(1, 6) }, 6)
   })
 
+  it("takes back a copy that was planned for others, once they are gone and room is short", () => {
+    const { store, device } = new Desk({ windows: [null, 9, 3], pages: 18, page_size: 2 })
+    const sequence = store.open()
+    sequence.extend(3)
+    device.step([{ sequence, tokens: tokensOf(1, 3), start: 0 }])
+    const twin = sequence.fork()
+    expect(sequence.extend(1)).toBe(true)
+    expect(sequence.truncate(3)).toBe(3)
+    expect(twin.extend(8)).toBe(false)
+    twin.release()
+    expect(sequence.extend(8)).toBe(true)
+    expect(store.takeCopies()).toEqual([])
+    device.check({ sequence, tokens: tokensOf(1, 3) }, 3)
+  })
+
   it("says no when others hold the pages, and throws when nobody would have to", () => {
     const store = storeOf({ windows: [null, 4], pages: 8, page_size: 4, max_context: 100 })
     const [one, two] = [store.open(), store.open()]

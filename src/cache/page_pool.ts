@@ -56,6 +56,18 @@ export class PagePool {
     this.copies.set(to, source)
   }
 
+  /**
+   * The source of the copy to `to`, to be held in its place, if only the copy holds it by now and only the caller holds
+   * `to`, which is free from now on. Undefined if the copy is still needed, or there is none.
+   */
+  undoCopy(to: number): number | undefined {
+    const source = this.copies.get(to)
+    if (source === undefined || this.holders[source] > 1 || this.holders[to] > 1) return undefined
+    this.retain(source)
+    this.release(to)
+    return source
+  }
+
   /** Where the content of `page` is now: a copy to it may not have been made yet. */
   sourceOf(page: number): number {
     return this.copies.get(page) ?? page
