@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest"
 /** docs/architecture.md, top floor first. Folders on one line may not import each other. */
 const FLOORS = [
   ["cli"],
+  ["server"],
   ["bench"],
   ["engine"],
   ["text"],

@@ -18,6 +18,8 @@ const info: ModelInfo = {
   weight_bytes_per_token: 1000,
   cache_bytes_per_token: (context) => context,
   layers: 2,
+  vocab_size: 100,
+  chats: false,
   max_context: 100,
 }
 

@@ -17,7 +17,12 @@ const format: ChatFormat = {
     *push(token: number): Generator<ChatDelta> {
       if (token < 26) yield { type: "reasoning", text: String.fromCharCode(97 + token) }
       else if (token < 52) yield { type: "content", text: String.fromCharCode(71 + token) }
-      else if (token === 55) yield { type: "tool_call", name: "get_weather", arguments: "{}" }
+      else if (token === 55) {
+        yield { type: "tool_call_start", name: "get_weather" }
+        yield { type: "tool_arguments", text: "{" }
+        yield { type: "tool_arguments", text: "}" }
+        yield { type: "tool_call", name: "get_weather", arguments: "{}" }
+      }
     },
     *end() {},
   }),

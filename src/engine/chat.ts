@@ -22,12 +22,19 @@ export interface AnswerMessage extends AssistantMessage {
 export interface ChatSummary extends GenerationSummary {
   readonly type: "summary"
   readonly message: AnswerMessage
+  /** Those of `completion_tokens` that told reasoning. */
+  readonly reasoning_tokens: number
 }
 
-/** Every sampled token comes as a "token", followed by the pieces of the answer that it completes. */
+/** Once the prompt is read, "start" comes; then every sampled token as a "token", followed by the pieces of the answer that it completes. */
 export type ChatEvent =
+  | { readonly type: "start"; readonly prompt_tokens: number; readonly cached_tokens: number }
   | ({ readonly type: "token" } & Sampled)
-  | Exclude<ChatDelta, { type: "tool_call" }>
+  | { readonly type: "reasoning"; readonly text: string }
+  | { readonly type: "content"; readonly text: string }
+  /** A call begins. Its arguments come in pieces, and then the call as a whole. */
+  | { readonly type: "tool_call_start"; readonly id: string; readonly name: string }
+  | { readonly type: "tool_arguments"; readonly id: string; readonly text: string }
   | ({ readonly type: "tool_call" } & IdentifiedToolCall)
   | ChatSummary
 
@@ -42,29 +49,41 @@ export async function* chat(
   messages: readonly ChatMessage[],
   format: ChatFormat,
   stopTokens: StopTokens,
-  { stop, instructions, reasoning_effort, tools, ...options }: ChatOptions = {},
+  { stop, instructions, reasoning_effort, tools, tool_choice, response_format, ...options }: ChatOptions = {},
 ): AsyncGenerator<ChatEvent, void, undefined> {
   const answer = new Answer(new StopStrings(parseStop(stop)))
-  const conversation = parseConversation(messages, { instructions, reasoning_effort, tools })
+  const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
+  const conversation = parseConversation(messages, params)
   const parser = format.parser(conversation.options)
   const prompt = format.render(conversation.messages, conversation.options)
-  const generation = new Generation(runner, prompt, stopTokens, options)
-  for await (const { finish_reason, ...sampled } of generation) {
-    yield { type: "token", ...sampled }
-    // An end of the model's own may be a word, which is then no part of the answer.
-    const isForeignEnd = stopTokens.has(sampled.token) && !format.ends.has(sampled.token)
-    if (!isForeignEnd) yield* answer.take(parser.push(sampled.token))
-    if (finish_reason && !answer.stopped) yield* answer.end(parser.end())
-    if (answer.stopped) break
+  const mask = await format.constraint?.(conversation.options)
+  try {
+    const generation = new Generation(runner, prompt, stopTokens, options, { mask })
+    let hasStarted = false
+    for await (const { finish_reason, ...sampled } of generation) {
+      if (!hasStarted) yield { type: "start", ...generation.start() }
+      hasStarted = true
+      yield { type: "token", ...sampled }
+      // An end of the model's own may be a word, which is then no part of the answer.
+      const isForeignEnd = stopTokens.has(sampled.token) && !format.ends.has(sampled.token)
+      if (!isForeignEnd) yield* answer.take(parser.push(sampled.token))
+      if (finish_reason && !answer.stopped) yield* answer.end(parser.end())
+      if (answer.stopped) break
+    }
+    yield { type: "summary", ...answer.summary(generation.summary()) }
+  } finally {
+    mask?.close?.()
   }
-  yield { type: "summary", ...answer.finish(generation.summary()), message: answer.message }
 }
 
 /** Collects a turn while its pieces pass. */
 class Answer {
   private content = ""
   private reasoning = ""
+  private reasoning_tokens = 0
   private readonly calls: IdentifiedToolCall[] = []
+  /** Of the call that is being written. */
+  private id = ""
 
   constructor(private readonly stops: StopStrings) {}
 
@@ -72,7 +91,7 @@ class Answer {
     return this.stops.matched !== undefined
   }
 
-  get message(): AnswerMessage {
+  private get message(): AnswerMessage {
     const { content, reasoning, calls } = this
     return {
       role: "assistant",
@@ -82,23 +101,29 @@ class Answer {
     }
   }
 
+  /** @param deltas of one token */
   *take(deltas: Iterable<ChatDelta>): Generator<ChatEvent> {
+    let isReasoning = false
     for (const delta of deltas) {
       if (this.stopped) return
-      if (delta.type === "content") {
-        yield* this.show(this.stops.push(delta.text))
-        continue
-      }
-      yield* this.show(this.stops.end())
-      if (delta.type === "reasoning") {
-        this.reasoning += delta.text
-        yield delta
-      } else {
-        const call = { id: newCallId(), name: delta.name, arguments: delta.arguments }
-        this.calls.push(call)
-        yield { type: "tool_call", ...call }
-      }
+      isReasoning ||= delta.type === "reasoning"
+      if (delta.type === "content") yield* this.show(this.stops.push(delta.text))
+      else yield* this.other(delta)
     }
+    if (isReasoning) this.reasoning_tokens++
+  }
+
+  private *other(delta: Exclude<ChatDelta, { type: "content" }>): Generator<ChatEvent> {
+    yield* this.show(this.stops.end())
+    if (delta.type === "reasoning") {
+      this.reasoning += delta.text
+      yield delta
+      return
+    }
+    if (delta.type === "tool_call_start") this.id = newCallId()
+    const event = { ...delta, id: this.id }
+    if (event.type === "tool_call") this.calls.push({ id: event.id, name: event.name, arguments: event.arguments })
+    yield event
   }
 
   *end(deltas: Iterable<ChatDelta>): Generator<ChatEvent> {
@@ -106,11 +131,12 @@ class Answer {
     yield* this.show(this.stops.end())
   }
 
-  /** The reason seen from the conversation: tool calls are what the message has, whichever token ended it. */
-  finish(summary: GenerationSummary): GenerationSummary {
-    if (this.stopped) return { ...summary, finish_reason: "stop" }
-    if (summary.finish_reason === "length") return summary
-    return { ...summary, finish_reason: this.calls.length > 0 ? "tool_calls" : "stop" }
+  /** The reason is seen from the conversation: tool calls are what the message has, whichever token ended it. */
+  summary(summary: GenerationSummary): Omit<ChatSummary, "type"> {
+    const { message, reasoning_tokens } = this
+    const ended = this.stopped || summary.finish_reason !== "length"
+    const finish_reason = this.calls.length > 0 && !this.stopped ? "tool_calls" : "stop"
+    return { ...summary, ...(ended && { finish_reason }), message, reasoning_tokens }
   }
 
   private *show(text: string): Generator<ChatEvent> {

@@ -4,13 +4,15 @@ import {
   type Message,
   REASONING_EFFORTS,
   type ReasoningEffort,
+  type ResponseFormat,
   type Tool,
+  type ToolChoice,
 } from "../text/messages.js"
 import { type ChatMessage, messagesSchema } from "./chat_messages.js"
 import { ParameterError } from "./errors.js"
-import { checked, chosen, fields, isObject, jsonObject, name, text } from "./schemas.js"
+import { checked, chosen, fields, isObject, jsonObject, name, text, unfit } from "./schemas.js"
 
-/** A function on offer, in OpenAI's shape or ours. */
+/** A function on offer, in OpenAI's shape or ours; with the type `custom` one that takes text instead of JSON. */
 export interface ToolParam {
   readonly type?: string | null
   readonly function?: {
@@ -18,12 +20,14 @@ export interface ToolParam {
     readonly description?: string | null
     /** JSON Schema of an object. */
     readonly parameters?: object | null
-    /** Allowed, but the arguments are the model's: they are not held to the schema. */
+    /** True holds the arguments to the schema. */
     readonly strict?: boolean | null
   }
+  readonly custom?: { readonly name: string; readonly description?: string | null }
   readonly name?: string
   readonly description?: string | null
   readonly parameters?: object | null
+  readonly strict?: boolean | null
 }
 
 /** What is rendered beside the messages, as callers may write it. */
@@ -32,6 +36,10 @@ export interface ConversationParams {
   readonly instructions?: string | null
   readonly reasoning_effort?: ReasoningEffort | null
   readonly tools?: readonly ToolParam[] | null
+  /** By default "auto": the model decides. */
+  readonly tool_choice?: ToolChoice | null
+  /** By default text. */
+  readonly response_format?: ResponseFormat | null
 }
 
 /** A conversation in the form that chat formats take. */
@@ -50,22 +58,62 @@ const definition = {
 }
 const isFunction = z.literal("function", { error: '"function"' })
 
-function toTool({ name, description, parameters }: z.output<z.ZodObject<typeof definition>>): Tool {
-  return { name, ...(description && { description }), ...(parameters && { parameters }) }
+function toTool({ name, description, parameters, strict }: z.output<z.ZodObject<typeof definition>>): Tool {
+  return {
+    name,
+    ...(description && { description }),
+    ...(parameters && { parameters }),
+    ...(strict && { strict }),
+  }
 }
 
 const openAITool = fields({ type: isFunction, function: fields(definition) }).transform((tool) => toTool(tool.function))
 const ownTool = fields({ type: isFunction.nullish(), ...definition }).transform(toTool)
 
-const tool = chosen<Tool>((value) =>
-  isObject(value) && (value.function != null || ("type" in value && !("name" in value))) ? openAITool : ownTool,
+const custom = { name: definition.name, description: definition.description }
+const isCustom = z.literal("custom", { error: '"custom"' })
+const toCustom = ({ name, description }: z.output<z.ZodObject<typeof custom>>): Tool => ({
+  name,
+  ...(description && { description }),
+  freeform: true,
+})
+const openAICustom = fields({ type: isCustom, custom: fields(custom) }).transform((tool) => toCustom(tool.custom))
+const ownCustom = fields({ type: isCustom, ...custom }).transform(toCustom)
+
+const tool = chosen<Tool>((value) => {
+  if (isObject(value) && value.type === "custom") return value.custom == null ? ownCustom : openAICustom
+  return isObject(value) && (value.function != null || ("type" in value && !("name" in value))) ? openAITool : ownTool
+})
+
+const CHOICES = ["none", "auto", "required"] as const
+const toolChoice = chosen<ToolChoice>((value) =>
+  isObject(value)
+    ? z.strictObject({ names: z.array(text, { error: "a list of names" }).min(1), required: z.boolean() })
+    : z.enum(CHOICES, { error: `one of ${CHOICES.join(", ")}, or an object with names` }),
 )
+
+const FORMATS = ["text", "json_object", "json_schema"]
+const schemaFormat = z.strictObject({
+  type: z.literal("json_schema"),
+  name: text,
+  description: text.optional(),
+  schema: definition.parameters.unwrap().unwrap(),
+})
+const responseFormat = chosen<ResponseFormat>((value) => {
+  const type = isObject(value) ? value.type : undefined
+  if (type === "json_schema") return schemaFormat
+  if (type === "text" || type === "json_object")
+    return z.strictObject({ type: z.literal(type) }) as z.ZodType<ResponseFormat>
+  return unfit("type", `one of ${FORMATS.join(", ")}`)
+})
 
 const schema = z.object({
   messages: messagesSchema,
   instructions: text.nullish(),
   reasoning_effort: z.enum(REASONING_EFFORTS, { error: `one of ${REASONING_EFFORTS.join(", ")}` }).nullish(),
   tools: z.array(tool, { error: "a list of tools" }).nullish(),
+  tool_choice: toolChoice.nullish(),
+  response_format: responseFormat.nullish(),
 })
 
 /**
@@ -75,19 +123,32 @@ const schema = z.object({
  */
 export function parseConversation(messages: readonly ChatMessage[], params: ConversationParams): Conversation {
   const parsed = checked(schema, { messages, ...params })
-  const { instructions, reasoning_effort, tools } = parsed
+  const { instructions, reasoning_effort, tools, tool_choice, response_format } = parsed
   const names = tools?.map(({ name }) => name) ?? []
   const again = names.findIndex((name, i) => names.indexOf(name) < i)
   if (again >= 0) {
     const field = params.tools?.[again].function ? "function.name" : "name"
     throw new ParameterError(`tools.${again}.${field}`, "a name that no other tool has", names[again])
   }
+  checkChoice(tool_choice ?? "auto", names)
   return {
     messages: parsed.messages,
     options: {
       instructions: instructions ?? undefined,
       reasoning_effort: reasoning_effort ?? undefined,
       tools: tools ?? undefined,
+      tool_choice: tool_choice ?? undefined,
+      response_format: response_format ?? undefined,
     },
   }
+}
+
+function checkChoice(choice: ToolChoice, names: readonly string[]): void {
+  if (choice === "required" && names.length === 0) {
+    throw new ParameterError("tool_choice", "tools beside it, as one is required", choice)
+  }
+  if (typeof choice === "string") return
+  const unknown = choice.names.findIndex((name) => !names.includes(name))
+  if (unknown >= 0)
+    throw new ParameterError(`tool_choice.names.${unknown}`, "the name of a tool", choice.names[unknown])
 }

@@ -1,7 +1,8 @@
 import type { CancelSignal } from "../backends/backend.js"
 import { ContextLengthError, ParameterError } from "./errors.js"
 import { parseSamplingParams, type SamplingOptions } from "./sampling/params.js"
-import type { DrawnToken, SequenceRequest, TokenMask } from "./sequence.js"
+import type { DrawnToken, SequenceRequest } from "./sequence.js"
+import type { TokenMask } from "../text/messages.js"
 import type { SequenceRunner } from "./session.js"
 import type { FinishReason } from "./stop.js"
 import { checkTokenIds } from "./token_ids.js"
@@ -93,18 +94,23 @@ export class Generation {
     }
   }
 
+  /** What is known once the prompt is read. */
+  start(): Pick<GenerationSummary, "prompt_tokens" | "cached_tokens"> {
+    return { prompt_tokens: this.prompt.length, cached_tokens: this.sequence?.cached_tokens ?? 0 }
+  }
+
   /** After the loop; a loop left early counts as "stop". */
   summary(): GenerationSummary {
-    const { sequence, prompt, completion_tokens } = this
-    const cached_tokens = sequence?.cached_tokens ?? 0
+    const { sequence, completion_tokens } = this
+    const { prompt_tokens, cached_tokens } = this.start()
     const { admitted = 0, first = 0, last = 0, paused = 0 } = sequence?.times ?? {}
     const rate = (tokens: number, ms: number) => (tokens > 0 && ms > 0 ? (tokens * 1000) / ms : 0)
     return {
       finish_reason: this.finish_reason,
-      prompt_tokens: prompt.length,
+      prompt_tokens,
       cached_tokens,
       completion_tokens,
-      prompt_tps: rate(prompt.length - cached_tokens, first - admitted),
+      prompt_tps: rate(prompt_tokens - cached_tokens, first - admitted),
       generation_tps: rate(completion_tokens - 1, last - first - paused),
       seed: sequence?.sampler.seed ?? 0,
     }

@@ -1,6 +1,7 @@
 import { z } from "zod"
 import type { Directory } from "../checkpoint/byte_source.js"
 import { readOptionalJson } from "../checkpoint/json_file.js"
+import { speaksHarmony } from "../text/harmony_render.js"
 import { GPT_OSS_SETTINGS, type HarmonySettings, harmonyFormat } from "../text/harmony_chat.js"
 import type { ChatFormat } from "../text/messages.js"
 import { Tokenizer, TokenizerError } from "../text/tokenizer.js"
@@ -11,6 +12,7 @@ export interface Language {
   readonly text: Tokenizer
   /** @throws TokenizerError naming what the tokenizer lacks, where it has no harmony: such a model continues plain text */
   readonly format: ChatFormat
+  readonly hasFormat: boolean
   /** Harmony's ends of a turn, the end of a text and tokenizer_config.json's `eos_token`, as far as the tokenizer has them. */
   readonly stopTokens: StopTokens
 }
@@ -42,6 +44,7 @@ export async function loadLanguage(directory: Directory): Promise<Language | und
       format ??= harmonyFormat(text, settings)
       return format
     },
+    hasFormat: speaksHarmony(text),
     stopTokens: new Set([...ENDS, ...eosToken(config)].flatMap((name) => text.idOf(name) ?? [])),
   }
 }

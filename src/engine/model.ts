@@ -2,6 +2,7 @@ import type { KvStore } from "../cache/kv_store.js"
 import type { SamplingDefaults } from "../models/sampling_defaults.js"
 import type { ChatEvent, ChatOptions } from "./chat.js"
 import type { ChatMessage } from "./chat_messages.js"
+import type { ConversationParams } from "./chat_request.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions, SummaryResult, TokenResult } from "./generate.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
@@ -28,8 +29,25 @@ export interface ModelInfo {
   /** Bytes of the KV caches that decoding the last of `context` tokens reads. */
   cache_bytes_per_token(context: number): number
   readonly layers: number
+  /** Ids that the model knows: `[0, vocab_size)`. */
+  readonly vocab_size: number
+  /** Whether it has a chat format; without one it continues plain text only. */
+  readonly chats: boolean
   /** Tokens that a conversation holds at most, prompt and answer together. */
   readonly max_context: number
+}
+
+/** How busy a model is. */
+export interface ModelLoad {
+  /** Requests that run, and that wait. */
+  readonly running: number
+  readonly waiting: number
+  /** Pages of the pool for keys and values, and those that no running request holds. */
+  readonly pages: number
+  readonly free_pages: number
+  /** Since the model was loaded: tokens of all prompts, and those of them that were there already. */
+  readonly asked_tokens: number
+  readonly hit_tokens: number
 }
 
 export interface SessionOptions {
@@ -111,6 +129,17 @@ export class LanguageModel {
   /** See {@link ModelSession.chat}. */
   chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
     return this.own.chat(messages, options)
+  }
+
+  /** See {@link ModelSession.render}. */
+  render(messages: readonly ChatMessage[], params?: ConversationParams): ArrayLike<number> {
+    return this.own.render(messages, params)
+  }
+
+  /** How busy it is, and what its pool of pages holds. */
+  get load(): ModelLoad {
+    const { pages, used, asked_tokens, hit_tokens } = this.parts.store.stats()
+    return { ...this.parts.scheduler.load, pages, free_pages: pages - used, asked_tokens, hit_tokens }
   }
 
   /** How well the model predicts a text, or token ids. */

@@ -3,6 +3,7 @@ import type { ChatFormat } from "../text/messages.js"
 import { type TokenDecoder, type Tokenizer, TokenizerError } from "../text/tokenizer.js"
 import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
 import type { ChatMessage } from "./chat_messages.js"
+import { type ConversationParams, parseConversation } from "./chat_request.js"
 import { type GenerateOptions, generate, type SummaryResult, type TokenResult } from "./generate.js"
 import type { StopTokens } from "./generation.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
@@ -10,7 +11,10 @@ import type { Session } from "./session.js"
 import { tokensOf } from "./token_ids.js"
 
 /** What the engine needs of a tokenizer. */
-export type TextCodec = Pick<Tokenizer, "encode" | "decoder" | "idOf">
+export type TextCodec = Pick<
+  Tokenizer,
+  "encode" | "encodeSpecial" | "decoder" | "decode" | "idOf" | "isSpecial" | "bytesOf" | "vocab_size"
+>
 
 const GENERATE_OPTIONS: KnownOptions<GenerateOptions> = {
   max_tokens: true,
@@ -35,6 +39,8 @@ const CHAT_OPTIONS: KnownOptions<ChatOptions> = {
   instructions: true,
   reasoning_effort: true,
   tools: true,
+  tool_choice: true,
+  response_format: true,
   ...GENERATE_OPTIONS,
 }
 
@@ -88,6 +94,16 @@ export class ModelSession {
   async *chat(messages: readonly ChatMessage[], options?: ChatOptions): AsyncGenerator<ChatEvent, void, undefined> {
     const given = { ...this.speech.sampling, ...givenOptions(options, CHAT_OPTIONS) }
     yield* chat(this.session, messages, languageOf(this.speech).format, this.speech.stopTokens, given)
+  }
+
+  /**
+   * The token ids that `chat` would begin from.
+   *
+   * @throws {ParameterError} when a message or a tool is not what it should be
+   */
+  render(messages: readonly ChatMessage[], params: ConversationParams = {}): ArrayLike<number> {
+    const conversation = parseConversation(messages, params)
+    return languageOf(this.speech).format.render(conversation.messages, conversation.options)
   }
 
   /** Ends its requests with an error. */

@@ -128,6 +128,8 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
         weight_bytes_per_token: weightBytesPerToken(model.config, sizes),
         cache_bytes_per_token: (context) => cacheBytesPerToken(model.config, context, needs.format),
         layers: model.config.num_hidden_layers,
+        vocab_size: model.config.vocab_size,
+        chats: language?.hasFormat ?? false,
         max_context: scheduler.max_context,
       },
       scheduler,

@@ -6,14 +6,8 @@ import { type Sampled, Sampler } from "./sampling/sampler.js"
 import type { SamplingParams } from "./sampling/params.js"
 import { ROW_ADJUSTMENTS } from "./step.js"
 import type { RowChoices, RowIds } from "./step_rows.js"
+import type { TokenMask } from "../text/messages.js"
 import type { FinishReason } from "./stop.js"
-
-/** The tokens that a grammar, or another rule, allows. */
-export interface TokenMask {
-  /** `[ceil(vocab_size / 32)]`: bit `id % 32` of word `id / 32` is set where the token may come next. Read before the next `accept`. */
-  allowed(): Uint32Array
-  accept(token: number): void
-}
 
 /** What a caller wants continued. */
 export interface SequenceRequest {

@@ -1,3 +1,4 @@
+import { CallArguments } from "./call_arguments.js"
 import type { HarmonyHeader } from "./harmony_header.js"
 import { recipientOf } from "./harmony_names.js"
 import { type HarmonyEvent, HarmonyParser } from "./harmony_parser.js"
@@ -53,8 +54,9 @@ export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = 
     ],
     ends: new Set([tokens.return, tokens.call]),
     parser: (options = {}) => {
-      const parser = new HarmonyChatParser(new HarmonyParser(tokenizer, tokens, declaredNames(options)))
-      for (const token of opening(options)) parser.push(token)
+      const freeform = new Set((options.tools ?? []).flatMap(({ name, freeform }) => (freeform ? [name] : [])))
+      const parser = new HarmonyChatParser(new HarmonyParser(tokenizer, tokens, declaredNames(options)), freeform)
+      for (const token of opening(options)) Array.from(parser.push(token))
       return parser
     },
   }
@@ -74,15 +76,16 @@ export function harmonyMessages(
   const current_date = settings.current_date ?? new Date().toISOString().slice(0, 10)
   const effort = EFFORTS[reasoning_effort]
   const system = systemContent({ ...settings, current_date, reasoning_effort: effort }, tools.length > 0)
-  const given = messages.flatMap((message) =>
-    message.role === "system" || message.role === "developer" ? [message.content] : [],
-  )
+  const isInstruction = ({ role }: Message) => role === "system" || role === "developer"
+  const end = messages.findIndex((message) => !isInstruction(message))
+  const first = messages.slice(0, end === -1 ? messages.length : end)
+  const given = first.map(({ content }) => content)
   const developer = developerContent([instructions, ...given].filter(Boolean).join("\n\n"), tools)
   const declared = declaredNames(options)
   return [
     { role: "system", content: system },
     ...(developer ? [{ role: "developer", content: developer } as const] : []),
-    ...messages.flatMap((message) => harmonyMessage(message, declared)),
+    ...messages.slice(first.length).flatMap((message) => harmonyMessage(message, declared)),
   ]
 }
 
@@ -90,7 +93,8 @@ function harmonyMessage(message: Message, declared: ReadonlySet<string>): Harmon
   switch (message.role) {
     case "system":
     case "developer":
-      return []
+      // What comes later stays where it is: above, it would change the prompt's beginning, whose pages are there already.
+      return [{ role: "developer", content: developerContent(message.content, []) }]
     case "user":
       return [{ role: "user", name: message.name, content: message.content }]
     case "tool":
@@ -132,58 +136,52 @@ function destination({ role, channel, tool }: HarmonyHeader): "reasoning" | "con
 /** Sorts a turn's messages into reasoning, content and tool calls. */
 class HarmonyChatParser implements ChatParser {
   private header: HarmonyHeader | undefined
-  private body = ""
+  private call: { readonly name: string; readonly arguments: CallArguments; text: string } | null = null
 
-  constructor(private readonly parser: HarmonyParser) {}
+  /** @param freeform the tools whose arguments are no JSON */
+  constructor(
+    private readonly parser: HarmonyParser,
+    private readonly freeform: ReadonlySet<string>,
+  ) {}
 
-  push(token: number): ChatDelta[] {
-    return [...this.parser.push(token)].flatMap((event) => this.deltas(event))
+  *push(token: number): Generator<ChatDelta> {
+    for (const event of this.parser.push(token)) yield* this.deltas(event)
   }
 
-  end(): ChatDelta[] {
-    return [...this.parser.end()].flatMap((event) => this.deltas(event))
+  *end(): Generator<ChatDelta> {
+    for (const event of this.parser.end()) yield* this.deltas(event)
   }
 
-  private deltas(event: HarmonyEvent): ChatDelta[] {
-    switch (event.type) {
-      case "start":
-        this.header = event.header
-        this.body = ""
-        return this.text(event.header.text)
-      case "text":
-        if (this.header?.tool) this.body += event.text
-        return this.text(event.text)
-      case "end": {
-        const { header, body } = this
-        if (!header || destination(header) !== "tool") return []
-        return [{ type: "tool_call", name: header.tool!, arguments: callArguments(header.text, body) }]
-      }
-      case "turn_end":
-        return []
-    }
+  private *deltas(event: HarmonyEvent): Generator<ChatDelta> {
+    if (event.type === "start") yield* this.start(event.header)
+    else if (event.type === "text") yield* this.text(event.text)
+    else if (event.type === "end") yield* this.finish()
   }
 
-  private text(text: string): ChatDelta[] {
+  private *start(header: HarmonyHeader): Generator<ChatDelta> {
+    this.header = header
+    if (destination(header) !== "tool") return yield* this.text(header.text)
+    const name = header.tool!
+    this.call = { name, arguments: new CallArguments(header.text, this.freeform.has(name)), text: "" }
+    yield { type: "tool_call_start", name }
+  }
+
+  private *text(text: string): Generator<ChatDelta> {
+    if (this.call) return yield* this.argue(this.call.arguments.push(text))
     const type = destination(this.header!)
-    return text !== "" && (type === "reasoning" || type === "content") ? [{ type, text }] : []
+    if (text !== "" && (type === "reasoning" || type === "content")) yield { type, text }
   }
-}
 
-/**
- * The arguments of a call: its text as the model wrote it, unless only what stood in the header, or both together, or the text
- * without a content type before it is JSON.
- */
-function callArguments(inHeader: string, body: string): string {
-  const texts = [body, inHeader + body, inHeader]
-  const bare = texts.map((text) => text.replace(/^\s*(json|code)\s*(?=[{[])/i, ""))
-  return [...texts, ...bare].find(isJson) ?? inHeader + body
-}
+  private *argue(text: string): Generator<ChatDelta> {
+    if (text === "") return
+    this.call!.text += text
+    yield { type: "tool_arguments", text }
+  }
 
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
+  private *finish(): Generator<ChatDelta> {
+    if (!this.call) return
+    yield* this.argue(this.call.arguments.end())
+    yield { type: "tool_call", name: this.call.name, arguments: this.call.text }
+    this.call = null
   }
 }

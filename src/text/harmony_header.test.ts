@@ -1,14 +1,13 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { byteTokenizer, cutTokens, encodeHarmony } from "../../test/text/byte_tokenizer.js"
-import { call, content, joined, reasoning, turnOf } from "../../test/text/harmony_turn.js"
-import type { ChatDelta } from "./messages.js"
+import { call, content, joined, reasoning, turnOf, type Whole } from "../../test/text/harmony_turn.js"
 
 const tokenizer = byteTokenizer()
 const F = call("f", '{"a":1}')
 const JSON_TEXT = '{"a":1}'
 
-function turn(text: string, tools: readonly string[] = []): ChatDelta[] {
+function turn(text: string, tools: readonly string[] = []): Whole[] {
   return turnOf(encodeHarmony(tokenizer, text), tokenizer, { tools: tools.map((name) => ({ name })) })
 }
 
@@ -241,19 +240,19 @@ describe("whatever models write", () => {
     .map((text) => `Q${text}`)
   const args = fc.integer().map((n) => `{"n": ${n}}`)
   const end = fc.constantFrom("<|message|>", "")
-  const message: fc.Arbitrary<[string, ChatDelta]> = fc.oneof(
+  const message: fc.Arbitrary<[string, Whole]> = fc.oneof(
     fc
       .tuple(headerOf("analysis"), body)
-      .map(([head, text]): [string, ChatDelta] => [`${head}<|message|>${text}`, reasoning(text)]),
+      .map(([head, text]): [string, Whole] => [`${head}<|message|>${text}`, reasoning(text)]),
     fc
       .tuple(fc.constantFrom("final", "commentary").chain(headerOf), body)
-      .map(([head, text]): [string, ChatDelta] => [`${head}<|message|>${text}`, content(text)]),
+      .map(([head, text]): [string, Whole] => [`${head}<|message|>${text}`, content(text)]),
     fc
       .tuple(fc.constantFrom("<|channel|>analysis", "<|start|>assistantanalysis"), body)
-      .map(([head, text]): [string, ChatDelta] => [`${head}${text}`, reasoning(text)]),
+      .map(([head, text]): [string, Whole] => [`${head}${text}`, reasoning(text)]),
     fc
       .tuple(callHeader, end, args)
-      .map(([head, end, text]): [string, ChatDelta] => [`${head}${end}${text}`, call("f", text)]),
+      .map(([head, end, text]): [string, Whole] => [`${head}${end}${text}`, call("f", text)]),
   )
 
   it("headers of any misspelling are read, however the text is cut into tokens", () => {

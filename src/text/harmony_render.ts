@@ -25,17 +25,27 @@ export interface HarmonyTokens {
   readonly call: number
 }
 
+const NAMES = ["start", "message", "channel", "constrain", "end", "return", "call"] as const
+
+function missingTokens(tokenizer: Tokenizer): string[] {
+  return NAMES.map((name) => `<|${name}|>`).filter((name) => tokenizer.idOf(name) === undefined)
+}
+
+/** Whether a tokenizer has all of harmony's formatting tokens. */
+export function speaksHarmony(tokenizer: Tokenizer): boolean {
+  return missingTokens(tokenizer).length === 0
+}
+
 /** @throws TokenizerError naming those that the tokenizer lacks */
 export function harmonyTokens(tokenizer: Tokenizer): HarmonyTokens {
-  const names = ["start", "message", "channel", "constrain", "end", "return", "call"] as const
-  const missing = names.map((name) => `<|${name}|>`).filter((name) => tokenizer.idOf(name) === undefined)
+  const missing = missingTokens(tokenizer)
   if (missing.length > 0) {
     throw new TokenizerError(
       `tokenizer.json, field "added_tokens": no ${missing.join(", ")}; this model does not speak harmony and cannot chat. ` +
         "Take tokenizer.json from a gpt-oss model, or continue plain text (generate; on the command line, --raw)",
     )
   }
-  const entries = names.map((name) => [name, tokenizer.specialToken(`<|${name}|>`)])
+  const entries = NAMES.map((name) => [name, tokenizer.specialToken(`<|${name}|>`)])
   return Object.fromEntries(entries) as unknown as HarmonyTokens
 }
 

@@ -4,12 +4,43 @@ export interface ToolCall {
   readonly arguments: string
 }
 
-/** A function the model may call. */
+/** What the model may call. */
 export interface Tool {
   readonly name: string
   readonly description?: string
   /** JSON Schema of an object. */
   readonly parameters?: Readonly<Record<string, unknown>>
+  /** Whether the arguments are held to `parameters`, where the turn is constrained. */
+  readonly strict?: boolean
+  /** Takes any text instead of JSON: OpenAI's custom tools. */
+  readonly freeform?: boolean
+}
+
+/** Which tools the model may call, and whether it has to: `names` are those allowed. */
+export type ToolChoice =
+  | "none"
+  | "auto"
+  | "required"
+  | { readonly names: readonly string[]; readonly required: boolean }
+
+/** What the answer has to be. */
+export type ResponseFormat =
+  | { readonly type: "text" }
+  | { readonly type: "json_object" }
+  | {
+      readonly type: "json_schema"
+      readonly name: string
+      readonly description?: string
+      readonly schema: Readonly<Record<string, unknown>>
+    }
+
+/** The tokens that a grammar, or another rule, allows. */
+export interface TokenMask {
+  /** `[ceil(vocab_size / 32)]`: bit `id % 32` of word `id / 32` is set where the token may come next. Read before the next `accept`. */
+  allowed(): Uint32Array
+  accept(token: number): void
+  /** Frees what it holds. */
+  close?(): void
 }
 
 /** What an assistant's turn consists of. */
@@ -23,7 +54,7 @@ export interface AssistantMessage {
 
 /** A message as chat formats take it; callers may spell it in more ways (engine/chat_request.ts). */
 export type Message =
-  /** Instructions, both alike: they are joined in the developer message. */
+  /** Instructions, both alike: before all others they are joined in one developer message, later each is one of its own. */
   | { readonly role: "system" | "developer"; readonly content: string }
   /** `name` tells several users apart. */
   | { readonly role: "user"; readonly content: string; readonly name?: string }
@@ -42,13 +73,18 @@ export interface ConversationOptions {
   readonly instructions?: string
   readonly reasoning_effort?: ReasoningEffort
   readonly tools?: readonly Tool[]
+  readonly tool_choice?: ToolChoice
+  readonly response_format?: ResponseFormat
 }
 
 /** A piece of the answer. */
 export type ChatDelta =
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "content"; readonly text: string }
-  /** Once the model has written it to its end, or was cut off in it. */
+  /** A call begins; its arguments follow in pieces, and then the call as a whole. */
+  | { readonly type: "tool_call_start"; readonly name: string }
+  | { readonly type: "tool_arguments"; readonly text: string }
+  /** Once the model has written it to its end, or was cut off in it: all of its pieces joined. */
   | ({ readonly type: "tool_call" } & ToolCall)
 
 /** How a family of models writes conversations. */
@@ -57,6 +93,12 @@ export interface ChatFormat {
   render(messages: readonly Message[], options: ConversationOptions): ArrayLike<number>
   /** Token ids that end a turn in this format; other ends of a generation mean nothing to its parser. */
   readonly ends: ReadonlySet<number>
+  /**
+   * What holds a turn to its framing, its tools and its response format; undefined where there is nothing to hold.
+   *
+   * @throws {GrammarError} naming what cannot be enforced
+   */
+  constraint?(options: ConversationOptions): Promise<TokenMask | undefined>
   /** A parser for the assistant's turn that follows a conversation rendered with these options. */
   parser(options?: ConversationOptions): ChatParser
 }

@@ -63,6 +63,8 @@ export class Tokenizer {
   private readonly encoder: BytePairEncoder
   /** Finds added tokens that are `single_word`, which the tokenizers package takes inside words too. */
   private readonly words: RegExp | undefined
+  /** Finds special tokens as they are spelled. Made when first needed. */
+  private spellings: RegExp | undefined
 
   /**
    * @param json tokenizer.json, parsed
@@ -110,6 +112,31 @@ export class Tokenizer {
       end = match.index + match[0].length
     }
     return [...pieces, this.encodePiece(text.slice(end))].flat()
+  }
+
+  /** As `encode`, but text that spells a special token becomes that token. For prompts that are written by hand. */
+  encodeSpecial(text: string): number[] {
+    if (this.specialIds.size === 0) return this.encode(text)
+    this.spellings ??= new RegExp(
+      [...this.added]
+        .filter(([, id]) => this.isSpecial(id))
+        .map(([content]) => content.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"))
+        .sort((a, b) => b.length - a.length)
+        .join("|"),
+      "g",
+    )
+    const ids: number[] = []
+    let end = 0
+    for (const match of text.matchAll(this.spellings)) {
+      ids.push(...this.encode(text.slice(end, match.index)), this.added.get(match[0])!)
+      end = match.index + match[0].length
+    }
+    return [...ids, ...this.encode(text.slice(end))]
+  }
+
+  /** The bytes that a token stands for; a special one's as it is spelled. None for an id without a token. */
+  bytesOf(id: number): Uint8Array {
+    return this.bytes.get(id) ?? new Uint8Array(0)
   }
 
   private encodePiece(text: string): number[] {

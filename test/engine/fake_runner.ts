@@ -70,3 +70,21 @@ export class ScriptedRunner extends FakeRunner {
     return { token: this.script[drawn] }
   }
 }
+
+/** Says what a function makes of the prompt. */
+export class AnsweringRunner extends FakeRunner {
+  private readonly scripts = new WeakMap<Sequence, readonly number[]>()
+
+  constructor(private readonly answer: (prompt: ArrayLike<number>) => readonly number[]) {
+    super(512, 4096)
+  }
+
+  protected next(sequence: Sequence): Sampled {
+    const script = this.scripts.get(sequence) ?? this.answer(sequence.request.prompt)
+    this.scripts.set(sequence, script)
+    return {
+      token: script[sequence.drawn],
+      ...(sequence.request.params.logprobs && { logprob: -0.5, top_logprobs: [] }),
+    }
+  }
+}

@@ -29,7 +29,10 @@ export class AnswerView {
         writeModelText(process.stdout, call)
         break
       }
+      case "start":
       case "token":
+      case "tool_call_start":
+      case "tool_arguments":
         break
       default:
         event satisfies never
