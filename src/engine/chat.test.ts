@@ -38,7 +38,7 @@ async function say(script: number[], options: ChatOptions = {}) {
     events.push(event)
   const summary = events.pop()
   if (summary?.type !== "summary") throw new Error("no summary")
-  const pieces = events.flatMap((event) => (event.type === "token" ? [] : [event]))
+  const pieces = events.flatMap((event) => (event.type === "token" || event.type === "start" ? [] : [event]))
   return { events, pieces, summary }
 }
 
