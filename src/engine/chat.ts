@@ -59,10 +59,10 @@ export async function* chat(
   const mask = await format.constraint?.(conversation.options)
   try {
     const generation = new Generation(runner, prompt, stopTokens, options, { mask })
-    let hasStarted = false
+    const written: number[] = []
     for await (const { finish_reason, ...sampled } of generation) {
-      if (!hasStarted) yield { type: "start", ...generation.start() }
-      hasStarted = true
+      if (written.length === 0) yield { type: "start", ...generation.start() }
+      written.push(sampled.token)
       yield { type: "token", ...sampled }
       // An end of the model's own may be a word, which is then no part of the answer.
       const isForeignEnd = stopTokens.has(sampled.token) && !format.ends.has(sampled.token)
@@ -70,7 +70,10 @@ export async function* chat(
       if (finish_reason && !answer.stopped) yield* answer.end(parser.end())
       if (answer.stopped) break
     }
-    yield { type: "summary", ...answer.summary(generation.summary()) }
+    const summary = answer.summary(generation.summary())
+    const hasEnd = format.ends.has(written[written.length - 1])
+    if (hasEnd && !answer.stopped) format.remember?.(summary.message, conversation.options, written)
+    yield { type: "summary", ...summary }
   } finally {
     mask?.close?.()
   }

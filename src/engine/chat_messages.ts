@@ -93,7 +93,7 @@ const openAICall = fields({ id, type: isFunction, function: fields(call) }).tran
   ...call.function,
 }))
 const ownCall = fields({ id, type: isFunction, ...call }).transform(({ type: _, ...call }) => call)
-const toolCall = chosen<ToolCall & { id?: string | null }>((value) =>
+const toolCall = chosen<Omit<ToolCall, "id"> & { id?: string | null }>((value) =>
   isObject(value) && "name" in value ? ownCall : openAICall,
 )
 
@@ -182,7 +182,7 @@ function withToolNames(messages: readonly Parsed[], context: z.core.$RefinementC
         own.set(id, name)
         called.set(id, name)
       }
-      const calls = tool_calls?.map(({ name, arguments: args }) => ({ name, arguments: args }))
+      const calls = tool_calls?.map(({ id, name, arguments: args }) => ({ name, arguments: args, ...(id && { id }) }))
       return calls ? { ...rest, tool_calls: calls } : rest
     }
     if (message.role !== "tool") return message

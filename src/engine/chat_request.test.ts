@@ -53,7 +53,7 @@ describe("messages", () => {
       "a call and its result by id",
       [CALLED, { role: "tool", tool_call_id: "c1", content: [{ type: "text", text: "r" }] }],
       [
-        { role: "assistant", content: "", tool_calls: [{ name: "f", arguments: '{"a":1}' }] },
+        { role: "assistant", content: "", tool_calls: [{ id: "c1", name: "f", arguments: '{"a":1}' }] },
         { role: "tool", name: "f", content: "r" },
       ],
     ],
@@ -85,8 +85,8 @@ describe("messages", () => {
         { role: "tool", tool_call_id: "c1", content: "x" },
       ],
       [
-        { role: "assistant", content: "", tool_calls: [{ name: "f", arguments: '{"a":1}' }] },
-        { role: "assistant", content: "", tool_calls: [{ name: "g", arguments: "{}" }] },
+        { role: "assistant", content: "", tool_calls: [{ id: "c1", name: "f", arguments: '{"a":1}' }] },
+        { role: "assistant", content: "", tool_calls: [{ id: "c1", name: "g", arguments: "{}" }] },
         { role: "tool", name: "g", content: "x" },
       ],
     ],
@@ -106,7 +106,7 @@ describe("messages", () => {
         { role: "tool", tool_call_id: "", name: "f", content: "x" },
       ],
       [
-        { role: "assistant", content: "", tool_calls: CALLS },
+        { role: "assistant", content: "", tool_calls: CALLS.map((call, i) => ({ ...call, id: `c${i + 1}` })) },
         { role: "tool", name: "g", content: "2" },
         { role: "tool", name: "f", content: "1" },
         { role: "assistant", content: "", tool_calls: CALLS },
@@ -138,7 +138,7 @@ describe("messages", () => {
           tool_calls: [{ ...CALL, index: 0, function: { ...CALL.function, parsed_arguments: {} } }],
         },
       ],
-      [{ role: "assistant", content: "{}", tool_calls: [{ name: "f", arguments: '{"a":1}' }] }],
+      [{ role: "assistant", content: "{}", tool_calls: [{ id: "c1", name: "f", arguments: '{"a":1}' }] }],
     ],
     ["a refusal", [{ role: "assistant", content: null, refusal: "No." }], [{ role: "assistant", content: "No." }]],
     [

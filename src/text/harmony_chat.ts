@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache"
 import { CallArguments } from "./call_arguments.js"
 import type { HarmonyHeader } from "./harmony_header.js"
 import { recipientOf } from "./harmony_names.js"
@@ -8,9 +9,11 @@ import {
   type HarmonyMessage,
   harmonyTokens,
   renderConversation,
+  renderMessage,
   type SystemSettings,
   systemContent,
 } from "./harmony_render.js"
+import { WrittenTurns } from "./harmony_written.js"
 import type { ChatDelta, ChatFormat, ChatParser, ConversationOptions, Message, ReasoningEffort } from "./messages.js"
 import type { Tokenizer } from "./tokenizer.js"
 
@@ -42,24 +45,59 @@ const EFFORTS: Record<ReasoningEffort, HarmonyEffort> = {
  */
 export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = GPT_OSS_SETTINGS): ChatFormat {
   const tokens = harmonyTokens(tokenizer)
+  const turns = new WrittenTurns()
+  const texts = rememberedTexts(tokenizer)
   /** What the prompt says of the turn after `<|start|>assistant`. */
   const opening = ({ reasoning_effort, tools = [] }: ConversationOptions): number[] =>
     reasoning_effort === "none" && tools.length === 0
       ? [tokens.channel, ...tokenizer.encode("final"), tokens.message]
       : []
   return {
-    render: (messages, options) => [
-      ...renderConversation(harmonyMessages(messages, options, settings), tokenizer, tokens),
-      ...opening(options),
-    ],
+    render: (messages, options) => {
+      const whole = messages.map((message) => turns.withThoughts(message))
+      const asWritten = (turn: readonly number[]) => turns.asWritten(turn)
+      return [
+        ...renderConversation(harmonyMessages(whole, options, settings), texts, tokens, asWritten),
+        ...opening(options),
+      ]
+    },
+    remember: (message, options, written) => {
+      turns.rememberThoughts(message)
+      const rendered = harmonyMessage(message, options).flatMap((each) => renderMessage(each, texts, tokens))
+      const start = [tokens.start, ...tokenizer.encode("assistant"), ...opening(options)]
+      turns.remember(rendered, [...start, ...written.map((token) => (token === tokens.return ? tokens.end : token))])
+    },
     ends: new Set([tokens.return, tokens.call]),
     parser: (options = {}) => {
-      const freeform = new Set((options.tools ?? []).flatMap(({ name, freeform }) => (freeform ? [name] : [])))
-      const parser = new HarmonyChatParser(new HarmonyParser(tokenizer, tokens, declaredNames(options)), freeform)
+      const parser = new HarmonyChatParser(
+        new HarmonyParser(tokenizer, tokens, declaredNames(options)),
+        freeformNames(options),
+      )
       for (const token of opening(options)) Array.from(parser.push(token))
       return parser
     },
   }
+}
+
+/** Characters of texts whose tokens are remembered: conversations come again with every turn, and grow. */
+const MOST_CHARACTERS = 2 ** 23
+
+function rememberedTexts(tokenizer: Tokenizer): Pick<Tokenizer, "encode"> {
+  const known = new LRUCache<string, number[]>({
+    maxSize: MOST_CHARACTERS,
+    sizeCalculation: (_, text) => Math.max(1, text.length),
+  })
+  return {
+    encode: (text) => {
+      const ids = known.get(text) ?? tokenizer.encode(text)
+      known.set(text, ids)
+      return ids
+    },
+  }
+}
+
+function freeformNames({ tools = [] }: ConversationOptions): ReadonlySet<string> {
+  return new Set(tools.flatMap(({ name, freeform }) => (freeform ? [name] : [])))
 }
 
 function declaredNames({ tools = [] }: ConversationOptions): ReadonlySet<string> {
@@ -81,15 +119,15 @@ export function harmonyMessages(
   const first = messages.slice(0, end === -1 ? messages.length : end)
   const given = first.map(({ content }) => content)
   const developer = developerContent([instructions, ...given].filter(Boolean).join("\n\n"), tools)
-  const declared = declaredNames(options)
   return [
     { role: "system", content: system },
     ...(developer ? [{ role: "developer", content: developer } as const] : []),
-    ...messages.slice(first.length).flatMap((message) => harmonyMessage(message, declared)),
+    ...messages.slice(first.length).flatMap((message) => harmonyMessage(message, options)),
   ]
 }
 
-function harmonyMessage(message: Message, declared: ReadonlySet<string>): HarmonyMessage[] {
+function harmonyMessage(message: Message, options: ConversationOptions): HarmonyMessage[] {
+  const declared = declaredNames(options)
   switch (message.role) {
     case "system":
     case "developer":
@@ -110,11 +148,12 @@ function harmonyMessage(message: Message, declared: ReadonlySet<string>): Harmon
     case "assistant": {
       const { role, reasoning, content, tool_calls = [] } = message
       const channel = tool_calls.length > 0 ? "commentary" : "final"
+      const freeform = freeformNames(options)
       const calls = tool_calls.map((call) => ({
         role,
         recipient: recipientOf(call.name, declared),
         channel: "commentary",
-        content_type: "json",
+        ...(!freeform.has(call.name) && { content_type: "json" }),
         content: call.arguments,
       }))
       return [

@@ -89,17 +89,40 @@ export function developerContent(instructions: string | undefined, tools: readon
 /**
  * Token ids of a conversation, ready for the assistant's turn: it ends in `<|start|>assistant`.
  * The pieces are encoded one by one, as openai/harmony does, so text cannot become a special token.
+ *
+ * @param asWritten given a turn of the assistant, the ids it is to have instead
  */
 export function renderConversation(
   messages: readonly HarmonyMessage[],
-  tokenizer: Tokenizer,
+  tokenizer: Pick<Tokenizer, "encode">,
   tokens: HarmonyTokens,
+  asWritten: (turn: readonly number[]) => readonly number[] = (turn) => turn,
 ): number[] {
-  const ids = withoutStaleAnalysis(messages).flatMap((message) => renderMessage(message, tokenizer, tokens))
+  const ids: number[] = []
+  let turn: number[] = []
+  const add = (more: readonly number[]) => {
+    for (const id of more) ids.push(id)
+  }
+  for (const message of withoutStaleAnalysis(messages)) {
+    const rendered = renderMessage(message, tokenizer, tokens)
+    if (message.role === "assistant") {
+      turn.push(...rendered)
+      continue
+    }
+    add(asWritten(turn))
+    add(rendered)
+    turn = []
+  }
+  add(asWritten(turn))
   return [...ids, tokens.start, ...tokenizer.encode("assistant")]
 }
 
-function renderMessage(message: HarmonyMessage, tokenizer: Tokenizer, tokens: HarmonyTokens): number[] {
+/** Token ids of one message. */
+export function renderMessage(
+  message: HarmonyMessage,
+  tokenizer: Pick<Tokenizer, "encode">,
+  tokens: HarmonyTokens,
+): number[] {
   const { role, name, recipient, channel, content_type, content } = message
   const author = role === "tool" ? (name ?? "tool") : name ? `${role}:${name}` : role
   return [

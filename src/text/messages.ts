@@ -2,6 +2,8 @@
 export interface ToolCall {
   readonly name: string
   readonly arguments: string
+  /** As callers refer to it. */
+  readonly id?: string
 }
 
 /** What the model may call. */
@@ -91,6 +93,12 @@ export type ChatDelta =
 export interface ChatFormat {
   /** Token ids of the conversation and of the beginning of the assistant's turn. */
   render(messages: readonly Message[], options: ConversationOptions): ArrayLike<number>
+  /**
+   * Notes how the model wrote a turn that is over, so that `render` gives it the same ids when it comes back in a conversation.
+   *
+   * @param written its token ids, the end included
+   */
+  remember?(message: AssistantMessage, options: ConversationOptions, written: readonly number[]): void
   /** Token ids that end a turn in this format; other ends of a generation mean nothing to its parser. */
   readonly ends: ReadonlySet<number>
   /**
