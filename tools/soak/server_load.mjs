@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 const url = process.argv[2] ?? "http://127.0.0.1:11435"
 const seconds = Number(process.argv[3] ?? 300)
 const CLIENTS = Number(process.argv[4] ?? 200)
-const questions = Array.from({ length: 12 }, (_, i) => "Please. ".repeat(i * i) + `What is ${17 + i} + ${25 + 3 * i}?`)
+const questions = Array.from({ length: 12 }, (_, i) => `${"Please. ".repeat(i * i)}What is ${17 + i} + ${25 + 3 * i}?`)
 
 const post = (path, body, signal) =>
   fetch(url + path, {
