@@ -33,7 +33,7 @@ export class ServerMetrics {
     }
     new Gauge({ name: "minerva_http_requests_open", help: "Requests being answered.", registers: [registry], collect })
     const loads = oncePerScrape(() => models.loads?.() ?? Promise.resolve(new Map<string, ServedLoad>()))
-    const ofModels = (name: string, help: string, valueOf: (load: ServedLoad) => number) =>
+    const ofModels = (name: string, help: string, amount: (load: ServedLoad) => number) =>
       new Gauge({
         name: `minerva_${name}`,
         help,
@@ -41,7 +41,7 @@ export class ServerMetrics {
         registers: [registry],
         async collect() {
           this.reset()
-          for (const [model, load] of await loads()) this.set({ model }, valueOf(load))
+          for (const [model, load] of await loads()) this.set({ model }, amount(load))
         },
       })
     ofModels("requests_running", "Sequences that run.", ({ running }) => running)

@@ -1,6 +1,5 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
-import type { ServerResponse } from "node:http"
-import type { Server } from "node:http"
 import { shapedError } from "./error_shapes.js"
 import { RequestError } from "./request_error.js"
 
@@ -13,19 +12,21 @@ const FAULTS: Readonly<Record<string, readonly [line: string, message: string]>>
 
 /** Answers what is no HTTP, in words, and closes the connection: where it ends and the next request begins nobody can tell. */
 export function answerMalformed(server: Server): void {
-  /** Answers in the making: what is written between their bytes would be taken for a part of them. */
-  const answering = new Map<Socket, Set<ServerResponse>>()
-  server.on("request", ({ socket }, response) => {
-    const responses = answering.get(socket) ?? new Set()
-    answering.set(socket, responses.add(response))
+  const underway = new Map<Socket, Set<Exchange>>()
+  server.on("request", (request, response) => {
+    const { socket } = request
+    const exchange = { request, response }
+    const exchanges = underway.get(socket) ?? new Set()
+    underway.set(socket, exchanges.add(exchange))
     response.on("close", () => {
-      responses.delete(response)
-      if (responses.size === 0) answering.delete(socket)
+      exchanges.delete(exchange)
+      if (exchanges.size === 0) underway.delete(socket)
     })
   })
   server.on("clientError", (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket
-    if (!socket.writable || error.code === "ECONNRESET" || answering.has(socket)) return void socket.destroy()
+    const isReadable = socket.writable && error.code !== "ECONNRESET"
+    if (!isReadable || !isNext([...(underway.get(socket) ?? [])])) return void socket.destroy()
     const [line, message] = FAULTS[error.code ?? ""] ?? ["400 Bad Request", "this is no request of HTTP/1.1"]
     const { body } = shapedError("/", new RequestError("invalid_request", message))
     const text = JSON.stringify(body)
@@ -36,4 +37,20 @@ export function answerMalformed(server: Server): void {
     // Not before the answer is on its way, and not much later if the other side keeps its end open.
     socket.setTimeout(1000, () => socket.destroy())
   })
+}
+
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+
+/**
+ * Whether what is written now is read as the answer to what was malformed: nothing else is to be answered before it, or between the
+ * bytes of whose answer it would be.
+ */
+function isNext(underway: readonly Exchange[]): boolean {
+  return (
+    underway.length === 0 ||
+    (underway.length === 1 && !underway[0].request.complete && !underway[0].response.headersSent)
+  )
 }

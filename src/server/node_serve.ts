@@ -43,6 +43,8 @@ export class NodeServer {
         keepAliveTimeout: KEEP_ALIVE,
         connectionsCheckingInterval: CHECK_INTERVAL,
         maxHeaderSize: MAX_HEADERS,
+        // Its absence is answered in our words.
+        requireHostHeader: false,
       },
       listener,
     )

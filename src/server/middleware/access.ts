@@ -15,8 +15,8 @@ const PROBES = ["/health", "/ready", "/metrics"]
 const CLIENT_LEFT = 499
 
 /**
- * Makes a {@link ServedRequest} of each request and follows it until the last byte of its answer is read or the client has left. Then
- * it is counted, and has its line in the log. Its id is given back as `x-request-id`.
+ * Makes a {@link ServedRequest} of each request and follows it until its answer is made (of a stream the last byte is read), or the
+ * client has left. Then it is counted, and has its line in the log. Its id is given back as `x-request-id`.
  */
 export function access(metrics: ServerMetrics, log: ServerLog): MiddlewareHandler<Env> {
   return async (c, next) => {
@@ -40,8 +40,9 @@ export function access(metrics: ServerMetrics, log: ServerLog): MiddlewareHandle
     })
     await currentRequest.run(request, next)
     c.res.headers.set("x-request-id", request.id)
-    if (c.res.body === null || method === "HEAD") return request.over()
-    const followed = new Response(following(c.res.body, request), c.res)
+    const { body } = isStream(c.res) && method !== "HEAD" ? c.res : { body: null }
+    if (body === null) return request.over()
+    const followed = new Response(following(body, request), c.res)
     c.res = undefined
     c.res = followed
   }
@@ -69,6 +70,11 @@ function requestId(given: string | undefined): string {
 /** As it was declared, so that there are few. */
 function routeOf(routes: readonly { readonly method: string; readonly path: string }[]): string {
   return routes.findLast(({ method }) => method !== "ALL")?.path ?? "none"
+}
+
+/** Whether the answer is still being made. */
+function isStream({ headers }: Response): boolean {
+  return /^(text\/event-stream|application\/x-ndjson)/.test(headers.get("content-type") ?? "")
 }
 
 /** The same bytes, read as slowly as they are asked for. The request is over with them. */
