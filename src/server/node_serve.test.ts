@@ -38,7 +38,8 @@ describe("HTTP", () => {
     const { connection } = await listen(patient.served)
     const raw = await connection()
     patient.say("one", "end", "two", "end")
-    raw.write(chat({}) + GET + chat({ stream: true }) + "GET /none HTTP/1.1\r\nhost: localhost\r\n\r\n" + GET)
+    const none = GET.replace("/health", "/none")
+    raw.write([chat({}), GET, chat({ stream: true }), none, GET].join(""))
     await vi.waitFor(() => expect(raw.statuses).toEqual([200, 200, 200, 404, 200]))
     expect(raw.text.indexOf('{"text":"one"}')).toBeLessThan(raw.text.indexOf("data: two"))
   })
@@ -90,6 +91,20 @@ describe("HTTP", () => {
     await vi.waitFor(() => expect(raw.closed).toBe(true))
     expect(raw.statuses).toEqual([200])
     await vi.waitFor(() => expect(patient.ended).toBe(1))
+  })
+
+  it("closes the connection where a stream breaks off, and says nothing of why", async () => {
+    const quiet = vi.spyOn(console, "error").mockImplementation(() => {})
+    cleanup.push(() => quiet.mockRestore())
+    const { connection } = await listen(new PatientModel().served)
+    const raw = await connection()
+    raw.write("GET /v1/fail/stream HTTP/1.1\r\nhost: localhost\r\n\r\n")
+    await vi.waitFor(() => expect(raw.closed).toBe(true))
+    expect(raw.text).toMatch(/data: word/)
+    expect(raw.text).not.toMatch(/secret|0\r\n\r\n$/)
+    const other = await connection()
+    other.write(GET)
+    await vi.waitFor(() => expect(other.statuses).toEqual([200]))
   })
 
   it("limits bodies with and without a length", async () => {

@@ -22,6 +22,23 @@ export interface ListenOptions {
   readonly port: number
 }
 
+/** The address cannot be listened on. */
+export class ListenError extends Error {
+  override readonly name = "ListenError"
+
+  constructor(host: string, port: number, cause: Error) {
+    const reason = ADDRESS_ERRORS[(cause as NodeJS.ErrnoException).code ?? ""] ?? cause.message
+    super(`cannot listen on ${host}:${port}: ${reason}`, { cause })
+  }
+}
+
+const ADDRESS_ERRORS: Readonly<Record<string, string>> = {
+  EADDRINUSE: "the port is in use, perhaps by another server: choose another one with --port",
+  EACCES: "the port is not for everybody: choose one above 1023 with --port",
+  EADDRNOTAVAIL: "no interface of this machine has the address: choose another one with --host",
+  ENOTFOUND: "the name has no address: choose another one with --host",
+}
+
 /** A server that listens. */
 export class NodeServer {
   private stopping: Promise<void> | undefined
@@ -33,7 +50,7 @@ export class NodeServer {
     readonly url: string,
   ) {}
 
-  /** @throws an error of the operating system, such as EADDRINUSE */
+  /** @throws {ListenError} */
   static async listen(served: ServerApp, { host, port }: ListenOptions): Promise<NodeServer> {
     const listener = getRequestListener(served.app.fetch, { errorHandler: unfitRequest })
     const server = createServer(
@@ -51,7 +68,7 @@ export class NodeServer {
     server.maxConnections = MAX_CONNECTIONS
     answerMalformed(server)
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject)
+      server.once("error", (cause) => reject(new ListenError(host, port, cause)))
       server.listen(port, host, resolve)
     })
     const address = server.address() as AddressInfo

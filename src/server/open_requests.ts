@@ -4,12 +4,12 @@ import type { ServedRequest } from "./served_request.js"
 export interface RequestLimits {
   /** Requests at once at most. */
   readonly max_requests: number
-  /** Seconds that one may take. */
+  /** Seconds that one may take; 0: any time. */
   readonly request_timeout: number
 }
 
 /** Milliseconds for the error that ends a request to reach the client. One that reads nothing loses its connection then. */
-const GRACE = 5_000
+const GRACE = 2_000
 
 /** The requests that are being answered: so many at most, each for so long, and none for ever when the server stops. */
 export class OpenRequests {
@@ -35,14 +35,9 @@ export class OpenRequests {
       const message = `${max_requests} requests are being answered already: try again later`
       throw new RequestError("overloaded", message, { code: "rate_limit_exceeded", retry_after: 1 })
     }
-    const late = `the request was not done after ${request_timeout} s, which is the limit here: ask for fewer tokens`
-    const timers = [
-      setTimeout(() => request.cancel(new RequestError("timeout", late)), request_timeout * 1000),
-      setTimeout(() => request.disconnect(), request_timeout * 1000 + GRACE),
-    ]
+    if (request_timeout > 0) limitTime(request, request_timeout)
     this.open.add(request)
     request.onOver(() => {
-      for (const timer of timers) clearTimeout(timer)
       this.open.delete(request)
       if (this.open.size === 0) this.onEmpty()
     })
@@ -67,6 +62,17 @@ export class OpenRequests {
       }
     })
   }
+}
+
+function limitTime(request: ServedRequest, seconds: number): void {
+  const late = `the request was not done after ${seconds} s, which is the limit here: ask for fewer tokens`
+  const timers = [
+    setTimeout(() => request.cancel(new RequestError("timeout", late)), seconds * 1000),
+    setTimeout(() => request.disconnect(), seconds * 1000 + GRACE),
+  ]
+  request.onOver(() => {
+    for (const timer of timers) clearTimeout(timer)
+  })
 }
 
 function stopping(): RequestError {

@@ -32,7 +32,7 @@ export const settingsSchema = z.object({
   max_requests: whole(1).default(512).meta({ flag: "--max-requests <n>", description: "requests at once at most" }),
   request_timeout: duration.default(1800).meta({
     flag: "--request-timeout <time>",
-    description: "time that a request may take: 90s, 30m",
+    description: "time that a request may take: 90s, 30m; 0: any",
   }),
   drain_timeout: duration.default(30).meta({
     flag: "--drain-timeout <time>",

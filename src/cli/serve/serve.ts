@@ -17,6 +17,8 @@ export async function serve(settings: Settings): Promise<void> {
   // A reader of the log that stands still must not hold up the server.
   const output = destination({ dest: 1, sync: false })
   const log = createLog(settings.log_level, output)
+  // Of one request, at worst: the others go on.
+  process.on("unhandledRejection", (err) => log.error({ err }, "fault"))
   const { backend, reason } = await openBackend({ device, threads })
   const models = await LocalModels.open(names[0], {
     backend,
@@ -28,32 +30,26 @@ export async function serve(settings: Settings): Promise<void> {
     max_sequences: settings.max_sequences,
     onWarning: (text) => log.warn(text),
   })
-  const served = createServerApp(
-    { models, max_body, version: VERSION },
-    {
-      ...settings,
-      allowed_hosts: [...settings.allowed_hosts, host],
-      isLoaded: () => models.isLoaded,
-      log,
-    },
-  )
-  const server = await NodeServer.listen(served, { host, port })
-  const stopped = stopOnSignal(server, drain_timeout * 1000)
-  printNote(welcome(server.url, models.name))
-  if (!isLoopback(host) && api_keys.length === 0) {
-    printNote("Whoever reaches this address may ask: set MINERVA_API_KEYS to let in some alone.")
-  }
-  log.info({ url: server.url, models: [models.name] }, "listening")
+  let server: NodeServer | undefined
   try {
+    const names = [...settings.allowed_hosts, host]
+    const options = { ...settings, allowed_hosts: names, isLoaded: () => models.isLoaded, log }
+    server = await NodeServer.listen(createServerApp({ models, max_body, version: VERSION }, options), { host, port })
+    const stopped = stopOnSignal(server, drain_timeout * 1000)
+    printNote(welcome(server.url, models.name))
+    if (!isLoopback(host) && api_keys.length === 0) {
+      printNote("Whoever reaches this address may ask: set MINERVA_API_KEYS to let in some alone.")
+    }
+    log.info({ url: server.url, models: [models.name] }, "listening")
     const { info } = await models.loading
     printNote(`${info.name} is loaded, ${formatDuration(info.load_ms)} (${reason})`)
     log.info({ model: info.name, backend: info.backend, ms: Math.round(info.load_ms) }, "loaded")
     await stopped
+    log.info("stopped")
   } finally {
-    await server.stop(0)
+    await server?.stop(0)
     await models.close()
     await backend.close()
-    log.info("stopped")
     output.flushSync()
   }
 }

@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from "hono"
 import { matchedRoutes } from "hono/route"
-import type { ServerLog } from "../log.js"
+import { asRequestError } from "../faults.js"
+import { logFault, type ServerLog } from "../log.js"
 import type { ServerMetrics } from "../metrics.js"
 import { currentRequest } from "../node_current_request.js"
 import { RequestError } from "../request_error.js"
@@ -42,7 +43,7 @@ export function access(metrics: ServerMetrics, log: ServerLog): MiddlewareHandle
     c.res.headers.set("x-request-id", request.id)
     const { body } = isStream(c.res) && method !== "HEAD" ? c.res : { body: null }
     if (body === null) return request.over()
-    const followed = new Response(following(body, request), c.res)
+    const followed = new Response(following(body, request, log), c.res)
     c.res = undefined
     c.res = followed
   }
@@ -78,7 +79,11 @@ function isStream({ headers }: Response): boolean {
 }
 
 /** The same bytes, read as slowly as they are asked for. The request is over with them. */
-function following(body: ReadableStream<Uint8Array>, request: ServedRequest): ReadableStream<Uint8Array> {
+function following(
+  body: ReadableStream<Uint8Array>,
+  request: ServedRequest,
+  log: ServerLog,
+): ReadableStream<Uint8Array> {
   const reader = body.getReader()
   return new ReadableStream(
     {
@@ -89,8 +94,11 @@ function following(body: ReadableStream<Uint8Array>, request: ServedRequest): Re
           request.over()
           controller.close()
         } catch (error) {
+          // Protocols end their streams with an error in their own words. From here the connection can only be closed.
+          const fault = asRequestError(error)
+          logFault(log, fault, request.id)
           request.over()
-          throw error
+          throw new Error(fault.message)
         }
       },
       async cancel(reason) {
