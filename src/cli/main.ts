@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs"
 import { CommanderError } from "commander"
 import { createProgram } from "./program.js"
 import { reportError } from "./ui/errors.js"
+import { VERSION } from "./version.js"
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   // A reader that has seen enough (`minerva ... | head -1`) is no error.
@@ -11,11 +11,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // Notes that nobody can read any more are no reason to stop.
 process.stderr.on("error", () => {})
 
-const manifest = readFileSync(new URL("../../../package.json", import.meta.url), "utf8")
-const { version } = JSON.parse(manifest) as { version: string }
-
 try {
-  await createProgram(version).parseAsync()
+  await createProgram(VERSION).parseAsync()
 } catch (error) {
   // Commander has printed its line already; its own exit code for a wrong command line is 1.
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2

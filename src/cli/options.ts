@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander"
 import type { ChatOptions } from "../engine/chat.js"
 import type { GenerateOptions } from "../engine/generate.js"
 import type { SamplingDefaults } from "../models/sampling_defaults.js"
+import { parseBytes } from "../tensor/bytes.js"
 
 /** The model that comes with the package. */
 export const EMBEDDED_MODEL = fileURLToPath(new URL("../../../models/minerva-tiny", import.meta.url))
@@ -195,10 +196,8 @@ function kvBits(text: string): 16 | 8 | 4 {
 
 /** A commander parser for 16GB (decimal), 512MiB (binary) and plain bytes. */
 export function byteSize(text: string): number {
-  const [, digits, prefix, binary] = /^(\d+(?:\.\d+)?) ?(?:([KMGT])(i)?)?B?$/i.exec(text.trim()) ?? []
-  const power = prefix ? "KMGT".indexOf(prefix.toUpperCase()) + 1 : 0
-  const bytes = Math.floor(Number(digits) * (binary ? 1024 : 1000) ** power)
-  if (!(bytes > 0)) throw new InvalidArgumentError("Expected a size such as 16GB, 512MiB or bytes.")
+  const bytes = parseBytes(text)
+  if (bytes === undefined) throw new InvalidArgumentError("Expected a size such as 16GB, 512MiB or bytes.")
   return bytes
 }
 

@@ -7,6 +7,7 @@ import { graphCommand } from "./commands/graph.js"
 import { inspectCommand } from "./commands/inspect.js"
 import { logitsCommand } from "./commands/logits.js"
 import { perplexityCommand } from "./commands/perplexity.js"
+import { serveCommand } from "./commands/serve.js"
 import { synthCommand } from "./commands/synth.js"
 import { type DefaultFlags, defaultAction } from "./default_action.js"
 import { withChatOptions, withModelOptions, withSamplingOptions } from "./options.js"
@@ -54,6 +55,7 @@ Examples:
   minerva chat -m ~/models/gpt-oss-20b-MXFP4-Q8          chat with a model of yours
   cat notes.txt | minerva "Summarise these notes:"       one answer about what is piped in
   minerva generate "Name three fruits." --json           the answer with its token counts and speeds
+  minerva serve openai/gpt-oss-20b                       a server for clients of OpenAI, Anthropic and Ollama
   minerva inspect openai/gpt-oss-20b                     what is in a checkpoint, and the memory it needs
   minerva synth --preset gpt-oss-20b --out /tmp/20b      random weights in the published layout, to measure with
   minerva bench decode -m /tmp/20b                       tokens per second, and how near the memory's limit
@@ -64,7 +66,7 @@ MINERVA_DEBUG=1 prints the stack of an error.`,
     )
     .action((question: string | undefined, flags: DefaultFlags) => defaultAction(question, flags))
   for (const option of program.options) if (!SHOWN.includes(option.attributeName())) option.hideHelp()
-  add(program, TALK, generateCommand, chatCommand, batchCommand)
+  add(program, TALK, generateCommand, chatCommand, batchCommand, serveCommand)
   add(program, STUDY, inspectCommand, graphCommand, logitsCommand, perplexityCommand)
   add(program, MEASURE, synthCommand, benchCommand)
   return program

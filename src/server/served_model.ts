@@ -106,4 +106,6 @@ export interface ModelDirectory {
    * @throws {RequestError} `not_found` with the code `model_not_found`; `unavailable` where it does not fit the memory
    */
   hold(name: string | undefined, signal?: CancelSignal): Promise<HeldModel>
+  /** How busy the loaded ones are, by name. Asking holds none of them, so that what is idle is unloaded all the same. */
+  loads?(): Promise<ReadonlyMap<string, ServedLoad>>
 }
