@@ -69,10 +69,7 @@ class Calls {
   receive(message: ToModel): void {
     if (message.type === "call") void this.answer(message.id, message.method, message.args)
     else if (message.type === "taken") this.calls.get(message.id)?.taken(message.count)
-    else if (message.type === "cancel") {
-      this.calls.get(message.id)?.cancel()
-      this.outbox.delete(message.id)
-    }
+    else if (message.type === "cancel") this.calls.get(message.id)?.cancel()
   }
 
   private async answer(id: number, method: Method, args: readonly unknown[]): Promise<void> {
@@ -102,9 +99,8 @@ class Calls {
   }
 
   private flush(): void {
-    const answers = [...this.outbox.values()]
+    this.port.send({ type: "answers", answers: [...this.outbox.values()] })
     this.outbox = new Map()
-    if (answers.length > 0) this.port.send({ type: "answers", answers })
   }
 }
 

@@ -207,22 +207,26 @@ export class ModelPool implements ModelDirectory {
     const { signal } = this.closing
     if (memory_limit === undefined) return offer.load(undefined, signal)
     const { bytes } = await offer.card()
-    if (bytes > memory_limit) throw this.tooLarge(offer, bytes)
+    const limit = `the weights of ${offer.name} take ${formatBytes(bytes)}, and the memory limit is ${formatBytes(memory_limit)}`
+    if (bytes > memory_limit) throw memoryError(`${limit}: raise it, or choose a smaller model`)
     const share = await this.shareOf(bytes, memory_limit)
+    /** The most with which it could not be loaded. */
+    let tooLittle = bytes - 1
     for (;;) {
       const room: number = memory_limit - this.loaded.reduce((sum, { bytes }) => sum + bytes, 0)
       // First what leaves room for the others, then all there is.
-      for (const some of new Set([Math.min(share, room), room])) {
-        if (some < bytes) continue
+      for (const some of [Math.min(share, room), room]) {
+        if (some <= tooLittle) continue
         try {
           return await offer.load(some, signal)
         } catch (error) {
-          if (!(error instanceof RequestError && error.code === "memory_limit")) throw error
-          if (room === memory_limit && some === room) throw error
+          const isLast = some === memory_limit
+          if (isLast || !(error instanceof RequestError && error.code === "memory_limit")) throw error
+          tooLittle = some
         }
       }
       const idle = this.entries.filter(({ loaded, holds }) => loaded && holds === 0).sort((a, b) => a.used - b.used)
-      if (idle.length === 0) throw this.tooLarge(offer, bytes)
+      if (idle.length === 0) throw memoryError(`${limit}, of which ${this.users()}`, RETRY_AFTER)
       await this.unload(idle[0], `${offer.name} needs the memory`)
     }
   }
@@ -237,14 +241,8 @@ export class ModelPool implements ModelDirectory {
     return left > 0 ? bytes + left / cards.length : memory_limit
   }
 
-  private tooLarge({ name }: ModelOffer, bytes: number): RequestError {
-    const others = this.entries.flatMap(({ offer, loaded }) =>
-      loaded ? `${offer.name} takes ${formatBytes(loaded.bytes)} and is in use` : [],
-    )
-    const why = `the weights of ${name} take ${formatBytes(bytes)}, the memory limit is ${formatBytes(this.options.memory_limit!)}`
-    const message = [`${why}${others.length > 0 ? "" : ": raise it or choose a smaller model"}`, ...others].join("; ")
-    const retry_after = others.length > 0 ? RETRY_AFTER : undefined
-    return new RequestError("unavailable", message, { param: "model", code: "memory_limit", retry_after })
+  private users(): string {
+    return this.loaded.map(({ model, bytes }) => `${model.info.name}, in use, takes ${formatBytes(bytes)}`).join("; ")
   }
 
   private async unload(entry: Entry, why: string): Promise<void> {
@@ -255,6 +253,10 @@ export class ModelPool implements ModelDirectory {
     await loaded.close(UNLOADING)
     this.log.info({ model: offer.name, why }, "the model is unloaded")
   }
+}
+
+function memoryError(message: string, retry_after?: number): RequestError {
+  return new RequestError("unavailable", message, { param: "model", code: "memory_limit", retry_after })
 }
 
 /** Rejects early when a signal is aborted: what others wait for goes on. */
