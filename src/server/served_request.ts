@@ -1,5 +1,5 @@
 import { Ending } from "../engine/ending.js"
-import type { RequestError } from "./request_error.js"
+import type { ErrorKind, RequestError } from "./request_error.js"
 
 /** A request from its first byte to the last one of its answer, and what is told of it afterwards. */
 export class ServedRequest {
@@ -10,6 +10,8 @@ export class ServedRequest {
   prompt_tokens = 0
   cached_tokens = 0
   completion_tokens = 0
+  /** What went wrong, also in the middle of a stream whose status was 200. */
+  error: ErrorKind | null = null
   isOver = false
   private readonly whenOver: (() => void)[] = []
 

@@ -1,6 +1,6 @@
 import { z } from "zod"
 import { nearestNames } from "../checkpoint/errors.js"
-import { bytes, duration, list, oneOf, onOff, whole, words } from "./setting_kinds.js"
+import { bytes, duration, keys, list, oneOf, onOff, whole, words } from "./setting_kinds.js"
 
 /**
  * Every setting of the server: what it may be, its default, its flag, and what it is for. In the environment `max_body` is
@@ -16,7 +16,7 @@ export const settingsSchema = z.object({
   port: whole(0, 65535)
     .default(11435)
     .meta({ flag: "--port <n>", description: "port to listen on; 0: any that is free" }),
-  api_keys: list.default([]).meta({
+  api_keys: keys.default([]).meta({
     flag: "--api-key <key>",
     description: "key that clients need (repeatable); better in MINERVA_API_KEYS, as others see flags",
   }),
@@ -124,8 +124,8 @@ export function resolveSettings(sources: readonly SettingsSource[]): Settings {
       }
       const result = settingsSchema.shape[name as SettingName].safeParse(value)
       if (!result.success) {
-        const found = JSON.stringify(value)
-        throw new SettingsError(`${nameOf(name)}: expected ${result.error.issues[0].message}, found ${found}`)
+        const found = name === "api_keys" ? "" : `, found ${JSON.stringify(value)}`
+        throw new SettingsError(`${nameOf(name)}: expected ${result.error.issues[0].message}${found}`)
       }
       if (!given.has(name)) given.set(name, value)
     }

@@ -50,14 +50,15 @@ export function access(metrics: ServerMetrics, log: ServerLog): MiddlewareHandle
 }
 
 function logLine(request: ServedRequest, method: string, path: string, status: number, ms: number): object {
-  const { id, model, prompt_tokens, cached_tokens, completion_tokens } = request
+  const { id, model, prompt_tokens, cached_tokens, completion_tokens, error } = request
   return {
     request_id: id,
     method,
-    path,
+    path: path.slice(0, 200),
     status,
     ms: Math.round(ms),
     ...(model !== null && { model, prompt_tokens, cached_tokens, completion_tokens }),
+    ...(error !== null && { error }),
   }
 }
 
