@@ -355,7 +355,9 @@ describe("a request", () => {
     leavingLater.abort()
     await vi.waitFor(() => expect(patient.ended).toBe(2))
     await next
-    expect(lines.map(({ status }) => status)).toEqual([499, 499])
+    patient.say("word")
+    await (await app.request(PATHS[0], ask({ stream: true }))).body!.cancel()
+    expect(lines.map(({ status }) => status)).toEqual([499, 499, 499])
   })
 })
 
