@@ -27,6 +27,12 @@ describe("settings", () => {
       cors_origins: [],
       log_prompts: false,
     })
+    expect(settings).toMatchObject({
+      max_body: 32 * 1024 ** 2,
+      request_timeout: 1800,
+      drain_timeout: 30,
+      idle_unload: 0,
+    })
     expect(settings.port).not.toBe(11434)
     expect(settings.memory_limit).toBeUndefined()
   })

@@ -28,19 +28,19 @@ export const settingsSchema = z.object({
     flag: "--allowed-host <name>",
     description: "name of this server, beside localhost and addresses; .example.com: all below it, *: any (repeatable)",
   }),
-  max_body: bytes.default(32 * 1024 ** 2).meta({ flag: "--max-body <size>", description: "largest request" }),
+  max_body: bytes.prefault("32MiB").meta({ flag: "--max-body <size>", description: "largest request" }),
   max_requests: whole(1).default(512).meta({ flag: "--max-requests <n>", description: "requests at once at most" }),
-  request_timeout: duration.default(1800).meta({
+  request_timeout: duration.prefault("30m").meta({
     flag: "--request-timeout <time>",
     description: "time that a request may take: 90s, 30m; 0: any",
   }),
-  drain_timeout: duration.default(30).meta({
+  drain_timeout: duration.prefault("30s").meta({
     flag: "--drain-timeout <time>",
     description: "time that requests are given when the server is told to stop",
   }),
-  idle_unload: duration.default(0).meta({
+  idle_unload: duration.prefault("0").meta({
     flag: "--idle-unload <time>",
-    description: "unload a model that nobody asked for so long; 0: never",
+    description: "unload a model that nobody asked for this long; 0: never",
   }),
   device: oneOf("auto", "gpu", "cpu", "reference").default("auto").meta({
     flag: "-d, --device <name>",
@@ -92,7 +92,8 @@ export function describeSetting(name: SettingName): {
 } {
   const field: z.ZodType = settingsSchema.shape[name]
   const { flag, description } = field.meta() as { flag: string; description: string }
-  return { flag, description, ...(field instanceof z.ZodDefault && { default: field.def.defaultValue }) }
+  const isGiven = field instanceof z.ZodDefault || field instanceof z.ZodPrefault
+  return { flag, description, ...(isGiven && { default: field.def.defaultValue }) }
 }
 
 /** Where settings come from. */
