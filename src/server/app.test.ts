@@ -76,7 +76,7 @@ describe("errors", () => {
     expect(response.status).toBe(500)
     expect(await response.text()).not.toMatch(/secret|TypeError|\.js/)
     const [fault] = lines.filter(({ msg }) => msg === "fault")
-    expect(fault).toMatchObject({ level: 50, request_id: response.headers.get("x-request-id") })
+    expect(fault).toMatchObject({ level: "error", request_id: response.headers.get("x-request-id") })
     expect(JSON.stringify(fault)).toMatch(/secrets of the house/)
   })
 
@@ -267,7 +267,7 @@ describe("a request", () => {
     await response.text()
     expect(lines).toEqual([
       {
-        level: 30,
+        level: "info",
         time: expect.any(String),
         msg: "request",
         request_id: response.headers.get("x-request-id"),
@@ -324,10 +324,15 @@ describe("a request", () => {
 
   it("has a time limit: an error in the stream", async () => {
     const patient = new PatientModel()
+    const { lines, log } = logged()
     patient.say("word")
-    const response = await appOf({ request_timeout: 0.05 }, patient.served).request(PATHS[1], ask({ stream: true }))
+    const response = await appOf({ log, request_timeout: 0.05 }, patient.served).request(
+      PATHS[1],
+      ask({ stream: true }),
+    )
     expect(response.status).toBe(200)
     expect(await response.text()).toMatch(/^data: word\n\nevent: error\ndata: .* 0.05 s/)
+    expect(lines).toMatchObject([{ status: 200, error: "timeout" }])
     expect([patient.started, patient.ended]).toEqual([1, 1])
   })
 
@@ -350,7 +355,9 @@ describe("a request", () => {
     leavingLater.abort()
     await vi.waitFor(() => expect(patient.ended).toBe(2))
     await next
-    expect(lines.map(({ status }) => status)).toEqual([499, 499])
+    patient.say("word")
+    await (await app.request(PATHS[0], ask({ stream: true }))).body!.cancel()
+    expect(lines.map(({ status }) => status)).toEqual([499, 499, 499])
   })
 })
 

@@ -83,7 +83,9 @@ export function createServerApp(context: ServerContext, options: Partial<AppOpti
   app.onError((error, c) => {
     const fault = asRequestError(error)
     const { status, body } = shapedError(c.req.path, fault)
-    logFault(log, fault, currentRequest.getStore()?.id)
+    const request = currentRequest.getStore()
+    logFault(log, fault, request?.id)
+    if (request) request.error = fault.kind
     if (open.isDraining) c.header("connection", "close")
     if (fault.retry_after !== null) c.header("retry-after", String(Math.ceil(fault.retry_after)))
     if (fault.kind === "authentication") c.header("www-authenticate", "Bearer")

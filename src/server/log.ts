@@ -6,7 +6,8 @@ export type ServerLog = Pick<Logger, "debug" | "info" | "warn" | "error">
 
 /** Lines of JSON. What people write to a model is in none of them unless the settings say so. */
 export function createLog(level: Settings["log_level"], destination?: DestinationStream): Logger {
-  const options = { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }
+  const formatters = { level: (label: string) => ({ level: label }) }
+  const options = { level, base: undefined, timestamp: pino.stdTimeFunctions.isoTime, formatters }
   return destination ? pino(options, destination) : pino(options)
 }
 

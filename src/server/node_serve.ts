@@ -72,8 +72,7 @@ export class NodeServer {
       server.listen(port, host, resolve)
     })
     const address = server.address() as AddressInfo
-    const name = address.family === "IPv6" ? `[${address.address}]` : address.address
-    return new NodeServer(server, served, `http://${name}:${address.port}`)
+    return new NodeServer(server, served, `http://${reachable(address)}:${address.port}`)
   }
 
   /**
@@ -95,6 +94,12 @@ export class NodeServer {
     this.server.closeAllConnections()
     await closed
   }
+}
+
+/** An address that clients of this machine can use: 0.0.0.0 is none. */
+function reachable({ address, family }: AddressInfo): string {
+  if (family === "IPv6") return `[${address === "::" ? "::1" : address}]`
+  return address === "0.0.0.0" ? "127.0.0.1" : address
 }
 
 /** What cannot be made a `Request` of, such as a path that is no path. */

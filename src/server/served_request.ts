@@ -1,5 +1,5 @@
 import { Ending } from "../engine/ending.js"
-import type { RequestError } from "./request_error.js"
+import { type ErrorKind, RequestError } from "./request_error.js"
 
 /** A request from its first byte to the last one of its answer, and what is told of it afterwards. */
 export class ServedRequest {
@@ -10,7 +10,10 @@ export class ServedRequest {
   prompt_tokens = 0
   cached_tokens = 0
   completion_tokens = 0
+  /** What went wrong, also in the middle of a stream whose status was 200. */
+  error: ErrorKind | null = null
   isOver = false
+  hasLeft = false
   private readonly whenOver: (() => void)[] = []
 
   constructor(
@@ -26,6 +29,14 @@ export class ServedRequest {
   /** Whoever generates for it stops, and fails with this. */
   cancel(reason: RequestError): void {
     if (!this.isOver) this.ending.abort(reason)
+  }
+
+  /** The client did not wait for the answer. */
+  left(): void {
+    if (this.isOver) return
+    this.hasLeft = true
+    this.cancel(new RequestError("timeout", "the client did not wait for the answer"))
+    this.over()
   }
 
   /** The answer is given, or never will be. */

@@ -13,6 +13,11 @@ export const list = parsed("a list of texts", (value) => {
     : undefined
 })
 
+/** What can be sent in a header as it is. */
+export const keys = list.refine((all) => all.every((key) => /^[\x21-\x7e]+$/.test(key)), {
+  error: "a list of keys, of ASCII characters without spaces",
+})
+
 export const onOff = parsed("true or false", (value) => ON_OFF.get(String(value)))
 
 const ON_OFF = new Map([

@@ -27,6 +27,12 @@ describe("settings", () => {
       cors_origins: [],
       log_prompts: false,
     })
+    expect(settings).toMatchObject({
+      max_body: 32 * 1024 ** 2,
+      request_timeout: 1800,
+      drain_timeout: 30,
+      idle_unload: 0,
+    })
     expect(settings.port).not.toBe(11434)
     expect(settings.memory_limit).toBeUndefined()
   })
@@ -79,6 +85,7 @@ describe("settings", () => {
     [{ device: "tpu" }, /^--device: expected auto, gpu, cpu or reference, found "tpu"$/],
     [{ api_keys: ["a", ""] }, /^--api_keys: expected a list of texts/],
     [{ api_keys: [1] }, /^--api_keys: expected a list of texts/],
+    [{ api_keys: "my secret" }, /^--api_keys: expected a list of keys, of ASCII characters without spaces$/],
     [{ host: null }, /^--host: expected text, found null$/],
     [{ max_boddy: 1 }, /^--max_boddy: there is no such setting; is max_body meant\?$/],
     [{ constructor: 1 }, /^--constructor: there is no such setting/],

@@ -1,6 +1,6 @@
 import { z } from "zod"
 import { nearestNames } from "../checkpoint/errors.js"
-import { bytes, duration, list, oneOf, onOff, whole, words } from "./setting_kinds.js"
+import { bytes, duration, keys, list, oneOf, onOff, whole, words } from "./setting_kinds.js"
 
 /**
  * Every setting of the server: what it may be, its default, its flag, and what it is for. In the environment `max_body` is
@@ -16,7 +16,7 @@ export const settingsSchema = z.object({
   port: whole(0, 65535)
     .default(11435)
     .meta({ flag: "--port <n>", description: "port to listen on; 0: any that is free" }),
-  api_keys: list.default([]).meta({
+  api_keys: keys.default([]).meta({
     flag: "--api-key <key>",
     description: "key that clients need (repeatable); better in MINERVA_API_KEYS, as others see flags",
   }),
@@ -28,19 +28,19 @@ export const settingsSchema = z.object({
     flag: "--allowed-host <name>",
     description: "name of this server, beside localhost and addresses; .example.com: all below it, *: any (repeatable)",
   }),
-  max_body: bytes.default(32 * 1024 ** 2).meta({ flag: "--max-body <size>", description: "largest request" }),
+  max_body: bytes.prefault("32MiB").meta({ flag: "--max-body <size>", description: "largest request" }),
   max_requests: whole(1).default(512).meta({ flag: "--max-requests <n>", description: "requests at once at most" }),
-  request_timeout: duration.default(1800).meta({
+  request_timeout: duration.prefault("30m").meta({
     flag: "--request-timeout <time>",
     description: "time that a request may take: 90s, 30m; 0: any",
   }),
-  drain_timeout: duration.default(30).meta({
+  drain_timeout: duration.prefault("30s").meta({
     flag: "--drain-timeout <time>",
     description: "time that requests are given when the server is told to stop",
   }),
-  idle_unload: duration.default(0).meta({
+  idle_unload: duration.prefault("0").meta({
     flag: "--idle-unload <time>",
-    description: "unload a model that nobody asked for so long; 0: never",
+    description: "unload a model that nobody asked for this long; 0: never",
   }),
   device: oneOf("auto", "gpu", "cpu", "reference").default("auto").meta({
     flag: "-d, --device <name>",
@@ -92,7 +92,8 @@ export function describeSetting(name: SettingName): {
 } {
   const field: z.ZodType = settingsSchema.shape[name]
   const { flag, description } = field.meta() as { flag: string; description: string }
-  return { flag, description, ...(field instanceof z.ZodDefault && { default: field.def.defaultValue }) }
+  const isGiven = field instanceof z.ZodDefault || field instanceof z.ZodPrefault
+  return { flag, description, ...(isGiven && { default: field.def.defaultValue }) }
 }
 
 /** Where settings come from. */
@@ -124,8 +125,8 @@ export function resolveSettings(sources: readonly SettingsSource[]): Settings {
       }
       const result = settingsSchema.shape[name as SettingName].safeParse(value)
       if (!result.success) {
-        const found = JSON.stringify(value)
-        throw new SettingsError(`${nameOf(name)}: expected ${result.error.issues[0].message}, found ${found}`)
+        const found = name === "api_keys" ? "" : `, found ${JSON.stringify(value)}`
+        throw new SettingsError(`${nameOf(name)}: expected ${result.error.issues[0].message}${found}`)
       }
       if (!given.has(name)) given.set(name, value)
     }

@@ -94,6 +94,7 @@ async function* follow<Event extends TurnEvent | CompletionEvent>(
   } catch (error) {
     const cause = asRequestError(request?.ending.aborted ? request.ending.reason : error)
     logFault(log, cause, request?.id)
+    if (request) request.error = cause.kind
     span.failed(cause)
     throw cause
   } finally {

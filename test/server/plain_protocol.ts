@@ -53,7 +53,8 @@ export const failingRoutes: Routes = () => {
     app.get(`${prefix}/fail/bug`, () => {
       throw new TypeError("secrets of the house")
     })
-    app.get(`${prefix}/fail/stream`, () => sseResponse(broken()))
+    app.get(`${prefix}/fail/stream`, () => sseResponse(broken("word")))
+    app.get(`${prefix}/fail/first`, () => sseResponse(broken()))
     app.get(`${prefix}/fail/:kind`, (c) => {
       const details = { param: "some.field", code: "some_code", retry_after: 1.5 }
       throw new RequestError(c.req.param("kind") as ErrorKind, "what went wrong", details)
@@ -62,8 +63,8 @@ export const failingRoutes: Routes = () => {
   return app
 }
 
-async function* broken(): AsyncGenerator<SseMessage> {
-  yield { data: "word" }
-  await new Promise((resolve) => setTimeout(resolve, 20))
+async function* broken(...words: string[]): AsyncGenerator<SseMessage> {
+  for (const data of words) yield { data }
+  if (words.length > 0) await new Promise((resolve) => setTimeout(resolve, 20))
   throw new TypeError("secrets of the house")
 }

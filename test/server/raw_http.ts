@@ -30,6 +30,14 @@ export class RawConnection {
     return [...this.text.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status))
   }
 
+  /** Waits for an answer, or the end. */
+  async answeredWithin(milliseconds: number): Promise<void> {
+    const late = performance.now() + milliseconds
+    while (!this.closed && this.statuses.length === 0 && performance.now() < late) {
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+  }
+
   leave(): void {
     this.socket.destroy()
   }

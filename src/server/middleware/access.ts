@@ -4,7 +4,6 @@ import { asRequestError } from "../faults.js"
 import { logFault, type ServerLog } from "../log.js"
 import type { ServerMetrics } from "../metrics.js"
 import { currentRequest } from "../node_current_request.js"
-import { RequestError } from "../request_error.js"
 import { ServedRequest } from "../served_request.js"
 import { requestSpan } from "../telemetry.js"
 
@@ -24,9 +23,8 @@ export function access(metrics: ServerMetrics, log: ServerLog): MiddlewareHandle
     const { method, path, raw } = c.req
     const request = new ServedRequest(requestId(c.req.header("x-request-id")), () => c.env?.outgoing?.destroy())
     const span = requestSpan(request, method, path, raw.headers)
-    let hasLeft = false
     request.onOver(() => {
-      const status = hasLeft ? CLIENT_LEFT : c.res.status
+      const status = request.hasLeft ? CLIENT_LEFT : c.res.status
       const ms = performance.now() - request.started
       const route = routeOf(matchedRoutes(c))
       span.end(route, status)
@@ -34,11 +32,7 @@ export function access(metrics: ServerMetrics, log: ServerLog): MiddlewareHandle
       // Of probes there are many.
       log[PROBES.includes(path) ? "debug" : "info"](logLine(request, method, path, status, ms), "request")
     })
-    raw.signal.addEventListener("abort", () => {
-      hasLeft = true
-      request.cancel(new RequestError("timeout", "the client did not wait for the answer"))
-      request.over()
-    })
+    raw.signal.addEventListener("abort", () => request.left())
     await currentRequest.run(request, next)
     c.res.headers.set("x-request-id", request.id)
     const { body } = isStream(c.res) && method !== "HEAD" ? c.res : { body: null }
@@ -50,14 +44,15 @@ export function access(metrics: ServerMetrics, log: ServerLog): MiddlewareHandle
 }
 
 function logLine(request: ServedRequest, method: string, path: string, status: number, ms: number): object {
-  const { id, model, prompt_tokens, cached_tokens, completion_tokens } = request
+  const { id, model, prompt_tokens, cached_tokens, completion_tokens, error } = request
   return {
     request_id: id,
     method,
-    path,
+    path: path.slice(0, 200),
     status,
     ms: Math.round(ms),
     ...(model !== null && { model, prompt_tokens, cached_tokens, completion_tokens }),
+    ...(error !== null && { error }),
   }
 }
 
@@ -102,8 +97,7 @@ function following(
         }
       },
       async cancel(reason) {
-        request.cancel(new RequestError("timeout", "the client did not wait for the answer"))
-        request.over()
+        request.left()
         await reader.cancel(reason)
       },
     },
