@@ -106,6 +106,7 @@ export class ModelPool implements ModelDirectory {
   async hold(name: string | undefined, signal?: CancelSignal): Promise<HeldModel> {
     const entry = this.names.find(name)
     this.throwIfClosing()
+    signal?.throwIfAborted()
     entry.holds++
     clearTimeout(entry.timer)
     let isHeld = true
@@ -262,7 +263,6 @@ function memoryError(message: string, retry_after?: number): RequestError {
 /** Rejects early when a signal is aborted: what others wait for goes on. */
 async function unlessAborted<T>(promise: Promise<T>, signal: CancelSignal | undefined): Promise<T> {
   if (!signal) return promise
-  signal.throwIfAborted()
   let abort: () => void = () => {}
   const aborted = new Promise<never>((_, reject) => {
     abort = () => reject(signal.reason)
