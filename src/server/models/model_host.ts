@@ -6,7 +6,7 @@ import { errorData, type FromModel, type LoadRequest, type Method, type Port, ty
 /** A model that was loaded to be served over a port. */
 export interface HostedModel {
   readonly model: ServedModel
-  /** Of its weights and its pool for keys and values. */
+  /** Of memory that it takes: weights, the pool for keys and values, intermediate values where these were counted. */
   readonly bytes: number
   close(): Promise<void>
 }

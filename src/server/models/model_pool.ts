@@ -7,7 +7,7 @@ import { ModelNames } from "./model_names.js"
 /** A model that runs, wherever it does. */
 export interface LoadedModel {
   readonly model: ServedModel
-  /** Of its weights and its pool for keys and values. */
+  /** Of memory that it takes: weights, the pool for keys and values, intermediate values where these were counted. */
   readonly bytes: number
   /** Resolves once it runs no more, closed or not: what has become of it. */
   readonly ended: Promise<string>
