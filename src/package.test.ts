@@ -85,6 +85,18 @@ describe("the package", () => {
     writeFileSync(join(user, "script.js"), script)
     expect(run(["script.js"])).toBe("4 6 minerva-tiny\n")
   })
+
+  it("runs a model in a process of its own", () => {
+    const script = `
+      import { startModelProcess } from ${JSON.stringify(join(installed, "dist/src/server/models/node_start_process.js"))}
+      const path = ${JSON.stringify(join(installed, "models/minerva-tiny"))}
+      const request = { path, name: "tiny", options: { device: "cpu" } }
+      const started = await startModelProcess(request, { onProgress: () => {}, onWarning: console.error })
+      console.log(await started.model.detokenize(await started.model.tokenize("hello")))
+      await started.close(10_000)`
+    writeFileSync(join(user, "process.js"), script)
+    expect(run(["process.js"])).toBe("hello\n")
+  })
 })
 
 const PROGRAM = `

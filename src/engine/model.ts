@@ -6,6 +6,7 @@ import type { ConversationParams } from "./chat_request.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions, SummaryResult, TokenResult } from "./generate.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
+import type { MemoryPlan } from "./memory_plan.js"
 import { languageOf, ModelSession, type Speech, type TextCodec } from "./model_session.js"
 import { type Perplexity, type PerplexityOptions, perplexity } from "./perplexity.js"
 import type { Scheduler } from "./scheduler.js"
@@ -71,6 +72,8 @@ export interface ModelParts {
   /** The network that the scheduler runs. */
   readonly network: CausalLM
   readonly speech: Speech
+  /** What it takes, where that was counted: with a bound on memory. */
+  readonly plan?: MemoryPlan
   close(): Promise<void>
 }
 
@@ -106,6 +109,11 @@ export class LanguageModel {
   /** @internal */
   get network(): CausalLM {
     return this.parts.network
+  }
+
+  /** @internal */
+  get plan(): MemoryPlan | undefined {
+    return this.parts.plan
   }
 
   /** What generation_config.json says of sampling: the defaults of `generate` and `chat`. */

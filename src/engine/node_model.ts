@@ -135,6 +135,7 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
       scheduler,
       store,
       network: model,
+      plan,
       speech: {
         name,
         language,

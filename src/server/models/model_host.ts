@@ -1,20 +1,12 @@
 import { RequestError } from "../request_error.js"
 import type { ServedModel } from "../served_model.js"
-import {
-  type Answered,
-  errorData,
-  type FromModel,
-  type LoadRequest,
-  type Method,
-  type Port,
-  type ToModel,
-  WINDOW,
-} from "./wire.js"
+import { Outbox } from "./outbox.js"
+import { errorData, type FromModel, type LoadRequest, type Method, type Port, type ToModel, WINDOW } from "./wire.js"
 
 /** A model that was loaded to be served over a port. */
 export interface HostedModel {
   readonly model: ServedModel
-  /** Of its weights and its pool for keys and values. */
+  /** Of memory that it takes: weights, the pool for keys and values, intermediate values where these were counted. */
   readonly bytes: number
   close(): Promise<void>
 }
@@ -56,15 +48,17 @@ export function hostModel(port: Port<FromModel, ToModel>, load: LoadHosted, onOv
   }
 }
 
-/** The calls that are being answered. What comes of all of them in one turn of the event loop goes out as one message. */
+/** The calls that are being answered. */
 class Calls {
   private readonly calls = new Map<number, Call>()
-  private outbox = new Map<number, Answered>()
+  private readonly outbox: Outbox
 
   constructor(
-    private readonly port: Port<FromModel, ToModel>,
+    port: Port<FromModel, ToModel>,
     private readonly model: ServedModel,
-  ) {}
+  ) {
+    this.outbox = new Outbox((message) => port.send(message))
+  }
 
   receive(message: ToModel): void {
     if (message.type === "call") void this.answer(message.id, message.method, message.args)
@@ -79,28 +73,16 @@ class Calls {
     try {
       for await (const value of valuesOf(this.model, method, args, signal)) {
         if (signal.aborted) return
-        this.out(id).values.push(value)
+        this.outbox.value(id, value)
         await call.sent()
         if (signal.aborted) return
       }
-      this.out(id).end = "done"
+      this.outbox.end(id, "done")
     } catch (error) {
-      if (!signal.aborted) this.out(id).end = errorData(error)
+      if (!signal.aborted) this.outbox.end(id, errorData(error))
     } finally {
       this.calls.delete(id)
     }
-  }
-
-  private out(id: number): Answered {
-    if (this.outbox.size === 0) setImmediate(() => this.flush())
-    const answered = this.outbox.get(id) ?? { id, values: [] }
-    this.outbox.set(id, answered)
-    return answered
-  }
-
-  private flush(): void {
-    this.port.send({ type: "answers", answers: [...this.outbox.values()] })
-    this.outbox = new Map()
   }
 }
 

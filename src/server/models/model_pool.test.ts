@@ -85,6 +85,8 @@ describe("a pool of models", () => {
     const a = fakeOffer("a")
     const pool = new ModelPool([a])
     const abort = new AbortController()
+    await expect(pool.hold("a", AbortSignal.abort(new Error("left already")))).rejects.toThrow("left already")
+    expect(a.loads).toBe(0)
     const both = [pool.hold("a", abort.signal), pool.hold("a")]
     abort.abort(new RequestError("timeout", "enough"))
     await expect(both[0]).rejects.toThrow("enough")

@@ -7,7 +7,7 @@ import { ModelNames } from "./model_names.js"
 /** A model that runs, wherever it does. */
 export interface LoadedModel {
   readonly model: ServedModel
-  /** Of its weights and its pool for keys and values. */
+  /** Of memory that it takes: weights, the pool for keys and values, intermediate values where these were counted. */
   readonly bytes: number
   /** Resolves once it runs no more, closed or not: what has become of it. */
   readonly ended: Promise<string>
@@ -106,6 +106,7 @@ export class ModelPool implements ModelDirectory {
   async hold(name: string | undefined, signal?: CancelSignal): Promise<HeldModel> {
     const entry = this.names.find(name)
     this.throwIfClosing()
+    signal?.throwIfAborted()
     entry.holds++
     clearTimeout(entry.timer)
     let isHeld = true
@@ -262,7 +263,6 @@ function memoryError(message: string, retry_after?: number): RequestError {
 /** Rejects early when a signal is aborted: what others wait for goes on. */
 async function unlessAborted<T>(promise: Promise<T>, signal: CancelSignal | undefined): Promise<T> {
   if (!signal) return promise
-  signal.throwIfAborted()
   let abort: () => void = () => {}
   const aborted = new Promise<never>((_, reject) => {
     abort = () => reject(signal.reason)

@@ -1,4 +1,5 @@
 import { MemoryLimitError } from "../../engine/memory_check.js"
+import type { LanguageModel } from "../../engine/model.js"
 import { loadModel } from "../../engine/node_model.js"
 import { LocalModel } from "../local_model.js"
 import { RequestError } from "../request_error.js"
@@ -27,12 +28,16 @@ hostModel(port, load, () => sent.then(() => process.exit()))
 async function load({ path, name, options }: LoadRequest, hooks: LoadHooks): Promise<HostedModel> {
   try {
     const model = await loadModel(path, { ...options, ...hooks })
-    const pool = model.store.storages.reduce((sum, { byteLength }) => sum + byteLength, 0)
-    const served = new LocalModel(model, name)
-    return { model: served, bytes: model.info.weight_bytes + pool, close: () => model.close() }
+    return { model: new LocalModel(model, name), bytes: bytesOf(model), close: () => model.close() }
   } catch (cause) {
     const code = cause instanceof MemoryLimitError ? "memory_limit" : undefined
     const message = `the model ${name} cannot be loaded: ${(cause as Error).message}`
     throw new RequestError("unavailable", message, { code, cause })
   }
+}
+
+/** As it was planned where there is a limit to keep to, without what loading took. */
+function bytesOf({ plan, info, store }: LanguageModel): number {
+  if (plan) return plan.total - plan.staging
+  return info.weight_bytes + store.storages.reduce((sum, { byteLength }) => sum + byteLength, 0)
 }

@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest"
 import { portPair } from "../../../test/server/port_pair.js"
 import { type ErrorKind, RequestError } from "../request_error.js"
 import type { ServedModel, ServedModelInfo, TurnEvent } from "../served_model.js"
-import { hostModel, type LoadHosted } from "./model_host.js"
+import { hostModel, type LoadHooks, type LoadHosted } from "./model_host.js"
 import { loadRemote, type RemoteModel } from "./remote_model.js"
-import { type FromModel, type ToModel, WINDOW } from "./wire.js"
+import { type FromModel, type LoadRequest, type ToModel, WINDOW } from "./wire.js"
 
 const info: ServedModelInfo = {
   name: "fake",
@@ -76,6 +76,10 @@ class FakeModel implements ServedModel {
   }
 }
 
+const request: LoadRequest = { path: "x", name: "fake", options: {} }
+
+const hooks: LoadHooks = { onProgress: () => {}, onWarning: () => {} }
+
 interface Served {
   readonly remote: RemoteModel
   readonly hasClosed: () => boolean
@@ -93,8 +97,7 @@ async function serve(model: ServedModel): Promise<Served> {
     async () => ({ model, bytes: 5, close }),
     () => cut("exit code 0"),
   )
-  const hooks = { onProgress: () => {}, onWarning: () => {} }
-  const remote = await loadRemote(left, { path: "x", name: "fake", options: {} }, hooks)
+  const remote = await loadRemote(left, request, hooks)
   return { remote, cut, hasClosed: () => isClosed }
 }
 
@@ -194,6 +197,26 @@ describe("a model behind a port", () => {
     )
   })
 
+  it("sends what comes together as one message", async () => {
+    const scripts = ["", ""].map((): Script => ({ count: 40, pauses: [], outcome: "done", made: 0, state: "new" }))
+    const { left, right } = portPair<ToModel, FromModel>()
+    const { send } = right
+    let messages = 0
+    right.send = (message) => {
+      if (message.type === "answers") messages++
+      send(message)
+    }
+    hostModel(
+      right,
+      async () => ({ model: new FakeModel(scripts), bytes: 5, close: async () => {} }),
+      () => {},
+    )
+    const remote = await loadRemote(left, request, hooks)
+    const both = ["0", "1"].map((content) => drain(remote.chat([{ role: "user", content }], {})))
+    expect((await Promise.all(both)).map(({ length }) => length)).toEqual([40, 40])
+    expect(messages).toBe(1)
+  })
+
   it("says when it loads and when it cannot", async () => {
     const { left, right } = portPair<ToModel, FromModel>()
     const said: unknown[] = []
@@ -203,11 +226,11 @@ describe("a model behind a port", () => {
       throw new RequestError("unavailable", "too large", { code: "memory_limit" })
     }
     hostModel(right, load, () => said.push("over"))
-    const hooks = {
+    const telling: LoadHooks = {
       onProgress: (...bytes: number[]) => said.push(bytes),
       onWarning: (text: string) => said.push(text),
     }
-    const loading = loadRemote(left, { path: "x", name: "fake", options: {} }, hooks)
+    const loading = loadRemote(left, request, telling)
     await expect(loading).rejects.toMatchObject({ kind: "unavailable", code: "memory_limit", message: "too large" })
     expect(said).toEqual(["over", [1, 2], "fake from x"])
   })

@@ -56,7 +56,7 @@ export class RemoteModel implements ServedModel {
 
   constructor(
     readonly info: ServedModelInfo,
-    /** Of its weights and its pool for keys and values. */
+    /** Of memory that it takes: weights, the pool for keys and values, intermediate values where these were counted. */
     readonly bytes: number,
     private readonly port: Port<ToModel, FromModel>,
   ) {
