@@ -129,7 +129,7 @@ describe("errors are one line", () => {
     [2, ["inspect", "one", "--model", "two"], "one, and --model two"],
     [2, ["graph", "--without", "fuse_matmul,nope"], 'There is no pass "nope"; there are fuse_matmul, '],
     [1, ["graph", "--out", join(scratch, "missing", "step.html")], "no such file or folder"],
-    [1, ["inspect", "-m", "openai/gpt-oss-20b"], "hf download openai/gpt-oss-20b"],
+    [1, ["inspect", "-m", "openai/gpt-oss-20b"], "minerva pull openai/gpt-oss-20b"],
     [1, ["generate", "hi", "-m", main, "-d", "reference"], "holds no model"],
     [1, ["inspect", join(main, "x")], "no such folder"],
     [1, ["perplexity", "--file", join(main, "x")], "a file, not a folder (ENOTDIR)"],
