@@ -72,7 +72,20 @@ describe("help", () => {
   it("lists every command on the first screen", () => {
     const { code, out } = minerva(["--help"])
     expect(code).toBe(0)
-    for (const command of ["generate", "chat", "batch", "inspect", "graph", "logits", "perplexity", "synth", "bench"]) {
+    for (const command of [
+      "generate",
+      "chat",
+      "batch",
+      "pull",
+      "models",
+      "rm",
+      "inspect",
+      "graph",
+      "logits",
+      "perplexity",
+      "synth",
+      "bench",
+    ]) {
       expect(out).toMatch(new RegExp(`^  ${command}\\b`, "m"))
     }
   })

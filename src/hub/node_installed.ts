@@ -6,6 +6,7 @@ import {
   cacheFolder,
   type Environment,
   hubCache,
+  isRepositoryId,
   mlxModels,
   snapshotOf,
 } from "../checkpoint/node_hub.js"
@@ -36,7 +37,9 @@ export async function installedModels(env: Environment = process.env): Promise<I
   for (const entry of await readdir(others, { withFileTypes: true }).catch((): Dirent[] => [])) {
     if (entry.isFile() || entry.name.startsWith(".")) continue
     const folder = join(others, entry.name)
-    models.push({ name: folder, place: "mlx-models", folder, ...(await sizes(folder)) })
+    // By its name alone where findModel takes that for one.
+    const name = isRepositoryId(entry.name) ? entry.name : folder
+    models.push({ name, place: "mlx-models", folder, ...(await sizes(folder)) })
   }
   return models.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }))
 }

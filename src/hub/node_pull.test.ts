@@ -421,8 +421,7 @@ it("whatever fails, the cache never holds a wrong file, and after some more pull
   )
 })
 
-it("is a plain file where a link cannot be made", async () => {
-  // What huggingface_hub leaves on Windows: no link, no blob.
+it("takes plain files in the snapshot, as there are where links cannot be made, for the blobs", async () => {
   const { folder: snapshot } = await get()
   for (const { path, content } of needed()) {
     await rm(join(snapshot, path))

@@ -13,7 +13,7 @@ export interface Patience {
   readonly asked: number
 }
 
-export const PATIENCE: Patience = { failures: 6, first: 500, longest: 30_000, silence: 60_000, asked: 300_000 }
+export const PATIENCE: Patience = { failures: 8, first: 500, longest: 30_000, silence: 60_000, asked: 300_000 }
 
 export interface Persistence {
   readonly patience: Patience

@@ -65,7 +65,8 @@ export function retryAfter(headers: Headers, now = Date.now()): number | undefin
   const text = headers.get("Retry-After")?.trim()
   if (!text) return undefined
   if (/^\d+$/.test(text)) return Number(text) * 1000
-  const date = Date.parse(text)
+  // Date.parse takes "-5" for one.
+  const date = /^[A-Za-z]+,? /.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }
 

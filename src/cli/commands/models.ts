@@ -2,7 +2,7 @@ import { totalmem } from "node:os"
 import { Command } from "commander"
 import type { Backend } from "../../backends/backend.js"
 import { type Checkpoint, openCheckpoint } from "../../checkpoint/checkpoint.js"
-import { CheckpointError } from "../../checkpoint/errors.js"
+import { CheckpointError, quote } from "../../checkpoint/errors.js"
 import { nodeDirectory } from "../../checkpoint/node_directory.js"
 import { openBackend } from "../../engine/node_backend.js"
 import { type InstalledModel, installedModels } from "../../hub/node_installed.js"
@@ -116,7 +116,7 @@ function row({ name, bytes, quantization, max_context, fitting_context, fits, pr
   const verdict = fits ? (fitting_context === max_context ? "yes" : `up to ${fitting_context} tokens`) : "no"
   const isOther = max_context === null && folder !== undefined
   return [
-    name,
+    quote(name),
     formatBytes(bytes),
     quantization ?? "",
     max_context === null ? "" : `${max_context} tokens`,
