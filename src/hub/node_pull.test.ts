@@ -1,4 +1,4 @@
-import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises"
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, truncate, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join, relative } from "node:path"
 import fc from "fast-check"
@@ -13,6 +13,7 @@ import {
   smallRepository,
 } from "../../test/hub/fake_hub.js"
 import { findModel } from "../checkpoint/node_find_model.js"
+import { holds } from "./node_blob.js"
 import { type PullOptions, pull } from "./node_pull.js"
 import type { Patience } from "./patience.js"
 
@@ -218,11 +219,25 @@ describe("a failure that passes is waited out:", () => {
     // Of the storage server: its addresses run out.
     ["a 403 of the storage", { kind: "status", status: 403 }],
   ]
-  it.each(passing)("%s", async (_, fault) => {
+  it.each(passing)("%s", async (name, fault) => {
     await keep(partial(largest()), largest().content.subarray(0, 100_000))
-    hub.files = hub.files.filter(({ path, lfs }) => path === "config.json" || lfs)
-    await get({ check: () => void hub.fileFaults.push({ kind: "drop", after: 500 }, fault, fault) })
+    // One file alone has all of the faults.
+    hub.files = [hub.files[0], largest()]
+    const check = () => void hub.fileFaults.push({ kind: "drop", after: 500 }, fault, fault)
+    const progress: number[] = []
+    await get({ check, onProgress: (done) => progress.push(done) })
     await expectWhole()
+    const isKept = progress.every((done, i) => i === 0 || done >= progress[i - 1])
+    // What came is thrown away only where it may be wrong.
+    const mayBeWrong = ["damage", "too much", "other size"].includes(fault.kind) || name === "416"
+    expect(isKept).toBe(!mayBeWrong)
+  })
+
+  it("any number of drops, as long as each brings something", async () => {
+    hub.fileFaults.push(...Array.from({ length: 40 }, (): Fault => ({ kind: "drop", after: 2000 })))
+    await get()
+    await expectWhole()
+    expect(hub.fileFaults).toEqual([])
   })
 
   it("the API's, too", async () => {
@@ -430,4 +445,18 @@ it("takes plain files in the snapshot, as there are where links cannot be made, 
   await rm(join(folder(), "blobs"), { recursive: true })
   expect((await get()).fetched).toBe(0)
   expect((await lstat(join(snapshot, "config.json"))).isFile()).toBe(true)
+})
+
+it("a large file that is there is told by its size, for hashing it would take minutes", async () => {
+  const path = join(root, "large")
+  await writeFile(path, "")
+  const size = 70 << 20
+  for (const [length, expected] of [
+    [size - 1, false],
+    [size, true],
+    [size + 1, false],
+  ] as const) {
+    await truncate(path, length)
+    expect(await holds(path, { path: "large", size, etag: "a".repeat(64) })).toBe(expected)
+  }
 })
