@@ -223,7 +223,7 @@ describe("a failure that passes is waited out:", () => {
     await keep(partial(largest()), largest().content.subarray(0, 100_000))
     // One file alone has all of the faults.
     hub.files = [hub.files[0], largest()]
-    const check = () => void hub.fileFaults.push({ kind: "drop", after: 500 }, fault, fault)
+    const check = () => void hub.fileFaults.push({ kind: "drop", after: 500 }, fault)
     const progress: number[] = []
     await get({ check, onProgress: (done) => progress.push(done) })
     await expectWhole()
