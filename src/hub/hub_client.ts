@@ -75,11 +75,11 @@ export class HubClient {
   }
 
   /** Opens a file from byte `start` on, once. @throws HubError, PassingFailure */
-  async open(path: string, commit: string, start: number): Promise<Opened> {
+  async open(path: string, commit: string, start: number, signal: AbortSignal): Promise<Opened> {
     const { endpoint, repository } = this.asked
     const url = `${endpoint}/${repository}/resolve/${commit}/${encodeURIComponent(path)}`
     const range: HeadersInit = start > 0 ? { Range: `bytes=${start}-` } : {}
-    return this.request(url, { headers: { ...range, "Accept-Encoding": "identity" } }, [416])
+    return this.request(url, { headers: { ...range, "Accept-Encoding": "identity" }, signal }, [416])
   }
 
   /** An answer with all of its body, for the library. */
@@ -97,7 +97,8 @@ export class HubClient {
 
   private async request(url: string, init: RequestInit = {}, accepted: readonly number[] = []): Promise<Opened> {
     const { endpoint, token } = this.asked
-    const { patience, signal } = this.persistence
+    const { patience } = this.persistence
+    const signal = init.signal ?? this.persistence.signal
     const quiet = new AbortController()
     const dropped = new PassingFailure(`nothing came for ${Math.ceil(patience.silence / 1000)} seconds`)
     const timer = setTimeout(() => quiet.abort(dropped), patience.silence)

@@ -66,7 +66,7 @@ export async function fetchBlob(
     const blob = await PartialBlob.open(handle, file, onBytes)
     await persist(
       `fetching ${file.path}`,
-      () => blob.advance(client, commit),
+      () => blob.advance(client, commit, persistence.signal),
       persistence,
       () => blob.furthest,
     )
@@ -103,18 +103,18 @@ class PartialBlob {
   }
 
   /** Fetches what is missing, once, and verifies it. @throws PassingFailure when another try may help */
-  async advance(client: HubClient, commit: string): Promise<void> {
+  async advance(client: HubClient, commit: string, signal: AbortSignal): Promise<void> {
     const { path, size, etag } = this.file
-    if (this.position < size) await this.receive(client, commit)
+    if (this.position < size) await this.receive(client, commit, signal)
     const digest = this.hash.copy().digest("hex")
     if (digest === etag) return
     await this.startOver(`its hash is ${digest}, expected ${etag}`)
     throw new PassingFailure(`${path} arrived damaged`)
   }
 
-  private async receive(client: HubClient, commit: string): Promise<void> {
+  private async receive(client: HubClient, commit: string, signal: AbortSignal): Promise<void> {
     const { path, size } = this.file
-    const { status, headers, chunks } = await client.open(path, commit, this.position)
+    const { status, headers, chunks } = await client.open(path, commit, this.position, signal)
     if (status === 416) await this.startOver(`the server says that it has fewer than the ${size} bytes listed`)
     if (status === 416) throw new PassingFailure("the server has nothing at this position (416)")
     // What asks for a part may get all of it: what is there already is passed over.

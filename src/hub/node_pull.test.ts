@@ -1,6 +1,7 @@
 import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, symlink, truncate, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join, relative } from "node:path"
+import { scanCacheDir } from "@huggingface/hub"
 import fc from "fast-check"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
 import {
@@ -252,6 +253,33 @@ describe("a failure that passes is waited out:", () => {
     await get({ onWait: (_, ms) => waits.push(ms) })
     expect(waits).toEqual([1000])
   })
+})
+
+it("when one file fails for good the others are not waited for", async () => {
+  hub.files = [hub.files[0], ...hub.files.slice(4, 6)]
+  const check = () => {
+    const damage: Fault = { kind: "damage" }
+    hub.fileFaults.push({ kind: "silent", after: 10 }, damage, damage)
+  }
+  const patience = { ...HASTE, silence: 1e6 }
+  await expect(get({ patience, check })).rejects.toMatchObject({ code: "bad_answer" })
+})
+
+it("reads a list that goes on, on another page", async () => {
+  hub.next = `${hub.url}/api/models/${REPOSITORY}/tree/${COMMIT}?cursor=2`
+  await get()
+  await expectWhole()
+  expect(hub.seen.filter(({ url }) => url.includes("/tree/"))).toHaveLength(2)
+})
+
+it("leaves what Hugging Face's own reader of the cache takes", async () => {
+  await get({ revision: "v1" })
+  const { repos, warnings } = await scanCacheDir(join(root, "hub"))
+  expect(warnings).toEqual([])
+  const size = needed().reduce((sum, { content }) => sum + content.length, 0)
+  expect(repos).toMatchObject([
+    { id: { name: REPOSITORY, type: "model" }, size, revisions: [{ commitOid: COMMIT, refs: ["v1"] }] },
+  ])
 })
 
 describe("a failure that stays is said:", () => {

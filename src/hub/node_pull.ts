@@ -82,8 +82,9 @@ export async function pull(
     const missing = await missingFiles(files, blobs, snapshot)
     const total = totalSize(files)
     const toFetch = totalSize(missing) - (await sum(missing, (file) => partialSize(blobs, file)))
-    const { bavail, bsize } = await statfs(blobs)
-    checkRoom(cache, toFetch, bavail * bsize)
+    const { bavail, bsize, blocks } = await statfs(blobs)
+    // Some network drives do not say.
+    if (blocks > 0) checkRoom(cache, toFetch, bavail * bsize)
     onStart?.({ commit, files: files.length, bytes: total, missing: toFetch, cache })
 
     let done = total - toFetch

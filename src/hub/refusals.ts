@@ -19,7 +19,7 @@ export function refusal(response: Response, asked: Asked): HubError | PassingFai
   if (status === 408 || status >= 500) return new PassingFailure(`the server answers ${status}`, retryAfter(headers))
   // A storage server behind the Hub: its addresses are signed for a while, and the next try gets a new one.
   if (originOf(response.url) !== originOf(asked.endpoint)) {
-    return new PassingFailure(`the storage server answers ${status}`)
+    return new PassingFailure(`${new URL(response.url).host} answers ${status}`)
   }
   if (code === "GatedRepo" || (status === 403 && code === null && asked.token === undefined)) return gated(asked)
   if (status === 401) return asked.token === undefined ? notSeen(asked) : badToken(asked, status)

@@ -108,6 +108,7 @@ export class FakeHub {
     const file = this.files.find((file) => file.path === path)
     if (!file) return refuse(response, 404, "EntryNotFound")
     const { content, lfs } = file
+    response.setHeader("X-Repo-Commit", this.commit)
     if (!lfs) return this.send(request, response, file)
     response.writeHead(302, {
       Location: `${this.storage}/${etagOf(file)}`,

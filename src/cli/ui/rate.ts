@@ -1,6 +1,9 @@
 /** Milliseconds of the past that a rate is taken over. */
 const WINDOW = 10_000
 
+/** The least milliseconds from one mark to the next. */
+const STEP = 100
+
 /** How fast something gets on, lately. */
 export class RateMeter {
   private readonly marks: { readonly at: number; readonly done: number }[] = []
@@ -10,6 +13,8 @@ export class RateMeter {
     const last = this.marks.at(-1)
     // What is begun anew has not got on backwards.
     if (last !== undefined && done < last.done) this.marks.length = 0
+    const before = this.marks.at(-2)
+    if (before !== undefined && now - before.at < STEP) this.marks.pop()
     this.marks.push({ at: now, done })
     while (this.marks.length > 2 && now - this.marks[1].at > WINDOW) this.marks.shift()
   }
