@@ -17,6 +17,7 @@ const FLOORS = [
   ["graph"],
   ["backends"],
   ["ir"],
+  ["hub"],
   ["checkpoint"],
   ["tensor"],
 ]

@@ -89,7 +89,7 @@ describe("a folder that holds something else", () => {
     ["a config alone", CONFIG, /model\.safetensors: .*nor other safetensors/],
     ["weights alone", { "model.safetensors": any }, /^config\.json: /],
     ["a model in a folder", { "a/config.json": any, "b/README.md": any }, /a folder in it does.*give \/models\/x\/a/],
-    ["original/", { "original/config.json": any, "metal/model.bin": any }, /OpenAI's own layout.*hf download/],
+    ["original/", { "original/config.json": any, "metal/model.bin": any }, /OpenAI's own layout.*minerva pull/],
   ])("%s", async (_, files, says) => {
     expect((await fault(files)).message).toMatch(says)
   })

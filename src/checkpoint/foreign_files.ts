@@ -6,11 +6,11 @@ interface Foreign {
   readonly advice: string
 }
 
-const AGAIN = "download the file again, for example with hf download"
+const AGAIN = "download the file again, for example with minerva pull"
 
 const GIT_LFS: Foreign = {
   problem: "this is a git-lfs pointer: the text that stands for the file until git-lfs has fetched it",
-  advice: "run git lfs pull in the folder, or download the model with hf download",
+  advice: "run git lfs pull in the folder, or get the model with minerva pull",
 }
 
 const WEB_PAGE: Foreign = {

@@ -11,8 +11,7 @@ const ADAPTER = {
 const ORIGINAL = {
   problem: "this is OpenAI's own layout (the folder original/), which is not supported",
   advice:
-    "give the folder above it if that has the Hugging Face files, or get them with " +
-    'hf download openai/gpt-oss-20b --exclude "original/*" --exclude "metal/*"',
+    "give the folder above it if that has the Hugging Face files, or get them with minerva pull openai/gpt-oss-20b",
 }
 
 /** Formats by what their files are called. */

@@ -11,7 +11,7 @@ const READS = { chunk: 8 << 20, inFlight: 4 }
 /** A folder on disk. Symbolic links are followed, as the Hugging Face cache needs. */
 export function nodeDirectory(path: string): Directory {
   const repository = repositoryOf(path)
-  const advice = repository && `run hf download ${repository} (again), which fetches what is missing`
+  const advice = repository && `run minerva pull ${repository} (again), which fetches what is missing`
   return { name: path, advice, open: (name) => openFile(path, name, advice), list: () => listFolder(path) }
 }
 

@@ -103,13 +103,13 @@ describe("a repository's name", () => {
     await expect(find(id)).rejects.toMatchObject({
       code: "file_missing",
       message: expect.stringMatching(
-        /hub.*mlx-models\/gpt-oss-20b.*mlx-community\/gpt-oss-20b-MXFP4-Q8.*hf download openai\/gpt-oss-20b/,
+        /hub.*mlx-models\/gpt-oss-20b.*mlx-community\/gpt-oss-20b-MXFP4-Q8.*minerva pull openai\/gpt-oss-20b/,
       ),
     })
   })
 
   it("whose download was not finished gets an error that says how to go on", async () => {
-    const again = /hf download openai\/gpt-oss-20b/
+    const again = /minerva pull openai\/gpt-oss-20b/
     process.env.HF_HUB_CACHE = join(root, "hub")
     try {
       await mkdir(at("hub/models--openai--gpt-oss-20b/snapshots"), { recursive: true })
@@ -120,7 +120,7 @@ describe("a repository's name", () => {
       await expect(openModel(id)).rejects.toMatchObject({ code: "file_missing", message: expect.stringMatching(again) })
       await symlink("../../blobs/none", at(`${SNAPSHOT}/aaa/model-00001-of-00001.safetensors`))
       const link =
-        /model-00001-of-00001.safetensors: (.* lists this file, but )?the file is a link to one that is not there.*hf download/
+        /model-00001-of-00001.safetensors: (.* lists this file, but )?the file is a link to one that is not there.*minerva pull/
       await expect(openModel(id)).rejects.toMatchObject({ code: "file_missing", message: expect.stringMatching(link) })
       await write(
         `${SNAPSHOT}/aaa/model.safetensors.index.json`,

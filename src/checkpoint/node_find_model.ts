@@ -15,8 +15,10 @@ import {
   expandHome,
   hubCache,
   isRepositoryId,
+  mlxModels,
   repositoryOf,
   snapshotOf,
+  splitRevision,
 } from "./node_hub.js"
 import { some } from "./weight_files.js"
 
@@ -34,8 +36,9 @@ export interface FoundModel {
  *
  * - a folder, with `~` for the home folder, or as a file:// URL; a `.safetensors` file, index or config.json in it;
  * - a folder of the Hugging Face cache (`models--openai--gpt-oss-20b`), whose current snapshot is meant;
- * - a repository of Hugging Face (`openai/gpt-oss-20b`, or its address): looked up in that cache, then in LM Studio's folders
- *   and in ~/.cache/mlx-models, where its last part is enough. Nothing is downloaded, and a local folder of that name wins.
+ * - a repository of Hugging Face (`openai/gpt-oss-20b`, with `@` and a revision after it, or its address): looked up in that
+ *   cache, then in LM Studio's folders and in ~/.cache/mlx-models, where its last part is enough. Nothing is downloaded, and a
+ *   local folder of that name wins.
  *
  * @throws CheckpointError `file_missing`, saying where it was looked for and how to get it; `wrong_format` for a file that is
  * no model; `io` for what cannot be read
@@ -45,16 +48,22 @@ export async function findModel(model: string, env: Environment = process.env): 
   const there = await look(path)
   if (there?.isDirectory()) return (await cached(path)) ?? { name: nameOf(path), folder: path }
   if (there) return modelOfFile(path)
-  const repository = model.replace(/^(https?:\/\/)?(www\.)?(huggingface\.co|hf\.co)\/|^hf:\/\//, "")
-  const [id] = /^[^/]+\/[^/]+(?=\/(tree|blob|resolve)\/)/.exec(repository) ?? [repository.replace(/\/$/, "")]
-  if (isRepositoryId(id)) return findRepository(id, env)
+  const { repository, revision } = repositoryNamed(model)
+  if (isRepositoryId(repository)) return findRepository(repository, revision, env)
   throw new CheckpointError({
     code: "file_missing",
     file: quote(model),
     problem: /^https?:/.test(model) ? "a model cannot be run from an address" : "there is no such folder",
     expected: "a folder with config.json and safetensors, or the name of a repository such as openai/gpt-oss-20b",
-    advice: /^https?:/.test(model) ? "download it, for example with hf download" : "check the path",
+    advice: /^https?:/.test(model) ? "download it, from the Hub with minerva pull ORG/NAME" : "check the path",
   })
+}
+
+/** The repository that a text may name: `openai/gpt-oss-20b`, with `@` and a revision after it, or as its address. */
+export function repositoryNamed(model: string): ReturnType<typeof splitRevision> {
+  const name = model.replace(/^(https?:\/\/)?(www\.)?(huggingface\.co|hf\.co)\/|^hf:\/\//, "")
+  const [id] = /^[^/]+\/[^/]+(?=\/(tree|blob|resolve)\/)/.exec(name) ?? [name.replace(/\/$/, "")]
+  return splitRevision(id)
 }
 
 /** Opens the model that a user names: see {@link findModel}, whose errors and those of `openCheckpoint` it throws. */
@@ -94,17 +103,21 @@ function nameOf(folder: string): string {
 }
 
 /** The snapshot to use when `path` is a repository's folder in a cache. */
-async function cached(path: string): Promise<FoundModel | undefined> {
+async function cached(path: string, revision?: string): Promise<FoundModel | undefined> {
   const entries = await readdir(path).catch((): string[] => [])
   if (!entries.includes("snapshots") || entries.includes("config.json")) return undefined
   const name = nameOf(path)
-  const folder = await snapshotOf(path)
+  const folder = await snapshotOf(path, revision)
   if (folder) return { name, folder }
+  const named = `${repositoryOf(path) ?? "ORG/NAME"}${revision === undefined ? "" : `@${revision}`}`
   throw new CheckpointError({
     code: "file_missing",
     file: path,
-    problem: "this folder of the Hugging Face cache holds no snapshot: its download was not finished",
-    advice: `run hf download ${repositoryOf(path) ?? "for it"} again`,
+    problem:
+      revision === undefined
+        ? "this folder of the Hugging Face cache holds no snapshot: its download was not finished"
+        : `this folder of the Hugging Face cache holds no snapshot of ${quote(revision)}`,
+    advice: `run minerva pull ${named}`,
   })
 }
 
@@ -124,26 +137,29 @@ function modelOfFile(path: string): FoundModel {
   throw new CheckpointError({ code: "wrong_format", file: path, ...foreign })
 }
 
-async function findRepository(id: string, env: Environment): Promise<FoundModel> {
+async function findRepository(id: string, revision: string | undefined, env: Environment): Promise<FoundModel> {
   const cache = hubCache(env)
   const root = join(cache, cacheFolder(id))
   if ((await look(root))?.isDirectory()) {
-    const found = await cached(root)
+    const found = await cached(root, revision)
     if (found) return found
   }
   const home = homedir()
   const others = [
     join(home, ".lmstudio", "models", ...id.split("/")),
     join(home, ".cache", "lm-studio", "models", ...id.split("/")),
-    join(env.XDG_CACHE_HOME || join(home, ".cache"), "mlx-models", id.split("/").at(-1) ?? id),
+    join(mlxModels(env), id.split("/").at(-1) ?? id),
   ]
-  for (const folder of others) if ((await look(folder))?.isDirectory()) return { name: nameOf(folder), folder }
+  // These keep one revision, and do not say which.
+  for (const folder of revision === undefined ? others : [])
+    if ((await look(folder))?.isDirectory()) return { name: nameOf(folder), folder }
+  const named = revision === undefined ? id : `${id}@${revision}`
   const near = nearestNames(id, await cachedRepositories(cache), 5)
   throw new CheckpointError({
     code: "file_missing",
     file: id,
     problem: `there is no folder of this name, and the model is not in the Hugging Face cache ${cache}, nor in ${some(others)}`,
     found: near.length > 0 ? `in the cache ${near.join(", ")}` : undefined,
-    advice: `${id.includes("/") ? `get it with hf download ${id}` : "give the whole name, such as openai/gpt-oss-20b"}, or give the model's folder`,
+    advice: `${id.includes("/") ? `get it with minerva pull ${named}` : "give the whole name, such as openai/gpt-oss-20b"}, or give the model's folder`,
   })
 }

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, describe, expect, it } from "vitest"
+import { modelFolder, tinyJson } from "../../test/engine/model_folder.js"
+import { openFixture, relativeError } from "../../test/models/fixtures.js"
 import { openCheckpoint } from "../checkpoint/checkpoint.js"
 import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { readHeader } from "../checkpoint/safetensors.js"
-import { modelFolder, tinyJson } from "../../test/engine/model_folder.js"
-import { openFixture, relativeError } from "../../test/models/fixtures.js"
 import { EMBEDDED_MODEL } from "./options.js"
 
 const main = fileURLToPath(new URL("./main.js", import.meta.url))
@@ -77,6 +77,9 @@ describe("help", () => {
       "chat",
       "batch",
       "serve",
+      "pull",
+      "models",
+      "rm",
       "inspect",
       "graph",
       "logits",
@@ -140,7 +143,7 @@ describe("errors are one line", () => {
     [2, ["inspect", "one", "--model", "two"], "one, and --model two"],
     [2, ["graph", "--without", "fuse_matmul,nope"], 'There is no pass "nope"; there are fuse_matmul, '],
     [1, ["graph", "--out", join(scratch, "missing", "step.html")], "no such file or folder"],
-    [1, ["inspect", "-m", "openai/gpt-oss-20b"], "hf download openai/gpt-oss-20b"],
+    [1, ["inspect", "-m", "openai/gpt-oss-20b"], "minerva pull openai/gpt-oss-20b"],
     [1, ["generate", "hi", "-m", main, "-d", "reference"], "holds no model"],
     [1, ["inspect", join(main, "x")], "no such folder"],
     [1, ["perplexity", "--file", join(main, "x")], "a file, not a folder (ENOTDIR)"],

@@ -1,18 +1,22 @@
 import { Command } from "commander"
-import { benchCommand } from "./commands/bench/bench.js"
 import { batchCommand } from "./commands/batch.js"
+import { benchCommand } from "./commands/bench/bench.js"
 import { chatCommand } from "./commands/chat.js"
 import { generateCommand } from "./commands/generate.js"
 import { graphCommand } from "./commands/graph.js"
 import { inspectCommand } from "./commands/inspect.js"
 import { logitsCommand } from "./commands/logits.js"
+import { modelsCommand } from "./commands/models.js"
 import { perplexityCommand } from "./commands/perplexity.js"
+import { offerPull, pullCommand } from "./commands/pull.js"
+import { rmCommand } from "./commands/rm.js"
 import { serveCommand } from "./commands/serve.js"
 import { synthCommand } from "./commands/synth.js"
 import { type DefaultFlags, defaultAction } from "./default_action.js"
 import { withChatOptions, withModelOptions, withSamplingOptions } from "./options.js"
 
 const TALK = "Talk to a model:"
+const KEEP = "Get and keep models:"
 const STUDY = "Study a model:"
 const MEASURE = "Make and measure:"
 
@@ -46,6 +50,7 @@ export function createProgram(version: string): Command {
     .option("--json", "print the answer as one JSON document")
     .enablePositionalOptions()
     .exitOverride()
+    .hook("preAction", (_, command) => offerPull(command))
     .addHelpText(
       "after",
       `
@@ -53,6 +58,7 @@ Examples:
   minerva                                                chat with the embedded model
   minerva "What is 17 + 25?"                             one answer
   minerva chat -m ~/models/gpt-oss-20b-MXFP4-Q8          chat with a model of yours
+  minerva pull openai/gpt-oss-20b                        bring a model from the Hugging Face Hub
   cat notes.txt | minerva "Summarise these notes:"       one answer about what is piped in
   minerva generate "Name three fruits." --json           the answer with its token counts and speeds
   minerva serve openai/gpt-oss-20b                       a server for clients of OpenAI, Anthropic and Ollama
@@ -67,6 +73,7 @@ MINERVA_DEBUG=1 prints the stack of an error.`,
     .action((question: string | undefined, flags: DefaultFlags) => defaultAction(question, flags))
   for (const option of program.options) if (!SHOWN.includes(option.attributeName())) option.hideHelp()
   add(program, TALK, generateCommand, chatCommand, batchCommand, serveCommand)
+  add(program, KEEP, pullCommand, modelsCommand, rmCommand)
   add(program, STUDY, inspectCommand, graphCommand, logitsCommand, perplexityCommand)
   add(program, MEASURE, synthCommand, benchCommand)
   return program

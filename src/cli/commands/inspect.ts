@@ -1,10 +1,10 @@
 import { Command } from "commander"
 import type { Backend } from "../../backends/backend.js"
+import { bytesPerToken } from "../../cache/kv_size.js"
 import type { Checkpoint, TensorInfo } from "../../checkpoint/checkpoint.js"
 import { CheckpointError } from "../../checkpoint/errors.js"
 import { openModel } from "../../checkpoint/node_find_model.js"
 import { inferQuantization, readQuantizationConfig } from "../../checkpoint/quantization_config.js"
-import { bytesPerToken } from "../../cache/kv_size.js"
 import { fitPool } from "../../engine/kv_pool.js"
 import { MemoryLimitError } from "../../engine/memory_check.js"
 import { cacheMemoryAt, planMemory, storeFor } from "../../engine/memory_plan.js"
@@ -150,7 +150,7 @@ async function planOf(checkpoint: Checkpoint, backend: Backend, flags: RoomFlags
 const BITS: Partial<Record<KvFormat, 16 | 8 | 4>> = { float16: 16, int8: 8, int4: 4 }
 
 /** The pool that a model would get as the flags say. */
-async function poolOf(network: GptOss, backend: Backend, flags: RoomFlags) {
+export async function poolOf(network: GptOss, backend: Backend, flags: RoomFlags) {
   const { context, memoryLimit: limit } = flags
   const wanted = kvNeeds(network, backend, { max_context: context, ...poolOptions(flags) })
   const { layout, page_bytes } = storeFor(network, backend, { ...wanted, bytes: undefined })
@@ -177,7 +177,7 @@ function contexts({ max_position_embeddings }: GptOssConfig): number[] {
 }
 
 /** How a packed weight is stored; null for what is stored as it is. Where config.json does not say, the shapes do. */
-function quantizations({ tensors, config: json }: Checkpoint, config: GptOssConfig) {
+export function quantizations({ tensors, config: json }: Checkpoint, config: GptOssConfig) {
   const quantization = readQuantizationConfig(json)
   const rowLengths = new Map(gptOssWeights(config).map(({ path, input_dims }) => [path, input_dims]))
   return ({ name, ...weight }: TensorInfo): Quantization | null => {

@@ -12,8 +12,8 @@ import {
   operations,
   PASS_HEADER,
   passRows,
-  settingOf,
   type Subject,
+  settingOf,
   titleOf,
 } from "./subject.js"
 import { WIDTH, wires } from "./wires.js"
