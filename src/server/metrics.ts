@@ -32,7 +32,7 @@ export class ServerMetrics {
       this.set(open())
     }
     new Gauge({ name: "minerva_http_requests_open", help: "Requests being answered.", registers: [registry], collect })
-    const loads = oncePerScrape(() => models.loads?.() ?? Promise.resolve(new Map<string, ServedLoad>()))
+    const loads = oncePerScrape(() => models.loads())
     const ofModels = (name: string, help: string, amount: (load: ServedLoad) => number) =>
       new Gauge({
         name: `minerva_${name}`,

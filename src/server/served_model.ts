@@ -2,8 +2,8 @@ import type { CancelSignal } from "../backends/backend.js"
 import type { ChatEvent, ChatOptions } from "../engine/chat.js"
 import type { ChatMessage } from "../engine/chat_messages.js"
 import type { ConversationParams } from "../engine/chat_request.js"
-import type { ModelLoad } from "../engine/model.js"
 import type { GenerateOptions, SummaryResult } from "../engine/generate.js"
+import type { ModelLoad } from "../engine/model.js"
 
 /** A token as clients see it: its bytes may be a part of a character. */
 export interface TokenText {
@@ -107,5 +107,5 @@ export interface ModelDirectory {
    */
   hold(name: string | undefined, signal?: CancelSignal): Promise<HeldModel>
   /** How busy the loaded ones are, by name. Asking holds none of them, so that what is idle is unloaded all the same. */
-  loads?(): Promise<ReadonlyMap<string, ServedLoad>>
+  loads(): Promise<ReadonlyMap<string, ServedLoad>>
 }

@@ -22,7 +22,7 @@ export interface Watchers {
 export function watchModels(models: ModelDirectory, watchers: Watchers): ModelDirectory {
   return {
     list: () => models.list(),
-    loads: models.loads && (() => models.loads!()),
+    loads: () => models.loads(),
     async hold(name, signal): Promise<HeldModel> {
       const current = currentRequest.getStore()
       // What a request leaves running behind it, such as a batch, is no longer its own.

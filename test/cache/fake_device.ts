@@ -1,6 +1,6 @@
-import type { PageIO } from "../../src/cache/page_io.js"
 import type { KvSequence } from "../../src/cache/kv_sequence.js"
 import type { KvStore } from "../../src/cache/kv_store.js"
+import type { PageIO } from "../../src/cache/page_io.js"
 
 /** What a step writes for `group` at the last of `tokens`: all that keys and values depend on. */
 function contentOf(group: number, tokens: readonly number[]): number {

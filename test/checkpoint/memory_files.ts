@@ -1,9 +1,9 @@
-import type { DType } from "../../src/tensor/dtype.js"
-import type { Shape } from "../../src/tensor/shape.js"
 import type { ByteSink, WritableDirectory } from "../../src/checkpoint/byte_sink.js"
 import type { Directory } from "../../src/checkpoint/byte_source.js"
 import { memoryDirectory } from "../../src/checkpoint/memory_directory.js"
 import { type TensorToWrite, writeSafetensors } from "../../src/checkpoint/safetensors_writer.js"
+import type { DType } from "../../src/tensor/dtype.js"
+import type { Shape } from "../../src/tensor/shape.js"
 
 /** A tensor with these bytes. */
 export function tensorOf(name: string, bytes: Uint8Array, dtype: DType = "uint8", shape?: Shape): TensorToWrite {

@@ -1,6 +1,6 @@
 import type { Backend } from "../../src/backends/backend.js"
-import { storeFor } from "../../src/engine/memory_plan.js"
 import { Generation, type GenerationOptions } from "../../src/engine/generation.js"
+import { storeFor } from "../../src/engine/memory_plan.js"
 import { Scheduler, type SchedulerOptions } from "../../src/engine/scheduler.js"
 import { score } from "../../src/engine/score.js"
 import type { SequenceRunner } from "../../src/engine/session.js"

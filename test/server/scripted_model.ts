@@ -1,11 +1,11 @@
-import { LocalModel } from "../../src/server/local_model.js"
-import type { ModelDirectory, ServedModel } from "../../src/server/served_model.js"
-import { RequestError } from "../../src/server/request_error.js"
 import { ModelSession } from "../../src/engine/model_session.js"
+import { Session } from "../../src/engine/session.js"
+import { LocalModel } from "../../src/server/local_model.js"
+import { RequestError } from "../../src/server/request_error.js"
+import type { ModelDirectory, ServedModel } from "../../src/server/served_model.js"
 import { harmonyFormat } from "../../src/text/harmony_chat.js"
 import { AnsweringRunner } from "../engine/fake_runner.js"
 import { byteTokenizer, encodeHarmony } from "../text/byte_tokenizer.js"
-import { Session } from "../../src/engine/session.js"
 
 /**
  * A model that says what `answer` makes of the prompt's text, both in harmony as it is spelled, such as
@@ -52,6 +52,7 @@ export function directoryOf(...models: readonly ServedModel[]): ModelDirectory {
         model_type,
         loaded: true,
       })),
+    loads: async () => new Map(),
     hold: async (name = models[0].info.name) => {
       const model = models.find(({ info }) => info.name === name)
       if (model) return { model, release: () => {} }

@@ -1,7 +1,7 @@
 import type { CancelSignal } from "../../backends/backend.js"
 import { formatBytes } from "../../tensor/bytes.js"
 import { RequestError } from "../request_error.js"
-import type { HeldModel, ModelCard, ModelDirectory, ServedModel } from "../served_model.js"
+import type { HeldModel, ModelCard, ModelDirectory, ServedLoad, ServedModel } from "../served_model.js"
 import { ModelNames } from "./model_names.js"
 
 /** A model that runs, wherever it does. */
@@ -62,7 +62,7 @@ interface Entry {
 
 /** Models that are loaded when they are asked for, as many as the memory holds: the one that nobody has used for longest makes room. */
 export class ModelPool implements ModelDirectory {
-  private readonly names: ModelNames<Entry>
+  private readonly byName: ModelNames<Entry>
   private readonly entries: readonly Entry[]
   private readonly log: PoolLog
   /** Loading and unloading, one after the other: each looks at the memory that the one before has left. */
@@ -77,7 +77,7 @@ export class ModelPool implements ModelDirectory {
   ) {
     this.log = options.log ?? silent
     this.entries = offers.map((offer) => ({ offer, holds: 0, used: 0, loading: null, loaded: null }))
-    this.names = new ModelNames(
+    this.byName = new ModelNames(
       this.entries.map((entry) => [[entry.offer.name, ...(entry.offer.aliases ?? [])], entry]),
     )
   }
@@ -85,6 +85,23 @@ export class ModelPool implements ModelDirectory {
   /** Those that run now. */
   get loaded(): readonly LoadedModel[] {
     return this.entries.flatMap(({ loaded }) => loaded ?? [])
+  }
+
+  /** As requests name them: the first is what is meant where none is named. */
+  get names(): readonly string[] {
+    return this.entries.map(({ offer }) => offer.name)
+  }
+
+  /** Of those that run, by name. */
+  async loads(): Promise<ReadonlyMap<string, ServedLoad>> {
+    const loads = await Promise.all(
+      this.entries.map(async ({ offer, loaded }) => {
+        // One that ends meanwhile has no load any more.
+        const load = await loaded?.model.load().catch(() => null)
+        return load ? [[offer.name, load] as const] : []
+      }),
+    )
+    return new Map(loads.flat())
   }
 
   /** One whose files cannot be read is left out, and the log says why. */
@@ -104,7 +121,7 @@ export class ModelPool implements ModelDirectory {
   }
 
   async hold(name: string | undefined, signal?: CancelSignal): Promise<HeldModel> {
-    const entry = this.names.find(name)
+    const entry = this.byName.find(name)
     this.throwIfClosing()
     signal?.throwIfAborted()
     entry.holds++

@@ -1,7 +1,7 @@
 import { apply, copy, slice } from "../../../src/graph/build.js"
+import type { BinaryFn, UnaryFn } from "../../../src/ir/specs/elementwise.js"
 import { itemSize } from "../../../src/tensor/dtype.js"
 import type { Shape } from "../../../src/tensor/shape.js"
-import type { BinaryFn, UnaryFn } from "../../../src/ir/specs/elementwise.js"
 import { everySecond, exactly, floats, integers, type Random, SHAPES, stored, WEIGHT_DTYPES } from "./random.js"
 import type { Case } from "./run.js"
 

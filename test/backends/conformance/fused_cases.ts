@@ -1,7 +1,8 @@
 import { apply } from "../../../src/graph/build.js"
 import type { GatedActivation } from "../../../src/ir/activation.js"
-import type { Value } from "../../../src/ir/value.js"
 import type { WeightOf } from "../../../src/ir/type.js"
+import type { Value } from "../../../src/ir/value.js"
+import { ACTIVATIONS } from "./glu_cases.js"
 import {
   AFFINE_8,
   everySecondRow,
@@ -15,7 +16,6 @@ import {
   type WeightFormat,
   weight,
 } from "./random.js"
-import { ACTIVATIONS } from "./glu_cases.js"
 import type { Case } from "./run.js"
 
 const EPS = 1e-5

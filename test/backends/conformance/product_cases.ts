@@ -1,9 +1,10 @@
 import { apply } from "../../../src/graph/build.js"
-import { NO_INDEX } from "../../../src/ir/specs/rows.js"
 import type { GatedActivation } from "../../../src/ir/activation.js"
+import { NO_INDEX } from "../../../src/ir/specs/rows.js"
+import type { WeightOf } from "../../../src/ir/type.js"
 import type { Value } from "../../../src/ir/value.js"
 import type { Shape } from "../../../src/tensor/shape.js"
-import type { WeightOf } from "../../../src/ir/type.js"
+import { ACTIVATIONS } from "./glu_cases.js"
 import {
   AFFINE_8,
   everySecondRow,
@@ -19,7 +20,6 @@ import {
   type WeightFormat,
   weight,
 } from "./random.js"
-import { ACTIVATIONS } from "./glu_cases.js"
 import type { Case } from "./run.js"
 
 const affine8: WeightFormat = { quantization: AFFINE_8, bias: true }

@@ -1,4 +1,6 @@
 import { constant, slice } from "../../../src/graph/build.js"
+import { mapWeight } from "../../../src/ir/operands.js"
+import type { WeightOf } from "../../../src/ir/type.js"
 import type { Value } from "../../../src/ir/value.js"
 import type { DType } from "../../../src/tensor/dtype.js"
 import { itemSize } from "../../../src/tensor/dtype.js"
@@ -6,8 +8,6 @@ import { encodeFloats } from "../../../src/tensor/floats.js"
 import { packedRowBytes, type Quantization } from "../../../src/tensor/quantization.js"
 import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
 import { Storage } from "../../../src/tensor/storage.js"
-import { mapWeight } from "../../../src/ir/operands.js"
-import type { WeightOf } from "../../../src/ir/type.js"
 
 /** How a weight is stored, and whether it has a bias. */
 export interface WeightFormat {

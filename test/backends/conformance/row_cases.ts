@@ -1,9 +1,9 @@
 import { apply, input, state } from "../../../src/graph/build.js"
+import { NO_INDEX, type ReduceFn } from "../../../src/ir/specs/rows.js"
 import type { Value } from "../../../src/ir/value.js"
 import { type DType, itemSize } from "../../../src/tensor/dtype.js"
 import { type Shape, sizeOf } from "../../../src/tensor/shape.js"
 import { Storage } from "../../../src/tensor/storage.js"
-import { NO_INDEX, type ReduceFn } from "../../../src/ir/specs/rows.js"
 import { exactly, floats, integers, masked, type Random, storageOf, stored, tied, type WeightDType } from "./random.js"
 import type { Case } from "./run.js"
 

@@ -1,16 +1,16 @@
 import { expect, type TestContext } from "vitest"
-import type { Value } from "../../../src/ir/value.js"
+import type { Backend, HostArray } from "../../../src/backends/backend.js"
 import { lower } from "../../../src/graph/lower.js"
+import { specOf } from "../../../src/ir/describe.js"
+import { largest } from "../../../src/ir/dim.js"
+import { mapOperands } from "../../../src/ir/operands.js"
+import { isFused, type KernelKind } from "../../../src/ir/operations.js"
+import type { Operand, Program } from "../../../src/ir/program.js"
+import type { Value } from "../../../src/ir/value.js"
 import { itemSize } from "../../../src/tensor/dtype.js"
 import { decodeVector, type KvFormat, kvVectorWords } from "../../../src/tensor/kv_format.js"
 import { sizeOf } from "../../../src/tensor/shape.js"
 import { Storage } from "../../../src/tensor/storage.js"
-import type { Backend, HostArray } from "../../../src/backends/backend.js"
-import { largest } from "../../../src/ir/dim.js"
-import { specOf } from "../../../src/ir/describe.js"
-import { mapOperands } from "../../../src/ir/operands.js"
-import { isFused, type KernelKind } from "../../../src/ir/operations.js"
-import type { Operand, Program } from "../../../src/ir/program.js"
 
 /** A test that gets a backend of its own. */
 export type WithBackend = (
