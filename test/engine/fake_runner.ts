@@ -2,7 +2,7 @@ import type { Sampled } from "../../src/engine/sampling/sampler.js"
 import { Sequence, type SequenceRequest } from "../../src/engine/sequence.js"
 import type { SequenceRunner } from "../../src/engine/session.js"
 
-const later = () => new Promise<void>((resolve) => setTimeout(resolve))
+const later = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Runs sequences without a model, side by side, a token each in turn. */
 abstract class FakeRunner implements SequenceRunner {

@@ -32,9 +32,12 @@ export function tokenCount(least: 0 | 1) {
 /** Folded to what a double tells apart. */
 export const seed = whole.nullish().transform((n) => (n == null ? null : n % Number.MAX_SAFE_INTEGER))
 
-/** Nothing, or an empty list, stops nowhere. */
+const STOP = "a string or a list of strings, of whole characters"
+const stopText = z.string().regex(/^\P{Cs}*$/u)
+
+/** Nothing, or an empty list, stops nowhere. Half a character would cut one of the answer's in two. */
 export const stop = z
-  .union([text, z.array(text)], { error: "a string or a list of strings" })
+  .union([stopText, z.array(stopText)], { error: STOP })
   .nullish()
   .transform((given) => (given == null || given.length === 0 ? null : given))
 
