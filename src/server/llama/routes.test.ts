@@ -32,7 +32,7 @@ describe("llama-server's helpers", () => {
       prompt: string
     }
     expect(prompt).toMatch(
-      /^<\|start\|>system<\|message\|>[^]*Reasoning: high[^]*Eff\ntype f =[^]*<\|start\|>user<\|message\|>Hi<\|end\|><\|start\|>assistant$/,
+      /^<\|start\|>system<\|message\|>.*Reasoning: high.*Eff\ntype f =.*<\|start\|>user<\|message\|>Hi<\|end\|><\|start\|>assistant$/s,
     )
   })
 

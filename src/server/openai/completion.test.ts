@@ -138,7 +138,8 @@ describe("a completion", () => {
     })
     const joined = answer.choices.map(({ index }): Completion["choices"][0] => {
       const own = chunks.flatMap(({ choices }) => choices.filter((choice) => choice.index === index))
-      const all = <K extends keyof Logprobs>(key: K) => own.map(({ logprobs }) => logprobs![key]).flat() as Logprobs[K]
+      const all = <K extends keyof Logprobs>(key: K) =>
+        own.flatMap(({ logprobs }) => logprobs![key] as unknown[]) as Logprobs[K]
       return {
         index,
         text: own.map(({ text }) => text).join(""),

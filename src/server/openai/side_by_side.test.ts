@@ -50,7 +50,9 @@ describe("iterations side by side", () => {
     for await (const _ of sideBySide([endless(), endless()])) break
     expect(ended).toBe(2)
     const all = async () => {
-      for await (const _ of sideBySide([endless(), failing()])) continue
+      let items = 0
+      for await (const _ of sideBySide([endless(), failing()])) items++
+      return items
     }
     await expect(all()).rejects.toThrow("no more")
     expect(ended).toBe(3)
