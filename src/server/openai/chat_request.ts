@@ -41,14 +41,16 @@ const responseFormat = chosen<ResponseFormat>((value) => {
   if (type === "json_object") return objectFormat
   if (type === "text") return z.any().transform((): ResponseFormat => ({ type }))
   return unfit("type", "one of text, json_object, json_schema")
-})
+}).meta({ type: "object" })
 
 const TEXT_ONLY = 'nothing, or ["text"]: the model writes text only'
 
 /** The body of `POST /v1/chat/completions`. The engine checks messages, tools and ranges. Fields that are not known are ignored. */
 export const chatBody = z.object({
   model,
-  messages: z.custom<readonly ChatMessage[]>(Array.isArray, { error: "a list of messages" }),
+  messages: z
+    .custom<readonly ChatMessage[]>(Array.isArray, { error: "a list of messages" })
+    .meta({ type: "array", items: { type: "object" } }),
   ...sampling,
   ...stream,
   ...ignored,

@@ -1,13 +1,36 @@
 import OpenAI from "openai"
 import { zodResponseFormat } from "openai/helpers/zod"
-import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { setTimeout } from "node:timers/promises"
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest"
 import { z } from "zod"
 import { faceOf, listening } from "../../../test/server/face.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
 import { loadModel } from "../../engine/node_model.js"
 import { LocalModel } from "../local_model.js"
+import type { ServedModel } from "../served_model.js"
 import { openaiError } from "./errors.js"
 import { openaiRoutes } from "./routes.js"
+
+/** Would talk for minutes. */
+const chatty = { begun: 0, ended: 0 }
+function chattyModel(): ServedModel {
+  const model = scriptedModel(() => `<|channel|>final<|message|>${"and so on ".repeat(300)}<|return|>`, "chatty")
+  return {
+    ...model,
+    info: model.info,
+    async *chat(messages, options) {
+      chatty.begun++
+      try {
+        for await (const event of model.chat(messages, options)) {
+          yield event
+          await setTimeout(50)
+        }
+      } finally {
+        chatty.ended++
+      }
+    },
+  }
+}
 
 const MODEL = "minerva-tiny"
 const MESSAGES: OpenAI.ChatCompletionMessageParam[] = [{ role: "user", content: "What is 17 + 25?" }]
@@ -20,7 +43,7 @@ describe("OpenAI's client", () => {
   beforeAll(async () => {
     const tiny = new LocalModel(await loadModel("models/minerva-tiny"))
     const json = scriptedModel(() => '<|channel|>final<|message|>{"city":"Paris","degrees":21}<|return|>', "json")
-    server = await listening(faceOf(openaiRoutes, openaiError, tiny, json))
+    server = await listening(faceOf(openaiRoutes, openaiError, tiny, json, chattyModel()))
     client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 })
   })
   afterAll(() => server.close())
@@ -111,13 +134,16 @@ describe("OpenAI's client", () => {
   it("lists models", async () => {
     const ids: string[] = []
     for await (const model of client.models.list()) ids.push(model.id)
-    expect(ids).toEqual([MODEL, "json"])
+    expect(ids).toEqual([MODEL, "json", "chatty"])
     expect((await client.models.retrieve(MODEL)).id).toBe(MODEL)
   })
 
-  it("leaves, and the server goes on", async () => {
-    const stream = await client.chat.completions.create({ model: MODEL, messages: MESSAGES, stream: true })
-    for await (const _ of stream) break
+  it("leaves, and the server goes on without it", async () => {
+    const body = { model: "chatty", messages: MESSAGES }
+    for await (const _ of await client.chat.completions.create({ ...body, stream: true })) break
+    const signal = AbortSignal.timeout(100)
+    await expect(client.chat.completions.create(body, { signal })).rejects.toThrow("aborted")
+    await vi.waitFor(() => expect(chatty).toEqual({ begun: 2, ended: 2 }))
     const { choices } = await client.chat.completions.create({ model: MODEL, messages: MESSAGES, temperature: 0 })
     expect(choices[0].message.content).toContain("42")
   })

@@ -27,7 +27,7 @@ const prompts = chosen<Prompts>((value) => {
     .array(one, { error: PROMPT })
     .min(1, { error: PROMPT })
     .transform((list) => ({ list, isList: true }))
-})
+}).meta({ type: ["string", "array"] })
 
 const bestOf = wholeIn(1, 20)
 

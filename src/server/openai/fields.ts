@@ -42,7 +42,9 @@ export const stop = z
   .transform((given) => (given == null || given.length === 0 ? null : given))
 
 /** An object whose values are looked at later. */
-export const object = z.custom<Readonly<Record<string, unknown>>>(isObject, { error: "an object" })
+export const object = z
+  .custom<Readonly<Record<string, unknown>>>(isObject, { error: "an object" })
+  .meta({ type: "object" })
 
 /** What the engine draws by; it checks the ranges. */
 export const sampling = {

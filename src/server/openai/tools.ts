@@ -2,6 +2,7 @@ import { z } from "zod"
 import type { ToolParam } from "../../engine/chat_request.js"
 import { chosen, isObject, text, unfit } from "../../engine/schemas.js"
 import type { ToolChoice } from "../../text/messages.js"
+import { object } from "./fields.js"
 import type { ParamName } from "./param_names.js"
 
 /** Tools of a request as the engine takes them. */
@@ -43,13 +44,13 @@ const tool = chosen<ToolParam | null>((value) => {
   if (type === "custom") return customTool
   if (type === undefined || type === null || type === "function") return z.custom<ToolParam>()
   return typeof type === "string" ? z.any().transform(() => SKIPPED) : unfit("type", "a string")
-})
+}).meta({ type: "object" })
 
 /** `tools`; the engine checks the definitions. */
 export const tools = z.array(tool, { error: "a list of tools" }).nullish()
 
 /** `functions`: OpenAI's older form. */
-export const functions = z.array(z.custom<object>(isObject, { error: "an object" }), { error: "a list" }).nullish()
+export const functions = z.array(object, { error: "a list of functions" }).nullish()
 
 export function toolsOf(
   tools: readonly (ToolParam | null)[] | null | undefined,
@@ -114,7 +115,7 @@ export const toolChoice = chosen<RequestChoice>((value) => {
   if (type === "allowed_tools") return allowedTools
   if (type === "function" || type === "custom") return namedTool(type)
   return typeof type === "string" ? z.any().transform(() => choiceOf("auto")) : unfit("type", "a string")
-})
+}).meta({ type: ["string", "object"] })
 
 /** `function_call`: OpenAI's older form. */
 export const functionCall = chosen<RequestChoice>((value) =>
