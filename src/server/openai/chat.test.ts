@@ -206,8 +206,10 @@ describe("a stream", () => {
   })
 
   it("has several answers side by side, those of seeds that follow each other", async () => {
-    const body = { seed: 11, temperature: 1, max_tokens: 24 }
+    const messages = [{ role: "user", content: "Once" }]
+    const body = { messages, seed: 11, temperature: 2, max_tokens: 24 }
     const alone = [await answerOf(tinyApp, body), await answerOf(tinyApp, { ...body, seed: 12 })]
+    expect(alone[0].choices[0].message).not.toEqual(alone[1].choices[0].message)
     const both = await answerOf(tinyApp, { ...body, n: 2 })
     expect(both.choices.map(({ message }) => message)).toEqual(alone.map(({ choices }) => choices[0].message))
     const chunks = await chunksOf(tinyApp, { ...body, n: 2 })

@@ -77,6 +77,9 @@ describe("a completion", () => {
       ["Once", "What"].flatMap((prompt) => [4, 5].map((seed) => complete({ ...body, prompt, seed }))),
     )
     expect(textsOf(both)).toEqual(alone.flatMap(textsOf))
+    expect(new Set(textsOf(both)).size).toBe(4)
+    const read = alone.map(({ usage }) => usage!.prompt_tokens)
+    expect(both.usage?.prompt_tokens).toBe(read[0] + read[2])
     expect(both.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3])
   })
 
