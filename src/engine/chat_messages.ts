@@ -9,11 +9,13 @@ export interface ContentPart {
   readonly refusal?: string
 }
 
-/** A call in a message that comes back: in OpenAI's shape or ours. Arguments that are no string are sent as JSON. */
+/** A call in a message that comes back: in OpenAI's shapes or ours. Arguments that are no string are sent as JSON. */
 export interface ToolCallParam {
   readonly id?: string | null
   readonly type?: string | null
   readonly function?: { readonly name: string; readonly arguments: string | object }
+  /** With the type `custom`: the call of a tool that takes text. */
+  readonly custom?: { readonly name: string; readonly input: string }
   readonly name?: string
   readonly arguments?: string | object
 }
@@ -93,9 +95,18 @@ const openAICall = fields({ id, type: isFunction, function: fields(call) }).tran
   ...call.function,
 }))
 const ownCall = fields({ id, type: isFunction, ...call }).transform(({ type: _, ...call }) => call)
-const toolCall = chosen<Omit<ToolCall, "id"> & { id?: string | null }>((value) =>
-  isObject(value) && "name" in value ? ownCall : openAICall,
+const isCustom = z.literal("custom", { error: '"custom"' })
+const customCall = fields({ id, type: isCustom, custom: fields({ name: toolName, input: text }) }).transform(
+  (call) => ({
+    id: call.id,
+    name: call.custom.name,
+    arguments: call.custom.input,
+  }),
 )
+const toolCall = chosen<Omit<ToolCall, "id"> & { id?: string | null }>((value) => {
+  if (isObject(value) && value.type === "custom") return customCall
+  return isObject(value) && "name" in value ? ownCall : openAICall
+})
 
 const assistantMessage = fields({
   role: z.literal("assistant"),

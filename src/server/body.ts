@@ -1,4 +1,5 @@
 import type { z } from "zod"
+import { ParameterError, valueAt } from "../engine/errors.js"
 import { RequestError } from "./request_error.js"
 
 /**
@@ -55,7 +56,9 @@ export function parseBody<T>(schema: z.ZodType<T>, body: unknown): T {
   if (result.success) return result.data
   const [issue] = result.error.issues
   const extra = issue.code === "unrecognized_keys" ? [issue.keys[0]] : []
-  const param = [...issue.path, ...extra].map(String).join(".")
-  const message = extra.length > 0 ? "no such parameter" : issue.message
-  throw new RequestError("invalid_request", param ? `${param}: ${message}` : message, { param: param || undefined })
+  const path = [...issue.path, ...extra]
+  const param = path.map(String).join(".")
+  const expected = extra.length > 0 ? "no such parameter" : issue.message
+  const message = param ? new ParameterError(param, expected, valueAt(body, path)).message : expected
+  throw new RequestError("invalid_request", message, { param: param || undefined })
 }

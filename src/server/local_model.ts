@@ -63,7 +63,8 @@ export class LocalModel implements ServedModel {
           yield result
           continue
         }
-        if (options.logprobs) logged.push(this.logged(result))
+        // A special token is no part of the text.
+        if (options.logprobs && !this.model.text.isSpecial(result.token)) logged.push(this.logged(result))
         if (result.text === "") continue
         yield { type: "text", text: result.text, ...(options.logprobs && { logprobs: logged }) }
         logged = []

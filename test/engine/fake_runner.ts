@@ -2,18 +2,20 @@ import type { Sampled } from "../../src/engine/sampling/sampler.js"
 import { Sequence, type SequenceRequest } from "../../src/engine/sequence.js"
 import type { SequenceRunner } from "../../src/engine/session.js"
 
-const later = () => new Promise<void>((resolve) => setTimeout(resolve))
+const later = () => new Promise<void>((resolve) => setImmediate(resolve))
 
 /** Runs sequences without a model, side by side, a token each in turn. */
 abstract class FakeRunner implements SequenceRunner {
   readonly submitted: Sequence[] = []
   /** Prompt tokens between two reports of progress. */
-  readonly chunk = 4
+  readonly chunk: number
 
   constructor(
     readonly vocab_size: number,
     readonly max_context: number,
-  ) {}
+  ) {
+    this.chunk = Math.max(4, max_context >> 10)
+  }
 
   protected abstract next(sequence: Sequence): Sampled
 
@@ -75,8 +77,11 @@ export class ScriptedRunner extends FakeRunner {
 export class AnsweringRunner extends FakeRunner {
   private readonly scripts = new WeakMap<Sequence, readonly number[]>()
 
-  constructor(private readonly answer: (prompt: ArrayLike<number>) => readonly number[]) {
-    super(512, 4096)
+  constructor(
+    private readonly answer: (prompt: ArrayLike<number>) => readonly number[],
+    max_context = 4096,
+  ) {
+    super(512, max_context)
   }
 
   protected next(sequence: Sequence): Sampled {

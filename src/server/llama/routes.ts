@@ -1,0 +1,95 @@
+import { Hono } from "hono"
+import { z } from "zod"
+import { flag, model } from "../openai/fields.js"
+import { parseBody, readJson } from "../body.js"
+import type { ServerContext } from "../context.js"
+import { chatBody, chatRequest } from "../openai/chat_request.js"
+import { withParamNames } from "../openai/param_names.js"
+import { asRequestError } from "../faults.js"
+import { RequestError } from "../request_error.js"
+import type { ModelDirectory, ServedModel } from "../served_model.js"
+import { properties } from "./properties.js"
+
+const tokenizeBody = z.object({
+  model,
+  content: z.string({ error: "a string" }),
+  /** The models have no token that every text begins with. */
+  add_special: flag,
+  parse_special: flag,
+  with_pieces: z
+    .literal(false, { error: "false: pieces are not told, as some are parts of characters; ask /detokenize" })
+    .nullish(),
+})
+
+const detokenizeBody = z.object({
+  model,
+  tokens: z.array(z.number({ error: "a token id" }), { error: "a list of token ids" }),
+})
+
+/** What llama-server has beside OpenAI's API, in its shapes (llama.cpp, tools/server/README.md). Errors are for `openaiError`. */
+export function llamaRoutes({ models, max_body, version }: ServerContext): Hono {
+  const app = new Hono()
+
+  app.post("/tokenize", async (c) => {
+    const body = parseBody(tokenizeBody, await readJson(c.req.raw, max_body))
+    const special = body.parse_special ?? true
+    return c.json({
+      tokens: await asked(models, body.model, c.req.raw, (model) => model.tokenize(body.content, special)),
+    })
+  })
+
+  app.post("/detokenize", async (c) => {
+    const body = parseBody(detokenizeBody, await readJson(c.req.raw, max_body))
+    const content = await asked(models, body.model, c.req.raw, (model) => {
+      checkIds(body.tokens, model.info.vocab_size)
+      return model.detokenize(body.tokens)
+    })
+    return c.json({ content })
+  })
+
+  app.post("/apply-template", async (c) => {
+    const request = chatRequest(parseBody(chatBody, await readJson(c.req.raw, max_body)))
+    const { instructions, reasoning_effort, tools, tool_choice, response_format } = request.options(0)
+    const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
+    const prompt = await asked(models, request.model, c.req.raw, async (model) => {
+      try {
+        return await model.detokenize(await model.render(request.messages, params))
+      } catch (error) {
+        throw withParamNames(asRequestError(error), request.names)
+      }
+    })
+    return c.json({ prompt })
+  })
+
+  app.get("/props", async (c) => {
+    const name = c.req.query("model")
+    const cards = await models.list()
+    const card = name === undefined ? cards[0] : cards.find((card) => card.name === name)
+    if (card) return c.json(properties(card, version))
+    throw new RequestError("not_found", `no model is named ${name}`, { param: "model", code: "model_not_found" })
+  })
+
+  return app
+}
+
+async function asked<T>(
+  models: ModelDirectory,
+  name: string | null | undefined,
+  { signal }: Request,
+  ask: (model: ServedModel) => T | Promise<T>,
+): Promise<T> {
+  const { model, release } = await models.hold(name ?? undefined, signal)
+  try {
+    return await ask(model)
+  } finally {
+    release()
+  }
+}
+
+function checkIds(tokens: readonly number[], vocab_size: number): void {
+  const i = tokens.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocab_size))
+  if (i < 0) return
+  const param = `tokens.${i}`
+  const message = `${param}: expected a token id from 0 to ${vocab_size - 1}, found ${tokens[i]}`
+  throw new RequestError("invalid_request", message, { param })
+}
