@@ -6,16 +6,19 @@ export interface SseMessage {
   readonly data: string
 }
 
-/** Milliseconds without a message after which a comment tells proxies and clients that the stream lives. */
+/** Milliseconds without a message after which proxies and clients are told that the stream lives. */
 const KEEP_ALIVE = 10_000
 
 /**
  * A response of server-sent events (HTML standard, "Server-sent events"). Messages are made when they are read: a slow reader holds up
  * whoever makes them, and one that leaves ends the iteration.
+ *
+ * @param keepAlive what tells that the stream lives; by default a comment
  */
-export function sseResponse(messages: AsyncIterable<SseMessage>): Response {
+export function sseResponse(messages: AsyncIterable<SseMessage>, keepAlive?: SseMessage): Response {
   const lines = ({ event, data }: SseMessage) => `${event ? `event: ${event}\n` : ""}data: ${data}\n\n`
-  return streamed(messages, lines, ": keep-alive\n\n", "text/event-stream; charset=utf-8")
+  const alive = keepAlive ? lines(keepAlive) : ": keep-alive\n\n"
+  return streamed(messages, lines, alive, "text/event-stream; charset=utf-8")
 }
 
 /** A response of JSON documents, one a line. */

@@ -8,12 +8,14 @@ const later = () => new Promise<void>((resolve) => setTimeout(resolve))
 abstract class FakeRunner implements SequenceRunner {
   readonly submitted: Sequence[] = []
   /** Prompt tokens between two reports of progress. */
-  readonly chunk = 4
+  readonly chunk: number
 
   constructor(
     readonly vocab_size: number,
     readonly max_context: number,
-  ) {}
+  ) {
+    this.chunk = Math.max(4, max_context >> 10)
+  }
 
   protected abstract next(sequence: Sequence): Sampled
 
@@ -75,8 +77,11 @@ export class ScriptedRunner extends FakeRunner {
 export class AnsweringRunner extends FakeRunner {
   private readonly scripts = new WeakMap<Sequence, readonly number[]>()
 
-  constructor(private readonly answer: (prompt: ArrayLike<number>) => readonly number[]) {
-    super(512, 4096)
+  constructor(
+    private readonly answer: (prompt: ArrayLike<number>) => readonly number[],
+    max_context = 4096,
+  ) {
+    super(512, max_context)
   }
 
   protected next(sequence: Sequence): Sampled {

@@ -11,9 +11,12 @@ import { Session } from "../../src/engine/session.js"
  * A model that says what `answer` makes of the prompt's text, both in harmony as it is spelled, such as
  * `<|channel|>final<|message|>Hi<|return|>`. A token is a byte.
  */
-export function scriptedModel(answer: (prompt: string) => string, name = "scripted"): ServedModel {
+export function scriptedModel(answer: (prompt: string) => string, name = "scripted", max_context = 4096): ServedModel {
   const text = byteTokenizer()
-  const runner = new AnsweringRunner((prompt) => encodeHarmony(text, answer(text.decode(Array.from(prompt)))))
+  const runner = new AnsweringRunner(
+    (prompt) => encodeHarmony(text, answer(text.decode(Array.from(prompt)))),
+    max_context,
+  )
   const stopTokens = new Set(["<|return|>", "<|call|>", "<|endoftext|>"].map((end) => text.specialToken(end)))
   const language = { text, format: harmonyFormat(text, { current_date: "2026-11-28" }) }
   const session = new ModelSession(new Session(runner, runner.max_context), { name, language, stopTokens })

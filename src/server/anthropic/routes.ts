@@ -1,0 +1,68 @@
+import { Hono } from "hono"
+import { begun } from "../begun.js"
+import { parseBody, readJson } from "../body.js"
+import type { ServerContext } from "../context.js"
+import { type SseMessage, sseResponse } from "../event_stream.js"
+import { asRequestError } from "../faults.js"
+import { RememberedCalls } from "../remembered_calls.js"
+import type { ServedModel, TurnEvent } from "../served_model.js"
+import { assembled, messageEvents, type StreamEvent, tellingOf } from "./answer.js"
+import { conversationOf, type Rendered } from "./conversation.js"
+import { anthropicError } from "./errors.js"
+import { holdModel } from "./models.js"
+import { countBody, type MessagesBody, messagesBody } from "./request.js"
+
+const PING: SseMessage = { event: "ping", data: '{"type":"ping"}' }
+
+/** Anthropic's Messages API. What is thrown is for {@link anthropicError}. */
+export function anthropicRoutes({ models, max_body }: ServerContext): Hono {
+  const app = new Hono()
+  const calls = new RememberedCalls()
+
+  app.post("/v1/messages", async (c) => {
+    const body = parseBody(messagesBody, await readJson(c.req.raw, max_body))
+    const conversation = conversationOf(body, calls)
+    const start = async function* (signal: AbortSignal): AsyncGenerator<StreamEvent, void, undefined> {
+      const { model, release } = await holdModel(models, body.model, signal)
+      try {
+        yield* messageEvents(turnOf(model, conversation, body, signal), tellingOf(body, model.info.name, calls))
+      } finally {
+        release()
+      }
+    }
+    if (!body.stream) return c.json(await assembled(start(c.req.raw.signal)))
+    return sseResponse(sseMessages(await begun(start, c.req.raw.signal)), PING)
+  })
+
+  app.post("/v1/messages/count_tokens", async (c) => {
+    const body = parseBody(countBody, await readJson(c.req.raw, max_body))
+    const { messages, params } = conversationOf(body, calls)
+    const { model, release } = await holdModel(models, body.model, c.req.raw.signal)
+    try {
+      return c.json({ input_tokens: (await model.render(messages, params)).length })
+    } finally {
+      release()
+    }
+  })
+
+  return app
+}
+
+function turnOf(
+  model: ServedModel,
+  { messages, params }: Rendered,
+  { max_tokens, stop_sequences, temperature, top_p, top_k }: MessagesBody,
+  signal: AbortSignal,
+): AsyncIterable<TurnEvent> {
+  const stop = stop_sequences?.length ? stop_sequences : null
+  return model.chat(messages, { ...params, max_tokens: max_tokens || 1, stop, temperature, top_p, top_k, signal })
+}
+
+/** What fails once the response has begun is the stream's last event. */
+async function* sseMessages(events: AsyncIterable<StreamEvent>): AsyncGenerator<SseMessage, void, undefined> {
+  try {
+    for await (const event of events) yield { event: event.type, data: JSON.stringify(event) }
+  } catch (error) {
+    yield { event: "error", data: JSON.stringify(anthropicError(asRequestError(error)).body) }
+  }
+}
