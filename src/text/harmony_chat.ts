@@ -113,12 +113,13 @@ export function harmonyMessages(
   const { instructions, reasoning_effort = "medium", tools = [] } = options
   const current_date = settings.current_date ?? new Date().toISOString().slice(0, 10)
   const effort = EFFORTS[reasoning_effort]
-  const system = systemContent({ ...settings, current_date, reasoning_effort: effort }, tools.length > 0)
+  const told = tools.filter(({ deferred }) => !deferred)
+  const system = systemContent({ ...settings, current_date, reasoning_effort: effort }, told.length > 0)
   const isInstruction = ({ role }: Message) => role === "system" || role === "developer"
   const end = messages.findIndex((message) => !isInstruction(message))
   const first = messages.slice(0, end === -1 ? messages.length : end)
   const given = first.map(({ content }) => content)
-  const developer = developerContent([instructions, ...given].filter(Boolean).join("\n\n"), tools)
+  const developer = developerContent([instructions, ...given].filter(Boolean).join("\n\n"), told)
   return [
     { role: "system", content: system },
     ...(developer ? [{ role: "developer", content: developer } as const] : []),

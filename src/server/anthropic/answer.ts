@@ -2,8 +2,8 @@ import type { ChatSummary } from "../../engine/chat.js"
 import { inputOf } from "../call_input.js"
 import type { RememberedCalls } from "../remembered_calls.js"
 import type { TurnEvent } from "../served_model.js"
-import { signatureOf } from "./blocks.js"
 import type { MessagesBody } from "./request.js"
+import { signatureOf } from "./signature.js"
 
 export interface Usage {
   readonly input_tokens: number

@@ -1,19 +1,28 @@
 import { z } from "zod"
 import { chosen, isObject, name, text, unfit } from "../../engine/schemas.js"
 import { argumentsOf } from "../call_input.js"
+import { signedText } from "./signature.js"
+import { bool, type Piece, type ToolChange, tool } from "./tools.js"
 
-/** A piece of a message, of what kinds the model knows. */
+/** A part of a message, of the kinds that the model knows. */
 export type Block =
   | { readonly type: "text"; readonly text: string }
+  | { readonly type: "change"; readonly change: ToolChange }
   | { readonly type: "thinking"; readonly text: string }
   | { readonly type: "tool_use"; readonly id: string; readonly name: string; readonly arguments: string }
-  | { readonly type: "tool_result"; readonly tool_use_id: string; readonly content: string }
+  | {
+      readonly type: "tool_result"
+      readonly tool_use_id: string
+      readonly content: readonly Piece[]
+      readonly is_error: boolean
+    }
   /** Means nothing to the model. */
   | { readonly type: "skipped" }
 
 /** The line that Claude Code begins its system prompt with; it changes with each request, and the cache would end there. */
 const BILLING = /^x-anthropic-billing-header:.*(\r?\n)?/gim
 
+const LIST = "a string or a list of blocks"
 const READ = "text: the model reads nothing else"
 
 const skipped = z.unknown().transform((): Block => ({ type: "skipped" }))
@@ -49,12 +58,21 @@ const searchResult = z
   .object({ title: text, source: text, content: texts })
   .transform(({ title, source, content }) => [title, source, ...content].join("\n\n"))
 
-const toolReference = z
-  .object({ tool_name: text })
-  .transform(({ tool_name }) => `The tool ${tool_name} is there and can be called.`)
+const toolReference = z.object({ tool_name: text }).transform(({ tool_name }) => ({ name: tool_name, isThere: true }))
 
-/** What a user or a tool shows the model, as text. */
-const shown = chosen<string>((value) => {
+/** A whole server's tools are its own business, as the server is. */
+const changed = chosen<Omit<ToolChange, "isThere"> | null>((value) => {
+  if (typeOf(value) === "tool_reference") return z.object({ name: text })
+  if (typeOf(value) !== "tool_definition") return z.unknown().transform(() => null)
+  return z
+    .object({ definition: tool })
+    .transform(({ definition }) => (isObject(definition) ? { name: definition.name, definition } : null))
+})
+const changeOf = (isThere: boolean) =>
+  z.object({ tool: changed }).transform(({ tool }): Piece => (tool ? { ...tool, isThere } : ""))
+
+/** What a user, a tool or the system shows the model. */
+const piece = chosen<Piece>((value) => {
   switch (typeOf(value)) {
     case "document":
       return document
@@ -62,28 +80,24 @@ const shown = chosen<string>((value) => {
       return searchResult
     case "tool_reference":
       return toolReference
+    case "tool_addition":
+      return changeOf(true)
+    case "tool_removal":
+      return changeOf(false)
     default:
       return textOnly
   }
 })
 
-const resultContent = chosen<string>((value) =>
-  typeof value === "string"
-    ? text
-    : z.array(shown, { error: "a string or a list of blocks" }).transform((texts) => texts.join("\n\n")),
+/** Text, or blocks of what can be shown. */
+const pieces = chosen<readonly Piece[]>((value) =>
+  typeof value === "string" ? text.transform((text) => [text]) : z.array(piece, { error: LIST }),
 )
 
 const toolResult = z
-  .object({
-    tool_use_id: text,
-    content: resultContent.nullish(),
-    is_error: z.boolean({ error: "true or false" }).nullish(),
-  })
+  .object({ tool_use_id: text, content: pieces.nullish(), is_error: bool.nullish() })
   .transform(({ tool_use_id, content, is_error }): Block => {
-    const said = content ?? ""
-    // Harmony has no mark for failure; most tools say it themselves.
-    const isUnsaid = is_error && !/^\W*(\w+_)?error/i.test(said)
-    return { type: "tool_result", tool_use_id, content: isUnsaid ? `Error: ${said}` : said }
+    return { type: "tool_result", tool_use_id, content: content ?? [], is_error: is_error ?? false }
   })
 
 const toolUse = z
@@ -100,7 +114,8 @@ const thinking = z
   .transform(({ thinking, signature }): Block => ({ type: "thinking", text: thinking || signedText(signature ?? "") }))
 
 /** What only other servers put into a turn. */
-const FOREIGN = /^(redacted_thinking|server_tool_use|mcp_tool_use|container_upload|\w+_tool_result)$/
+const FOREIGN =
+  /^(redacted_thinking|server_tool_use|mcp_tool_use|mcp_tool_listing|container_upload|fallback|\w+_tool_result)$/
 
 const assistantBlock = chosen<Block>((value) => {
   const type = typeOf(value) ?? ""
@@ -111,18 +126,23 @@ const assistantBlock = chosen<Block>((value) => {
 })
 
 const userBlock = chosen<Block>((value) =>
-  typeOf(value) === "tool_result" ? toolResult : shown.transform((text): Block => ({ type: "text", text })),
+  typeOf(value) === "tool_result"
+    ? toolResult
+    : piece.transform((piece) =>
+        typeof piece === "string" ? { type: "text", text: piece } : { type: "change", change: piece },
+      ),
 )
 
 function content(block: z.ZodType<Block>): z.ZodType<readonly Block[]> {
   const alone = text.transform((text): readonly Block[] => [{ type: "text", text }])
-  return chosen((value) =>
-    typeof value === "string" ? alone : z.array(block, { error: "a string or a list of blocks" }),
-  )
+  return chosen((value) => (typeof value === "string" ? alone : z.array(block, { error: LIST })))
 }
 
 export const userContent = content(userBlock)
 export const assistantContent = content(assistantBlock)
+
+/** What a message of the system says. */
+export const systemContent = pieces
 
 /** Instructions: a string or text blocks, without what is not meant for the model. */
 export const systemText = chosen<string>((value) =>
@@ -133,26 +153,4 @@ const withoutBilling = (text: string) => text.replace(BILLING, "")
 
 function joinedInstructions(texts: readonly string[]): string {
   return texts.map(withoutBilling).filter(Boolean).join("\n\n")
-}
-
-/** Signatures are ours if they begin so, once decoded. */
-const MARK = "minerva/1\n"
-
-/** A signature that holds a text; it proves nothing, as whoever talks to a model of one's own may put words into its mouth. */
-export function signatureOf(text: string): string {
-  const bytes = new TextEncoder().encode(MARK + text)
-  let binary = ""
-  for (const byte of bytes) binary += String.fromCharCode(byte)
-  return btoa(binary)
-}
-
-/** The text that a signature holds; empty for one that is not ours. */
-export function signedText(signature: string): string {
-  try {
-    const bytes = Uint8Array.from(atob(signature), (unit) => unit.charCodeAt(0))
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
-    return text.startsWith(MARK) ? text.slice(MARK.length) : ""
-  } catch {
-    return ""
-  }
 }

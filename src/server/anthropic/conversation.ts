@@ -1,10 +1,11 @@
 import type { ChatMessage } from "../../engine/chat_messages.js"
-import type { ConversationParams, ToolParam } from "../../engine/chat_request.js"
+import type { ConversationParams } from "../../engine/chat_request.js"
 import type { ReasoningEffort, ResponseFormat, ToolChoice } from "../../text/messages.js"
 import type { RememberedCalls } from "../remembered_calls.js"
 import { RequestError } from "../request_error.js"
 import type { Block } from "./blocks.js"
 import type { CountBody } from "./request.js"
+import { type Piece, Toolbox } from "./tools.js"
 
 /** A conversation as the engine takes it. */
 export interface Rendered {
@@ -27,16 +28,21 @@ export function conversationOf(body: CountBody, calls: RememberedCalls): Rendere
     )
   }
   const names = new Map<string, string>()
+  const toolbox = new Toolbox(body.tools ?? [])
+  const lastUser = messages.findLastIndex(({ role }) => role === "user")
+  const turns = messages.flatMap((message, i): ChatMessage[] => {
+    if (message.role === "assistant") return assistantMessages(message.content, names, calls)
+    if (message.role === "user") return userMessages(message.content, names, toolbox, `messages.${i}`)
+    const isOver = message.clear_at === "next_user_message" && i < lastUser
+    const content = toolbox.told(message.content ?? [])
+    return isOver || !content ? [] : [{ role: "system", content }]
+  })
   return {
-    messages: messages.flatMap((message, i): ChatMessage[] => {
-      if (message.role === "system") return [{ role: "system", content: message.content }]
-      const { role, content } = message
-      return role === "user" ? userMessages(content, names, `messages.${i}`) : assistantMessages(content, names, calls)
-    }),
+    messages: turns.length > 0 ? turns : [{ role: "user", content: "" }],
     params: {
       instructions: system || null,
-      tools: toolsOf(body.tools ?? []),
-      tool_choice: choiceOf(body),
+      tool_choice: choiceOf(body.tool_choice, toolbox),
+      tools: toolbox.params(body.tool_choice?.name ?? undefined),
       reasoning_effort: effortOf(body),
       response_format: formatOf(output_config?.format ?? output_format),
     },
@@ -47,24 +53,35 @@ function refused(param: string, message: string): RequestError {
   return new RequestError("invalid_request", `${param}: ${message}`, { param })
 }
 
-/** Results become messages of the tools; the text between them stays where it is. */
-function userMessages(blocks: readonly Block[], names: ReadonlyMap<string, string>, path: string): ChatMessage[] {
+/** Results become messages of the tools; what stands between them stays where it is. */
+function userMessages(
+  blocks: readonly Block[],
+  names: ReadonlyMap<string, string>,
+  toolbox: Toolbox,
+  path: string,
+): ChatMessage[] {
   const messages: ChatMessage[] = []
-  let texts: string[] = []
+  let pieces: Piece[] = []
   const say = () => {
-    if (texts.length > 0) messages.push({ role: "user", content: texts.join("\n\n") })
-    texts = []
+    if (pieces.length > 0) messages.push({ role: "user", content: toolbox.told(pieces) })
+    pieces = []
   }
   for (const [i, block] of blocks.entries()) {
-    if (block.type === "text") texts.push(block.text)
+    if (block.type === "text") pieces.push(block.text)
+    else if (block.type === "change") pieces.push(block.change)
     if (block.type !== "tool_result") continue
     const name = names.get(block.tool_use_id)
     if (name === undefined) throw refused(`${path}.content.${i}.tool_use_id`, "the id of an earlier tool_use block")
     say()
-    messages.push({ role: "tool", name, content: block.content })
+    messages.push({ role: "tool", name, content: resultOf(toolbox.told(block.content), block.is_error) })
   }
   say()
   return messages
+}
+
+/** Harmony has no mark for failure; most tools say it themselves. */
+function resultOf(said: string, is_error: boolean): string {
+  return is_error && !/^\W*(\w+_)?error/i.test(said) ? `Error: ${said}` : said
 }
 
 /** One message, or none if nothing of it is for the model. */
@@ -91,27 +108,17 @@ function assistantMessages(
   return [{ role: "assistant", content, ...(reasoning && { reasoning }), ...(tool_calls.length > 0 && { tool_calls }) }]
 }
 
-function toolsOf(tools: NonNullable<CountBody["tools"]>): ToolParam[] {
-  const names = new Set<string>()
-  return tools.flatMap((tool, i) => {
-    if (tool === null) return []
-    const { name, description, input_schema, strict } = tool
-    if (names.has(name)) throw refused(`tools.${i}.name`, "a name that no other tool has")
-    names.add(name)
-    return [{ name, description, parameters: input_schema, strict }]
-  })
-}
-
-function choiceOf({ tool_choice, tools }: CountBody): ToolChoice | null {
-  switch (tool_choice?.type) {
+function choiceOf(choice: CountBody["tool_choice"], toolbox: Toolbox): ToolChoice | null {
+  switch (choice?.type) {
     case "any":
       return "required"
     case "none":
       return "none"
     case "tool": {
-      const { name } = tool_choice
-      const isThere = tools?.some((tool) => tool?.name === name)
-      if (!name || !isThere) throw refused("tool_choice.name", "the name of a tool that is not one of Anthropic's own")
+      const { name } = choice
+      if (!name || !toolbox.has(name)) {
+        throw refused("tool_choice.name", "the name of a tool that is not one of Anthropic's own")
+      }
       return { names: [name], required: true }
     }
     default:

@@ -1,15 +1,20 @@
 import { z } from "zod"
-import { chosen, isObject, name, text, unfit } from "../../engine/schemas.js"
-import { assistantContent, systemText, userContent } from "./blocks.js"
+import { chosen, isObject, text, unfit } from "../../engine/schemas.js"
+import { assistantContent, systemContent, systemText, userContent } from "./blocks.js"
+import { bool, jsonSchema, tool } from "./tools.js"
 
-const bool = z.boolean({ error: "true or false" })
 const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
   z.enum(values, { error: `one of ${values.join(", ")}` })
 
 const MESSAGES = {
   user: z.object({ role: z.literal("user"), content: userContent }),
   assistant: z.object({ role: z.literal("assistant"), content: assistantContent }),
-  system: z.object({ role: z.literal("system"), content: systemText }),
+  /** Where it stands; with `clear_at` only until the user speaks again. */
+  system: z.object({
+    role: z.literal("system"),
+    content: systemContent.nullish(),
+    clear_at: oneOf(["next_user_message", "never"]).nullish(),
+  }),
 }
 
 type MessageParam = z.output<(typeof MESSAGES)[keyof typeof MESSAGES]>
@@ -19,20 +24,6 @@ const message = chosen<MessageParam>((value) => {
   return typeof role === "string" && Object.hasOwn(MESSAGES, role)
     ? MESSAGES[role as keyof typeof MESSAGES]
     : unfit("role", `one of ${Object.keys(MESSAGES).join(", ")}`)
-})
-
-const schemaObject = z.custom<Record<string, unknown>>(isObject, { error: "a JSON Schema" })
-
-/** Tools of Anthropic's own, which have a type, run elsewhere: the model is not told of them. */
-const tool = chosen((value) => {
-  const type = isObject(value) ? value.type : undefined
-  if (typeof type === "string" && type !== "custom") return z.unknown().transform(() => null)
-  return z.object({
-    name: name(128),
-    description: text.nullish(),
-    input_schema: schemaObject,
-    strict: bool.nullish(),
-  })
 })
 
 const toolChoice = z.object({
@@ -47,7 +38,7 @@ const thinking = z.object({
   display: oneOf(["summarized", "omitted"]).nullish(),
 })
 
-const format = z.object({ type: z.literal("json_schema", { error: '"json_schema"' }), schema: schemaObject })
+const format = z.object({ type: z.literal("json_schema", { error: '"json_schema"' }), schema: jsonSchema })
 
 /** What both the answer and the count are made of. Fields that change nothing here, such as `metadata`, may be anything. */
 const conversation = {
