@@ -23,7 +23,7 @@ export type Block =
 const BILLING = /^x-anthropic-billing-header:.*(\r?\n)?/gim
 
 const LIST = "a string or a list of blocks"
-const READ = "text: the model reads nothing else"
+const READ = "text, as the model reads nothing else: no images, no PDF files"
 
 const skipped = z.unknown().transform((): Block => ({ type: "skipped" }))
 const textBlock = z.object({ text }).transform(({ text }): Block => ({ type: "text", text }))

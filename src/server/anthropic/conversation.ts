@@ -20,7 +20,12 @@ export interface Rendered {
  * @throws {RequestError} naming the field
  */
 export function conversationOf(body: CountBody, calls: RememberedCalls): Rendered {
-  const { messages, system, output_config, output_format } = body
+  const { messages, system, output_config, output_format, thread } = body
+  if (thread != null) {
+    // By this code Anthropic's client knows that it has to send the whole conversation.
+    const details = { param: "thread", code: "thread_unsupported_request" }
+    throw new RequestError("invalid_request", "thread: conversations are not held here, send all messages", details)
+  }
   if (messages.at(-1)!.role === "assistant") {
     throw refused(
       "messages",

@@ -19,11 +19,15 @@ const ERRORS: Record<ErrorKind, { readonly type: string; readonly status: number
 
 export interface AnthropicError {
   readonly type: "error"
-  readonly error: { readonly type: string; readonly message: string }
+  readonly error: {
+    readonly type: string
+    readonly message: string
+    readonly details?: { readonly error_code: string }
+  }
 }
 
 /** An error as Anthropic's clients know it. Claude Code reads the numbers out of "prompt is too long". */
-export function anthropicError({ kind, message, tokens }: RequestError): {
+export function anthropicError({ kind, message, tokens, code }: RequestError): {
   readonly status: number
   readonly body: AnthropicError
 } {
@@ -32,5 +36,8 @@ export function anthropicError({ kind, message, tokens }: RequestError): {
     kind === "context_length" && tokens
       ? `prompt is too long: ${tokens.wanted} tokens > ${tokens.most} maximum`
       : message
-  return { status, body: { type: "error", error: { type, message: said } } }
+  return {
+    status,
+    body: { type: "error", error: { type, message: said, ...(code && { details: { error_code: code } }) } },
+  }
 }

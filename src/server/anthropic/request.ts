@@ -26,19 +26,27 @@ const message = chosen<MessageParam>((value) => {
     : unfit("role", `one of ${Object.keys(MESSAGES).join(", ")}`)
 })
 
-const toolChoice = z.object({
-  type: oneOf(["auto", "any", "tool", "none"]),
-  name: text.nullish(),
-  disable_parallel_tool_use: bool.nullish(),
-})
+const object = { error: "an object" }
 
-const thinking = z.object({
-  type: oneOf(["enabled", "disabled", "adaptive", "between_tools"]),
-  budget_tokens: z.number({ error: "a number of tokens" }).nullish(),
-  display: oneOf(["summarized", "omitted"]).nullish(),
-})
+const toolChoice = z.object(
+  {
+    type: oneOf(["auto", "any", "tool", "none"]),
+    name: text.nullish(),
+    disable_parallel_tool_use: bool.nullish(),
+  },
+  object,
+)
 
-const format = z.object({ type: z.literal("json_schema", { error: '"json_schema"' }), schema: jsonSchema })
+const thinking = z.object(
+  {
+    type: oneOf(["enabled", "disabled", "adaptive", "between_tools"]),
+    budget_tokens: z.number({ error: "a number of tokens" }).nullish(),
+    display: oneOf(["summarized", "omitted"]).nullish(),
+  },
+  object,
+)
+
+const format = z.object({ type: z.literal("json_schema", { error: '"json_schema"' }), schema: jsonSchema }, object)
 
 /** What both the answer and the count are made of. Fields that change nothing here, such as `metadata`, may be anything. */
 const conversation = {
@@ -49,12 +57,10 @@ const conversation = {
   tool_choice: toolChoice.nullish(),
   thinking: thinking.nullish(),
   output_config: z
-    .object(
-      { effort: oneOf(["low", "medium", "high", "xhigh", "max"]).nullish(), format: format.nullish() },
-      { error: "an object" },
-    )
+    .object({ effort: oneOf(["low", "medium", "high", "xhigh", "max"]).nullish(), format: format.nullish() }, object)
     .nullish(),
   output_format: format.nullish(),
+  thread: z.unknown().optional(),
 }
 
 const MAX_STOPS = 16

@@ -7,13 +7,16 @@ import { RequestError } from "../request_error.js"
 export const bool = z.boolean({ error: "true or false" })
 export const jsonSchema = z.custom<Record<string, unknown>>(isObject, { error: "a JSON Schema" })
 
-const ownTool = z.object({
-  name: name(128),
-  description: text.nullish(),
-  input_schema: jsonSchema,
-  strict: bool.nullish(),
-  defer_loading: bool.nullish(),
-})
+const ownTool = z.object(
+  {
+    name: name(128),
+    description: text.nullish(),
+    input_schema: jsonSchema,
+    strict: bool.nullish(),
+    defer_loading: bool.nullish(),
+  },
+  { error: "an object" },
+)
 
 /** A tool of the client. */
 export type ToolDefinition = z.output<typeof ownTool>
