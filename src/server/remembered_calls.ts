@@ -23,12 +23,12 @@ export class RememberedCalls {
   constructor(private readonly capacity = CAPACITY) {}
 
   add(id: string, call: RememberedCall): void {
+    this.forget(id)
     this.calls.set(id, call)
     this.size += sizeOf(id, call)
-    for (const [oldest, forgotten] of this.calls) {
+    for (const oldest of this.calls.keys()) {
       if (this.size <= this.capacity) break
-      this.calls.delete(oldest)
-      this.size -= sizeOf(oldest, forgotten)
+      this.forget(oldest)
     }
   }
 
@@ -41,6 +41,13 @@ export class RememberedCalls {
   /** Empty where nothing is known. */
   reasoningOf(id: string | undefined): string {
     return this.calls.get(id ?? "")?.reasoning ?? ""
+  }
+
+  private forget(id: string): void {
+    const call = this.calls.get(id)
+    if (!call) return
+    this.calls.delete(id)
+    this.size -= sizeOf(id, call)
   }
 }
 

@@ -325,7 +325,7 @@ describe("what the model says", () => {
   })
 
   it("is one call if one is asked for", async () => {
-    const second = call.replace("<|call|>", "<|end|>") + "<|start|>assistant" + call.slice(thought.length)
+    const second = `${call.replace("<|call|>", "<|end|>")}<|start|>assistant${call.slice(thought.length)}`
     const { app } = scripted(second)
     expect((await create(app, { tools: [read] })).body.content).toHaveLength(2)
     const tool_choice = { type: "auto", disable_parallel_tool_use: true }
@@ -522,7 +522,7 @@ describe("what cannot be answered", () => {
       "a deep schema",
       JSON.stringify({ ...ask, tools: [{ ...read, input_schema: { a: "DEEP" } }] }).replace(
         '"DEEP"',
-        '{"items":'.repeat(10_000) + "{}" + "}".repeat(10_000),
+        `${'{"items":'.repeat(10_000)}{}${"}".repeat(10_000)}`,
       ),
     ],
     ["no JSON", "{"],
