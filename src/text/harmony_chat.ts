@@ -54,7 +54,7 @@ export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = 
       : []
   return {
     render: (messages, options) => {
-      const whole = messages.map((message) => turns.withThoughts(message))
+      const whole = messages.map((message) => turns.asCalled(message))
       const asWritten = (turn: readonly number[]) => turns.asWritten(turn)
       return [
         ...renderConversation(harmonyMessages(whole, options, settings), texts, tokens, asWritten),
@@ -62,7 +62,7 @@ export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = 
       ]
     },
     remember: (message, options, written) => {
-      turns.rememberThoughts(message)
+      turns.rememberCalls(message)
       const rendered = harmonyMessage(message, options).flatMap((each) => renderMessage(each, texts, tokens))
       const start = [tokens.start, ...tokenizer.encode("assistant"), ...opening(options)]
       turns.remember(rendered, [...start, ...written.map((token) => (token === tokens.return ? tokens.end : token))])

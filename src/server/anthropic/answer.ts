@@ -1,7 +1,7 @@
 import type { ChatSummary } from "../../engine/chat.js"
 import { inputOf } from "../call_input.js"
-import type { RememberedCalls } from "../remembered_calls.js"
 import type { TurnEvent } from "../served_model.js"
+import { toolUseId } from "./ids.js"
 import type { MessagesBody } from "./request.js"
 import { signatureOf } from "./signature.js"
 
@@ -53,11 +53,10 @@ export interface Telling {
   readonly max_tokens: number
   /** Whether a second call is left out. */
   readonly oneCall: boolean
-  readonly calls: RememberedCalls
 }
 
 /** How the turn that a request asks for is told by `model`. */
-export function tellingOf(body: MessagesBody, model: string, calls: RememberedCalls): Telling {
+export function tellingOf(body: MessagesBody, model: string): Telling {
   const { thinking, max_tokens, tool_choice } = body
   const asked = thinking && thinking.type !== "disabled"
   return {
@@ -65,7 +64,6 @@ export function tellingOf(body: MessagesBody, model: string, calls: RememberedCa
     thinking: asked ? (thinking.display === "omitted" ? "omitted" : "shown") : "hidden",
     max_tokens,
     oneCall: tool_choice?.disable_parallel_tool_use === true,
-    calls,
   }
 }
 
@@ -125,16 +123,14 @@ class Blocks {
   private open: ContentBlock["type"] | null = null
   private index = -1
   private called = 0
-  /** All of the turn's, and of the block that is open. */
-  private thought = ""
+  /** What was thought in the block that is open. */
   private sealed = ""
 
   constructor(private readonly telling: Telling) {}
 
   *take(event: Exclude<TurnEvent, { type: "start" | "summary" }>): Generator<StreamEvent> {
-    const { thinking, oneCall, calls } = this.telling
+    const { thinking, oneCall } = this.telling
     if (event.type === "reasoning") {
-      this.thought += event.text
       if (thinking === "hidden") return
       yield* this.enter("thinking", { type: "thinking", thinking: "", signature: "" })
       if (thinking === "omitted") this.sealed += event.text
@@ -153,11 +149,7 @@ class Blocks {
       yield* this.enter("tool_use", { type: "tool_use", id: toolUseId(event.id), name: event.name, input: {} })
     } else if (event.type === "tool_arguments") {
       yield this.delta({ type: "input_json_delta", partial_json: event.text })
-    } else {
-      const reasoning = thinking === "hidden" && this.called === 1 ? this.thought : ""
-      calls.add(toolUseId(event.id), { arguments: event.arguments, reasoning })
-      yield* this.close()
-    }
+    } else yield* this.close()
   }
 
   *close(): Generator<StreamEvent> {
@@ -178,10 +170,6 @@ class Blocks {
   private delta(delta: Delta): StreamEvent {
     return { type: "content_block_delta", index: this.index, delta }
   }
-}
-
-function toolUseId(id: string): string {
-  return id.replace(/^call_/, "toolu_")
 }
 
 /** The message that a stream's events make up. */

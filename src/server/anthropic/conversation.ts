@@ -1,9 +1,9 @@
-import type { ChatMessage } from "../../engine/chat_messages.js"
+import type { ChatMessage, ToolCallParam } from "../../engine/chat_messages.js"
 import type { ConversationParams } from "../../engine/chat_request.js"
 import type { ReasoningEffort, ResponseFormat, ToolChoice } from "../../text/messages.js"
-import type { RememberedCalls } from "../remembered_calls.js"
 import { RequestError } from "../request_error.js"
 import type { Block } from "./blocks.js"
+import { callId } from "./ids.js"
 import type { CountBody } from "./request.js"
 import { type Piece, Toolbox } from "./tools.js"
 
@@ -16,10 +16,9 @@ export interface Rendered {
 /**
  * What a request says, for the engine.
  *
- * @param calls restores what the client could not keep of the model's own calls
  * @throws {RequestError} naming the field
  */
-export function conversationOf(body: CountBody, calls: RememberedCalls): Rendered {
+export function conversationOf(body: CountBody): Rendered {
   const { messages, system, output_config, output_format, thread } = body
   if (thread != null) {
     // By this code Anthropic's client knows that it has to send the whole conversation.
@@ -36,7 +35,7 @@ export function conversationOf(body: CountBody, calls: RememberedCalls): Rendere
   const toolbox = new Toolbox(body.tools ?? [])
   const lastUser = messages.findLastIndex(({ role }) => role === "user")
   const turns = messages.flatMap((message, i): ChatMessage[] => {
-    if (message.role === "assistant") return assistantMessages(message.content, names, calls)
+    if (message.role === "assistant") return assistantMessages(message.content, names, `messages.${i}`)
     if (message.role === "user") return userMessages(message.content, names, toolbox, `messages.${i}`)
     const isOver = message.clear_at === "next_user_message" && i < lastUser
     const content = toolbox.told(message.content ?? [])
@@ -90,27 +89,24 @@ function resultOf(said: string, is_error: boolean): string {
 }
 
 /** One message, or none if nothing of it is for the model. */
-function assistantMessages(
-  blocks: readonly Block[],
-  names: Map<string, string>,
-  calls: RememberedCalls,
-): ChatMessage[] {
+function assistantMessages(blocks: readonly Block[], names: Map<string, string>, path: string): ChatMessage[] {
   let content = ""
-  let thought = ""
-  let first: string | undefined
-  const tool_calls: { name: string; arguments: string }[] = []
-  for (const block of blocks) {
+  let reasoning = ""
+  const tool_calls = new Map<string, ToolCallParam>()
+  for (const [i, block] of blocks.entries()) {
     if (block.type === "text") content += block.text
-    else if (block.type === "thinking") thought += block.text
+    else if (block.type === "thinking") reasoning += block.text
     else if (block.type === "tool_use") {
+      if (tool_calls.has(block.id)) throw refused(`${path}.content.${i}.id`, "an id that no other call has")
+      tool_calls.set(block.id, { id: callId(block.id), name: block.name, arguments: block.arguments })
       names.set(block.id, block.name)
-      first ??= block.id
-      tool_calls.push({ name: block.name, arguments: calls.argumentsOf(block.id, block.arguments) })
     }
   }
-  const reasoning = thought || calls.reasoningOf(first)
-  if (!content && !reasoning && tool_calls.length === 0) return []
-  return [{ role: "assistant", content, ...(reasoning && { reasoning }), ...(tool_calls.length > 0 && { tool_calls }) }]
+  if (!content && !reasoning && tool_calls.size === 0) return []
+  const calls = [...tool_calls.values()]
+  return [
+    { role: "assistant", content, ...(reasoning && { reasoning }), ...(calls.length > 0 && { tool_calls: calls }) },
+  ]
 }
 
 function choiceOf(choice: CountBody["tool_choice"], toolbox: Toolbox): ToolChoice | null {

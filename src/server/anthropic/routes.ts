@@ -4,7 +4,6 @@ import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
 import { type SseMessage, sseResponse } from "../event_stream.js"
 import { asRequestError } from "../faults.js"
-import { RememberedCalls } from "../remembered_calls.js"
 import type { ServedModel, TurnEvent } from "../served_model.js"
 import { assembled, messageEvents, type StreamEvent, tellingOf } from "./answer.js"
 import { conversationOf, type Rendered } from "./conversation.js"
@@ -17,15 +16,14 @@ const PING: SseMessage = { event: "ping", data: '{"type":"ping"}' }
 /** Anthropic's Messages API. What is thrown is for {@link anthropicError}. */
 export function anthropicRoutes({ models, max_body }: ServerContext): Hono {
   const app = new Hono()
-  const calls = new RememberedCalls()
 
   app.post("/v1/messages", async (c) => {
     const body = parseBody(messagesBody, await readJson(c.req.raw, max_body))
-    const conversation = conversationOf(body, calls)
+    const conversation = conversationOf(body)
     const start = async function* (signal: AbortSignal): AsyncGenerator<StreamEvent, void, undefined> {
       const { model, release } = await holdModel(models, body.model, signal)
       try {
-        yield* messageEvents(turnOf(model, conversation, body, signal), tellingOf(body, model.info.name, calls))
+        yield* messageEvents(turnOf(model, conversation, body, signal), tellingOf(body, model.info.name))
       } finally {
         release()
       }
@@ -36,7 +34,7 @@ export function anthropicRoutes({ models, max_body }: ServerContext): Hono {
 
   app.post("/v1/messages/count_tokens", async (c) => {
     const body = parseBody(countBody, await readJson(c.req.raw, max_body))
-    const { messages, params } = conversationOf(body, calls)
+    const { messages, params } = conversationOf(body)
     const { model, release } = await holdModel(models, body.model, c.req.raw.signal)
     try {
       return c.json({ input_tokens: (await model.render(messages, params)).length })

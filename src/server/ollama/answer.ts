@@ -1,5 +1,4 @@
 import { inputOf } from "../call_input.js"
-import type { RememberedCalls } from "../remembered_calls.js"
 import type { CompletionEvent, LoggedToken, TurnEvent } from "../served_model.js"
 
 /** A log-probability in Ollama's shape. */
@@ -69,20 +68,16 @@ export async function* turnPieces(
   turn: AsyncIterable<TurnEvent>,
   clock: Clock,
   shows: boolean,
-  calls: RememberedCalls,
 ): AsyncGenerator<Piece, void, undefined> {
   let index = 0
-  let thought = ""
   for await (const event of turn) {
     if (event.type === "start") clock.hasRead()
     else if (event.type === "reasoning") {
-      thought += event.text
       if (shows) yield { thinking: event.text }
     } else if (event.type === "content") {
       yield { content: event.text, ...(event.logprobs && { logprobs: event.logprobs.map(logprobOf) }) }
     } else if (event.type === "tool_call") {
       const { id, name, arguments: args } = event
-      calls.add(id, { arguments: args, reasoning: shows || index > 0 ? "" : thought })
       yield { tool_calls: [{ id, function: { index: index++, name, arguments: inputOf(args) } }] }
     } else if (event.type === "summary") yield { end: clock.ending(event) }
   }

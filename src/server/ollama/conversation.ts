@@ -2,7 +2,6 @@ import type { ChatMessage } from "../../engine/chat_messages.js"
 import type { ConversationParams } from "../../engine/chat_request.js"
 import type { GenerateOptions } from "../../engine/generate.js"
 import type { ReasoningEffort, ResponseFormat } from "../../text/messages.js"
-import type { RememberedCalls } from "../remembered_calls.js"
 import { RequestError } from "../request_error.js"
 import type { ServedModelInfo } from "../served_model.js"
 import type { ChatBody, SharedBody } from "./request.js"
@@ -53,10 +52,9 @@ function formatOf(format: SharedBody["format"]): ResponseFormat | null {
 /**
  * The messages, with results named after the call that they answer: by `tool_call_id`, by `tool_name`, or else in the order of calls.
  *
- * @param calls restores how the model spelled its own calls
  * @throws {RequestError} naming the message
  */
-export function messagesOf(messages: NonNullable<ChatBody["messages"]>, calls: RememberedCalls): ChatMessage[] {
+export function messagesOf(messages: NonNullable<ChatBody["messages"]>): ChatMessage[] {
   const names = new Map<string, string>()
   let open: string[] = []
   return messages.map((message, i): ChatMessage => {
@@ -72,11 +70,11 @@ export function messagesOf(messages: NonNullable<ChatBody["messages"]>, calls: R
     if (role !== "assistant") return { role, content }
     open = tool_calls?.map((call) => call.function.name) ?? []
     for (const { id, function: called } of tool_calls ?? []) if (id) names.set(id, called.name)
-    const own = tool_calls?.map(({ id, function: called }) => ({
-      name: called.name,
-      arguments: calls.argumentsOf(id ?? undefined, called.arguments),
-    }))
-    const reasoning = thinking || calls.reasoningOf(tool_calls?.[0]?.id ?? undefined)
-    return { role, content, ...(reasoning && { reasoning }), ...(own?.length && { tool_calls: own }) }
+    const calls = tool_calls?.map(({ id, function: called }, k) => {
+      // Some clients give all calls one id.
+      const isFirst = tool_calls.findIndex((other) => other.id === id) === k
+      return { ...called, ...(id && isFirst && { id }) }
+    })
+    return { role, content, ...(thinking && { reasoning: thinking }), ...(calls?.length && { tool_calls: calls }) }
   })
 }

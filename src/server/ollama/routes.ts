@@ -4,7 +4,6 @@ import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
 import { ndjsonResponse } from "../event_stream.js"
 import { asRequestError } from "../faults.js"
-import { RememberedCalls } from "../remembered_calls.js"
 import { RequestError } from "../request_error.js"
 import type { ServedModel } from "../served_model.js"
 import { Clock, chatLine, generateLine, joined, type Piece, textPieces, turnPieces } from "./answer.js"
@@ -30,7 +29,6 @@ const NOT_HERE = [
 /** Ollama's protocol. What is thrown is for {@link ollamaError}. */
 export function ollamaRoutes({ models, max_body, version }: ServerContext): Hono {
   const app = new Hono()
-  const calls = new RememberedCalls()
 
   app.get("/api/version", (c) => c.json({ version: OLLAMA_VERSION, minerva: version }))
   app.get("/api/tags", async (c) => c.json({ models: await Promise.all((await models.list()).map(tagOf)) }))
@@ -74,11 +72,11 @@ export function ollamaRoutes({ models, max_body, version }: ServerContext): Hono
   app.post("/api/chat", async (c) => {
     const body: ChatBody = parseBody(chatBody, await read(c, max_body))
     if (!body.messages?.length) return loaded(c, body, chatLine)
-    const messages = messagesOf(body.messages, calls)
+    const messages = messagesOf(body.messages)
     const params = { ...paramsOf(body), tools: body.tools }
     return answer(c, body, chatLine, (model, clock, signal) => {
       const turn = model.chat(messages, { ...optionsOf(body, model.info), ...params, signal })
-      return turnPieces(turn, clock, showsThinking(body), calls)
+      return turnPieces(turn, clock, showsThinking(body))
     })
   })
 
@@ -90,7 +88,7 @@ export function ollamaRoutes({ models, max_body, version }: ServerContext): Hono
     return answer(c, body, generateLine, (model, clock, signal) => {
       const options = { ...optionsOf(body, model.info), ...paramsOf(body), instructions: system, signal }
       const turn = model.chat([{ role: "user", content: prompt }], options)
-      return turnPieces(turn, clock, showsThinking(body), calls)
+      return turnPieces(turn, clock, showsThinking(body))
     })
   })
 
