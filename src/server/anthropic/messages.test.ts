@@ -2,11 +2,10 @@ import fc from "fast-check"
 import type { Hono } from "hono"
 import { describe, expect, it } from "vitest"
 import { faceOf, post } from "../../../test/server/face.js"
-import { directoryOf, scriptedModel } from "../../../test/server/scripted_model.js"
+import { scriptedModel } from "../../../test/server/scripted_model.js"
 import { RequestError } from "../request_error.js"
 import type { TurnOptions } from "../served_model.js"
 import { anthropicError } from "./errors.js"
-import { anthropicModels } from "./models.js"
 import { anthropicRoutes } from "./routes.js"
 
 /** A model that says `answers` in turn, with the prompts and options that it was given. */
@@ -365,19 +364,17 @@ describe("models", () => {
     })
   })
 
-  it("are listed", async () => {
-    const models = anthropicModels(
-      await directoryOf(
-        scriptedModel(() => HI, "a"),
-        scriptedModel(() => HI, "b"),
-      ).list(),
-    )
-    expect(models).toMatchObject({
-      has_more: false,
-      first_id: "a",
-      last_id: "b",
-      data: [{ type: "model", max_input_tokens: 4096 }, { id: "b" }],
-    })
+  it("are listed for who says that it is Anthropic's client, and for nobody else", async () => {
+    const app = faceOf(anthropicRoutes, anthropicError, ...["org/a", "b"].map((name) => scriptedModel(() => HI, name)))
+    const headers = { "anthropic-version": "2023-06-01" }
+    const list = await (await app.request("/v1/models?limit=1000", { headers })).json()
+    const data = [{ type: "model", id: "org/a", max_input_tokens: 4096 }, { id: "b" }]
+    expect(list).toMatchObject({ has_more: false, first_id: "org/a", last_id: "b", data })
+    expect(await (await app.request("/v1/models/org/a", { headers })).json()).toEqual(list.data[0])
+    expect((await app.request("/v1/models/c", { headers })).status).toBe(404)
+    for (const path of ["/v1/models", "/v1/models/b"]) {
+      expect(await (await app.request(path)).text()).toBe("404 Not Found")
+    }
   })
 })
 

@@ -125,8 +125,8 @@ describe("Ollama's client", () => {
   })
 
   it("gets errors that say what is wrong", async () => {
-    await expect(client.chat({ ...sum, model: "llama3" })).rejects.toThrow("model 'llama3' not found")
-    await expect(client.show({ model: "llama3" })).rejects.toThrow("model 'llama3' not found")
+    await expect(client.chat({ ...sum, model: "llama3" })).rejects.toThrow("no model is named")
+    await expect(client.show({ model: "llama3" })).rejects.toThrow("no model is named")
     await expect(client.embed({ model: "minerva-tiny", input: "x" })).rejects.toThrow("no embedding model")
     await expect(client.pull({ model: "x" })).rejects.toThrow("minerva pull")
     await expect(client.chat({ ...sum, options: { num_ctx: 1e9 } })).rejects.toThrow(/options.num_ctx: at most \d+/)

@@ -1,39 +1,20 @@
+import { cardOf } from "../models/card_of.js"
 import { RequestError } from "../request_error.js"
 import type { HeldModel, ModelCard, ModelDirectory } from "../served_model.js"
 
-const LATEST = ":latest"
-
 /** Ollama's names have a tag always. */
 export function taggedName(name: string): string {
-  return name.includes(":") ? name : name + LATEST
+  return name.includes(":") ? name : `${name}:latest`
 }
 
-/** What to try for a name, in this order. */
-function spellings(name: string): string[] {
-  return name.endsWith(LATEST) ? [name, name.slice(0, -LATEST.length)] : [name]
-}
-
-/** @throws {RequestError} `not_found` in Ollama's words; see {@link ModelDirectory.hold} */
+/** @throws {RequestError} see {@link ModelDirectory.hold} */
 export async function holdModel(models: ModelDirectory, name: string, signal: AbortSignal): Promise<HeldModel> {
-  for (const spelling of spellings(name)) {
-    try {
-      return await models.hold(spelling, signal)
-    } catch (error) {
-      if (!(error instanceof RequestError && error.kind === "not_found")) throw error
-    }
+  try {
+    return await models.hold(name, signal)
+  } catch (error) {
+    if (!(error instanceof RequestError && error.kind === "not_found")) throw error
+    return models.hold((await cardOf(models, name)).name, signal)
   }
-  throw notFound(name)
-}
-
-/** @throws {RequestError} `not_found` */
-export async function cardOf(models: ModelDirectory, name: string): Promise<ModelCard> {
-  const card = (await models.list()).find((card) => spellings(name).includes(card.name))
-  if (!card) throw notFound(name)
-  return card
-}
-
-function notFound(name: string): RequestError {
-  return new RequestError("not_found", `model '${name}' not found`, { param: "model", code: "model_not_found" })
 }
 
 /** The model's name in a body; `name` is what older clients say. @throws {RequestError} */

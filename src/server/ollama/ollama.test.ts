@@ -198,7 +198,7 @@ describe("what the model says", () => {
 describe("what cannot be answered", () => {
   it.each([
     ["/api/chat", { model: undefined }, 400, "model: "],
-    ["/api/chat", { model: "other" }, 404, "model 'other' not found"],
+    ["/api/chat", { model: "other" }, 404, "no model is named"],
     ["/api/chat", { messages: [{ role: "robot" }] }, 400, "messages.0.role: "],
     [
       "/api/chat",
@@ -215,7 +215,7 @@ describe("what cannot be answered", () => {
     ["/api/generate", { prompt: "x", template: "{{ .Prompt }}" }, 400, "template: "],
     ["/api/generate", { prompt: "x", context: [1, 2] }, 400, "context: "],
     ["/api/generate", { prompt: "x", raw: true, format: "json" }, 400, "format: "],
-    ["/api/show", { model: "other" }, 404, "model 'other' not found"],
+    ["/api/show", { model: "other" }, 404, "no model is named"],
     ["/api/show", { model: undefined }, 400, "model is required"],
     ["/api/embed", {}, 501, "/api/embed: "],
     ["/api/push", {}, 501, "/api/push: "],

@@ -4,12 +4,14 @@ import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
 import { ndjsonResponse } from "../event_stream.js"
 import { asRequestError } from "../faults.js"
+import { cardOf } from "../models/card_of.js"
+import { describeRoute } from "../openapi.js"
 import { RequestError } from "../request_error.js"
 import type { ServedModel } from "../served_model.js"
 import { Clock, chatLine, generateLine, joined, type Piece, textPieces, turnPieces } from "./answer.js"
 import { messagesOf, optionsOf, paramsOf } from "./conversation.js"
 import { ollamaError } from "./errors.js"
-import { cardOf, holdModel, modelName, runningOf, shownOf, tagOf } from "./models.js"
+import { holdModel, modelName, runningOf, shownOf, tagOf } from "./models.js"
 import { type ChatBody, chatBody, type GenerateBody, generateBody, type SharedBody } from "./request.js"
 
 /** The version of Ollama whose protocol this is. Clients refuse to talk to one that they think too old. */
@@ -69,7 +71,7 @@ export function ollamaRoutes({ models, max_body, version }: ServerContext): Hono
     return c.json({ ...line(body.model, {}), done: true, done_reason: "load" })
   }
 
-  app.post("/api/chat", async (c) => {
+  app.post("/api/chat", describeRoute({ summary: "Ollama's chat", body: chatBody }), async (c) => {
     const body: ChatBody = parseBody(chatBody, await read(c, max_body))
     if (!body.messages?.length) return loaded(c, body, chatLine)
     const messages = messagesOf(body.messages)
@@ -80,7 +82,7 @@ export function ollamaRoutes({ models, max_body, version }: ServerContext): Hono
     })
   })
 
-  app.post("/api/generate", async (c) => {
+  app.post("/api/generate", describeRoute({ summary: "Ollama's completion", body: generateBody }), async (c) => {
     const body: GenerateBody = parseBody(generateBody, await read(c, max_body))
     if (!body.prompt) return loaded(c, body, generateLine)
     const { prompt, system, raw } = body
