@@ -1,6 +1,6 @@
 import fc from "fast-check"
 import type { Hono } from "hono"
-import { describe, expect, it } from "vitest"
+import { describe, expect, it, vi } from "vitest"
 import { faceOf, post } from "../../../test/server/face.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
 import { RequestError } from "../request_error.js"
@@ -44,6 +44,28 @@ async function events(app: Hono, body: object) {
     expect(parsed.type).toBe(event)
     return parsed
   })
+}
+
+/** The blocks that a stream tells, one after the other. */
+// biome-ignore lint/suspicious/noExplicitAny: as JSON.parse gives them
+function contentOf(all: any[]) {
+  // biome-ignore lint/suspicious/noExplicitAny: as JSON.parse gives them
+  const content: any[] = []
+  for (const { type, index, content_block, delta } of all) {
+    if (type === "content_block_start") expect(content.push({ ...content_block, json: "" })).toBe(index + 1)
+    if (type === "content_block_delta") {
+      expect(index).toBe(content.length - 1)
+      const block = content[index]
+      if (delta.type === "text_delta") block.text += delta.text
+      else if (delta.type === "thinking_delta") block.thinking += delta.thinking
+      else if (delta.type === "signature_delta") block.signature += delta.signature
+      else block.json += delta.partial_json
+    }
+  }
+  return content.map(({ json, ...block }) => ({
+    ...block,
+    ...(block.type === "tool_use" && { input: JSON.parse(json) }),
+  }))
 }
 
 /** The prompt that a request makes, from the developer's message on. */
@@ -239,6 +261,21 @@ describe("deferred tools", () => {
     ])
   })
 
+  it("may come with the message, and go", async () => {
+    const { name, description, input_schema } = late
+    const definition = { type: "tool_definition", definition: { name, description, input_schema } }
+    const system = (...content: object[]) => ({ role: "system", content })
+    const adding = system({ type: "tool_addition", tool: definition })
+    const leaving = system({ type: "tool_removal", tool: { type: "tool_reference", name } })
+    const theirs = system({ type: "tool_addition", tool: { type: "mcp_toolset_reference", server_name: "s" } })
+    const { app, prompts, options } = scripted(HI)
+    const messages = [...ask.messages, adding, theirs, leaving, ...ask.messages]
+    expect((await create(app, { messages })).status).toBe(200)
+    expect(prompts[0]).toMatch(/type late = .*The tool late is no longer there\.<\|end\|><\|start\|>user/s)
+    expect(prompts[0].split("<|start|>developer")).toHaveLength(3)
+    expect(options[0].tools).toMatchObject([{ name: "late", deferred: true }])
+  })
+
   it("are not there before, unless Anthropic's search was to find them", async () => {
     expect(await promptOf({ tools: [find, late] })).not.toContain("late")
     expect(await promptOf({ tools: [find, late, { type: "tool_search_tool_bm25_20251119", name: "s" }] })).toContain(
@@ -323,6 +360,46 @@ describe("what the model says", () => {
     expect(prompts[2]).toContain('<|message|>{"path":"other"}<|call|>')
   })
 
+  /** Messages of a turn before its last: thoughts and words, which tokens of several bytes may end. */
+  const words = fc.string({
+    unit: fc.constantFrom("a", "ß", "漢", "😀", " ", "\n", '"', "{"),
+    minLength: 1,
+    maxLength: 8,
+  })
+  const parts = fc.array(fc.tuple(fc.constantFrom("analysis", "commentary"), words), { maxLength: 4 })
+  const spelled = fc
+    .tuple(fc.dictionary(words, fc.oneof(words, fc.integer(), fc.boolean())), fc.constantFrom(0, 1, 4))
+    .map(([input, indent]) => JSON.stringify(input, null, indent))
+  const turnOf = (before: [string, string][], last: string) =>
+    [...before.map(([channel, text]) => `<|channel|>${channel}<|message|>${text}<|end|>`), last].join(
+      "<|start|>assistant",
+    )
+
+  it("loses nothing, whatever it consists of, and is the same when it comes back", async () => {
+    const shapes = fc.constantFrom({ type: "adaptive" }, { type: "adaptive", display: "omitted" }, { type: "disabled" })
+    await fc.assert(
+      fc.asyncProperty(parts, spelled, shapes, fc.boolean(), async (before, args, thinking, stream) => {
+        const written = turnOf(before, `<|channel|>commentary to=functions.read<|message|>${args}<|call|>`)
+        const { app, prompts } = scripted(written, HI)
+        const body = { tools: [read], thinking }
+        const content = stream ? contentOf(await events(app, body)) : (await create(app, body)).body.content
+        const told = (type: string, key: string) =>
+          content.flatMap((block: Record<string, string>) => (block.type === type ? [block[key]] : [])).join("")
+        const said = (channel: string) => before.flatMap(([name, text]) => (name === channel ? [text] : [])).join("")
+        expect(told("text", "text")).toBe(said("commentary"))
+        expect(told("thinking", "thinking")).toBe(
+          "display" in thinking || thinking.type === "disabled" ? "" : said("analysis"),
+        )
+        expect(content.at(-1).input).toEqual(JSON.parse(args))
+        const answer = { ...result("done"), tool_use_id: content.at(-1).id }
+        const messages = [...ask.messages, { role: "assistant", content }, { role: "user", content: [answer] }]
+        await create(app, { ...body, messages })
+        expect(prompts[1].startsWith(`${prompts[0]}${written}`)).toBe(true)
+      }),
+      { numRuns: 20 },
+    )
+  })
+
   it("is one call if one is asked for", async () => {
     const second = `${call.replace("<|call|>", "<|end|>")}<|start|>assistant${call.slice(thought.length)}`
     const { app } = scripted(second)
@@ -341,6 +418,22 @@ describe("what the model says", () => {
     expect(await ending({ stop_sequences: ["two", "STOP"] })).toEqual(["one ", "stop_sequence", "STOP"])
     expect(await ending({ max_tokens: 10 })).toEqual(["one", "max_tokens", null])
     expect(await ending({ max_tokens: 0 })).toEqual([undefined, "max_tokens", null])
+  })
+
+  it("is waited for with pings", async () => {
+    vi.useFakeTimers()
+    try {
+      const model = scriptedModel(() => HI)
+      model.chat = async function* () {
+        await new Promise((resolve) => setTimeout(resolve, 15_000))
+        yield { type: "start", prompt_tokens: 3, cached_tokens: 0 }
+      }
+      const all = events(faceOf(anthropicRoutes, anthropicError, model), { model: "scripted" })
+      await vi.advanceTimersByTimeAsync(20_000)
+      expect((await all).map(({ type }) => type)).toEqual(["ping", "message_start", "message_stop"])
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it("ends where the context does", async () => {
@@ -498,7 +591,7 @@ describe("what cannot be answered", () => {
         expect([200, 400]).toContain(response.status)
         expect(await response.text()).not.toContain("api_error")
       }),
-      { numRuns: 400 },
+      { numRuns: 250 },
     )
   })
 
