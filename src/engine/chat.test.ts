@@ -64,7 +64,7 @@ describe("chat", () => {
     const text = pieces.map((piece) => (piece.type === "content" ? piece.text : "")).join("")
     expect(text).toBe("x")
     expect(summary.message).toMatchObject({ content: "x", reasoning: "abc" })
-    expect(summary).toMatchObject({ finish_reason: "stop", completion_tokens: 7 })
+    expect(summary).toMatchObject({ finish_reason: "stop", completion_tokens: 7, stop_string: "abc" })
   })
 
   it("releases held content at the end, and before a piece of another kind", async () => {

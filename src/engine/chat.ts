@@ -24,6 +24,8 @@ export interface ChatSummary extends GenerationSummary {
   readonly message: AnswerMessage
   /** Those of `completion_tokens` that told reasoning. */
   readonly reasoning_tokens: number
+  /** The stop string that ended the turn, if one did. */
+  readonly stop_string?: string
 }
 
 /** Once the prompt is read, "start" comes; then every sampled token as a "token", followed by the pieces of the answer that it completes. */
@@ -139,7 +141,14 @@ class Answer {
     const { message, reasoning_tokens } = this
     const ended = this.stopped || summary.finish_reason !== "length"
     const finish_reason = this.calls.length > 0 && !this.stopped ? "tool_calls" : "stop"
-    return { ...summary, ...(ended && { finish_reason }), message, reasoning_tokens }
+    const stop_string = this.stops.matched
+    return {
+      ...summary,
+      ...(ended && { finish_reason }),
+      message,
+      reasoning_tokens,
+      ...(stop_string !== undefined && { stop_string }),
+    }
   }
 
   private *show(text: string): Generator<ChatEvent> {

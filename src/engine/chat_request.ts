@@ -28,6 +28,8 @@ export interface ToolParam {
   readonly description?: string | null
   readonly parameters?: object | null
   readonly strict?: boolean | null
+  /** True keeps it out of the prompt's beginning: a message tells of it. */
+  readonly deferred?: boolean | null
 }
 
 /** What is rendered beside the messages, as callers may write it. */
@@ -68,7 +70,9 @@ function toTool({ name, description, parameters, strict }: z.output<z.ZodObject<
 }
 
 const openAITool = fields({ type: isFunction, function: fields(definition) }).transform((tool) => toTool(tool.function))
-const ownTool = fields({ type: isFunction.nullish(), ...definition }).transform(toTool)
+const ownTool = fields({ type: isFunction.nullish(), ...definition, deferred: z.boolean().nullish() }).transform(
+  ({ deferred, ...tool }): Tool => ({ ...toTool(tool), ...(deferred && { deferred }) }),
+)
 
 const custom = { name: definition.name, description: definition.description }
 const isCustom = z.literal("custom", { error: '"custom"' })

@@ -1,4 +1,5 @@
 import { Hono } from "hono"
+import { anthropicRoutes } from "./anthropic/routes.js"
 import type { ServerContext } from "./context.js"
 import { shapedError } from "./error_shapes.js"
 import { asRequestError } from "./faults.js"
@@ -11,6 +12,7 @@ import { hostCheck } from "./middleware/hosts.js"
 import { apiKeys } from "./middleware/node_api_keys.js"
 import { corsList, originCheck } from "./middleware/origins.js"
 import { currentRequest } from "./node_current_request.js"
+import { ollamaRoutes } from "./ollama/routes.js"
 import { OpenRequests, type RequestLimits } from "./open_requests.js"
 import { insightRoutes, probeRoutes } from "./operation.js"
 import { watchModels } from "./watched_models.js"
@@ -19,7 +21,7 @@ import { watchModels } from "./watched_models.js"
 export type Routes = (context: ServerContext) => Hono
 
 /** All protocols, in the order in which their routes are looked up. */
-const PROTOCOLS: readonly Routes[] = []
+const PROTOCOLS: readonly Routes[] = [anthropicRoutes, ollamaRoutes]
 
 export interface AppOptions extends RequestLimits {
   /** Those that may ask; empty: everybody. */

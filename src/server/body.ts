@@ -5,11 +5,12 @@ import { RequestError } from "./request_error.js"
 /**
  * A request's body, read as JSON whatever its charset says, up to `limit` bytes.
  *
+ * @param anyType reads a body of any content type
  * @throws {RequestError} `unsupported_media_type`, `too_large`, or `invalid_request` for what is no JSON object
  */
-export async function readJson(request: Request, limit: number): Promise<Record<string, unknown>> {
+export async function readJson(request: Request, limit: number, anyType = false): Promise<Record<string, unknown>> {
   const type = request.headers.get("content-type")
-  if (type && !/^\s*application\/([\w.+-]*\+)?json\s*(;|$)/i.test(type)) {
+  if (!anyType && type && !/^\s*application\/([\w.+-]*\+)?json\s*(;|$)/i.test(type)) {
     throw new RequestError(
       "unsupported_media_type",
       `content-type: expected application/json, found ${type.slice(0, 80)}`,

@@ -1,3 +1,5 @@
+import { anthropicError } from "./anthropic/errors.js"
+import { ollamaError } from "./ollama/errors.js"
 import type { RequestError } from "./request_error.js"
 
 export interface ShapedError {
@@ -26,24 +28,4 @@ export function shapedError(path: string, error: RequestError): ShapedError {
 function openaiError({ kind, status, message, param, code }: RequestError): ShapedError {
   const type = kind === "overloaded" ? "rate_limit_error" : status >= 500 ? "server_error" : "invalid_request_error"
   return { status, body: { error: { message, type, param, code } } }
-}
-
-const ANTHROPIC_TYPES: Partial<Record<RequestError["kind"], string>> = {
-  authentication: "authentication_error",
-  permission: "permission_error",
-  not_found: "not_found_error",
-  too_large: "request_too_large",
-  overloaded: "rate_limit_error",
-  unavailable: "overloaded_error",
-  timeout: "timeout_error",
-  internal: "api_error",
-}
-
-function anthropicError({ kind, status, message }: RequestError): ShapedError {
-  const type = ANTHROPIC_TYPES[kind] ?? "invalid_request_error"
-  return { status, body: { type: "error", error: { type, message } } }
-}
-
-function ollamaError({ status, message }: RequestError): ShapedError {
-  return { status, body: { error: message } }
 }

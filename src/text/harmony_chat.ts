@@ -54,7 +54,7 @@ export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = 
       : []
   return {
     render: (messages, options) => {
-      const whole = messages.map((message) => turns.withThoughts(message))
+      const whole = messages.map((message) => turns.asCalled(message))
       const asWritten = (turn: readonly number[]) => turns.asWritten(turn)
       return [
         ...renderConversation(harmonyMessages(whole, options, settings), texts, tokens, asWritten),
@@ -62,7 +62,7 @@ export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = 
       ]
     },
     remember: (message, options, written) => {
-      turns.rememberThoughts(message)
+      turns.rememberCalls(message)
       const rendered = harmonyMessage(message, options).flatMap((each) => renderMessage(each, texts, tokens))
       const start = [tokens.start, ...tokenizer.encode("assistant"), ...opening(options)]
       turns.remember(rendered, [...start, ...written.map((token) => (token === tokens.return ? tokens.end : token))])
@@ -113,12 +113,13 @@ export function harmonyMessages(
   const { instructions, reasoning_effort = "medium", tools = [] } = options
   const current_date = settings.current_date ?? new Date().toISOString().slice(0, 10)
   const effort = EFFORTS[reasoning_effort]
-  const system = systemContent({ ...settings, current_date, reasoning_effort: effort }, tools.length > 0)
+  const told = tools.filter(({ deferred }) => !deferred)
+  const system = systemContent({ ...settings, current_date, reasoning_effort: effort }, told.length > 0)
   const isInstruction = ({ role }: Message) => role === "system" || role === "developer"
   const end = messages.findIndex((message) => !isInstruction(message))
   const first = messages.slice(0, end === -1 ? messages.length : end)
   const given = first.map(({ content }) => content)
-  const developer = developerContent([instructions, ...given].filter(Boolean).join("\n\n"), tools)
+  const developer = developerContent([instructions, ...given].filter(Boolean).join("\n\n"), told)
   return [
     { role: "system", content: system },
     ...(developer ? [{ role: "developer", content: developer } as const] : []),

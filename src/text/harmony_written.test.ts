@@ -44,6 +44,12 @@ describe("a turn that comes back", () => {
     expect(rendered.slice(0, seen.length)).toEqual(seen)
   })
 
+  it("has them though the client holds arguments as an object", () => {
+    const spaced = { ...message, tool_calls: [{ ...call, arguments: '{ "city": "Oslo" }' }] }
+    const { rendered, seen } = next(text.replace('{"city":"OSLO"}', '{ "city": "OSLO" }'), spaced, message)
+    expect(rendered.slice(0, seen.length)).toEqual(seen)
+  })
+
   it("is rendered anew where the client changed it", () => {
     const changed = { ...message, tool_calls: [{ ...call, arguments: '{"city":"Rome"}' }] }
     const { rendered, seen } = next(text, message, changed)

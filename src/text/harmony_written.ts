@@ -1,11 +1,18 @@
 import { LRUCache } from "lru-cache"
-import type { AssistantMessage, Message } from "./messages.js"
+import type { AssistantMessage, Message, ToolCall } from "./messages.js"
 
 /** Token ids, of all turns together, that are remembered: 4 bytes each, twice. */
 const MOST_TOKENS = 2 ** 20
 
-/** Characters of reasoning, of all calls together, that are remembered. */
-const MOST_CHARACTERS = 2 ** 22
+/** Characters of arguments and reasoning, of all calls together, that are remembered. */
+const MOST_CHARACTERS = 2 ** 23
+
+/** What clients may not send back as it was. */
+interface WrittenCall {
+  /** Before the call. */
+  readonly reasoning: string
+  readonly arguments: string
+}
 
 /**
  * Turns as the model wrote them, by how they would be rendered. A model cuts words into other tokens than the tokenizer, puts the
@@ -13,9 +20,9 @@ const MOST_CHARACTERS = 2 ** 22
  * already, and everything after that place would be computed again.
  */
 export class WrittenTurns {
-  private readonly thoughts = new LRUCache<string, string>({
+  private readonly calls = new LRUCache<string, WrittenCall>({
     maxSize: MOST_CHARACTERS,
-    sizeCalculation: (text) => Math.max(1, text.length),
+    sizeCalculation: (call) => Math.max(1, call.reasoning.length + call.arguments.length),
   })
   private readonly turns = new LRUCache<string, readonly number[]>({
     maxSize: MOST_TOKENS,
@@ -31,24 +38,44 @@ export class WrittenTurns {
     if (key !== keyOf(written)) this.turns.set(key, written)
   }
 
-  /** Notes what was thought before a message's calls. */
-  rememberThoughts({ reasoning, tool_calls = [] }: AssistantMessage): void {
-    for (const { id } of tool_calls) if (id && reasoning) this.thoughts.set(id, reasoning)
+  /** Notes a message's calls, and what was thought before them. */
+  rememberCalls({ reasoning = "", tool_calls = [] }: AssistantMessage): void {
+    for (const { id, arguments: args } of tool_calls) if (id) this.calls.set(id, { reasoning, arguments: args })
   }
 
   /**
-   * Gives calls back the reasoning before them, which many clients leave out: the model expects it until its answer is there
-   * (openai/harmony, docs/format.md, "Handling tool calls").
+   * Gives calls back the spelling of their arguments, which clients that hold them as an object lose, and the reasoning before them,
+   * which many leave out: the model expects it until its answer is there (openai/harmony, docs/format.md, "Handling tool calls").
    */
-  withThoughts(message: Message): Message {
-    if (message.role !== "assistant" || message.reasoning) return message
-    const reasoning = message.tool_calls?.map(({ id }) => id && this.thoughts.get(id)).find(Boolean)
-    return reasoning ? { ...message, reasoning } : message
+  asCalled(message: Message): Message {
+    if (message.role !== "assistant" || !message.tool_calls) return message
+    const { tool_calls } = message
+    const reasoning = message.reasoning || tool_calls.map(({ id }) => id && this.calls.get(id)?.reasoning).find(Boolean)
+    return {
+      ...message,
+      ...(reasoning && { reasoning }),
+      tool_calls: tool_calls.map((call) => ({ ...call, arguments: this.spelled(call) })),
+    }
+  }
+
+  /** A call's arguments as the model wrote them, if the client did not change what they say. */
+  private spelled({ id, arguments: args }: ToolCall): string {
+    const written = id === undefined ? undefined : this.calls.get(id)?.arguments
+    return written !== undefined && normalized(written) === normalized(args) ? written : args
   }
 
   /** A turn as it was written, if it is remembered; else as it is rendered. */
   asWritten(rendered: readonly number[]): readonly number[] {
     return this.turns.get(keyOf(rendered)) ?? rendered
+  }
+}
+
+/** JSON without the liberties that it leaves to who writes it; text that is none as it is. */
+function normalized(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text))
+  } catch {
+    return text
   }
 }
 

@@ -16,6 +16,8 @@ export interface Tool {
   readonly strict?: boolean
   /** Takes any text instead of JSON: OpenAI's custom tools. */
   readonly freeform?: boolean
+  /** A message tells of it where it becomes available: it may be called, and the conversation's beginning is as without it. */
+  readonly deferred?: boolean
 }
 
 /** Which tools the model may call, and whether it has to: `names` are those allowed. */

@@ -1,0 +1,11 @@
+import type { ModelCard, ModelDirectory } from "../served_model.js"
+import { ModelNames } from "./model_names.js"
+
+/**
+ * The card of a model by any of its names.
+ *
+ * @throws {RequestError} `not_found`, saying what there is
+ */
+export async function cardOf(models: ModelDirectory, name: string): Promise<ModelCard> {
+  return new ModelNames((await models.list()).map((card) => [[card.name], card])).find(name)
+}
