@@ -1,6 +1,6 @@
 import type { Queue, Worker } from "bullmq"
 import type { Redis } from "ioredis"
-import { keyOf, MOST_TRIES, RETRY_AFTER, type Task, type TaskQueue, type TaskWorker } from "./queue.js"
+import { keyOf, MOST_TRIES, type Task, type TaskQueue, type TaskWorker } from "./queue.js"
 import { PREFIX } from "./redis_store.js"
 
 const NAME = "batches"
@@ -13,6 +13,8 @@ export interface BullOptions {
   readonly concurrency: number
   /** Milliseconds without a sign of life after which others take over what a process was doing. */
   readonly lock: number
+  /** See `RETRY_AFTER`. */
+  readonly retry_after: number
   readonly onError: (error: unknown) => void
 }
 
@@ -40,7 +42,7 @@ export class BullQueue implements TaskQueue {
         jobId: keyOf(task),
         lifo: task.type !== "answer",
         attempts: MOST_TRIES,
-        backoff: { type: "exponential", delay: RETRY_AFTER },
+        backoff: { type: "exponential", delay: this.options.retry_after },
         removeOnComplete: true,
         removeOnFail: true,
       },

@@ -2,6 +2,7 @@ import { DataFolder } from "../node_data_folder.js"
 import type { Dispatch } from "./answer.js"
 import { Batches, type BatchesOptions } from "./batches.js"
 import { LocalQueue } from "./local_queue.js"
+import { RETRY_AFTER } from "./queue.js"
 import { SqliteStore } from "./sqlite_store.js"
 
 /** See `BullOptions`. */
@@ -21,7 +22,12 @@ export async function openBatches(dispatch: Dispatch, settings: BatchSettings): 
   const { data_dir, queue, concurrency, ...options } = settings
   if (queue !== null) {
     const { openShared } = await import("./shared.js")
-    const shared = await openShared(queue, { concurrency, lock: LOCK, onError: options.onError })
+    const shared = await openShared(queue, {
+      concurrency,
+      lock: LOCK,
+      retry_after: RETRY_AFTER,
+      onError: options.onError,
+    })
     return await Batches.start(shared.store, shared.queue, dispatch, options)
   }
   const folder = await DataFolder.open(data_dir)

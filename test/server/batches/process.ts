@@ -30,14 +30,19 @@ const options = { ...FILE_LIMITS, max_body: 1 << 20, onError: (error: unknown) =
 
 /** As `openBatches`, with less patience for processes that are gone. */
 async function openShort(url: string): Promise<Batches> {
-  const { store, queue } = await openShared(url, { concurrency: 2, lock: 1000, onError: options.onError })
+  const { store, queue } = await openShared(url, {
+    concurrency: 8,
+    lock: 1000,
+    retry_after: 50,
+    onError: options.onError,
+  })
   return await Batches.start(store, queue, dispatch, options)
 }
 
 try {
   const batches = queue
     ? await openShort(queue)
-    : await openBatches(dispatch, { ...options, data_dir, queue: null, concurrency: 2 })
+    : await openBatches(dispatch, { ...options, data_dir, queue: null, concurrency: 8 })
   const { url } = await listen(batchesApp(batches))
   process.on("SIGTERM", async () => {
     await batches.close()
