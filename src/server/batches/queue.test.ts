@@ -98,8 +98,8 @@ describe("a queue in this process does", () => {
 })
 
 describe.skipIf(!hasRedis)(withRedis("a queue in Redis"), () => {
-  async function open(url: string, concurrency: number) {
-    const { store, queue } = await openShared(url, { concurrency, lock: 1000, retry_after: 50, onError: () => {} })
+  async function open(url: string, concurrency: number, lock = 1000) {
+    const { store, queue } = await openShared(url, { concurrency, lock, retry_after: 50, onError: () => {} })
     const close = async () => {
       await queue.close()
       await store.close()
@@ -117,7 +117,7 @@ describe.skipIf(!hasRedis)(withRedis("a queue in Redis"), () => {
 
   it("hands over at once what a process that ends in order leaves", async () => {
     const url = await redis()
-    const [{ queue: a }, { queue: b }] = await Promise.all([open(url, 1), open(url, 1)])
+    const [{ queue: a }, { queue: b }] = await Promise.all([open(url, 1, 60_000), open(url, 1, 60_000)])
     const [gateA, gateB] = [new Gate(), new Gate()]
     await a.start(gateA)
     await a.add([answer(0)])
