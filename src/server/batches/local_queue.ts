@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises"
 import { keyOf, MOST_TRIES, RETRY_AFTER, type Task, type TaskQueue, type TaskWorker } from "./queue.js"
 
 /** Does tasks in this process, and forgets them with it. */
@@ -54,6 +55,8 @@ export class LocalQueue implements TaskQueue {
     const { signal } = this.ending
     for (let tries = 1; !signal.aborted; tries++) {
       try {
+        // Others have their turn first: thousands of requests may be answered at once, all of them with an error.
+        await setImmediate()
         return await worker.perform(task, signal)
       } catch (error) {
         if (signal.aborted) return

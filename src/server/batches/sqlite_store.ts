@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises"
 import type { Database } from "node-sqlite3-wasm"
 import { type FileObject, isFinished, type StoredBatch } from "./objects.js"
 import type { BatchStore, StoredResult } from "./store.js"
@@ -55,7 +56,7 @@ export class SqliteStore implements BatchStore {
 
   async removeFile(id: string): Promise<boolean> {
     const { changes } = this.database.run("DELETE FROM files WHERE id = ?", [id])
-    this.database.run("DELETE FROM pieces WHERE file = ?", [id])
+    await this.removeAll("pieces", "file", id, 32)
     return changes > 0
   }
 
@@ -113,11 +114,17 @@ export class SqliteStore implements BatchStore {
   }
 
   async removeResults(batch: string): Promise<void> {
-    this.database.run("DELETE FROM results WHERE batch = ?", [batch])
+    await this.removeAll("results", "batch", batch, 500)
   }
 
   close(): Promise<void> {
     return this.onClose()
+  }
+
+  /** Some at a time: the database is held up, and this thread with it, until a statement is through. */
+  private async removeAll(table: string, column: string, value: string, atOnce: number): Promise<void> {
+    const some = `SELECT rowid FROM ${table} WHERE ${column} = ? LIMIT ${atOnce}`
+    while (this.database.run(`DELETE FROM ${table} WHERE rowid IN (${some})`, value).changes > 0) await setImmediate()
   }
 
   private put(batch: StoredBatch): void {
