@@ -1,5 +1,5 @@
-import { pause } from "./local_queue.js"
 import type { BatchRequest } from "./input.js"
+import { pause } from "./pause.js"
 import type { StoredResult } from "./store.js"
 
 /** Answers a request as the server would that comes over the network. */

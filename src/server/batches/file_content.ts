@@ -1,5 +1,5 @@
-import { setImmediate } from "node:timers/promises"
 import type { BatchStore } from "./store.js"
+import { othersTurn } from "./turn.js"
 
 /** Bytes of a piece of a file; the last one may be shorter. */
 export const PIECE = 256 * 1024
@@ -21,7 +21,7 @@ export async function writeContent(
       if (filled < PIECE) continue
       await store.writePiece(file, piece++, buffer)
       filled = 0
-      await setImmediate()
+      await othersTurn()
     }
   }
   if (filled > 0) await store.writePiece(file, piece, buffer.subarray(0, filled))
@@ -41,7 +41,7 @@ export async function* readContent(
     const bytes = piece?.subarray(start, Math.min(PIECE, start + to - at))
     if (!bytes || bytes.byteLength === 0) return
     yield bytes
-    if (at + bytes.byteLength < to) await setImmediate()
+    if (at + bytes.byteLength < to) await othersTurn()
     at += bytes.byteLength
   }
 }

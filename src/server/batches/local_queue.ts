@@ -1,5 +1,6 @@
-import { setImmediate } from "node:timers/promises"
+import { pause } from "./pause.js"
 import { keyOf, MOST_TRIES, RETRY_AFTER, type Task, type TaskQueue, type TaskWorker } from "./queue.js"
+import { othersTurn } from "./turn.js"
 
 /** Does tasks in this process, and forgets them with it. */
 export class LocalQueue implements TaskQueue {
@@ -56,7 +57,7 @@ export class LocalQueue implements TaskQueue {
     for (let tries = 1; !signal.aborted; tries++) {
       try {
         // Others have their turn first: thousands of requests may be answered at once, all of them with an error.
-        await setImmediate()
+        await othersTurn()
         return await worker.perform(task, signal)
       } catch (error) {
         if (signal.aborted) return
@@ -66,20 +67,4 @@ export class LocalQueue implements TaskQueue {
       }
     }
   }
-}
-
-/** @throws the signal's reason, once it is aborted */
-export function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", end)
-      resolve()
-    }, milliseconds)
-    if (signal.aborted) end()
-    else signal.addEventListener("abort", end, { once: true })
-  })
 }

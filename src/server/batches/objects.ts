@@ -1,5 +1,3 @@
-import { randomBytes } from "node:crypto"
-
 /** What a file may be for. */
 export const PURPOSES = ["assistants", "batch", "fine-tune", "vision", "user_data"] as const
 
@@ -89,5 +87,6 @@ let last = 0
 /** An id that nobody guesses. Later ones are greater, so that a list can go on behind one that is deleted. */
 export function newId(prefix: "file-" | "batch_"): string {
   last = Math.max(last + 1, Date.now())
-  return `${prefix}${last.toString(16).padStart(12, "0")}${randomBytes(8).toString("hex")}`
+  const random = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0"))
+  return `${prefix}${last.toString(16).padStart(12, "0")}${random.join("")}`
 }

@@ -1,7 +1,7 @@
-import { setImmediate } from "node:timers/promises"
 import type { Database } from "node-sqlite3-wasm"
 import { type FileObject, isFinished, type StoredBatch } from "./objects.js"
 import type { BatchStore, StoredResult } from "./store.js"
+import { othersTurn } from "./turn.js"
 
 const TABLES = `
   CREATE TABLE IF NOT EXISTS pieces (file TEXT, piece INTEGER, bytes BLOB, PRIMARY KEY (file, piece));
@@ -124,7 +124,7 @@ export class SqliteStore implements BatchStore {
   /** Some at a time: the database is held up, and this thread with it, until a statement is through. */
   private async removeAll(table: string, column: string, value: string, atOnce: number): Promise<void> {
     const some = `SELECT rowid FROM ${table} WHERE ${column} = ? LIMIT ${atOnce}`
-    while (this.database.run(`DELETE FROM ${table} WHERE rowid IN (${some})`, value).changes > 0) await setImmediate()
+    while (this.database.run(`DELETE FROM ${table} WHERE rowid IN (${some})`, value).changes > 0) await othersTurn()
   }
 
   private put(batch: StoredBatch): void {

@@ -128,4 +128,15 @@ describe.skipIf(!hasRedis)(withRedis("a store in Redis holds"), () => {
     redis = await startRedis()
     return new RedisStore(new Redis(redis.url))
   })
+
+  it("and says so where it is not there any more", async () => {
+    const other = await startRedis()
+    const client = new Redis(other.url, { maxRetriesPerRequest: 1 })
+    client.on("error", () => {})
+    const store = new RedisStore(client)
+    await store.addFile(fileOf("file-1"))
+    other.stop()
+    await expect(store.files()).rejects.toMatchObject({ kind: "unavailable", status: 503, retry_after: 5 })
+    await store.close()
+  })
 })
