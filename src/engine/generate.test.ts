@@ -113,6 +113,12 @@ describe("generate", () => {
     expect(runner.submitted.map(({ isOver }) => isOver)).toEqual([true])
   })
 
+  it("tells the scheduler who goes first", async () => {
+    const runner = new MarkovRunner()
+    await run([1], { max_tokens: 1, priority: -1 }, runner)
+    expect(runner.submitted[0].request.priority).toBe(-1)
+  })
+
   it("reports log-probabilities", async () => {
     const { results } = await run([1], { max_tokens: 2, temperature: 0, logprobs: true, top_logprobs: 3 })
     for (const { token, logprob, top_logprobs } of results) {
@@ -125,6 +131,7 @@ describe("generate", () => {
     ["max_tokens", [1], { max_tokens: 0 }],
     ["stop", [1], { stop: ["a", ""] }],
     ["top_k", [1], { top_k: -1 }],
+    ["priority", [1], { priority: Number.NaN }],
     ["prompt", [], {}],
     ["prompt.1", [1, 32], {}],
     ["prompt.0", [1.5], {}],

@@ -13,6 +13,8 @@ export interface GenerationOptions extends SamplingOptions {
   readonly max_tokens?: number | null
   /** Rejects the iteration with the signal's reason. What was computed stays in the caches. */
   readonly signal?: CancelSignal
+  /** Higher goes first; 0 by default. See `SequenceRequest`. */
+  readonly priority?: number
   /** Prompt tokens run and to run, between chunks. */
   readonly onProgress?: (done: number, total: number) => void
 }
@@ -63,7 +65,8 @@ export class Generation {
     options: GenerationOptions = {},
     setting: GenerationSetting = {},
   ) {
-    const { max_tokens, signal, onProgress, ...sampling } = options
+    const { max_tokens, signal, priority, onProgress, ...sampling } = options
+    if (priority !== undefined && !Number.isFinite(priority)) throw new ParameterError("priority", "a number", priority)
     if (max_tokens != null && !(Number.isSafeInteger(max_tokens) && max_tokens >= 1)) {
       throw new ParameterError("max_tokens", "a whole number, 1 or more", max_tokens)
     }
@@ -73,6 +76,7 @@ export class Generation {
       stopTokens,
       max_tokens: Math.min(max_tokens ?? Number.POSITIVE_INFINITY, runner.max_context - prompt.length),
       signal,
+      priority,
       onProgress,
       ...setting,
     }

@@ -32,6 +32,7 @@ const GENERATE_OPTIONS: KnownOptions<GenerateOptions> = {
   logprobs: true,
   top_logprobs: true,
   signal: true,
+  priority: true,
   onProgress: true,
 }
 

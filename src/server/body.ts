@@ -31,7 +31,7 @@ export async function readJson(request: Request, limit: number, anyType = false)
 }
 
 /** @throws {RequestError} `too_large` as soon as there are more than `limit` bytes */
-export async function readBytes(request: Request, limit: number): Promise<Uint8Array> {
+export async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   const tooLarge = () =>
     new RequestError("too_large", `the body is larger than ${limit} bytes, which is the limit here`)
   if (Number(request.headers.get("content-length") ?? 0) > limit) throw tooLarge()
