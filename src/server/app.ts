@@ -12,7 +12,9 @@ import { hostCheck } from "./middleware/hosts.js"
 import { apiKeys } from "./middleware/node_api_keys.js"
 import { corsList, originCheck } from "./middleware/origins.js"
 import { currentRequest } from "./node_current_request.js"
+import { llamaRoutes } from "./llama/routes.js"
 import { ollamaRoutes } from "./ollama/routes.js"
+import { openaiRoutes } from "./openai/routes.js"
 import { OpenRequests, type RequestLimits } from "./open_requests.js"
 import { insightRoutes, probeRoutes } from "./operation.js"
 import { watchModels } from "./watched_models.js"
@@ -21,7 +23,7 @@ import { watchModels } from "./watched_models.js"
 export type Routes = (context: ServerContext) => Hono
 
 /** All protocols, in the order in which their routes are looked up. */
-const PROTOCOLS: readonly Routes[] = [anthropicRoutes, ollamaRoutes]
+const PROTOCOLS: readonly Routes[] = [anthropicRoutes, ollamaRoutes, openaiRoutes, llamaRoutes]
 
 export interface AppOptions extends RequestLimits {
   /** Those that may ask; empty: everybody. */

@@ -1,5 +1,6 @@
 import { anthropicError } from "./anthropic/errors.js"
 import { ollamaError } from "./ollama/errors.js"
+import { openaiError } from "./openai/errors.js"
 import type { RequestError } from "./request_error.js"
 
 export interface ShapedError {
@@ -23,9 +24,4 @@ const SHAPES: readonly ErrorShape[] = [
 /** An error as clients of the protocol that has this path read it. */
 export function shapedError(path: string, error: RequestError): ShapedError {
   return (SHAPES.find(({ prefix }) => path.startsWith(prefix)) ?? SHAPES[SHAPES.length - 1]).error(error)
-}
-
-function openaiError({ kind, status, message, param, code }: RequestError): ShapedError {
-  const type = kind === "overloaded" ? "rate_limit_error" : status >= 500 ? "server_error" : "invalid_request_error"
-  return { status, body: { error: { message, type, param, code } } }
 }

@@ -34,6 +34,7 @@ export async function serve(settings: Settings): Promise<void> {
     isLoaded = await Promise.race([loadFirst(models).then(() => true), stopped.then(() => false)])
     if (isLoaded) printNote(`${models.names[0]} is loaded, ${formatDuration(performance.now() - start)}`)
     await stopped
+    await models.close(0)
     log.info("stopped")
   } finally {
     await server?.stop(0)

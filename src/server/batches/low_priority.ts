@@ -7,6 +7,7 @@ const LOW = -1
 export function lowPriority(models: ModelDirectory): ModelDirectory {
   return {
     list: () => models.list(),
+    loads: () => models.loads(),
     async hold(name, signal) {
       const { model, release } = await models.hold(name, signal)
       const patient: ServedModel = {

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto"
+import { crc32 } from "../../cache/crc32.js"
 import type { ServedModelInfo } from "../served_model.js"
 
 /** What every chunk of an answer has. */
@@ -13,7 +13,7 @@ export interface Envelope {
 /** @param prefix of the id, such as `chatcmpl` */
 export function envelopeOf(prefix: string, info: ServedModelInfo, version: string): Envelope {
   return {
-    id: `${prefix}-${randomUUID().replaceAll("-", "")}`,
+    id: `${prefix}-${crypto.randomUUID().replaceAll("-", "")}`,
     created: Math.floor(Date.now() / 1000),
     model: info.name,
     system_fingerprint: fingerprint(info, version),
@@ -23,5 +23,5 @@ export function envelopeOf(prefix: string, info: ServedModelInfo, version: strin
 /** Changes with what the same seed may give other tokens on. */
 function fingerprint({ name, backend, weight_bytes }: ServedModelInfo, version: string): string {
   const described = JSON.stringify([version, name, backend, weight_bytes])
-  return `fp_${createHash("sha256").update(described).digest("hex").slice(0, 10)}`
+  return `fp_${crc32(new TextEncoder().encode(described)).toString(16).padStart(8, "0")}`
 }
