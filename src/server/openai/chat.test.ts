@@ -70,7 +70,7 @@ describe("an answer", () => {
       completion_tokens_details: { reasoning_tokens: 4 },
     })
     expect(rest).toMatchObject({ object: "chat.completion", model: "scripted" })
-    expect(rest).toHaveProperty("system_fingerprint", expect.stringMatching(/^fp_[0-9a-f]{10}$/))
+    expect(rest).toHaveProperty("system_fingerprint", expect.stringMatching(/^fp_[0-9a-f]{8}$/))
   })
 
   it("has calls of functions and of custom tools, and no content beside them", async () => {
