@@ -19,6 +19,7 @@ export async function begun<T>(
   let first: Promise<IteratorResult<T>> | null = iterator.next()
   const leave = async (): Promise<IteratorResult<T>> => {
     leaving.abort()
+    first = null
     return (await iterator.return?.()) ?? { done: true, value: undefined }
   }
   // Who has left asks for nothing more, and what waits at its last item would wait for ever.
