@@ -15,6 +15,12 @@ const effort = z
   .nullish()
   .transform((effort): ReasoningEffort | null => (effort === "max" ? "xhigh" : (effort ?? null)))
 
+/** The engine's format, and how the request spelled what is in it. */
+interface RequestFormat {
+  readonly format: ResponseFormat
+  readonly names: readonly ParamName[]
+}
+
 const schemaFormat = z
   .object({
     json_schema: z.object(
@@ -22,24 +28,28 @@ const schemaFormat = z
       { error: "an object with name and schema" },
     ),
   })
-  .transform(({ json_schema: { name, description, schema } }): ResponseFormat => {
-    if (!schema) return { type: "json_object" }
-    return { type: "json_schema", name: name ?? "response", ...(description && { description }), schema }
+  .transform(({ json_schema: { name, description, schema } }): RequestFormat => {
+    if (!schema) return { format: { type: "json_object" }, names: [] }
+    const told = { name: name ?? "response", ...(description && { description }) }
+    return {
+      format: { type: "json_schema", ...told, schema },
+      names: ["schema", "name"].map((field) => [`response_format.${field}`, `response_format.json_schema.${field}`]),
+    }
   })
 
 /** llama-server takes a schema here as well. */
-const objectFormat = z
-  .object({ schema: object.nullish() })
-  .transform(
-    ({ schema }): ResponseFormat =>
-      schema ? { type: "json_schema", name: "response", schema } : { type: "json_object" },
-  )
+const objectFormat = z.object({ schema: object.nullish() }).transform(
+  ({ schema }): RequestFormat => ({
+    format: schema ? { type: "json_schema", name: "response", schema } : { type: "json_object" },
+    names: [],
+  }),
+)
 
-const responseFormat = chosen<ResponseFormat>((value) => {
+const responseFormat = chosen<RequestFormat>((value) => {
   const type = isObject(value) ? value.type : undefined
   if (type === "json_schema") return schemaFormat
   if (type === "json_object") return objectFormat
-  if (type === "text") return z.any().transform((): ResponseFormat => ({ type }))
+  if (type === "text") return z.any().transform((): RequestFormat => ({ format: { type }, names: [] }))
   return unfit("type", "one of text, json_object, json_schema")
 }).meta({ type: "object" })
 
@@ -107,7 +117,13 @@ export function chatRequest(body: z.output<typeof chatBody>): ChatRequest {
   const { tools, custom, names } = toolsOf(body.tools, body.functions)
   const chosen = body.tool_choice ?? body.function_call
   const limit = body.max_completion_tokens ?? body.max_tokens
-  const asked = { logprobs, top_logprobs, max_tokens: limit, response_format, tool_choice: chosen?.choice }
+  const asked = {
+    logprobs,
+    top_logprobs,
+    max_tokens: limit,
+    response_format: response_format?.format,
+    tool_choice: chosen?.choice,
+  }
   const reasoning_effort =
     body.reasoning_effort ?? body.reasoning?.effort ?? body.chat_template_kwargs?.reasoning_effort ?? null
   return {
@@ -121,8 +137,7 @@ export function chatRequest(body: z.output<typeof chatBody>): ChatRequest {
     names: [
       ...names,
       ...(chosen?.names ?? []),
-      ["response_format.schema", "response_format.json_schema.schema"],
-      ["response_format.name", "response_format.json_schema.name"],
+      ...(response_format?.names ?? []),
       ["repetition_penalty", body.repetition_penalty == null ? "repeat_penalty" : "repetition_penalty"],
     ],
   }
