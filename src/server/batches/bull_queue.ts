@@ -6,7 +6,7 @@ import { PREFIX } from "./redis_store.js"
 const NAME = "batches"
 
 /** How often a task is taken over from a process that died of it, or beside it. */
-const MOST_TAKEN_OVER = 3
+const MOST_TAKEN_OVER = 5
 
 export interface BullOptions {
   /** Tasks that this process does at once. */

@@ -369,10 +369,9 @@ describe("batches", () => {
 
   /** Answers the first requests and waits with the others, until they are aborted. */
   function stuckAfter(first: number) {
-    let begun = 0
-    const state = { aborted: 0 }
+    const state = { begun: 0, aborted: 0 }
     const dispatch: Dispatch = async (request) => {
-      if (begun++ < first) return Response.json({})
+      if (state.begun++ < first) return Response.json({})
       await new Promise((resolve) => request.signal.addEventListener("abort", resolve))
       state.aborted++
       return Response.json({ error: { message: "left" } }, { status: 499 })
@@ -387,6 +386,7 @@ describe("batches", () => {
     await vi.waitFor(async () => {
       expect((await json<BatchObject>(app.request(`/v1/batches/${id}`))).request_counts.completed).toBe(3)
     })
+    await vi.waitFor(() => expect(state.begun).toBe(7))
     const cancelling = await json<BatchObject>(app.request(`/v1/batches/${id}/cancel`, { method: "POST" }))
     expect(["cancelling", "cancelled"]).toContain(cancelling.status)
     await vi.waitFor(() => expect(state.aborted).toBe(4), { timeout: 1000 })

@@ -3,7 +3,7 @@ import type { Files } from "./files.js"
 import { type BatchRequest, type InputLine, LineError, linesOf, parseRequest } from "./input.js"
 import { type BatchError, type BatchUsage, type Ending, isFinished, newId, now, type StoredBatch } from "./objects.js"
 import type { Task, TaskQueue, TaskWorker } from "./queue.js"
-import type { BatchStore, StoredResult } from "./store.js"
+import type { BatchStore } from "./store.js"
 import { addUsage, NO_USAGE } from "./usage.js"
 
 /** Requests of a batch, at most. */
@@ -45,9 +45,10 @@ export class BatchRunner implements TaskWorker {
       const custom_id = (await this.requestOf(task)).custom_id
       await this.store.addResult(task.batch, task.index, unanswered(idOf(task), custom_id, "server_error", message))
       await this.endIfAnswered(task.batch)
-    } else {
+    } else if (task.type === "prepare") {
       await this.fail(task.batch, [{ code: "server_error", message, param: null, line: null }])
     }
+    // Finishing is tried again with the next sweep: what was answered is not thrown away.
   }
 
   /** Ends a batch that is in progress; what it has not answered then is told to be unanswered. */
@@ -134,36 +135,33 @@ export class BatchRunner implements TaskWorker {
 
   private async answer(task: Extract<Task, { type: "answer" }>, signal: AbortSignal): Promise<void> {
     const { batch: id, index } = task
-    const batch = await this.store.batch(id)
-    if (batch?.status !== "in_progress") return
-    const [known] = await this.store.results(id, index, index + 1)
-    const result = known ?? (await this.ask(task, await this.requestOf(task), signal))
-    if (!result) return
-    if (!known) await this.store.addResult(id, index, result)
+    await this.whileGoingOn(id, signal, async (signal) => {
+      if ((await this.store.batch(id))?.status !== "in_progress") return
+      const [known] = await this.store.results(id, index, index + 1)
+      if (known) return
+      const request = await this.requestOf(task)
+      signal.throwIfAborted()
+      await this.store.addResult(id, index, await answer(request, idOf(task), this.dispatch, signal))
+    })
     await this.endIfAnswered(id)
   }
 
-  /** @returns null where the batch is over meanwhile */
-  private async ask(
-    task: Extract<Task, { type: "answer" }>,
-    request: BatchRequest,
-    signal: AbortSignal,
-  ): Promise<StoredResult | null> {
+  /** @param work given a signal that is aborted with `signal`, and when the batch is over, which is no fault */
+  private async whileGoingOn(id: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<void>) {
     const line = new AbortController()
-    const lines = this.running.get(task.batch) ?? new Set()
-    this.running.set(task.batch, lines.add(line))
+    const lines = this.running.get(id) ?? new Set()
+    this.running.set(id, lines.add(line))
     const abort = () => line.abort(signal.reason)
     signal.addEventListener("abort", abort)
     try {
       signal.throwIfAborted()
-      return await answer(request, idOf(task), this.dispatch, line.signal)
+      await work(line.signal)
     } catch (error) {
-      if (line.signal.aborted && !signal.aborted) return null
-      throw error
+      if (signal.aborted || !line.signal.aborted) throw error
     } finally {
       signal.removeEventListener("abort", abort)
       lines.delete(line)
-      if (lines.size === 0) this.running.delete(task.batch)
+      if (lines.size === 0) this.running.delete(id)
     }
   }
 
@@ -244,11 +242,13 @@ export class BatchRunner implements TaskWorker {
     }
   }
 
+  /** Of a batch whose requests cannot be found out. */
   private async fail(id: string, data: readonly BatchError[]): Promise<void> {
     await this.store.changeBatch(id, (batch) =>
-      isFinished(batch) ? null : { ...batch, status: "failed", failed_at: now(), errors: { object: "list", data } },
+      batch.status === "validating"
+        ? { ...batch, status: "failed", failed_at: now(), errors: { object: "list", data } }
+        : null,
     )
-    await this.store.removeResults(id)
   }
 }
 
