@@ -45,10 +45,10 @@ export class BatchRunner implements TaskWorker {
       const custom_id = (await this.requestOf(task)).custom_id
       await this.store.addResult(task.batch, task.index, unanswered(idOf(task), custom_id, "server_error", message))
       await this.endIfAnswered(task.batch)
-    } else if (task.type === "prepare") {
+    } else {
+      // Of a batch whose requests are known nothing is thrown away: it is finished with a later sweep.
       await this.fail(task.batch, [{ code: "server_error", message, param: null, line: null }])
     }
-    // Finishing is tried again with the next sweep: what was answered is not thrown away.
   }
 
   /** Ends a batch that is in progress; what it has not answered then is told to be unanswered. */
