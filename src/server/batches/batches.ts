@@ -134,6 +134,6 @@ export class Batches {
 }
 
 /** Without what is ours. */
-function told({ ending: _, writes: __, keep_output: ___, ...batch }: StoredBatch): BatchObject {
+function told({ ending: _, keep_output: __, ...batch }: StoredBatch): BatchObject {
   return batch
 }

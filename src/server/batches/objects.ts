@@ -66,10 +66,8 @@ export interface BatchObject {
 
 /** A batch as it is stored. */
 export interface StoredBatch extends BatchObject {
-  /** How it ends, once it is being ended. */
-  readonly ending?: Ending
-  /** Ids of the files being written, so that whoever begins again writes the same ones. */
-  readonly writes?: { readonly output: string; readonly error: string }
+  /** How it ends, once it is being ended, and the ids of the files being written: whoever begins again writes the same ones. */
+  readonly ending?: { readonly status: Ending; readonly output: string; readonly error: string }
   /** Seconds that those files are kept; always if left out. */
   readonly keep_output?: number
 }

@@ -143,6 +143,14 @@ describe("OpenAI's client", () => {
       purpose: "batch",
     })
     expectShape("OpenAIFile", file)
+    const short = { anchor: "created_at", seconds: 7200 } as const
+    const brief = await client.files.create({
+      file: await toFile(Buffer.from("x"), "x"),
+      purpose: "user_data",
+      expires_after: short,
+    })
+    expect(brief.expires_at! - brief.created_at).toBe(7200)
+    await client.files.delete(brief.id)
     const endpoint = "/v1/chat/completions"
     const metadata = { night: "one" }
     const begun = await client.batches.create({ input_file_id: file.id, endpoint, completion_window: "24h", metadata })

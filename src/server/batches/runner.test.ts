@@ -83,6 +83,20 @@ describe("what is to be done for a batch", () => {
     }
   })
 
+  it("is finished with the same files by whoever takes over in the middle of it", async () => {
+    const { store, queue, id, status } = await opened()
+    for (let n = 0; n < 4; n++) await queue.worker.perform(queue.tasks.shift()!, never)
+    const finish = queue.tasks.shift()!
+    const changing = vi.spyOn(store, "changeBatch").mockRejectedValueOnce(new Error("killed"))
+    await expect(queue.worker.perform(finish, never)).rejects.toThrow("killed")
+    changing.mockRestore()
+    expect(await status()).toBe("finalizing")
+    await queue.worker.perform(finish, never)
+    expect(await status()).toBe("completed")
+    const written = (await store.files()).filter(({ purpose }) => purpose === "batch_output")
+    expect(written.map((file) => file.id)).toEqual([(await store.batch(id))!.output_file_id])
+  })
+
   it("is an answer too where it fails, and nothing is lost where finishing does", async () => {
     const { queue, batches, id, status } = await opened()
     await queue.worker.perform(queue.tasks.shift()!, never)

@@ -45,22 +45,22 @@ export class BatchRunner implements TaskWorker {
       const custom_id = (await this.requestOf(task)).custom_id
       await this.store.addResult(task.batch, task.index, unanswered(idOf(task), custom_id, "server_error", message))
       await this.endIfAnswered(task.batch)
-    } else if (task.type === "prepare") {
+    } else {
+      // Of a batch whose requests are known nothing is thrown away: it is finished with a later sweep.
       await this.fail(task.batch, [{ code: "server_error", message, param: null, line: null }])
     }
-    // Finishing is tried again with the next sweep: what was answered is not thrown away.
   }
 
   /** Ends a batch that is in progress; what it has not answered then is told to be unanswered. */
-  async end(id: string, ending: Ending): Promise<StoredBatch | null> {
+  async end(id: string, how: Ending): Promise<StoredBatch | null> {
     const ended = await this.store.changeBatch(id, (batch) => {
-      if (batch.status === "validating" && ending !== "completed") {
-        return { ...batch, status: ending, [`${ending}_at`]: now() }
+      if (batch.status === "validating" && how !== "completed") {
+        return { ...batch, status: how, [`${how}_at`]: now() }
       }
       if (batch.status !== "in_progress") return null
-      const status = ending === "cancelled" ? "cancelling" : "finalizing"
-      const writes = { output: newId("file-"), error: newId("file-") }
-      return { ...batch, status, [`${status}_at`]: now(), ending, writes }
+      const status = how === "cancelled" ? "cancelling" : "finalizing"
+      const ending = { status: how, output: newId("file-"), error: newId("file-") }
+      return { ...batch, status, [`${status}_at`]: now(), ending }
     })
     if (ended && !isFinished(ended)) await this.queue.add([{ type: "finish", batch: id }])
     if (ended) this.stop(id)
@@ -182,26 +182,26 @@ export class BatchRunner implements TaskWorker {
 
   private async finish(id: string): Promise<void> {
     const batch = await this.store.batch(id)
-    if (!batch?.ending || !batch.writes || isFinished(batch)) return
-    const { ending, writes, keep_output } = batch
-    if (ending !== "completed") await this.fill(batch, ending)
+    if (!batch?.ending || isFinished(batch)) return
+    const { ending, keep_output } = batch
+    if (ending.status !== "completed") await this.fill(batch, ending.status)
     const told = { usage: NO_USAGE as BatchUsage }
     const output = await this.files.write(
-      writes.output,
+      ending.output,
       `${id}_output.jsonl`,
       this.linesOf(batch, true, told),
       keep_output,
     )
-    const error = await this.files.write(writes.error, `${id}_error.jsonl`, this.linesOf(batch, false), keep_output)
+    const error = await this.files.write(ending.error, `${id}_error.jsonl`, this.linesOf(batch, false), keep_output)
     const counts = await this.store.counts(id)
     await this.store.changeBatch(id, (batch) => {
       if (isFinished(batch)) return null
       return {
         ...batch,
-        status: ending,
-        [`${ending}_at`]: now(),
-        ...(output > 0 && { output_file_id: writes.output }),
-        ...(error > 0 && { error_file_id: writes.error }),
+        status: ending.status,
+        [`${ending.status}_at`]: now(),
+        ...(output > 0 && { output_file_id: ending.output }),
+        ...(error > 0 && { error_file_id: ending.error }),
         request_counts: { ...batch.request_counts, ...counts },
         usage: told.usage,
       }

@@ -25,7 +25,7 @@ export class SqliteStore implements BatchStore {
     database.exec(TABLES)
     database.exec("DELETE FROM results WHERE batch IN (SELECT id FROM batches WHERE finished)")
     // Of files that were not written to their end, and that nobody will go on writing.
-    const writing = this.unfinishedNow().flatMap(({ writes }) => (writes ? [writes.output, writes.error] : []))
+    const writing = this.unfinishedNow().flatMap(({ ending }) => (ending ? [ending.output, ending.error] : []))
     const kept = JSON.stringify(writing)
     database.run(
       "DELETE FROM pieces WHERE file NOT IN (SELECT id FROM files) AND file NOT IN (SELECT value FROM json_each(?))",
