@@ -18,7 +18,12 @@ const REQUESTS: readonly object[] = [
     input: [
       { type: "message", role: "developer", content: "Be kind" },
       { role: "user", content: [{ type: "input_text", text: "Hi" }] },
-      { type: "reasoning", id: "rs_1", summary: [{ type: "summary_text", text: "s" }], encrypted_content: "minerva1.eA" },
+      {
+        type: "reasoning",
+        id: "rs_1",
+        summary: [{ type: "summary_text", text: "s" }],
+        encrypted_content: "minerva1.eA",
+      },
       { type: "message", role: "assistant", content: [{ type: "output_text", text: "I look", annotations: [] }] },
       { type: "function_call", id: "fc_1", call_id: "c1", name: "f", arguments: "{}", status: "completed" },
       { type: "custom_tool_call", call_id: "c2", name: "g", input: "x" },
@@ -56,7 +61,24 @@ const REQUESTS: readonly object[] = [
 
 const deep = (depth: number) => JSON.parse(`${'{"type":['.repeat(depth)}${"]}".repeat(depth)}`)
 const strange = fc.oneof(
-  fc.constantFrom<unknown>(null, true, -1, 0, 1e308, 2 ** 53, 0.5, "", "x", "\ud800", "\u0000", [], {}, [[]], [{}], [null]),
+  fc.constantFrom<unknown>(
+    null,
+    true,
+    -1,
+    0,
+    1e308,
+    2 ** 53,
+    0.5,
+    "",
+    "x",
+    "\ud800",
+    "\u0000",
+    [],
+    {},
+    [[]],
+    [{}],
+    [null],
+  ),
   fc.constantFrom<unknown>("<|start|>", "__proto__", "constructor", "a".repeat(3000), deep(2000), Array(300).fill("x")),
   fc.jsonValue({ maxDepth: 2 }),
 )

@@ -95,7 +95,9 @@ describe("responses in a folder", () => {
 
   it("survive the process, and are continued after it", async () => {
     const file = join(folder, "a.sqlite")
-    const model = scriptedModel((prompt) => `<|channel|>final<|message|>${prompt.split("<|start|>user").length - 1}<|return|>`)
+    const model = scriptedModel(
+      (prompt) => `<|channel|>final<|message|>${prompt.split("<|start|>user").length - 1}<|return|>`,
+    )
     const before = new Database(file)
     const first = await answer(appOf(model, new SqliteResponseStore(before)), { input: "One" })
     const unfinished = { ...first, id: "resp_unfinished", background: true, status: "in_progress" } as const
