@@ -1,0 +1,451 @@
+import { describe, expect, it } from "vitest"
+import {
+  answer,
+  appOf,
+  ask,
+  events,
+  expectResponses,
+  followed,
+  refusal,
+  withoutIds,
+} from "../../../test/server/responses/checked.js"
+import { scriptedModel } from "../../../test/server/scripted_model.js"
+import { RequestError } from "../request_error.js"
+import type { ResponseObject } from "./response.js"
+
+const FINAL = "<|channel|>final<|message|>"
+const THOUGHT = "<|channel|>analysis<|message|>Hm, ä 😀.<|end|><|start|>assistant"
+const PREAMBLE = "<|channel|>commentary<|message|>I look it up.<|end|><|start|>assistant"
+const CALL = '<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{"city": "Zürich"}<|call|>'
+const PATCH = "<|channel|>commentary to=functions.patch<|message|>*** Begin\n+ä 😀<|call|>"
+
+const weather = {
+  type: "function",
+  name: "weather",
+  description: "The weather.",
+  parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+  strict: false,
+}
+const patch = {
+  type: "custom",
+  name: "patch",
+  description: "Changes files.",
+  format: { type: "grammar", syntax: "lark", definition: "start: /.+/" },
+}
+
+const TURNS: Record<string, readonly [script: string, body: object, types: readonly string[]]> = {
+  "an answer": [`${FINAL}Grüezi 😀!<|return|>`, {}, ["message"]],
+  "reasoning before an answer": [`${THOUGHT}${FINAL}Yes.<|return|>`, {}, ["reasoning", "message"]],
+  "sealed reasoning": [
+    `${THOUGHT}${FINAL}Yes.<|return|>`,
+    { include: ["reasoning.encrypted_content"], store: false },
+    ["reasoning", "message"],
+  ],
+  "a call": [CALL, { tools: [weather] }, ["function_call"]],
+  "reasoning, a preamble and a call": [
+    THOUGHT + PREAMBLE + CALL,
+    { tools: [weather, patch], tool_choice: { type: "function", name: "weather" } },
+    ["reasoning", "message", "function_call"],
+  ],
+  "a call of a custom tool": [PATCH, { tools: [weather, patch] }, ["custom_tool_call"]],
+  "two calls": [
+    CALL.replace("<|call|>", `<|end|><|start|>assistant${CALL}`),
+    { tools: [weather] },
+    ["function_call", "function_call"],
+  ],
+  "reasoning alone": ["<|channel|>analysis<|message|>Hm.<|return|>", {}, ["reasoning", "message"]],
+  nothing: ["<|return|>", {}, ["message"]],
+  "an answer that is cut off": [`${FINAL}Grüezi, how are you?<|return|>`, { max_output_tokens: 12 }, ["message"]],
+  "a call that is cut off": [
+    THOUGHT + CALL,
+    { tools: [weather], max_output_tokens: 90 },
+    ["reasoning", "function_call"],
+  ],
+  "an answer with log-probabilities": [
+    `${THOUGHT}${FINAL}Grüezi 😀<|return|>`,
+    { include: ["message.output_text.logprobs"], top_logprobs: 2 },
+    ["reasoning", "message"],
+  ],
+}
+
+describe("POST /v1/responses", () => {
+  it.each(Object.entries(TURNS))("gives %s, streamed as unstreamed", async (_, [script, body, types]) => {
+    const app = appOf(scriptedModel(() => script))
+    const request = { model: "scripted", input: "Hello", ...body }
+    const whole = await answer(app, request)
+    expect(whole.output.map(({ type }) => type)).toEqual(types)
+
+    const read = await events(app, request)
+    const last = read.at(-1)!
+    expect(last.type).toBe(`response.${whole.status}`)
+    expect(withoutIds(last.response)).toEqual(withoutIds(whole))
+    expect(followed(read).map(({ streamed: _, ...item }) => item)).toEqual(last.response!.output)
+    expect(read[0].response).toMatchObject({ id: last.response!.id, status: "in_progress", output: [] })
+  })
+
+  it("tells reasoning, words and calls as items", async () => {
+    const { output } = await answer(appOf(scriptedModel(() => THOUGHT + PREAMBLE + CALL)), {
+      input: "Hello",
+      tools: [weather],
+      include: ["reasoning.encrypted_content"],
+    })
+    expect(output).toMatchObject([
+      {
+        summary: [],
+        content: [{ type: "reasoning_text", text: "Hm, ä 😀." }],
+        encrypted_content: expect.stringMatching(/^minerva1\.[\w-]+$/),
+      },
+      {
+        role: "assistant",
+        phase: "commentary",
+        content: [{ type: "output_text", text: "I look it up.", annotations: [] }],
+      },
+      {
+        call_id: expect.stringMatching(/^call_/),
+        name: "weather",
+        arguments: '{"city": "Zürich"}',
+        status: "completed",
+      },
+    ])
+    expect(output[0].id).toMatch(/^rs_/)
+    expect(output[1].id).toMatch(/^msg_/)
+    expect(output[2].id).toMatch(/^fc_/)
+  })
+
+  it("says why an answer is incomplete, and counts", async () => {
+    const app = appOf(scriptedModel(() => `${THOUGHT}${FINAL}Yes.<|return|>`))
+    const cut = await answer(app, { input: "Hello", max_output_tokens: 12 })
+    expect(cut).toMatchObject({
+      status: "incomplete",
+      incomplete_details: { reason: "max_output_tokens" },
+      output: [{ type: "reasoning", status: "incomplete" }],
+      usage: { output_tokens: 12, output_tokens_details: { reasoning_tokens: 2 } },
+    })
+    const { usage } = await answer(app, { input: "Hello" })
+    expect(usage!.total_tokens).toBe(usage!.input_tokens + usage!.output_tokens)
+  })
+
+  it("repeats what was asked for", async () => {
+    const asked = {
+      model: "scripted",
+      instructions: "Be brief.",
+      metadata: { a: "b" },
+      temperature: 0.5,
+      top_p: 0.25,
+      max_output_tokens: 99,
+      parallel_tool_calls: false,
+      tools: [weather, patch],
+      tool_choice: { type: "allowed_tools", mode: "auto", tools: [{ type: "custom", name: "patch" }] },
+      reasoning: { effort: "high", summary: "auto" },
+      text: { format: { type: "json_object" }, verbosity: "low" },
+      user: "me",
+      prompt_cache_key: "k",
+      safety_identifier: "s",
+      store: false,
+    }
+    const response = await answer(appOf(scriptedModel(() => `${FINAL}{}<|return|>`)), { ...asked, input: "Hello" })
+    expect(response).toMatchObject(asked)
+  })
+
+  it("renders what the model knows of a request", async () => {
+    let prompt = ""
+    const app = appOf(
+      scriptedModel((text) => {
+        prompt = text
+        return `${FINAL}Yes.<|return|>`
+      }),
+    )
+    await answer(app, {
+      instructions: "Be brief.",
+      reasoning: { effort: "high" },
+      tools: [weather, patch, { type: "web_search" }, { type: "namespace", name: "x", tools: [] }],
+      input: [
+        {
+          role: "developer",
+          content: [
+            { type: "input_text", text: "And " },
+            { type: "input_text", text: "kind." },
+          ],
+        },
+        { type: "message", role: "user", content: "Weather?" },
+        { type: "reasoning", id: "rs_1", summary: [], content: [{ type: "reasoning_text", text: "I think." }] },
+        { type: "web_search_call", id: "ws_1", status: "completed" },
+        { type: "message", role: "assistant", content: [{ type: "output_text", text: "I look.", annotations: [] }] },
+        { type: "function_call", call_id: "1", name: "weather", arguments: "{}" },
+        { type: "custom_tool_call", call_id: "2", name: "patch", input: "+a" },
+        { type: "function_call_output", call_id: "1", output: [{ type: "input_text", text: "Rain" }] },
+        { type: "custom_tool_call_output", call_id: "2", output: "done" },
+        { type: "local_shell_call", call_id: "3", action: { type: "exec", command: ["ls"] }, status: "completed" },
+        { type: "local_shell_call_output", id: "3", output: "a.txt" },
+      ],
+    })
+    expect(prompt).toContain("Reasoning: high")
+    expect(prompt).toContain("# Instructions\n\nBe brief.\n\nAnd kind.")
+    expect(prompt).toContain("The input is text of this lark grammar:\n// start: /.+/")
+    expect(prompt).toContain("<|start|>user<|message|>Weather?<|end|>")
+    expect(prompt).toContain(
+      "<|start|>assistant<|channel|>analysis<|message|>I think.<|end|>" +
+        "<|start|>assistant<|channel|>commentary<|message|>I look.<|end|>" +
+        "<|start|>assistant to=functions.weather<|channel|>commentary <|constrain|>json<|message|>{}<|call|>",
+    )
+    expect(prompt).toContain("<|start|>functions.weather to=assistant<|channel|>commentary<|message|>Rain<|end|>")
+    expect(prompt).toContain("<|start|>functions.patch to=assistant<|channel|>commentary<|message|>done<|end|>")
+    expect(prompt).toContain("a.txt<|end|><|start|>assistant")
+    expect(prompt).not.toContain("web_search")
+  })
+
+  it("reads reasoning back from encrypted_content", async () => {
+    const prompts: string[] = []
+    const app = appOf(
+      scriptedModel((text) => {
+        prompts.push(text)
+        return THOUGHT + CALL
+      }),
+    )
+    const ask = { tools: [weather], include: ["reasoning.encrypted_content"], store: false }
+    const { output } = await answer(app, { ...ask, input: [{ role: "user", content: "Weather?" }] })
+    const [{ content: _, ...reasoning }, call] = output as unknown as [{ content: unknown }, { call_id: string }]
+    const result = { type: "function_call_output", call_id: call.call_id, output: "Rain" }
+    await answer(app, { ...ask, input: [{ role: "user", content: "Weather?" }, reasoning, call, result] })
+    expect(prompts[1]).toContain("<|channel|>analysis<|message|>Hm, ä 😀.<|end|>")
+    // Another server's says nothing.
+    const foreign = { type: "reasoning", id: "rs_1", summary: [], encrypted_content: "gAAAAB" }
+    await answer(app, { ...ask, input: [{ role: "user", content: "Weather?" }, foreign, call, result] })
+    expect(prompts[2]).not.toContain("analysis<|message|>")
+  })
+
+  it.each<[string, object, string]>([
+    ["no input", {}, "input"],
+    ["an empty input", { input: [] }, "input"],
+    ["a number", { input: 1 }, "input"],
+    ["no item", { input: [null] }, "input.0"],
+    ["an unknown item", { input: [{ type: "wish" }] }, "input.0.type"],
+    ["an unknown role", { input: [{ role: "god", content: "" }] }, "input.0.role"],
+    [
+      "an image",
+      { input: [{ role: "user", content: [{ type: "input_image", image_url: "data:," }] }] },
+      "input.0.content.0.type",
+    ],
+    [
+      "a file",
+      { input: [{ role: "user", content: [{ type: "input_file", file_id: "f" }] }] },
+      "input.0.content.0.type",
+    ],
+    ["a lost output", { input: [{ type: "function_call_output", call_id: "x", output: "" }] }, "input.0.call_id"],
+    ["a call without a name", { input: [{ type: "function_call", call_id: "x", arguments: "" }] }, "input.0.name"],
+    ["temperature", { input: "a", temperature: 3 }, "temperature"],
+    ["max_output_tokens", { input: "a", max_output_tokens: 0 }, "max_output_tokens"],
+    ["top_logprobs", { input: "a", top_logprobs: 21 }, "top_logprobs"],
+    ["a parameter of chat completions", { input: "a", max_tokens: 5 }, "max_tokens"],
+    ["a conversation", { input: "a", conversation: "conv_1" }, "conversation"],
+    ["an effort", { input: "a", reasoning: { effort: "huge" } }, "reasoning.effort"],
+    ["a format", { input: "a", text: { format: { type: "xml" } } }, "text.format.type"],
+    ["a schema", { input: "a", text: { format: { type: "json_schema", name: "a", schema: 1 } } }, "text.format.schema"],
+    ["a tool without a type", { input: "a", tools: [{ name: "a" }] }, "tools.0.type"],
+    ["a tool's name", { input: "a", tools: [{ type: "x" }, { type: "function", name: "a b" }] }, "tools.1.name"],
+    ["a name twice", { input: "a", tools: [{ type: "x" }, weather, weather] }, "tools.2.name"],
+    ["a choice of nothing", { input: "a", tool_choice: "required" }, "tool_choice"],
+    [
+      "a choice of a stranger",
+      { input: "a", tools: [weather], tool_choice: { type: "function", name: "b" } },
+      "tool_choice.name",
+    ],
+    ["metadata", { input: "a", metadata: { a: 1 } }, "metadata.a"],
+    ["background that streams", { input: "a", background: true, stream: true }, "background"],
+    ["background that is not kept", { input: "a", background: true, store: false }, "background"],
+  ])("refuses %s, and names it", async (_, body, param) => {
+    const error = await refusal(appOf(scriptedModel(() => `${FINAL}Yes.<|return|>`)), body)
+    expect(error).toMatchObject({ status: 400, type: "invalid_request_error", param })
+    expect(error.message).toContain(param)
+    const streamed = await refusal(appOf(scriptedModel(() => `${FINAL}Yes.<|return|>`)), { stream: true, ...body })
+    expect(streamed).toEqual(error)
+  })
+
+  it("refuses a conversation that is too long, with both numbers; in a stream where clients look for it", async () => {
+    const app = appOf(scriptedModel(() => `${FINAL}Yes.<|return|>`))
+    const body = { input: "a".repeat(5000), truncation: "auto" }
+    const error = await refusal(app, body)
+    expect(error).toMatchObject({ status: 400, code: "context_length_exceeded" })
+    expect(error.message).toMatch(/4096.*5\d\d\d/)
+    const read = await events(app, body)
+    expect(read.map(({ type }) => type).slice(2)).toEqual(["error", "response.failed"])
+    expect(read.at(-1)!.response).toMatchObject({
+      status: "failed",
+      error: { code: "context_length_exceeded", message: error.message },
+    })
+  })
+
+  it("refuses a model that is not there", async () => {
+    const error = await refusal(appOf(scriptedModel(() => "")), { model: "other", input: "a", stream: true })
+    expect(error).toMatchObject({ status: 404, code: "model_not_found", param: "model" })
+  })
+
+  it("tells in the stream what fails in its middle", async () => {
+    const model = scriptedModel(() => `${FINAL}Yes.<|return|>`)
+    const broken = {
+      info: model.info,
+      async *chat() {
+        yield { type: "start", prompt_tokens: 1, cached_tokens: 0 } as const
+        yield { type: "content", text: "Y" } as const
+        throw new RequestError("internal", "the model failed")
+      },
+    } as unknown as typeof model
+    const read = await events(appOf(broken), { input: "a" })
+    expect(read.slice(-2)).toMatchObject([
+      { type: "error", code: "server_error", param: null },
+      { type: "response.failed", response: { status: "failed", error: { code: "server_error" } } },
+    ])
+  })
+
+  it("frees the model when a reader leaves", async () => {
+    let isOver = false
+    const model = scriptedModel(() => "")
+    const endless = {
+      info: model.info,
+      async *chat() {
+        try {
+          for (;;) yield { type: "content", text: "a" } as const
+        } finally {
+          isOver = true
+        }
+      },
+    } as unknown as typeof model
+    const response = await ask(appOf(endless), { input: "a", stream: true })
+    const reader = response.body!.getReader()
+    await reader.read()
+    expect(isOver).toBe(false)
+    await reader.cancel()
+    expect(isOver).toBe(true)
+  })
+
+  it("counts the tokens of what it would read", async () => {
+    const app = appOf(scriptedModel(() => `${FINAL}Yes.<|return|>`))
+    const body = { input: "Hello", instructions: "Be brief.", tools: [weather] }
+    const counted = await (await ask(app, body, "/v1/responses/input_tokens")).json()
+    expectResponses("TokenCountsResource", counted)
+    expect(counted).toMatchObject({ input_tokens: (await answer(app, body)).usage!.input_tokens })
+  })
+})
+
+describe("responses that are kept", () => {
+  const echo = () => scriptedModel((prompt) => `${FINAL}${prompt.split("<|start|>user").length - 1}<|return|>`)
+  const get = async (app: ReturnType<typeof appOf>, path: string, method = "GET") => {
+    const response = await app.request(path, { method })
+    return { status: response.status, json: (await response.json()) as ResponseObject & { error: { param: string } } }
+  }
+
+  it("are continued, retrieved and deleted", async () => {
+    const app = appOf(echo())
+    const first = await answer(app, { input: "One" })
+    const second = await answer(app, { input: "Two", previous_response_id: first.id })
+    const third = await events(app, { input: "Three", previous_response_id: second.id })
+    expect(third.at(-1)!.response).toMatchObject({
+      previous_response_id: second.id,
+      output: [{ content: [{ text: "3" }] }],
+    })
+
+    expect(await get(app, `/v1/responses/${second.id}`)).toEqual({ status: 200, json: second })
+    const deleted = await get(app, `/v1/responses/${first.id}`, "DELETE")
+    expect(deleted.json).toEqual({ id: first.id, object: "response", deleted: true })
+    expect(await get(app, `/v1/responses/${first.id}`)).toMatchObject({
+      status: 404,
+      json: { error: { param: "response_id" } },
+    })
+    expect((await get(app, `/v1/responses/${first.id}`, "DELETE")).status).toBe(404)
+    // Never is a conversation continued without its beginning.
+    const error = await refusal(app, { input: "Four", previous_response_id: second.id })
+    expect(error).toMatchObject({ status: 404, param: "previous_response_id" })
+    expect(error.message).toContain(first.id)
+  })
+
+  it("are not those with store: false, nor unknown ones", async () => {
+    const app = appOf(echo())
+    const { id } = await answer(app, { input: "One", store: false })
+    for (const unknown of [id, "resp_x", "__proto__", ""]) {
+      const error = await refusal(app, { input: "Two", previous_response_id: unknown, stream: true })
+      expect(error).toMatchObject({ status: 404, param: "previous_response_id", code: "previous_response_not_found" })
+    }
+  })
+
+  it("do not hand on their instructions", async () => {
+    const prompts: string[] = []
+    const app = appOf(
+      scriptedModel((prompt) => {
+        prompts.push(prompt)
+        return `${FINAL}Yes.<|return|>`
+      }),
+    )
+    const { id } = await answer(app, { input: "One", instructions: "Be brief." })
+    await answer(app, { input: "Two", previous_response_id: id })
+    expect(prompts.map((prompt) => prompt.includes("Be brief."))).toEqual([true, false])
+  })
+
+  it("are referred to by their items", async () => {
+    const app = appOf(scriptedModel(() => THOUGHT + CALL))
+    const first = await answer(app, { input: "One", tools: [weather] })
+    const [reasoning, call] = first.output as unknown as [{ id: string }, { id: string; call_id: string }]
+    const references = [reasoning, call].map(({ id }) => ({ type: "item_reference", id }))
+    const result = { type: "function_call_output", call_id: call.call_id, output: "Rain" }
+    const second = await answer(app, {
+      input: [{ role: "user", content: "One" }, ...references, result],
+      tools: [weather],
+    })
+    const continued = await answer(app, { input: [result], previous_response_id: first.id, tools: [weather] })
+    expect(second.usage!.input_tokens).toBe(continued.usage!.input_tokens)
+    const error = await refusal(app, { input: [{ type: "item_reference", id: "rs_unknown" }] })
+    expect(error).toMatchObject({ status: 404, param: "input.0.id" })
+  })
+
+  it("list their input in pages", async () => {
+    const app = appOf(echo())
+    const input = Array.from({ length: 5 }, (_, i) => ({ role: i % 2 ? "assistant" : "user", content: `${i}` }))
+    const { id } = await answer(app, { input: [...input, { type: "web_search_call", id: "ws_1" }] })
+    const page = async (query: string) => {
+      const response = await app.request(`/v1/responses/${id}/input_items${query}`)
+      const list = (await response.json()) as { data: { id: string; content: { text: string }[] }[]; has_more: boolean }
+      expectResponses("ResponseItemList", list)
+      return { ...list, texts: list.data.map(({ content }) => content[0].text).join("") }
+    }
+    expect(await page("")).toMatchObject({ texts: "43210", has_more: false })
+    const first = await page("?limit=2&order=asc")
+    expect(first).toMatchObject({ texts: "01", has_more: true })
+    expect(await page(`?limit=3&order=asc&after=${first.data[1].id}`)).toMatchObject({ texts: "234", has_more: false })
+    for (const query of ["?limit=0", "?limit=x", "?limit=101", "?order=up", "?after=x"]) {
+      expect((await app.request(`/v1/responses/${id}/input_items${query}`)).status).toBe(400)
+    }
+  })
+
+  it("may be made in the background", async () => {
+    const app = appOf(echo())
+    const begun = await answer(app, { input: "One", background: true })
+    expect(begun).toMatchObject({ status: "queued", background: true, output: [] })
+    const done = async () => (await get(app, `/v1/responses/${begun.id}`)).json
+    await expect.poll(async () => (await done()).status).toBe("completed")
+    expect(await done()).toMatchObject({ id: begun.id, output: [{ content: [{ text: "1" }] }] })
+    expect((await get(app, `/v1/responses/${begun.id}/cancel`, "POST")).json.status).toBe("completed")
+  })
+
+  it("are cancelled in the background alone", async () => {
+    let isOver = false
+    const model = scriptedModel(() => "")
+    const endless = {
+      info: model.info,
+      async *chat(_: unknown, { signal }: { signal: AbortSignal }) {
+        yield { type: "content", text: "a" } as const
+        await new Promise((resolve) => signal.addEventListener("abort", resolve))
+        isOver = true
+        signal.throwIfAborted()
+      },
+    } as unknown as typeof model
+    const app = appOf(endless)
+    const { id } = await answer(app, { input: "One", background: true })
+    const error = await refusal(app, { input: "Two", previous_response_id: id })
+    expect(error).toMatchObject({ status: 400, param: "previous_response_id" })
+    expect((await get(app, `/v1/responses/${id}/cancel`, "POST")).json.status).toBe("cancelled")
+    expect(isOver).toBe(true)
+
+    const other = appOf(echo())
+    const foreground = await answer(other, { input: "One" })
+    expect((await get(other, `/v1/responses/${foreground.id}/cancel`, "POST")).status).toBe(400)
+  })
+})
