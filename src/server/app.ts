@@ -11,19 +11,28 @@ import { admission } from "./middleware/admission.js"
 import { hostCheck } from "./middleware/hosts.js"
 import { apiKeys } from "./middleware/node_api_keys.js"
 import { corsList, originCheck } from "./middleware/origins.js"
+import { lowPriority } from "./batches/low_priority.js"
 import { currentRequest } from "./node_current_request.js"
 import { llamaRoutes } from "./llama/routes.js"
 import { ollamaRoutes } from "./ollama/routes.js"
 import { openaiRoutes } from "./openai/routes.js"
 import { OpenRequests, type RequestLimits } from "./open_requests.js"
 import { insightRoutes, probeRoutes } from "./operation.js"
+import { responsesRoutes } from "./responses/routes.js"
 import { watchModels } from "./watched_models.js"
 
 /** A protocol. */
 export type Routes = (context: ServerContext) => Hono
 
 /** All protocols, in the order in which their routes are looked up. */
-const PROTOCOLS: readonly Routes[] = [anthropicRoutes, ollamaRoutes, openaiRoutes, llamaRoutes]
+const PROTOCOLS: readonly Routes[] = [
+  // Before OpenAI's: it leaves `/v1/models` to them unless it was meant.
+  anthropicRoutes,
+  ollamaRoutes,
+  openaiRoutes,
+  (context) => responsesRoutes(context, context.responses),
+  llamaRoutes,
+]
 
 export interface AppOptions extends RequestLimits {
   /** Those that may ask; empty: everybody. */
@@ -53,6 +62,8 @@ const DEFAULTS: AppOptions = {
 export interface ServerApp {
   readonly app: Hono
   readonly open: OpenRequests
+  /** Answers a request of a batch: it was let in with its batch, and waits for whoever waits for an answer. */
+  readonly dispatch: (request: Request) => Promise<Response>
 }
 
 /** All routes. */
@@ -83,6 +94,14 @@ export function createServerApp(context: ServerContext, options: Partial<AppOpti
   app.use(admission(open))
   for (const routes of protocols) app.route("/", routes({ ...context, models }))
 
+  const patient = new Hono()
+  for (const routes of protocols) patient.route("/", routes({ ...context, models: lowPriority(models) }))
+  for (const each of [app, patient]) answerFaults(each, open, log)
+  return { app, open, dispatch: async (request) => patient.fetch(request) }
+}
+
+/** Errors, and what no route takes, in the shape of the protocol that was asked. */
+function answerFaults(app: Hono, open: OpenRequests, log: ServerLog): void {
   app.notFound(unrouted(app))
   app.onError((error, c) => {
     const fault = asRequestError(error)
@@ -95,5 +114,4 @@ export function createServerApp(context: ServerContext, options: Partial<AppOpti
     if (fault.kind === "authentication") c.header("www-authenticate", "Bearer")
     return c.json(body, status as 500)
   })
-  return { app, open }
 }

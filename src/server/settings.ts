@@ -65,9 +65,17 @@ export const settingsSchema = z.object({
     flag: "--kv-cache-dir <folder>",
     description: "keep what prompts begin with in this folder, for the next time",
   }),
+  data_dir: words.optional().meta({
+    flag: "--data-dir <folder>",
+    description: "keep files, batches and stored responses in this folder (default: in memory, until the server stops)",
+  }),
+  batch_concurrency: whole(1, 1024).default(8).meta({
+    flag: "--batch-concurrency <n>",
+    description: "requests of batches that are answered at once",
+  }),
   queue: words.optional().meta({
     flag: "--queue <url>",
-    description: "share batches with other servers, through redis://host:port (default: a file of this server's own)",
+    description: "share batches with other servers, through redis://host:port",
   }),
   log_level: oneOf("fatal", "error", "warn", "info", "debug", "silent").default("info").meta({
     flag: "--log-level <level>",

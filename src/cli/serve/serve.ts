@@ -1,9 +1,15 @@
 import { destination } from "pino"
 import { createServerApp } from "../../server/app.js"
+import type { Batches } from "../../server/batches/batches.js"
+import { FILE_LIMITS } from "../../server/batches/files.js"
+import { openBatches } from "../../server/batches/open.js"
+import { batchesRoutes } from "../../server/batches/routes.js"
 import { createLog, type ServerLog } from "../../server/log.js"
 import { ModelPool } from "../../server/models/model_pool.js"
 import { offerModel } from "../../server/models/node_model_offer.js"
+import { DataFolder } from "../../server/node_data_folder.js"
 import { NodeServer } from "../../server/node_serve.js"
+import { SqliteResponseStore } from "../../server/responses/node_response_store.js"
 import type { Settings } from "../../server/settings.js"
 import { formatDuration } from "../ui/format.js"
 import { printNote } from "../ui/output.js"
@@ -18,12 +24,25 @@ export async function serve(settings: Settings): Promise<void> {
   // Of one request, at worst: the others go on.
   process.on("unhandledRejection", (err) => log.error({ err }, "fault"))
   const models = await openPool(settings, log)
+  const folder = await DataFolder.open(settings.data_dir ?? null)
   let isLoaded = false
   let server: NodeServer | undefined
+  let batches: Batches | undefined
   try {
     const names = [...settings.allowed_hosts, host]
     const options = { ...settings, allowed_hosts: names, isLoaded: () => isLoaded, log }
-    server = await NodeServer.listen(createServerApp({ models, max_body, version: VERSION }, options), { host, port })
+    const responses = settings.data_dir ? new SqliteResponseStore(folder.database) : undefined
+    const context = { models, max_body, responses, version: VERSION }
+    const served = createServerApp(context, options)
+    batches = await openBatches(served.dispatch, folder.database, {
+      ...FILE_LIMITS,
+      max_body,
+      queue: settings.queue ?? null,
+      concurrency: settings.batch_concurrency,
+      onError: (err) => log.error({ err }, "a batch failed"),
+    })
+    served.app.route("/", batchesRoutes(context, batches))
+    server = await NodeServer.listen(served, { host, port })
     const stopped = stopOnSignal(server, drain_timeout * 1000)
     printNote(welcome(server.url, models.names))
     if (!isLoopback(host) && api_keys.length === 0) {
@@ -34,11 +53,12 @@ export async function serve(settings: Settings): Promise<void> {
     isLoaded = await Promise.race([loadFirst(models).then(() => true), stopped.then(() => false)])
     if (isLoaded) printNote(`${models.names[0]} is loaded, ${formatDuration(performance.now() - start)}`)
     await stopped
-    await models.close(0)
-    log.info("stopped")
   } finally {
+    await batches?.close()
     await server?.stop(0)
     await models.close(0)
+    await folder.close()
+    log.info("stopped")
     output.flushSync()
   }
 }

@@ -1,4 +1,4 @@
-import { DataFolder } from "../node_data_folder.js"
+import type { Database } from "node-sqlite3-wasm"
 import type { Dispatch } from "./answer.js"
 import { Batches, type BatchesOptions } from "./batches.js"
 import { LocalQueue } from "./local_queue.js"
@@ -9,17 +9,18 @@ import { SqliteStore } from "./sqlite_store.js"
 const LOCK = 30_000
 
 export interface BatchSettings extends BatchesOptions {
-  /** Where files and batches are kept; null keeps them in memory, until the process ends. */
-  readonly data_dir: string | null
   /** Of a Redis or Valkey server that shares them among processes: `redis://host:6379`. */
   readonly queue: string | null
   /** Requests of batches that this process answers at once. */
   readonly concurrency: number
 }
 
-/** @throws {FolderInUseError} where another process holds the folder; an Error where there is no queue at that address */
-export async function openBatches(dispatch: Dispatch, settings: BatchSettings): Promise<Batches> {
-  const { data_dir, queue, concurrency, ...options } = settings
+/**
+ * @param database where files and batches are kept unless there is a queue; the caller closes it
+ * @throws an Error where there is no queue at that address
+ */
+export async function openBatches(dispatch: Dispatch, database: Database, settings: BatchSettings): Promise<Batches> {
+  const { queue, concurrency, ...options } = settings
   if (queue !== null) {
     const { openShared } = await import("./shared.js")
     const shared = await openShared(queue, {
@@ -30,7 +31,6 @@ export async function openBatches(dispatch: Dispatch, settings: BatchSettings): 
     })
     return await Batches.start(shared.store, shared.queue, dispatch, options)
   }
-  const folder = await DataFolder.open(data_dir)
-  const store = new SqliteStore(folder.database, () => folder.close())
+  const store = new SqliteStore(database)
   return await Batches.start(store, new LocalQueue(concurrency, options.onError), dispatch, options)
 }

@@ -9,6 +9,7 @@ import type { Dispatch } from "./answer.js"
 import type { Batches } from "./batches.js"
 import { FILE_LIMITS } from "./files.js"
 import type { BatchObject } from "./objects.js"
+import { DataFolder } from "../node_data_folder.js"
 import { openBatches } from "./open.js"
 
 const fixture = new URL("../../../../test/server/batches/fixtures/openai_schemas.json", import.meta.url)
@@ -35,17 +36,18 @@ async function opened(
   concurrency = 4,
 ): Promise<{ app: Hono; batches: Batches }> {
   const errors: unknown[] = []
-  const batches = await openBatches(dispatch, {
+  const folder = await DataFolder.open(null)
+  const batches = await openBatches(dispatch, folder.database, {
     ...FILE_LIMITS,
     ...limits,
     max_body: 1 << 16,
-    data_dir: null,
     queue: null,
     concurrency,
     onError: (error) => errors.push(error),
   })
   closing.push(async () => {
     await batches.close()
+    await folder.close()
     expect(errors).toEqual([])
   })
   return { app: batchesApp(batches, 1 << 16), batches }

@@ -17,10 +17,10 @@ const TABLES = `
 
 /** Keeps files and batches in a database of this process. */
 export class SqliteStore implements BatchStore {
-  /** @param onClose closes the database */
+  /** @param onClose closes the database, unless somebody else does */
   constructor(
     private readonly database: Database,
-    private readonly onClose: () => Promise<void>,
+    private readonly onClose: () => Promise<void> = async () => {},
   ) {
     database.exec(TABLES)
     database.exec("DELETE FROM results WHERE batch IN (SELECT id FROM batches WHERE finished)")

@@ -85,6 +85,8 @@ function following(
       async pull(controller) {
         try {
           const { done, value } = await reader.read()
+          // Closed while it was read: the client has left.
+          if (request.isOver) return
           if (!done) return controller.enqueue(value)
           request.over()
           controller.close()

@@ -3,6 +3,7 @@ import { setTimeout } from "node:timers/promises"
 import type { Dispatch } from "../../../src/server/batches/answer.js"
 import { Batches } from "../../../src/server/batches/batches.js"
 import { FILE_LIMITS } from "../../../src/server/batches/files.js"
+import { DataFolder } from "../../../src/server/node_data_folder.js"
 import { openBatches } from "../../../src/server/batches/open.js"
 import { openShared } from "../../../src/server/batches/shared.js"
 import { batchesApp, chatCompletions, listen } from "./serving.js"
@@ -40,12 +41,14 @@ async function openShort(url: string): Promise<Batches> {
 }
 
 try {
-  const batches = queue
-    ? await openShort(queue)
-    : await openBatches(dispatch, { ...options, data_dir, queue: null, concurrency: 8 })
+  const folder = queue ? null : await DataFolder.open(data_dir)
+  const batches = folder
+    ? await openBatches(dispatch, folder.database, { ...options, queue: null, concurrency: 8 })
+    : await openShort(queue!)
   const { url } = await listen(batchesApp(batches))
   process.on("SIGTERM", async () => {
     await batches.close()
+    await folder?.close()
     process.exit(0)
   })
   console.log(url)
