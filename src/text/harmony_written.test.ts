@@ -44,6 +44,13 @@ describe("a turn that comes back", () => {
     expect(rendered.slice(0, seen.length)).toEqual(seen)
   })
 
+  it("has them though the client kept the last piece of the reasoning", () => {
+    const { rendered, seen } = next(text, message, { ...message, reasoning: " it up." })
+    expect(rendered.slice(0, seen.length)).toEqual(seen)
+    const other = next(text, message, { ...message, reasoning: "Look it" })
+    expect(tokenizer.decode(other.rendered)).toContain("<|channel|>analysis<|message|>Look it<|end|>")
+  })
+
   it("has them though the client holds arguments as an object", () => {
     const spaced = { ...message, tool_calls: [{ ...call, arguments: '{ "city": "Oslo" }' }] }
     const { rendered, seen } = next(text.replace('{"city":"OSLO"}', '{ "city": "OSLO" }'), spaced, message)

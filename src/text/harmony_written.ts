@@ -46,11 +46,13 @@ export class WrittenTurns {
   /**
    * Gives calls back the spelling of their arguments, which clients that hold them as an object lose, and the reasoning before them,
    * which many leave out: the model expects it until its answer is there (openai/harmony, docs/format.md, "Handling tool calls").
+   * OpenAI's client keeps the last piece of a streamed one, so that an end of it stands for the whole.
    */
   asCalled(message: Message): Message {
     if (message.role !== "assistant" || !message.tool_calls) return message
     const { tool_calls } = message
-    const reasoning = message.reasoning || tool_calls.map(({ id }) => id && this.calls.get(id)?.reasoning).find(Boolean)
+    const thought = tool_calls.map(({ id }) => id && this.calls.get(id)?.reasoning).find(Boolean)
+    const reasoning = thought?.endsWith(message.reasoning ?? "") ? thought : message.reasoning
     return {
       ...message,
       ...(reasoning && { reasoning }),

@@ -6,6 +6,7 @@ import type { ServerContext } from "../context.js"
 import { chatBody, chatRequest } from "../openai/chat_request.js"
 import { withParamNames } from "../openai/param_names.js"
 import { asRequestError } from "../faults.js"
+import { describeRoute } from "../openapi.js"
 import { RequestError } from "../request_error.js"
 import type { ModelDirectory, ServedModel } from "../served_model.js"
 import { properties } from "./properties.js"
@@ -26,11 +27,13 @@ const detokenizeBody = z.object({
   tokens: z.array(z.number({ error: "a token id" }), { error: "a list of token ids" }),
 })
 
+const propsQuery = z.object({ model: z.string().optional() })
+
 /** What llama-server has beside OpenAI's API, in its shapes (llama.cpp, tools/server/README.md). Errors are for `openaiError`. */
 export function llamaRoutes({ models, max_body, version }: ServerContext): Hono {
   const app = new Hono()
 
-  app.post("/tokenize", async (c) => {
+  app.post("/tokenize", describeRoute({ summary: "Token ids of a text", body: tokenizeBody }), async (c) => {
     const body = parseBody(tokenizeBody, await readJson(c.req.raw, max_body))
     const special = body.parse_special ?? true
     return c.json({
@@ -38,7 +41,7 @@ export function llamaRoutes({ models, max_body, version }: ServerContext): Hono 
     })
   })
 
-  app.post("/detokenize", async (c) => {
+  app.post("/detokenize", describeRoute({ summary: "The text of token ids", body: detokenizeBody }), async (c) => {
     const body = parseBody(detokenizeBody, await readJson(c.req.raw, max_body))
     const content = await asked(models, body.model, c.req.raw, (model) => {
       checkIds(body.tokens, model.info.vocab_size)
@@ -47,21 +50,25 @@ export function llamaRoutes({ models, max_body, version }: ServerContext): Hono 
     return c.json({ content })
   })
 
-  app.post("/apply-template", async (c) => {
-    const request = chatRequest(parseBody(chatBody, await readJson(c.req.raw, max_body)))
-    const { instructions, reasoning_effort, tools, tool_choice, response_format } = request.options(0)
-    const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
-    const prompt = await asked(models, request.model, c.req.raw, async (model) => {
-      try {
-        return await model.detokenize(await model.render(request.messages, params))
-      } catch (error) {
-        throw withParamNames(asRequestError(error), request.names)
-      }
-    })
-    return c.json({ prompt })
-  })
+  app.post(
+    "/apply-template",
+    describeRoute({ summary: "A conversation as the model reads it", body: chatBody }),
+    async (c) => {
+      const request = chatRequest(parseBody(chatBody, await readJson(c.req.raw, max_body)))
+      const { instructions, reasoning_effort, tools, tool_choice, response_format } = request.options(0)
+      const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
+      const prompt = await asked(models, request.model, c.req.raw, async (model) => {
+        try {
+          return await model.detokenize(await model.render(request.messages, params))
+        } catch (error) {
+          throw withParamNames(asRequestError(error), request.names)
+        }
+      })
+      return c.json({ prompt })
+    },
+  )
 
-  app.get("/props", async (c) => {
+  app.get("/props", describeRoute({ summary: "What is known of a model", query: propsQuery }), async (c) => {
     const name = c.req.query("model")
     const cards = await models.list()
     const card = name === undefined ? cards[0] : cards.find((card) => card.name === name)

@@ -204,7 +204,7 @@ describe("what cannot be answered", () => {
       "/api/chat",
       { messages: [{ role: "user", content: "x", images: ["AAAA"] }] },
       400,
-      "messages.0.images: no images",
+      "messages.0.images: expected no images",
     ],
     ["/api/chat", { messages: [{ role: "tool", content: "x" }] }, 400, "messages.0.tool_name: "],
     ["/api/chat", { options: { num_ctx: 1e6 } }, 400, "options.num_ctx: at most 4096"],

@@ -4,6 +4,7 @@ import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
 import { type SseMessage, sseResponse } from "../event_stream.js"
 import { asRequestError } from "../faults.js"
+import { describeRoute } from "../openapi.js"
 import { RequestError } from "../request_error.js"
 import type { ServedModel } from "../served_model.js"
 import { chatChunks } from "./chat.js"
@@ -41,24 +42,32 @@ export function openaiRoutes({ models, max_body, version }: ServerContext): Hono
     return sseResponse(sseMessages(await begun(start, c.req.raw.signal)))
   }
 
-  app.on("POST", ["/v1/chat/completions", "/chat/completions"], async (c) => {
+  const chat = describeRoute({ summary: "Answers a conversation (OpenAI's Chat Completions)", body: chatBody })
+  app.on("POST", ["/v1/chat/completions", "/chat/completions"], chat, async (c) => {
     const request = chatRequest(parseBody(chatBody, await readJson(c.req.raw, max_body)))
     return answered(c, request, (model, signal) =>
       spellingNames(chatChunks(model, request, version, signal), request.names),
     )
   })
 
-  app.on("POST", ["/v1/completions", "/completions"], async (c) => {
+  const completion = describeRoute({
+    summary: "Continues text or token ids (OpenAI's Completions)",
+    body: completionBody,
+  })
+  app.on("POST", ["/v1/completions", "/completions"], completion, async (c) => {
     const request = completionRequest(parseBody(completionBody, await readJson(c.req.raw, max_body)))
     return answered(c, request, (model, signal) => completionChunks(model, request, version, signal))
   })
 
-  app.on("GET", ["/v1/models", "/models"], async (c) => c.json(await modelList(models)))
-  app.on("GET", ["/v1/models/:name{.+}", "/models/:name{.+}"], async (c) =>
+  const list = describeRoute({ summary: "The models, for everyone and for Codex" })
+  app.on("GET", ["/v1/models", "/models"], list, async (c) => c.json(await modelList(models)))
+  const one = describeRoute({ summary: "A model" })
+  app.on("GET", ["/v1/models/:name{.+}", "/models/:name{.+}"], one, async (c) =>
     c.json(await modelNamed(models, c.req.param("name"))),
   )
 
-  app.on("POST", ["/v1/embeddings", "/embeddings"], () => {
+  const embeddings = describeRoute({ summary: "Answers 501: these models make no embeddings" })
+  app.on("POST", ["/v1/embeddings", "/embeddings"], embeddings, () => {
     throw new RequestError(
       "not_implemented",
       "these models make no embeddings: point the client's embeddings at a server with an embedding model, such as llama-server --embedding",
