@@ -17,13 +17,14 @@ import { ollamaRoutes } from "./ollama/routes.js"
 import { openaiRoutes } from "./openai/routes.js"
 import { OpenRequests, type RequestLimits } from "./open_requests.js"
 import { insightRoutes, probeRoutes } from "./operation.js"
+import { responsesRoutes } from "./responses/routes.js"
 import { watchModels } from "./watched_models.js"
 
 /** A protocol. */
 export type Routes = (context: ServerContext) => Hono
 
 /** All protocols, in the order in which their routes are looked up. */
-const PROTOCOLS: readonly Routes[] = [anthropicRoutes, ollamaRoutes, openaiRoutes, llamaRoutes]
+const PROTOCOLS: readonly Routes[] = [anthropicRoutes, ollamaRoutes, openaiRoutes, responsesRoutes, llamaRoutes]
 
 export interface AppOptions extends RequestLimits {
   /** Those that may ask; empty: everybody. */
