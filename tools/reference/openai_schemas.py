@@ -49,9 +49,9 @@ def references(value):
     return own + [name for each in value.values() for name in references(each)]
 
 
-def main(source, target):
+def main(source, target, change=lambda document: document):
     with open(source) as file:
-        document = json.load(file)
+        document = change(json.load(file))
     definitions = {}
     names = list(NAMES)
     while names:

@@ -80,13 +80,13 @@ function following(
   log: ServerLog,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader()
+  let isCancelled = false
   return new ReadableStream(
     {
       async pull(controller) {
         try {
           const { done, value } = await reader.read()
-          // Closed while it was read: the client has left.
-          if (request.isOver) return
+          if (isCancelled) return
           if (!done) return controller.enqueue(value)
           request.over()
           controller.close()
@@ -99,6 +99,7 @@ function following(
         }
       },
       async cancel(reason) {
+        isCancelled = true
         request.left()
         await reader.cancel(reason)
       },

@@ -40,8 +40,7 @@ describe("the second turn of a tool loop", () => {
         : { input: [question, ...(how === "resends everything" ? first.output : sealed), result] }),
     })
     const { cached_tokens } = second.usage!.input_tokens_details
-    // All but the call itself: the model writes the header of a call otherwise than harmony's renderer does.
-    const { input_tokens, output_tokens_details } = first.usage!
-    expect(cached_tokens).toBeGreaterThanOrEqual(input_tokens + output_tokens_details.reasoning_tokens)
+    // The last token was drawn, and not run yet.
+    expect(cached_tokens).toBeGreaterThanOrEqual(first.usage!.total_tokens - 1)
   })
 })

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
 import {
   answer,
@@ -11,6 +12,7 @@ import {
 } from "../../../test/server/responses/checked.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
 import { RequestError } from "../request_error.js"
+import type { ReasoningItem } from "./items.js"
 import type { ResponseObject } from "./response.js"
 
 const FINAL = "<|channel|>final<|message|>"
@@ -199,19 +201,46 @@ describe("POST /v1/responses", () => {
     const app = appOf(
       scriptedModel((text) => {
         prompts.push(text)
-        return THOUGHT + CALL
+        return `${THOUGHT}${FINAL}Yes.<|return|>`
       }),
     )
-    const ask = { tools: [weather], include: ["reasoning.encrypted_content"], store: false }
-    const { output } = await answer(app, { ...ask, input: [{ role: "user", content: "Weather?" }] })
-    const [{ content: _, ...reasoning }, call] = output as unknown as [{ content: unknown }, { call_id: string }]
-    const result = { type: "function_call_output", call_id: call.call_id, output: "Rain" }
-    await answer(app, { ...ask, input: [{ role: "user", content: "Weather?" }, reasoning, call, result] })
+    const question = { role: "user", content: "Weather?" }
+    const { output } = await answer(app, { input: [question], include: ["reasoning.encrypted_content"], store: false })
+    const { content: _, ...reasoning } = output[0] as ReasoningItem
+    // A call of which the model's memory has nothing.
+    const call = { type: "function_call", call_id: "1", name: "weather", arguments: "{}" }
+    const result = { type: "function_call_output", call_id: "1", output: "Rain" }
+    await answer(app, { tools: [weather], input: [question, reasoning, call, result] })
     expect(prompts[1]).toContain("<|channel|>analysis<|message|>Hm, ä 😀.<|end|>")
     // Another server's says nothing.
-    const foreign = { type: "reasoning", id: "rs_1", summary: [], encrypted_content: "gAAAAB" }
-    await answer(app, { ...ask, input: [{ role: "user", content: "Weather?" }, foreign, call, result] })
+    const foreign = { ...reasoning, encrypted_content: "gAAAAB" }
+    await answer(app, { tools: [weather], input: [question, foreign, call, result] })
     expect(prompts[2]).not.toContain("analysis<|message|>")
+  })
+
+  it("answers Codex", async () => {
+    // 0.171.0's second request of a turn, its texts and tools cut short.
+    const path = new URL("../../../../test/server/responses/fixtures/codex_request.json", import.meta.url)
+    const request = JSON.parse(readFileSync(path, "utf8"))
+    let prompt = ""
+    const model = scriptedModel(
+      (text) => {
+        prompt = text
+        return THOUGHT + PREAMBLE + PATCH.replace("patch", "apply_patch")
+      },
+      request.model,
+      1 << 16,
+    )
+    const read = await events(appOf(model), request)
+    expect(followed(read)).toMatchObject([
+      { type: "reasoning", encrypted_content: expect.any(String) },
+      { type: "message", phase: "commentary" },
+      { type: "custom_tool_call", name: "apply_patch", input: "*** Begin\n+ä 😀", call_id: expect.any(String) },
+    ])
+    expect(prompt).toContain("type exec_command =")
+    expect(prompt).toContain("begin_patch:")
+    expect(prompt).not.toMatch(/web_search|multi_agent/)
+    expect(prompt).toMatch(/analysis<\|message\|>I have to read the file.*to=functions.apply_patch.*Exit code: 0/s)
   })
 
   it.each<[string, object, string]>([
