@@ -326,6 +326,22 @@ describe("POST /v1/responses", () => {
     ])
   })
 
+  it("has a number for tokens that cannot be", async () => {
+    const model = scriptedModel(() => "")
+    const never = { token: 1, text: "a", bytes: [97], logprob: Number.NEGATIVE_INFINITY }
+    const sure = {
+      info: model.info,
+      async *chat() {
+        yield { type: "content", text: "a", logprobs: [{ ...never, logprob: 0, top_logprobs: [never] }] } as const
+        throw new RequestError("timeout", "late")
+      },
+    } as unknown as typeof model
+    const read = await events(appOf(sure), { input: "a", top_logprobs: 1 })
+    expect(read.find(({ logprobs }) => logprobs)).toMatchObject({
+      logprobs: [{ token: "a", logprob: 0, top_logprobs: [{ token: "a", logprob: -9999, bytes: [97] }] }],
+    })
+  })
+
   it("frees the model when a reader leaves", async () => {
     let isOver = false
     const model = scriptedModel(() => "")
