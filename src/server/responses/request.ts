@@ -117,7 +117,7 @@ export const responseBody = z.object({
   truncation: z.enum(["auto", "disabled"], { error: '"auto" or "disabled"' }).nullish(),
   metadata,
   user: word,
-  safety_identifier: word,
+  safety_identifier: text.max(64, { error: "at most 64 characters" }).nullish(),
   prompt_cache_key: word,
 })
 

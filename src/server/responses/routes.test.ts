@@ -196,6 +196,18 @@ describe("POST /v1/responses", () => {
     expect(prompt).not.toContain("web_search")
   })
 
+  it("takes instructions for a prompt", async () => {
+    let prompt = ""
+    const app = appOf(
+      scriptedModel((text) => {
+        prompt = text
+        return `${FINAL}Yes.<|return|>`
+      }),
+    )
+    await answer(app, { instructions: "Say yes." })
+    expect(prompt).toMatch(/developer<\|message\|># Instructions\n\nSay yes.<\|end\|><\|start\|>assistant$/)
+  })
+
   it("reads reasoning back from encrypted_content", async () => {
     const prompts: string[] = []
     const app = appOf(
@@ -280,6 +292,7 @@ describe("POST /v1/responses", () => {
       "tool_choice.name",
     ],
     ["metadata", { input: "a", metadata: { a: 1 } }, "metadata.a"],
+    ["an identifier", { input: "a", safety_identifier: "x".repeat(65) }, "safety_identifier"],
     ["background that streams", { input: "a", background: true, stream: true }, "background"],
     ["background that is not kept", { input: "a", background: true, store: false }, "background"],
   ])("refuses %s, and names it", async (_, body, param) => {
@@ -324,6 +337,22 @@ describe("POST /v1/responses", () => {
       { type: "error", code: "server_error", param: null },
       { type: "response.failed", response: { status: "failed", error: { code: "server_error" } } },
     ])
+  })
+
+  it("has a number for tokens that cannot be", async () => {
+    const model = scriptedModel(() => "")
+    const never = { token: 1, text: "a", bytes: [97], logprob: Number.NEGATIVE_INFINITY }
+    const sure = {
+      info: model.info,
+      async *chat() {
+        yield { type: "content", text: "a", logprobs: [{ ...never, logprob: 0, top_logprobs: [never] }] } as const
+        throw new RequestError("timeout", "late")
+      },
+    } as unknown as typeof model
+    const read = await events(appOf(sure), { input: "a", top_logprobs: 1 })
+    expect(read.find(({ logprobs }) => logprobs)).toMatchObject({
+      logprobs: [{ token: "a", logprob: 0, top_logprobs: [{ token: "a", logprob: -9999, bytes: [97] }] }],
+    })
   })
 
   it("frees the model when a reader leaves", async () => {

@@ -4,6 +4,7 @@ import { readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
 import { type SseMessage, sseResponse } from "../event_stream.js"
 import { asRequestError } from "../faults.js"
+import { openaiError } from "../openai/errors.js"
 import { spellingNames } from "../openai/param_names.js"
 import { RequestError } from "../request_error.js"
 import type { HeldModel, TurnEvent } from "../served_model.js"
@@ -161,8 +162,10 @@ async function* streamed(
   try {
     response = yield* responseEvents(writer, turn)
   } catch (error) {
-    response = writer.failed(asRequestError(error))
-    yield { type: "error", ...response.error, param: asRequestError(error).param }
+    const fault = asRequestError(error)
+    response = writer.failed(fault)
+    const { message, code, param } = openaiError(fault).body.error
+    yield { type: "error", code, message, param }
   } finally {
     // Who leaves at the first events has not come to the turn yet.
     await turn.return?.()

@@ -41,13 +41,13 @@ describe.each(Object.entries(STORES))("responses kept %s", (_, open) => {
   it("make room: those first that were not used for longest", async () => {
     const id = fc.integer({ min: 0, max: 5 }).map(String)
     const step = fc.oneof(
-      fc.tuple(fc.constant("put"), id, fc.integer({ min: 0, max: 120 })),
+      fc.tuple(fc.constant("put"), id, fc.integer({ min: 0, max: 60 })),
       fc.tuple(fc.constant("get"), id, fc.constant(0)),
       fc.tuple(fc.constant("delete"), id, fc.constant(0)),
     )
     const limits = { responses: 4, bytes: 400 }
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      fc.asyncProperty(fc.array(step, { minLength: 12, maxLength: 40 }), async (steps) => {
         const store = open(limits)
         /** The truth: a list, the one used last at its end. */
         let kept: StoredResponse[] = []
@@ -73,7 +73,7 @@ describe.each(Object.entries(STORES))("responses kept %s", (_, open) => {
           expect((await store.get(id)) !== undefined).toBe(isKept)
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 150 },
     )
   })
 

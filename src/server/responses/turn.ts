@@ -1,6 +1,6 @@
 import type { ChatSummary } from "../../engine/chat.js"
 import { openaiError } from "../openai/errors.js"
-import type { RequestError } from "../request_error.js"
+import type { ErrorKind, RequestError } from "../request_error.js"
 import type { LoggedToken, TurnEvent } from "../served_model.js"
 import {
   type CustomCall,
@@ -51,6 +51,13 @@ export interface WriterOptions {
   readonly custom: ReadonlySet<string>
   /** Whether reasoning goes out as `encrypted_content` too. */
   readonly seals: boolean
+}
+
+/** OpenAI's `ResponseErrorCode`, and the one beside it that clients know. */
+const FAILURES: Partial<Record<ErrorKind, string>> = {
+  context_length: "context_length_exceeded",
+  invalid_request: "invalid_prompt",
+  overloaded: "rate_limit_exceeded",
 }
 
 /** Makes a response of a turn, and the events that tell it. */
@@ -117,8 +124,8 @@ export class ResponseWriter {
 
   /** The response when its turn broke off: it has what was done by then. */
   failed(error: RequestError): ResponseObject {
-    const { message, code } = openaiError(error).body.error
-    return { ...this.response, status: "failed", error: { code: code ?? "invalid_prompt", message } }
+    const { message } = openaiError(error).body.error
+    return { ...this.response, status: "failed", error: { code: FAILURES[error.kind] ?? "server_error", message } }
   }
 
   private place(type: OutputItem["type"]): ItemPlace {
