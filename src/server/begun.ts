@@ -15,22 +15,38 @@ export async function begun<T>(
   patience = PATIENCE,
 ): Promise<AsyncIterableIterator<T>> {
   const leaving = new AbortController()
-  const iterator = start(AbortSignal.any([leaving.signal, request]))[Symbol.asyncIterator]()
+  const iterator = start(leaving.signal)[Symbol.asyncIterator]()
   let first: Promise<IteratorResult<T>> | null = iterator.next()
   const leave = async (): Promise<IteratorResult<T>> => {
-    leaving.abort()
+    // Node keeps what listens to the signal of a `Request`.
+    request.removeEventListener("abort", abort)
+    leaving.abort(request.reason)
     first = null
     return (await iterator.return?.()) ?? { done: true, value: undefined }
   }
   // Who has left asks for nothing more, and what waits at its last item would wait for ever.
-  request.addEventListener("abort", () => void leave().catch(() => {}), { once: true })
-  await settled(first, patience)
+  const abort = () => void leave().catch(() => {})
+  if (request.aborted) abort()
+  else request.addEventListener("abort", abort)
+  try {
+    await settled(first, patience)
+  } catch (error) {
+    request.removeEventListener("abort", abort)
+    throw error
+  }
   const rest: AsyncIterableIterator<T> = {
     [Symbol.asyncIterator]: () => rest,
-    next: () => {
+    next: async () => {
       const next = first ?? iterator.next()
       first = null
-      return next
+      try {
+        const item = await next
+        if (item.done) request.removeEventListener("abort", abort)
+        return item
+      } catch (error) {
+        request.removeEventListener("abort", abort)
+        throw error
+      }
     },
     return: leave,
   }

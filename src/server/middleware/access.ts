@@ -32,7 +32,11 @@ export function access(metrics: ServerMetrics, log: ServerLog): MiddlewareHandle
       // Of probes there are many.
       log[PROBES.includes(path) ? "debug" : "info"](logLine(request, method, path, status, ms), "request")
     })
-    raw.signal.addEventListener("abort", () => request.left())
+    const { signal } = raw
+    const leave = () => request.left()
+    signal.addEventListener("abort", leave)
+    // Node keeps the signal of a `Request` for as long as it is listened to, and with it all that the listener knows.
+    request.onOver(() => signal.removeEventListener("abort", leave))
     await currentRequest.run(request, next)
     c.res.headers.set("x-request-id", request.id)
     const { body } = isStream(c.res) && method !== "HEAD" ? c.res : { body: null }
