@@ -12,16 +12,14 @@ const FAULTS: Readonly<Record<string, readonly [line: string, message: string]>>
 
 /** Answers what is no HTTP, in words, and closes the connection: where it ends and the next request begins nobody can tell. */
 export function answerMalformed(server: Server): void {
-  const underway = new Map<Socket, Set<Exchange>>()
+  // Of a connection that breaks, some responses are never closed.
+  const underway = new WeakMap<Socket, Set<Exchange>>()
   server.on("request", (request, response) => {
     const { socket } = request
     const exchange = { request, response }
     const exchanges = underway.get(socket) ?? new Set()
     underway.set(socket, exchanges.add(exchange))
-    response.on("close", () => {
-      exchanges.delete(exchange)
-      if (exchanges.size === 0) underway.delete(socket)
-    })
+    response.on("close", () => exchanges.delete(exchange))
   })
   server.on("clientError", (error: NodeJS.ErrnoException, stream) => {
     const socket = stream as Socket
