@@ -1,6 +1,7 @@
 import type { Hono } from "hono"
 import { z } from "zod"
 import { parseBody, readBytes } from "../body.js"
+import { describeRoute } from "../openapi.js"
 import { RequestError } from "../request_error.js"
 import type { Files } from "./files.js"
 import { PURPOSES } from "./objects.js"
@@ -27,23 +28,26 @@ const fileQuery = z.object({
 })
 
 export function addFileRoutes(app: Hono, files: Files): void {
-  app.post("/v1/files", async (c) => {
+  app.post("/v1/files", describeRoute({ summary: "Uploads a file, as multipart/form-data" }), async (c) => {
     const { file, purpose, expires_after } = parseBody(upload, await readForm(c.req.raw, files.limits.max_file_bytes))
     const bytes = new Uint8Array(await file.arrayBuffer())
     return c.json(await files.create(file.name, purpose, bytes, expires_after?.seconds))
   })
-  app.get("/v1/files", async (c) => {
+  app.get("/v1/files", describeRoute({ summary: "The files", query: fileQuery }), async (c) => {
     const { purpose, ...query } = parseBody(fileQuery, c.req.query())
     const all = (await files.list()).filter((file) => purpose === undefined || file.purpose === purpose)
     return c.json(listOf(page(all, query)))
   })
-  app.get("/v1/files/:id", async (c) => c.json(await files.get(c.req.param("id"))))
-  app.delete("/v1/files/:id", async (c) => {
+  app.get("/v1/files/:id", describeRoute({ summary: "A file" }), async (c) =>
+    c.json(await files.get(c.req.param("id"))),
+  )
+  app.delete("/v1/files/:id", describeRoute({ summary: "Deletes a file" }), async (c) => {
     const id = c.req.param("id")
     await files.delete(id)
     return c.json({ id, object: "file", deleted: true })
   })
-  app.get("/v1/files/:id/content", async (c) => {
+  const content = describeRoute({ summary: "What is in a file", content_type: "application/octet-stream" })
+  app.get("/v1/files/:id/content", content, async (c) => {
     const { id, bytes, filename } = await files.get(c.req.param("id"))
     return new Response(streamOf(files.content(id)), {
       headers: {

@@ -3,6 +3,7 @@ import { z } from "zod"
 import { isObject } from "../../engine/schemas.js"
 import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
+import { describeRoute } from "../openapi.js"
 import type { RequestError } from "../request_error.js"
 import type { Batches } from "./batches.js"
 import { expiry } from "./expiry.js"
@@ -47,19 +48,23 @@ export function batchesRoutes({ max_body }: Pick<ServerContext, "max_body">, bat
   const app = new Hono()
   addFileRoutes(app, batches.files)
 
-  app.post("/v1/batches", async (c) => {
+  app.post("/v1/batches", describeRoute({ summary: "Begins a batch", body: newBatch }), async (c) => {
     const body = parseBody(newBatch, await readJson(c.req.raw, max_body))
     const { output_expires_after, metadata = null, ...asked } = body
     const window = Number.parseInt(asked.completion_window, 10) * 3600
     return c.json(await batches.create({ ...asked, window, metadata, keep_output: output_expires_after?.seconds }))
   })
-  app.get("/v1/batches", async (c) => {
+  app.get("/v1/batches", describeRoute({ summary: "The batches", query: batchQuery }), async (c) => {
     const query = parseBody(batchQuery, c.req.query())
     const list = page(await batches.list(), { ...query, order: "desc" })
     return c.json(listOf({ ...list, items: await Promise.all(list.items.map((batch) => batches.counted(batch))) }))
   })
-  app.get("/v1/batches/:id", async (c) => c.json(await batches.get(c.req.param("id"))))
-  app.post("/v1/batches/:id/cancel", async (c) => c.json(await batches.cancel(c.req.param("id"))))
+  app.get("/v1/batches/:id", describeRoute({ summary: "A batch" }), async (c) =>
+    c.json(await batches.get(c.req.param("id"))),
+  )
+  app.post("/v1/batches/:id/cancel", describeRoute({ summary: "Ends a batch early" }), async (c) =>
+    c.json(await batches.cancel(c.req.param("id"))),
+  )
   return app
 }
 

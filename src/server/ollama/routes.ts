@@ -32,13 +32,17 @@ const NOT_HERE = [
 export function ollamaRoutes({ models, max_body, version }: ServerContext): Hono {
   const app = new Hono()
 
-  app.get("/api/version", (c) => c.json({ version: OLLAMA_VERSION, minerva: version }))
-  app.get("/api/tags", async (c) => c.json({ models: await Promise.all((await models.list()).map(tagOf)) }))
-  app.get("/api/ps", async (c) => {
+  app.get("/api/version", describeRoute({ summary: "Ollama's version that this is like" }), (c) =>
+    c.json({ version: OLLAMA_VERSION, minerva: version }),
+  )
+  app.get("/api/tags", describeRoute({ summary: "The models, for Ollama's clients" }), async (c) =>
+    c.json({ models: await Promise.all((await models.list()).map(tagOf)) }),
+  )
+  app.get("/api/ps", describeRoute({ summary: "The models that are loaded" }), async (c) => {
     const loaded = (await models.list()).filter((card) => card.loaded)
     return c.json({ models: await Promise.all(loaded.map(runningOf)) })
   })
-  app.post("/api/show", async (c) => {
+  app.post("/api/show", describeRoute({ summary: "What is known of a model" }), async (c) => {
     const name = modelName(await read(c, max_body))
     return c.json(shownOf(await cardOf(models, name)))
   })

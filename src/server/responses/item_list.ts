@@ -13,7 +13,8 @@ export interface ItemList {
 }
 
 const MOST = "a whole number from 1 to 100"
-const query = z.object({
+/** Which page of a list. */
+export const itemQuery = z.object({
   limit: z
     .string()
     .regex(/^([1-9]\d?|100)$/, { error: MOST })
@@ -29,7 +30,7 @@ const query = z.object({
  * @param parameters of the request's address
  */
 export function itemList(items: readonly Item[], parameters: Readonly<Record<string, string>>): ItemList {
-  const { limit = 20, order = "desc", after } = parseBody(query, parameters)
+  const { limit = 20, order = "desc", after } = parseBody(itemQuery, parameters)
   const ordered = order === "asc" ? items : items.toReversed()
   const from = after === undefined ? 0 : ordered.findIndex(({ id }) => id === after) + 1
   if (after !== undefined && from === 0) {

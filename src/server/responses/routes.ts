@@ -5,15 +5,16 @@ import type { ServerContext } from "../context.js"
 import { type SseMessage, sseResponse } from "../event_stream.js"
 import { asRequestError } from "../faults.js"
 import { openaiError } from "../openai/errors.js"
+import { describeRoute } from "../openapi.js"
 import { spellingNames } from "../openai/param_names.js"
 import { RequestError } from "../request_error.js"
 import type { HeldModel, TurnEvent } from "../served_model.js"
 import { BackgroundResponses, whole } from "./background.js"
 import { earlierItems, ownItems } from "./history.js"
-import { itemList } from "./item_list.js"
+import { itemList, itemQuery } from "./item_list.js"
 import { newResponseId } from "./items.js"
 import { messagesOf } from "./messages.js"
-import { type ResponseRequest, responseRequest } from "./request.js"
+import { type ResponseRequest, responseBody, responseRequest } from "./request.js"
 import { begunResponse, type ResponseObject } from "./response.js"
 import { MemoryResponseStore, type ResponseStore, type StoredResponse } from "./store.js"
 import { type ResponseEvent, responseEvents, ResponseWriter } from "./turn.js"
@@ -46,38 +47,48 @@ export function responsesRoutes(
     return { own: own.map(({ item }) => item), messages, options }
   }
 
-  app.on("POST", paths(), async (c) => {
-    const request = responseRequest(await readJson(c.req.raw, max_body))
-    const id = newResponseId()
-    const { own, messages, options } = await conversation(id, request)
-    const { signal } = c.req.raw
-    const held = await models.hold(request.body.model ?? undefined, signal)
-    const turn = (signal: AbortSignal) =>
-      turnOf(held, (model) => spellingNames(model.chat(messages, { ...options, signal }), request.names))
-    const writer = writerOf(begunResponse(id, held.model.info.name, request), request)
-    if (request.background) return c.json(await background.start(writer, own, turn))
-    const keep = async (response: ResponseObject) => {
-      if (request.store) await store.put({ response, input: own })
-    }
-    if (request.stream) return sseResponse(numbered(streamed(writer, await begunTurn(turn, signal), keep)))
-    const response = await whole(responseEvents(writer, turn(signal)))
-    await keep(response)
-    return c.json(response)
-  })
+  app.on(
+    "POST",
+    paths(),
+    describeRoute({ summary: "Answers, with tools and state", body: responseBody }),
+    async (c) => {
+      const request = responseRequest(await readJson(c.req.raw, max_body))
+      const id = newResponseId()
+      const { own, messages, options } = await conversation(id, request)
+      const { signal } = c.req.raw
+      const held = await models.hold(request.body.model ?? undefined, signal)
+      const turn = (signal: AbortSignal) =>
+        turnOf(held, (model) => spellingNames(model.chat(messages, { ...options, signal }), request.names))
+      const writer = writerOf(begunResponse(id, held.model.info.name, request), request)
+      if (request.background) return c.json(await background.start(writer, own, turn))
+      const keep = async (response: ResponseObject) => {
+        if (request.store) await store.put({ response, input: own })
+      }
+      if (request.stream) return sseResponse(numbered(streamed(writer, await begunTurn(turn, signal), keep)))
+      const response = await whole(responseEvents(writer, turn(signal)))
+      await keep(response)
+      return c.json(response)
+    },
+  )
 
-  app.on("POST", paths("/input_tokens"), async (c) => {
-    const request = responseRequest(await readJson(c.req.raw, max_body))
-    const { messages, options } = await conversation(newResponseId(), request)
-    const { instructions, reasoning_effort, tools, tool_choice, response_format } = options
-    const { model, release } = await models.hold(request.body.model ?? undefined, c.req.raw.signal)
-    try {
-      const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
-      const ids = await model.render(messages, params)
-      return c.json({ object: "response.input_tokens", input_tokens: ids.length })
-    } finally {
-      release()
-    }
-  })
+  app.on(
+    "POST",
+    paths("/input_tokens"),
+    describeRoute({ summary: "Counts a prompt's tokens", body: responseBody }),
+    async (c) => {
+      const request = responseRequest(await readJson(c.req.raw, max_body))
+      const { messages, options } = await conversation(newResponseId(), request)
+      const { instructions, reasoning_effort, tools, tool_choice, response_format } = options
+      const { model, release } = await models.hold(request.body.model ?? undefined, c.req.raw.signal)
+      try {
+        const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
+        const ids = await model.render(messages, params)
+        return c.json({ object: "response.input_tokens", input_tokens: ids.length })
+      } finally {
+        release()
+      }
+    },
+  )
 
   const kept = async (c: Context): Promise<StoredResponse> => {
     const id = c.req.param("id")!
@@ -87,7 +98,7 @@ export function responsesRoutes(
     throw new RequestError("not_found", message, { param: "response_id", code: "response_not_found" })
   }
 
-  app.on("GET", paths("/:id"), async (c) => {
+  app.on("GET", paths("/:id"), describeRoute({ summary: "A stored response" }), async (c) => {
     const { response } = await kept(c)
     if (c.req.query("stream") === "true") {
       throw invalid("stream", "a response is streamed while it is made, not afterwards: leave this out")
@@ -95,16 +106,17 @@ export function responsesRoutes(
     return c.json(response)
   })
 
-  app.on("DELETE", paths("/:id"), async (c) => {
+  app.on("DELETE", paths("/:id"), describeRoute({ summary: "Deletes a stored response" }), async (c) => {
     const { id } = (await kept(c)).response
     await background.cancel(id)
     await store.delete(id)
     return c.json({ id, object: "response", deleted: true })
   })
 
-  app.on("GET", paths("/:id/input_items"), async (c) => c.json(itemList((await kept(c)).input, c.req.query())))
+  const items = describeRoute({ summary: "What a stored response was asked", query: itemQuery })
+  app.on("GET", paths("/:id/input_items"), items, async (c) => c.json(itemList((await kept(c)).input, c.req.query())))
 
-  app.on("POST", paths("/:id/cancel"), async (c) => {
+  app.on("POST", paths("/:id/cancel"), describeRoute({ summary: "Ends a response in the background" }), async (c) => {
     const { response } = await kept(c)
     if (!response.background) throw invalid("response_id", "only a response in the background can be cancelled")
     await background.cancel(response.id)
