@@ -6,6 +6,7 @@ import { scriptedModel } from "../../../test/server/scripted_model.js"
 import { llamaRoutes } from "../llama/routes.js"
 import { openaiError } from "./errors.js"
 import { openaiRoutes } from "./routes.js"
+import { mutated } from "../../../test/server/mutated.js"
 
 const TURN =
   '<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>commentary to=functions.f<|message|>{"a":1}<|call|>'
@@ -73,69 +74,6 @@ const REQUESTS: readonly (readonly [string, object])[] = [
   ["/detokenize", { tokens: [1, 2] }],
   ["/apply-template", { messages: [{ role: "user", content: "Hi" }], tools: [F] }],
 ]
-
-const deep = (depth: number) => JSON.parse(`${'{"type":['.repeat(depth)}${"]}".repeat(depth)}`)
-
-const strange = fc.oneof(
-  fc.constantFrom<unknown>(
-    null,
-    true,
-    -1,
-    0,
-    1e308,
-    2 ** 53,
-    0.5,
-    -0,
-    "",
-    "x",
-    "\ud800",
-    "\u0000",
-    "NaN",
-    [],
-    {},
-    [[]],
-    [{}],
-    [null],
-  ),
-  fc.constantFrom<unknown>("<|start|>", "__proto__", "constructor", "a".repeat(3000), deep(2000), Array(300).fill("x")),
-  fc.jsonValue({ maxDepth: 2 }),
-)
-const key = fc.oneof(
-  fc.constantFrom("__proto__", "constructor", "toString", "", "type", "function", "custom"),
-  fc.string(),
-)
-
-/** A value of the same make with something wrong in it. */
-function mutated(value: unknown, depth = 8): fc.Arbitrary<unknown> {
-  if (depth === 0) return strange
-  if (Array.isArray(value)) {
-    const each = value.map((_, i) => mutated(value[i], depth - 1).map((other) => value.with(i, other)))
-    return fc.oneof(
-      strange,
-      strange.map((more) => [...value, more]),
-      fc.constant(value.slice(1)),
-      ...each,
-    )
-  }
-  if (typeof value !== "object" || value === null) return strange
-  const entries = Object.entries(value)
-  const put = (name: string, other: unknown) =>
-    Object.fromEntries([...entries.filter(([key]) => key !== name), [name, other]])
-  const changed = entries.map(([name, each]) => ({
-    weight: 2,
-    arbitrary: mutated(each, depth - 1).map((other) => put(name, other)),
-  }))
-  const without = fc
-    .constantFrom(...(entries.length > 0 ? entries : [["", null]]))
-    .map(([name]) => Object.fromEntries(entries.filter(([key]) => key !== name)))
-  const added = fc.tuple(key, strange).map(([name, other]) => put(name, other))
-  return fc.oneof(
-    { weight: 1, arbitrary: strange },
-    { weight: 1, arbitrary: without },
-    { weight: 1, arbitrary: added },
-    ...changed,
-  )
-}
 
 const request = fc.constantFrom(...REQUESTS).chain(([path, body]) =>
   // Two wrongs may hide each other.

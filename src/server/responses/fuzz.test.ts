@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { describe, expect, it } from "vitest"
 import { appOf, expectResponses } from "../../../test/server/responses/checked.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
+import { mutated } from "../../../test/server/mutated.js"
 
 const TURN =
   '<|channel|>analysis<|message|>x<|end|><|start|>assistant<|channel|>commentary to=functions.f<|message|>{"a":1}<|call|>'
@@ -58,48 +59,6 @@ const REQUESTS: readonly object[] = [
     max_tool_calls: 5,
   },
 ]
-
-const deep = (depth: number) => JSON.parse(`${'{"type":['.repeat(depth)}${"]}".repeat(depth)}`)
-const strange = fc.oneof(
-  fc.constantFrom<unknown>(
-    null,
-    true,
-    -1,
-    0,
-    1e308,
-    2 ** 53,
-    0.5,
-    "",
-    "x",
-    "\ud800",
-    "\u0000",
-    [],
-    {},
-    [[]],
-    [{}],
-    [null],
-  ),
-  fc.constantFrom<unknown>("<|start|>", "__proto__", "constructor", "a".repeat(3000), deep(2000), Array(300).fill("x")),
-  fc.jsonValue({ maxDepth: 2 }),
-)
-const key = fc.oneof(fc.constantFrom("__proto__", "constructor", "toString", "", "type", "id", "role"), fc.string())
-
-/** A value of the same make with something wrong in it. */
-function mutated(value: unknown, depth = 8): fc.Arbitrary<unknown> {
-  if (depth === 0 || typeof value !== "object" || value === null) return strange
-  if (Array.isArray(value)) {
-    const each = value.map((item, i) => mutated(item, depth - 1).map((other) => value.with(i, other)))
-    const more = strange.map((more) => [...value, more])
-    return fc.oneof(strange, more, fc.constant(value.slice(1)), ...each)
-  }
-  const entries = Object.entries(value)
-  const without = (name: string) => entries.filter(([key]) => key !== name)
-  const put = (name: string, other: unknown) => Object.fromEntries([...without(name), [name, other]])
-  const changed = entries.map(([name, each]) => mutated(each, depth - 1).map((other) => put(name, other)))
-  const removed = entries.map(([name]) => fc.constant(Object.fromEntries(without(name))))
-  const added = fc.tuple(key, strange).map(([name, other]) => put(name, other))
-  return fc.oneof(strange, added, ...removed, ...changed)
-}
 
 /** A value with a word in the place of each of its texts in turn. */
 function* withWord(value: unknown, word: string): Generator<unknown> {
