@@ -55,7 +55,8 @@ export class NodeGrammars implements GrammarCompiler {
     try {
       await thread.compile(grammars)
     } catch (error) {
-      this.release(thread)
+      // The library aborts on a grammar that it cannot read, and is in no known state then.
+      await thread.end("a grammar did not compile")
       throw error
     }
     return new Compiled(thread, grammars, this.vocab_size, () => this.release(thread))
@@ -179,18 +180,15 @@ class Thread {
       this.tell({ kind: "drop", grammar })
     }
     const call = ++this.lastCall
-    return new Promise<void>((resolve, reject) => {
+    return new Promise((resolve, reject) => {
       this.calls.set(call, { resolve, reject })
       this.worker.ref()
       this.tell({ kind: "compile", call, grammars })
-    }).catch((error) => {
-      // Which of them are not there is not known.
-      for (const grammar of grammars) this.compiled.delete(grammar)
-      throw error
     })
   }
 
   open(grammar: string, shared: SharedArrayBuffer): number {
+    if (this.fate) throw new Error(this.fate)
     const id = ++this.lastMatcher
     this.tell({ kind: "open", id, grammar, shared })
     return id

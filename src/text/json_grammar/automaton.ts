@@ -1,10 +1,13 @@
-import { type Expression, either, literal, type Rules, sequence } from "./ebnf.js"
-import { ANY_CHARACTER, jsonCharacter, type Ranges } from "./json_text.js"
+import { EMPTY, type Expression, either, literal, type Ranges, type Rules, sequence } from "./ebnf.js"
+import { ANY_CHARACTER, characterThen } from "./json_text.js"
 import { PatternProblem, type Regular } from "./regular.js"
 
 /** Characters and steps between them that a pattern may come to. */
 const MAX_PLACES = 2000
 const MAX_STEPS = 20_000
+
+/** Sets of places that a text may be at. */
+const MAX_STATES = 500
 
 /** A part of a pattern: the places where it begins and ends, and whether it may be empty. */
 interface Part {
@@ -17,14 +20,26 @@ const NONE: Part = { first: [], last: [], empty: true }
 const ANYTHING: Regular = { repeated: { characters: ANY_CHARACTER }, least: 0, most: Number.POSITIVE_INFINITY }
 
 /**
- * The strings of JSON, quotes included, in which a pattern is found, as rules that recurse to the right: the automaton of
- * Glushkov, whose states are the places of characters in the pattern.
+ * The strings of JSON, quotes included, in which a pattern is found.
  *
- * @throws PatternProblem if it has an anchor where characters may stand before or behind, or too many places
+ * @throws PatternProblem if it has an anchor where characters may stand before or behind, or is too large
  */
 export function matchingStrings(rules: Rules, pattern: Regular, path: string): Expression {
+  return sequence(literal('"'), texts(rules, anchored(pattern), literal('"'), path))
+}
+
+/** The texts of a pattern without anchors that need no escapes in JSON. */
+export function matchingTexts(rules: Rules, pattern: Regular, path: string): Expression {
+  return texts(rules, pattern, EMPTY, path)
+}
+
+/**
+ * As rules that recurse to the right, one for each state of a deterministic automaton: in xgrammar, alternatives that begin
+ * alike cost time and are not always told apart.
+ */
+function texts(rules: Rules, pattern: Regular, end: Expression, path: string): Expression {
   const automaton = new Automaton()
-  return automaton.write(rules, automaton.part(anchored(pattern)), path)
+  return automaton.write(rules, automaton.part(pattern), end, path)
 }
 
 /** The pattern that matches whole strings: what is not anchored has any characters around. */
@@ -113,16 +128,57 @@ class Automaton {
     for (const place of from) for (const next of to) this.follow[place].add(next)
   }
 
-  write(rules: Rules, whole: Part, path: string): Expression {
-    const names = this.places.map(() => rules.fresh())
-    const from = (places: Iterable<number>, mayEnd: boolean) =>
-      either(...[...places].map((place) => ({ rule: names[place] })), ...(mayEnd ? [literal('"')] : []))
+  /** Sets of places become states. */
+  write(rules: Rules, whole: Part, end: Expression, path: string): Expression {
     const last = new Set(whole.last)
-    for (const [place, characters] of this.places.entries()) {
-      if (isWide(characters)) rules.countWide(path)
-      rules.define(names[place], sequence(jsonCharacter(characters), from(this.follow[place], last.has(place))))
+    const known = new Map<string, Expression>()
+    const waiting: { readonly name: string; readonly next: ReadonlySet<number>; readonly mayEnd: boolean }[] = []
+    const state = (next: ReadonlySet<number>, mayEnd: boolean): Expression => {
+      const key = `${mayEnd} ${[...next].sort((a, b) => a - b).join(" ")}`
+      const found = known.get(key)
+      if (found) return found
+      if (known.size >= MAX_STATES) throw new PatternProblem("has too many ways through it: make it simpler")
+      const name = rules.fresh()
+      known.set(key, { rule: name })
+      waiting.push({ name, next, mayEnd })
+      return { rule: name }
     }
-    return sequence(literal('"'), from(whole.first, whole.empty))
+    const start = state(new Set(whole.first), whole.empty)
+    for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) {
+      const ways = [...this.ways(one.next)].map(([, { ranges, places }]) => {
+        if (isWide(ranges)) rules.countWide(path)
+        const next = new Set(places.flatMap((place) => [...this.follow[place]]))
+        return characterThen(
+          ranges,
+          state(
+            next,
+            places.some((place) => last.has(place)),
+          ),
+        )
+      })
+      rules.define(one.name, either(...ways, ...(one.mayEnd ? [end] : [])))
+    }
+    return start
+  }
+
+  /** Characters by the places, out of `next`, that they all lead to. */
+  private ways(next: ReadonlySet<number>): Map<string, { ranges: [number, number][]; places: readonly number[] }> {
+    const borders = new Set<number>()
+    for (const place of next) for (const [from, to] of this.places[place]) borders.add(from).add(to + 1)
+    const sorted = [...borders].sort((a, b) => a - b)
+    const ways = new Map<string, { ranges: [number, number][]; places: readonly number[] }>()
+    for (const [i, from] of sorted.entries()) {
+      const places = [...next].filter((place) => this.places[place].some(([low, high]) => low <= from && from <= high))
+      if (places.length === 0) continue
+      const key = places.join(" ")
+      const way = ways.get(key) ?? { ranges: [], places }
+      const to = sorted[i + 1] - 1
+      const previous = way.ranges.at(-1)
+      if (previous && previous[1] === from - 1) previous[1] = to
+      else way.ranges.push([from, to])
+      ways.set(key, way)
+    }
+    return ways
   }
 }
 

@@ -26,11 +26,23 @@ export function literal(text: string): Expression {
   return { terminal: `"${[...text].map((character) => escaped(character, '"')).join("")}"` }
 }
 
-/** Characters of a class, by code point; both ends included. */
-export function classOf(ranges: readonly (readonly [number, number])[]): Expression {
+/** Ranges of code points, both ends included, in order and apart. */
+export type Ranges = readonly (readonly [number, number])[]
+
+/** A character of ASCII, by code point. */
+export function asciiOf(ranges: Ranges): Expression {
   if (ranges.length === 0) return NOTHING
   const one = (code: number) => escaped(String.fromCodePoint(code), "-]^[")
   return { terminal: `[${ranges.map(([from, to]) => (from === to ? one(from) : `${one(from)}-${one(to)}`)).join("")}]` }
+}
+
+/**
+ * A byte from `from` to `to`, which begin at 0x80. xgrammar takes the ends of a range in a class for bytes, but a class of one
+ * member for a character: such a byte stands there twice.
+ */
+export function byteOf(from: number, to: number): Expression {
+  const range = `\\x${from.toString(16)}-\\x${to.toString(16)}`
+  return { terminal: from === to ? `[${range}${range}]` : `[${range}]` }
 }
 
 export function sequence(...parts: readonly Expression[]): Expression {

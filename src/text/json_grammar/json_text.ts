@@ -1,7 +1,5 @@
-import { classOf, EMPTY, type Expression, either, literal, type Rules, sequence } from "./ebnf.js"
-
-/** Ranges of code points, both ends included, in order and apart. */
-export type Ranges = readonly (readonly [number, number])[]
+import { asciiOf, EMPTY, type Expression, either, literal, type Ranges, type Rules, sequence } from "./ebnf.js"
+import { utf8 } from "./utf8.js"
 
 export const LAST_CODE = 0x10ffff
 const SURROGATES = [0xd800, 0xdfff] as const
@@ -37,18 +35,20 @@ const ESCAPED: Ranges = [
 /** Characters that stand for themselves in a string of JSON. */
 export const PLAIN = without(ANY_CHARACTER, ESCAPED)
 
-/** One character out of `ranges`, as JSON writes it in a string: what needs no escape has none. */
-export function jsonCharacter(ranges: Ranges): Expression {
-  const plain = without(without(ranges, ESCAPED), [SURROGATES])
-  const escapes: Expression[] = []
+/**
+ * One character out of `ranges`, as JSON writes it in a string (what needs no escape has none), and then `next`: alternatives
+ * that each end in `next` are followed faster than a choice before it.
+ */
+export function characterThen(ranges: Ranges, next: Expression): Expression {
+  const found = utf8(without(without(ranges, ESCAPED), [SURROGATES])).map((bytes) => sequence(bytes, next))
   for (const [from, to] of ranges) {
     for (let code = from; code <= to && code <= BACKSLASH; code++) {
       if (code < 0x20 || code === QUOTE || code === BACKSLASH) {
-        escapes.push(literal(JSON.stringify(String.fromCodePoint(code)).slice(1, -1)))
+        found.push(sequence(literal(JSON.stringify(String.fromCodePoint(code)).slice(1, -1)), next))
       }
     }
   }
-  return either(...(plain.length > 0 ? [classOf(plain)] : []), ...escapes)
+  return either(...found)
 }
 
 const DIGIT: Ranges = [[0x30, 0x39]]
@@ -60,7 +60,7 @@ export function times(one: Expression, least: number, most: number): Expression 
   return sequence(...Array.from({ length: least }, () => one), rest)
 }
 
-export const digit = classOf(DIGIT)
+export const digit = asciiOf(DIGIT)
 
 /** What of JSON does not depend on a schema. Strings recurse to the right: repetitions cost a hundred times as much. */
 export class JsonRules {
@@ -70,31 +70,31 @@ export class JsonRules {
   readonly space = either(EMPTY, literal(" "))
   /** What ends a string, after any characters. */
   readonly characters: Expression
-  readonly character: Expression
+  private readonly code: Expression
   private readonly known = new Map<string, Expression>()
 
   constructor(private readonly rules: Rules) {
     const lines = Array.from({ length: 13 }, (_, i) => literal(`\n${"  ".repeat(i)}`))
     this.ws = rules.define("ws", either(EMPTY, literal(" "), ...lines))
-    const hex = classOf([...DIGIT, [0x41, 0x46], [0x61, 0x66]])
+    const hex = asciiOf([...DIGIT, [0x41, 0x46], [0x61, 0x66]])
     const unit = either(
-      sequence(classOf([...DIGIT, [0x41, 0x43], [0x45, 0x46], [0x61, 0x63], [0x65, 0x66]]), hex, hex, hex),
+      sequence(asciiOf([...DIGIT, [0x41, 0x43], [0x45, 0x46], [0x61, 0x63], [0x65, 0x66]]), hex, hex, hex),
       sequence(
-        classOf([
+        asciiOf([
           [0x44, 0x44],
           [0x64, 0x64],
         ]),
-        classOf([[0x30, 0x37]]),
+        asciiOf([[0x30, 0x37]]),
         hex,
         hex,
       ),
       // A character beyond \uffff is one of these pairs.
       sequence(
-        classOf([
+        asciiOf([
           [0x44, 0x44],
           [0x64, 0x64],
         ]),
-        classOf([
+        asciiOf([
           [0x38, 0x39],
           [0x41, 0x42],
           [0x61, 0x62],
@@ -102,11 +102,11 @@ export class JsonRules {
         hex,
         hex,
         literal("\\u"),
-        classOf([
+        asciiOf([
           [0x44, 0x44],
           [0x64, 0x64],
         ]),
-        classOf([
+        asciiOf([
           [0x43, 0x46],
           [0x63, 0x66],
         ]),
@@ -114,15 +114,16 @@ export class JsonRules {
         hex,
       ),
     )
-    const code = rules.define("code", unit)
-    const short = classOf([...'"/\\bfnrt'].map((c) => [c.codePointAt(0)!, c.codePointAt(0)!] as const))
-    const one = [classOf(PLAIN), sequence(literal("\\"), short), sequence(literal("\\u"), code)]
-    this.character = rules.define("character", either(...one))
+    this.code = rules.define("code", unit)
     const characters = { rule: "characters" }
-    this.characters = rules.define(
-      "characters",
-      either(literal('"'), ...one.map((character) => sequence(character, characters))),
-    )
+    this.characters = rules.define("characters", either(literal('"'), this.anyCharacterThen(characters)))
+  }
+
+  /** Any character of a string, escaped or not, and then `next`. */
+  anyCharacterThen(next: Expression): Expression {
+    const short = asciiOf([...'"/\\bfnrt'].map((c) => [c.codePointAt(0)!, c.codePointAt(0)!] as const))
+    const escapes = [sequence(literal("\\"), short, next), sequence(literal("\\u"), this.code, next)]
+    return either(...utf8(PLAIN).map((bytes) => sequence(bytes, next)), ...escapes)
   }
 
   get string(): Expression {
@@ -130,16 +131,16 @@ export class JsonRules {
   }
 
   get integer(): Expression {
-    const nonzero = sequence(classOf([[0x31, 0x39]]), times(digit, 0, 14))
+    const nonzero = sequence(asciiOf([[0x31, 0x39]]), times(digit, 0, 14))
     return this.once("integer", () => either(literal("0"), nonzero, sequence(literal("-"), nonzero)))
   }
 
   get number(): Expression {
     return this.once("number", () => {
       const sign = either(EMPTY, literal("-"))
-      const whole = either(literal("0"), sequence(classOf([[0x31, 0x39]]), times(digit, 0, 14)))
+      const whole = either(literal("0"), sequence(asciiOf([[0x31, 0x39]]), times(digit, 0, 14)))
       const fraction = either(EMPTY, sequence(literal("."), times(digit, 1, 15)))
-      const mark = classOf([
+      const mark = asciiOf([
         [0x45, 0x45],
         [0x65, 0x65],
       ])

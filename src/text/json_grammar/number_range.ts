@@ -1,6 +1,5 @@
 import { GrammarError } from "../grammar.js"
-import { classOf, EMPTY, type Expression, either, literal, NOTHING, type Rules, sequence } from "./ebnf.js"
-import { digit, times } from "./json_text.js"
+import { EMPTY_TEXT, either, NO_TEXT, type Regular, sequence, times, writtenAs } from "./regular.js"
 
 /** A bound on numbers; `inclusive` is whether the number itself may be written. */
 export interface Bound {
@@ -29,18 +28,13 @@ interface Magnitude {
  *
  * @throws GrammarError for bounds of more digits
  */
-export function numberRange(
-  rules: Rules,
-  kind: "integer" | "number",
-  low: Bound | null,
-  high: Bound | null,
-): Expression {
+export function numberRange(kind: "integer" | "number", low: Bound | null, high: Bound | null): Regular {
   const places = kind === "integer" ? 0 : placesFor(low, high)
-  const positive = between(rules, low && low.value > 0 ? low : zero(low), high, places)
-  const negative = between(rules, high && high.value < 0 ? high : null, low, places)
-  const parts: Expression[] = []
-  if (!high || high.value >= 0) parts.push(positive)
-  if (!low || low.value < 0) parts.push(sequence(literal("-"), negative))
+  const parts: Regular[] = []
+  if (!high || high.value >= 0) parts.push(between(low && low.value > 0 ? low : zero(low), high, places))
+  if (!low || low.value < 0) {
+    parts.push(sequence(writtenAs("-"), between(high && high.value < 0 ? high : null, low, places)))
+  }
   return either(...parts)
 
   function zero(bound: Bound | null): Bound {
@@ -81,7 +75,7 @@ function magnitude(bound: Bound): Magnitude {
 }
 
 /** Numbers without sign from `near` to `far`, zero left out if `near` is null. */
-function between(rules: Rules, near: Bound | null, far: Bound | null, places: number): Expression {
+function between(near: Bound | null, far: Bound | null, places: number): Regular {
   const wholeDigits = places === 0 ? DIGITS : DIGITS - places
   const low = near ? magnitude(near) : { whole: "0", fraction: "", inclusive: false }
   const most: Magnitude = { whole: "9".repeat(wholeDigits), fraction: "9".repeat(places), inclusive: true }
@@ -91,58 +85,60 @@ function between(rules: Rules, near: Bound | null, far: Bound | null, places: nu
   if (places === 0) {
     const first = low.fraction !== "" || !low.inclusive ? a + 1n : a
     const last = high.fraction === "" && !high.inclusive ? b - 1n : b
-    return wholes(rules, first, last)
+    return wholes(first, last)
   }
-  if (a > b) return NOTHING
-  const any = either(EMPTY, sequence(literal("."), times(digit, 1, places)))
-  if (a === b) return sequence(literal(low.whole), fractions(rules, low, high, places))
+  if (a > b) return NO_TEXT
+  const any = either(EMPTY_TEXT, sequence(writtenAs("."), times(digit, 1, places)))
+  if (a === b) return sequence(writtenAs(low.whole), fractions(low, high, places))
   return either(
-    sequence(literal(low.whole), fractions(rules, low, null, places)),
-    sequence(wholes(rules, a + 1n, b - 1n), any),
-    sequence(literal(high.whole), fractions(rules, null, high, places)),
+    sequence(writtenAs(low.whole), fractions(low, null, places)),
+    sequence(wholes(a + 1n, b - 1n), any),
+    sequence(writtenAs(high.whole), fractions(null, high, places)),
   )
 }
 
 /** Whole numbers from `first` to `last`, both at least 0. */
-function wholes(rules: Rules, first: bigint, last: bigint): Expression {
-  if (first > last) return NOTHING
+function wholes(first: bigint, last: bigint): Regular {
+  if (first > last) return NO_TEXT
   const [low, high] = [String(first), String(last)]
-  const parts: Expression[] = []
+  const parts: Regular[] = []
   for (let length = low.length; length <= high.length; length++) {
     const from = length === low.length ? low : `1${"0".repeat(length - 1)}`
     const to = length === high.length ? high : "9".repeat(length)
-    parts.push(sameLength(rules, from, to))
+    parts.push(sameLength(from, to))
   }
   return either(...parts)
 }
 
 /** Digits from `from` to `to`, which are of one length. */
-function sameLength(rules: Rules, from: string, to: string): Expression {
-  if (from === "") return EMPTY
+function sameLength(from: string, to: string): Regular {
+  if (from === "") return EMPTY_TEXT
   const rest = from.length - 1
   const [a, b] = [Number(from[0]), Number(to[0])]
   const [least, most] = ["0".repeat(rest), "9".repeat(rest)]
-  if (a === b) return sequence(literal(from[0]), sameLength(rules, from.slice(1), to.slice(1)))
+  if (a === b) return sequence(writtenAs(from[0]), sameLength(from.slice(1), to.slice(1)))
   const lowIsOpen = from.slice(1) === least
   const highIsOpen = to.slice(1) === most
-  const parts: Expression[] = []
-  if (!lowIsOpen) parts.push(sequence(literal(from[0]), rules.add(sameLength(rules, from.slice(1), most))))
+  const parts: Regular[] = []
+  if (!lowIsOpen) parts.push(sequence(writtenAs(from[0]), sameLength(from.slice(1), most)))
   const [first, last] = [lowIsOpen ? a : a + 1, highIsOpen ? b : b - 1]
   if (first <= last) parts.push(sequence(digits(first, last), times(digit, rest, rest)))
-  if (!highIsOpen) parts.push(sequence(literal(to[0]), rules.add(sameLength(rules, least, to.slice(1)))))
+  if (!highIsOpen) parts.push(sequence(writtenAs(to[0]), sameLength(least, to.slice(1))))
   return either(...parts)
 }
 
-const digits = (first: number, last: number) => classOf([[0x30 + first, 0x30 + last]])
+const digit: Regular = { characters: [[0x30, 0x39]] }
+
+const digits = (first: number, last: number) => ({ characters: [[0x30 + first, 0x30 + last]] }) as Regular
 
 /** What may follow a whole part that equals that of the bounds given: nothing, or a point and up to `places` digits. */
-function fractions(rules: Rules, low: Magnitude | null, high: Magnitude | null, places: number): Expression {
+function fractions(low: Magnitude | null, high: Magnitude | null, places: number): Regular {
   const mayEnd = (at: number, low: Magnitude | null, high: Magnitude | null) =>
     (!low || (low.inclusive && low.fraction.length <= at)) && (!high || high.inclusive || high.fraction.length > at)
 
-  function after(at: number, low: Magnitude | null, high: Magnitude | null): Expression {
-    const parts: Expression[] = []
-    if (at > 0 && mayEnd(at, low, high)) parts.push(EMPTY)
+  function after(at: number, low: Magnitude | null, high: Magnitude | null): Regular {
+    const parts: Regular[] = []
+    if (at > 0 && mayEnd(at, low, high)) parts.push(EMPTY_TEXT)
     if (at === places) return either(...parts)
     if (!low && !high) return either(...parts, times(digit, 1, places - at))
     const [least, most] = [Number(low?.fraction[at] ?? 0), high ? Number(high.fraction[at] ?? 0) : 9]
@@ -150,13 +146,13 @@ function fractions(rules: Rules, low: Magnitude | null, high: Magnitude | null, 
     for (const edge of edges) {
       if (edge < least || edge > most) continue
       const next = after(at + 1, low && edge === least ? low : null, high && edge === most ? high : null)
-      parts.push(sequence(digits(edge, edge), rules.add(next)))
+      parts.push(sequence(digits(edge, edge), next))
     }
     const [first, last] = [low ? least + 1 : least, high ? most - 1 : most]
     if (first <= last) parts.push(sequence(digits(first, last), times(digit, 0, places - at - 1)))
     return either(...parts)
   }
 
-  const rest = sequence(literal("."), after(0, low, high))
-  return mayEnd(0, low, high) ? either(EMPTY, rest) : rest
+  const rest = sequence(writtenAs("."), after(0, low, high))
+  return mayEnd(0, low, high) ? either(EMPTY_TEXT, rest) : rest
 }

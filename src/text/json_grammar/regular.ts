@@ -1,4 +1,5 @@
-import { ANY_CHARACTER, LAST_CODE, type Ranges, without } from "./json_text.js"
+import type { Ranges } from "./ebnf.js"
+import { ANY_CHARACTER, LAST_CODE, without } from "./json_text.js"
 
 /** A regular expression's tree. */
 export type Regular =
@@ -8,14 +9,22 @@ export type Regular =
   | { readonly repeated: Regular; readonly least: number; readonly most: number }
   | { readonly edge: "start" | "end" }
 
+const point = (character: string) => character.codePointAt(0)!
+const range = (from: string, to = from) => [point(from), point(to)] as const
+
+export const EMPTY_TEXT: Regular = { all: [] }
+export const NO_TEXT: Regular = { any: [] }
+
+export const sequence = (...all: readonly Regular[]): Regular => ({ all })
+export const either = (...any: readonly Regular[]): Regular => ({ any })
+export const times = (repeated: Regular, least: number, most: number): Regular => ({ repeated, least, most })
+export const writtenAs = (text: string): Regular => ({ all: [...text].map((one) => ({ characters: [range(one)] })) })
+
 /** Why a pattern cannot be followed. */
 export class PatternProblem extends Error {}
 
 const MAX_DEPTH = 64
 const MAX_PATTERN = 4096
-
-const point = (character: string) => character.codePointAt(0)!
-const range = (from: string, to = from) => [point(from), point(to)] as const
 
 const DIGITS: Ranges = [range("0", "9")]
 const WORD: Ranges = [range("0", "9"), range("A", "Z"), range("_"), range("a", "z")]

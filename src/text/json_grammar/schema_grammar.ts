@@ -1,10 +1,10 @@
 import { GrammarError } from "../grammar.js"
 import { Assertions, textOf } from "./assertions.js"
-import { matchingStrings } from "./automaton.js"
-import { classOf, type Expression, either, literal, NOTHING, Rules, sequence } from "./ebnf.js"
+import { matchingStrings, matchingTexts } from "./automaton.js"
+import { type Expression, either, literal, NOTHING, Rules, sequence } from "./ebnf.js"
 import { checkExclusive } from "./exclusive.js"
 import { FORMATS } from "./formats.js"
-import { JsonRules, PLAIN, without } from "./json_text.js"
+import { characterThen, JsonRules, PLAIN, without } from "./json_text.js"
 import { type JsonType, SchemaDocument, type SchemaNode } from "./nodes.js"
 import { type Bound, numberRange } from "./number_range.js"
 import { PatternProblem, parsePattern } from "./regular.js"
@@ -62,10 +62,10 @@ class SchemaGrammar {
 
   /** A rule for what fits all of these schemas: the same for the same ones, so that recursion ends. */
   private value(nodes: readonly SchemaNode[]): Expression {
+    if (nodes.length === 0) return this.json.value
     const key = [...new Set(nodes.map((node) => node.pointer))].sort().join("\n")
     const known = this.known.get(key)
     if (known) return known
-    if (nodes.length === 0) return this.json.value
     if (this.depth >= MAX_DEPTH) throw new GrammarError(nodes[0].path, `is more than ${MAX_DEPTH} values deep`)
     const name = this.rules.fresh()
     this.known.set(key, { rule: name })
@@ -110,7 +110,7 @@ class SchemaGrammar {
       high = tighter(high, { value: 2 ** 31 - 1, inclusive: true, path }, (a, b) => a < b)
     }
     if (said.all("format").some(({ value }) => value === "int64")) kind = "integer"
-    return low || high ? numberRange(this.rules, kind, low, high) : this.json[kind]
+    return low || high ? matchingTexts(this.rules, numberRange(kind, low, high), (low ?? high)!.path) : this.json[kind]
   }
 
   private string(said: Assertions): Expression {
@@ -157,7 +157,7 @@ class SchemaGrammar {
     if (known) return known
     const end = least === 0 ? literal('"') : NOTHING
     const more =
-      most === 0 ? NOTHING : sequence(this.json.character, this.charactersLeft(Math.max(0, least - 1), most - 1, path))
+      most === 0 ? NOTHING : this.json.anyCharacterThen(this.charactersLeft(Math.max(0, least - 1), most - 1, path))
     this.rules.countWide(path)
     const rule = this.rules.add(either(end, more))
     this.counted.set(key, rule)
@@ -178,6 +178,7 @@ class SchemaGrammar {
       most?.value ?? Number.POSITIVE_INFINITY,
       hasMore ? Number.POSITIVE_INFINITY : Math.max(prefix, least),
     )
+    if (last < least) return NOTHING
     const { ws } = this.json
     const end = sequence(ws, literal("]"))
     const comma = sequence(literal(","), ws)
@@ -233,7 +234,7 @@ class SchemaGrammar {
   private otherKey(names: readonly string[]): Expression {
     const keys = ["__proto__", ...names].map((name) => [...name].map((character) => character.codePointAt(0)!))
     const characters = { rule: this.rules.fresh() }
-    this.rules.define(characters.rule, either(literal('"'), sequence(classOf(PLAIN), characters)))
+    this.rules.define(characters.rule, either(literal('"'), characterThen(PLAIN, characters)))
     // Of each beginning of a key, the keys that go on from there.
     const from = (keys: readonly (readonly number[])[], at: number): Expression => {
       const next = new Map<number, (readonly number[])[]>()
@@ -246,7 +247,7 @@ class SchemaGrammar {
       const along = [...next]
         .filter(([code]) => PLAIN.some(([low, high]) => code >= low && code <= high))
         .map(([code, keys]) => sequence(literal(String.fromCodePoint(code)), from(keys, at + 1)))
-      return this.rules.add(either(end, sequence(classOf(others), characters), ...along))
+      return this.rules.add(either(end, characterThen(others, characters), ...along))
     }
     if (keys.some((key) => key.length > MAX_KEY)) {
       throw new GrammarError("", `has a property of more than ${MAX_KEY} characters beside additional ones`)
