@@ -104,9 +104,10 @@ export interface ChatFormat {
   /**
    * What holds a turn to its framing, its tools and its response format; undefined where there is nothing to hold.
    *
+   * @param vocab_size the model's
    * @throws {GrammarError} naming what cannot be enforced
    */
-  constraint?(options: ConversationOptions): Promise<TokenMask | undefined>
+  constraint?(options: ConversationOptions, vocab_size: number): Promise<TokenMask | undefined>
   /** A parser for the assistant's turn that follows a conversation rendered with these options. */
   parser(options?: ConversationOptions): ChatParser
 }

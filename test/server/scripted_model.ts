@@ -5,6 +5,7 @@ import { ModelSession } from "../../src/engine/model_session.js"
 import { harmonyFormat } from "../../src/text/harmony_chat.js"
 import { AnsweringRunner } from "../engine/fake_runner.js"
 import { byteTokenizer, encodeHarmony } from "../text/byte_tokenizer.js"
+import type { ChatFormat } from "../../src/text/messages.js"
 import { Session } from "../../src/engine/session.js"
 
 /**
@@ -15,7 +16,9 @@ export function scriptedModel(answer: (prompt: string) => string, name = "script
   const text = byteTokenizer()
   const runner = new AnsweringRunner((prompt) => encodeHarmony(text, answer(text.decode(Array.from(prompt)))))
   const stopTokens = new Set(["<|return|>", "<|call|>", "<|endoftext|>"].map((end) => text.specialToken(end)))
-  const language = { text, format: harmonyFormat(text, { current_date: "2026-11-28" }) }
+  // What is scripted is said, whatever a constraint would hold it to.
+  const format: ChatFormat = { ...harmonyFormat(text, { current_date: "2026-11-28" }), constraint: undefined }
+  const language = { text, format }
   const session = new ModelSession(new Session(runner, runner.max_context), { name, language, stopTokens })
   return new LocalModel({
     info: {

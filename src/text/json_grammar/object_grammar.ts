@@ -1,0 +1,3 @@
+export function jsonObjectGrammar(): string {
+  return "object"
+}

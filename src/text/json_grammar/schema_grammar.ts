@@ -1,0 +1,3 @@
+export function jsonSchemaGrammar(schema: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(schema)
+}
