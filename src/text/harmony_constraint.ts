@@ -91,6 +91,11 @@ class HarmonyMask implements TokenMask {
     return set
   }
 
+  /** In a text of any tokens, until its end; not before it may end. */
+  get steadyUntil(): ReadonlySet<number> | null {
+    return this.body && !this.matcher && this.mayEnd ? new Set([this.end]) : null
+  }
+
   accept(token: number): void {
     if (this.isOver) return
     if (!hasToken(this.allowed(), token)) throw new Error(`token ${token} came where it is not allowed`)

@@ -40,6 +40,8 @@ export type ResponseFormat =
 export interface TokenMask {
   /** `[ceil(vocab_size / 32)]`: bit `id % 32` of word `id / 32` is set where the token may come next. Read before the next `accept`. */
   allowed(): Uint32Array
+  /** Where given, the mask stays what it is until one of these is accepted: the tokens before may be drawn ahead. */
+  readonly steadyUntil?: ReadonlySet<number> | null
   accept(token: number): void
   /** Frees what it holds. */
   close?(): void
