@@ -52,6 +52,27 @@ describe("minerva-tiny through the whole house", () => {
     expect(right).toBeGreaterThanOrEqual(19)
   })
 
+  it("never leaves harmony's framing where tools are on offer, however it is sampled", async () => {
+    const { tools, messages } = heldOut.tool_calls[0]
+    const header =
+      / to=functions\.(\w+)<\|channel\|>commentary|<\|channel\|>(analysis|final|commentary( to=functions\.(\w+))?)/
+    const message = `(${header.source})( <\\|constrain\\|>json)?<\\|message\\|>((?!<\\|)[^])*`
+    const turn = new RegExp(`^(${message}<\\|end\\|><\\|start\\|>assistant)*${message}(<\\|(call|return)\\|>)?$`)
+    const names = new Set(tools.map((tool) => tool.function.name))
+    for (let seed = 0; seed < 12; seed++) {
+      const options = { tools: tools.map((tool) => tool.function), temperature: 1.5, seed, max_tokens: 120 }
+      const written: number[] = []
+      for await (const event of model.chat(messages, options)) {
+        if (event.type === "token") written.push(event.token)
+        if (event.type === "tool_call_start") expect(names).toContain(event.name)
+      }
+      const text = model.text.decode(written)
+      // One that is cut off may be so in a header.
+      if (written.length < 120) expect(text).toMatch(turn)
+      else expect(text.slice(0, text.lastIndexOf("<|message|>") + 11)).toMatch(turn)
+    }
+  })
+
   it("calls tools with valid JSON arguments", async () => {
     let right = 0
     for (const { tools, messages, reasoning_effort, ...expected } of heldOut.tool_calls.slice(0, 10)) {

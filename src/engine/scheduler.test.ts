@@ -347,7 +347,7 @@ describe("a scheduler", () => {
     const sequence: Sequence = scheduler.submit(told)
     const tokens = await tokensIn(sequence.events)
     expect(Math.max(...pending)).toBe(2)
-    expect(sequence.turns).toBeGreaterThan(3)
+    expect(sequence.restarts).toBeGreaterThan(3)
     expect([tokens]).toEqual(await alone([{ ...wish, delay: 0 }]))
     await close()
   })

@@ -64,8 +64,8 @@ export class Sequence {
   computed = 0
   /** Tokens being drawn whose ids are not here yet: by the device, or by the host from logits. */
   pending = 0
-  /** How often what was computed ahead was forgotten, as the mask it was drawn with had changed. */
-  turns = 0
+  /** How often the mask changed with which tokens were drawn ahead, if any were: those are drawn again. */
+  restarts = 0
   /** Whether the host draws the pending token. */
   private isHosts = false
   private readonly drafts: Drafts | null
@@ -196,11 +196,11 @@ export class Sequence {
     const { stopTokens, max_tokens, mask } = this.request
     this.pending--
     if (!byHost) this.sampler.accept(token)
-    const isTurn = mask?.steadyUntil?.has(token) ?? false
+    const hasChanged = mask?.steadyUntil?.has(token) ?? false
     mask?.accept(token)
     this.tokens.push(token)
-    if (isTurn) {
-      this.turns++
+    if (hasChanged) {
+      this.restarts++
       if (this.pending > 0) this.forget()
     }
     this.drafts?.watch(this.tokens)

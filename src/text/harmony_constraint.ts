@@ -70,6 +70,8 @@ class HarmonyMask implements TokenMask {
   private isEmpty = true
   private wasEmpty = false
   private isOver = false
+  /** Until the next token. */
+  private current: TokenSet | null = null
   /** By what the header has said so far. */
   private readonly headerSets = new Map<string, TokenSet>()
 
@@ -81,14 +83,8 @@ class HarmonyMask implements TokenMask {
   }
 
   allowed(): TokenSet {
-    const { body, matcher, words } = this
-    if (!body) return this.headerSet()
-    const { texts } = words
-    if (!matcher) return this.mayEnd ? texts.allAnd(this.end) : texts.all
-    const grammatical = matcher.allowed()
-    const set = texts.all.map((word, i) => word & grammatical[i])
-    if (this.mayEnd) addToken(set, this.end)
-    return set
+    this.current ??= this.body ? this.bodySet() : this.headerSet()
+    return this.current
   }
 
   /** In a text of any tokens, until its end; not before it may end. */
@@ -99,6 +95,7 @@ class HarmonyMask implements TokenMask {
   accept(token: number): void {
     if (this.isOver) return
     if (!hasToken(this.allowed(), token)) throw new Error(`token ${token} came where it is not allowed`)
+    this.current = null
     if (!this.body) this.continueHeader(token)
     else if (token === this.end) this.finish(this.body)
     else {
@@ -120,6 +117,16 @@ class HarmonyMask implements TokenMask {
     if (this.matcher) return this.matcher.mayEnd
     const { mayBeEmpty } = this.body!
     return !this.isEmpty || mayBeEmpty === "always" || (mayBeEmpty === "once" && !this.wasEmpty)
+  }
+
+  private bodySet(): TokenSet {
+    const { matcher } = this
+    const { texts } = this.words
+    if (!matcher) return this.mayEnd ? texts.allAnd(this.end) : texts.all
+    const grammatical = matcher.allowed()
+    const set = texts.all.map((word, i) => word & grammatical[i])
+    if (this.mayEnd) addToken(set, this.end)
+    return set
   }
 
   private headerSet(): TokenSet {
