@@ -188,8 +188,8 @@ describe("a turn that anything is drawn for, of what is allowed", () => {
           const [, channel, before, behind, type] = match!
           const text = tokenizer.decode(body)
           const isLast = i === messages.length - 1
-          expect(wasEmpty && body.length === 0).toBe(false)
-          wasEmpty = body.length === 0 && !isLast
+          expect(wasEmpty && body.length === 0 && !isLast).toBe(false)
+          wasEmpty = body.length === 0
           expect(isLast).toBe(end !== tokens.end)
           const tool = called.get(before ?? behind)
           if (channel === undefined) {
@@ -284,6 +284,26 @@ describe("the tokens allowed", () => {
       tools: [plain],
     })
     expect(later.next.has(id("<|end|>"))).toBe(true)
+  })
+
+  it("do not end a preamble without a word", async () => {
+    const preamble = "<|channel|>commentary<|message|>"
+    expect((await following(preamble, { tools: [plain] })).next.has(id("<|end|>"))).toBe(false)
+    expect((await following(`${preamble}x`, { tools: [plain] })).next.has(id("<|end|>"))).toBe(true)
+  })
+
+  it("stay what they are in a text of any tokens, until its end", async () => {
+    const steady = async (text: string) => {
+      const { mask } = await following(text, { tools: [plain, { name: "e", freeform: true }] })
+      return mask.steadyUntil && [...mask.steadyUntil]
+    }
+    expect(await steady("<|channel|>final")).toBeNull()
+    expect(await steady("<|channel|>commentary<|message|>")).toBeNull()
+    expect(await steady("<|channel|>commentary<|message|>x")).toEqual([tokens.end])
+    expect(await steady("<|channel|>analysis<|message|>")).toEqual([tokens.end])
+    expect(await steady("<|channel|>final<|message|>")).toEqual([tokens.return])
+    expect(await steady("<|channel|>commentary to=functions.e<|message|>")).toEqual([tokens.call])
+    expect(await steady("<|channel|>commentary to=functions.get_weather<|message|>")).toBeNull()
   })
 
   it("are the answer's where the prompt opened it", async () => {

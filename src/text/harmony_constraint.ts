@@ -59,13 +59,15 @@ interface Words {
 }
 
 /**
- * Follows a turn: header, text, header, text, until a text ends the turn. No two messages in a row are without text, so that a
- * turn cannot go on forever and say nothing.
+ * Follows a turn: header, text, header, text, until a text ends the turn. A thought may be without text, but not after another
+ * one, so that a turn cannot go on forever and say nothing.
  */
 class HarmonyMask implements TokenMask {
   private headers: Span
   /** Of the message whose text is being written; null in a header. */
   private body: Body | null = null
+  /** What ends that text: one token. */
+  private ends: ReadonlySet<number> = new Set()
   private matcher: GrammarMatcher | null = null
   private isEmpty = true
   private wasEmpty = false
@@ -89,7 +91,7 @@ class HarmonyMask implements TokenMask {
 
   /** In a text of any tokens, until its end; not before it may end. */
   get steadyUntil(): ReadonlySet<number> | null {
-    return this.body && !this.matcher && this.mayEnd ? new Set([this.end]) : null
+    return this.body && !this.matcher && this.mayEnd ? this.ends : null
   }
 
   accept(token: number): void {
@@ -148,6 +150,7 @@ class HarmonyMask implements TokenMask {
     const { from, to } = headers.endsAt(this.headers)
     if (from === to) return
     this.body = bodies[from]
+    this.ends = new Set([this.end])
     this.matcher = this.body.grammar === null ? null : compiled!.open(this.body.grammar)
     this.isEmpty = true
   }
