@@ -59,8 +59,17 @@ describe("minerva-tiny through the whole house", () => {
     const message = `(${header.source})( <\\|constrain\\|>json)?<\\|message\\|>((?!<\\|)[^])*`
     const turn = new RegExp(`^(${message}<\\|end\\|><\\|start\\|>assistant)*${message}(<\\|(call|return)\\|>)?$`)
     const names = new Set(tools.map((tool) => tool.function.name))
+    // Some of the turns are pressed to write this or that token everywhere.
+    const pressed = ["", "<|start|>", "<|channel|>", "<|end|>", "<|endoftext|>", "<|call|>"]
     for (let seed = 0; seed < 12; seed++) {
-      const options = { tools: tools.map((tool) => tool.function), temperature: 1.5, seed, max_tokens: 120 }
+      const logit_bias = Object.fromEntries(model.text.encodeSpecial(pressed[seed % 6]).map((id) => [id, 15]))
+      const options = {
+        tools: tools.map((tool) => tool.function),
+        temperature: 1.5,
+        seed,
+        max_tokens: 120,
+        logit_bias,
+      }
       const written: number[] = []
       for await (const event of model.chat(messages, options)) {
         if (event.type === "token") written.push(event.token)

@@ -7,8 +7,7 @@ import { GrammarError } from "./grammar.js"
 import { harmonyFormat } from "./harmony_chat.js"
 import { HarmonyParser } from "./harmony_parser.js"
 import { harmonyTokens } from "./harmony_render.js"
-import { jsonObjectGrammar } from "./json_grammar/object_grammar.js"
-import { jsonSchemaGrammar } from "./json_grammar/schema_grammar.js"
+import { jsonObjectGrammar, jsonSchemaGrammar } from "./json_grammar/schema_grammar.js"
 import type { ConversationOptions, ResponseFormat, TokenMask, Tool } from "./messages.js"
 
 /** Tokens across the borders of what headers consist of, inside of characters, and of what they must not hold. */

@@ -1,8 +1,7 @@
 import { GrammarError } from "./grammar.js"
 import { recipientOf } from "./harmony_names.js"
 import type { HarmonyTokens } from "./harmony_render.js"
-import { jsonObjectGrammar } from "./json_grammar/object_grammar.js"
-import { jsonSchemaGrammar } from "./json_grammar/schema_grammar.js"
+import { jsonObjectGrammar, jsonSchemaGrammar } from "./json_grammar/schema_grammar.js"
 import type { ConversationOptions, Tool, ToolChoice } from "./messages.js"
 import { SortedTexts } from "./sorted_texts.js"
 import { byteString } from "./token_texts.js"
@@ -57,23 +56,24 @@ export function planTurn(options: ConversationOptions, canCompile: boolean): Tur
   const called = new Set(calledNames(tool_choice, declared))
   const mustCall =
     called.size > 0 && (typeof tool_choice === "object" ? tool_choice.required : tool_choice === "required")
-  const messages: [header: string, body: Body][] = [[`${CHANNEL}analysis`, THOUGHT]]
-  if (called.size > 0 && response_format.type === "text") messages.push([`${CHANNEL}commentary`, PREAMBLE])
+  const messages = new Map<string, Body>()
+  const add = (header: string, body: Body) => messages.set(`${START}assistant${header}${MESSAGE}`, body)
+  add(`${CHANNEL}analysis`, THOUGHT)
+  if (called.size > 0 && response_format.type === "text") add(`${CHANNEL}commentary`, PREAMBLE)
   if (!mustCall) {
     const grammar = grammars.ofFormat(response_format)
-    messages.push([`${CHANNEL}final`, { grammar, end: "return", mayBeEmpty: "always" }])
+    add(`${CHANNEL}final`, { grammar, end: "return", mayBeEmpty: "always" })
   }
   for (const [i, tool] of tools.entries()) {
     if (!called.has(tool.name)) continue
     const grammar = grammars.ofTool(tool, i)
     const body: Body = { grammar, end: "call", mayBeEmpty: "always" }
-    for (const header of callHeaders(recipientOf(tool.name, declared), tool)) messages.push([header, body])
+    for (const header of callHeaders(recipientOf(tool.name, declared), tool)) add(header, body)
   }
-  const whole = messages.map(([header, body]) => [`${START}assistant${header}${MESSAGE}`, body] as const)
-  whole.sort(([a], [b]) => (a < b ? -1 : 1))
+  const headers = [...messages.keys()].sort()
   return {
-    headers: new SortedTexts(whole.map(([header]) => header)),
-    bodies: whole.map(([, body]) => body),
+    headers: new SortedTexts(headers),
+    bodies: headers.map((header) => messages.get(header)!),
     grammars: grammars.all,
   }
 }

@@ -1,3 +1,0 @@
-export function jsonObjectGrammar(): string {
-  return "object"
-}
