@@ -82,6 +82,28 @@ describe("minerva-tiny through the whole house", () => {
     }
   })
 
+  it("answers with what a schema allows, and calls a strict tool as its schema says, however it is sampled", async () => {
+    const schema = {
+      type: "object",
+      properties: { city: { enum: ["Oslo", "Paris"] }, days: { type: "integer", minimum: 1, maximum: 9 } },
+      required: ["city", "days"],
+      additionalProperties: false,
+    }
+    const sampling = { temperature: 1.5, max_tokens: 600, reasoning_effort: "low" as const }
+    const fits = { city: expect.stringMatching(/^(Oslo|Paris)$/), days: expect.any(Number) }
+    for (let seed = 0; seed < 3; seed++) {
+      const ask: ChatMessage[] = [{ role: "user", content: "Where to?" }]
+      const response_format = { type: "json_schema", name: "trip", schema } as const
+      const spoken = await answer(ask, { ...sampling, ...{ seed }, response_format })
+      if (spoken.finish_reason === "stop") expect(JSON.parse(spoken.message.content)).toEqual(fits)
+      const tools = [{ name: "go", parameters: schema, strict: true }]
+      const called = await answer(ask, { ...sampling, ...{ seed }, tools, tool_choice: "required" })
+      if (called.finish_reason === "length") continue
+      expect(called.finish_reason).toBe("tool_calls")
+      expect(JSON.parse(called.message.tool_calls![0].arguments)).toEqual(fits)
+    }
+  })
+
   it("calls tools with valid JSON arguments", async () => {
     let right = 0
     for (const { tools, messages, reasoning_effort, ...expected } of heldOut.tool_calls.slice(0, 10)) {

@@ -1,28 +1,158 @@
-/** Pieces of EBNF as xgrammar reads it. */
+import { GrammarError } from "../grammar.js"
+
+/** A piece of a grammar. */
+export type Expression =
+  | { readonly terminal: string }
+  | { readonly rule: string }
+  | { readonly sequence: readonly Expression[] }
+  | { readonly either: readonly Expression[] }
+
+/** Matches the empty text. */
+export const EMPTY: Expression = { sequence: [] }
+
+/** Matches no text at all. */
+export const NOTHING: Expression = { either: [] }
+
+/** What a grammar may grow to: compiling takes time and memory in proportion. */
+const MAX_RULES = 20_000
+const MAX_CHARACTERS = 1 << 20
+
+/** Places where nearly any character may stand: each costs a compiler some 40 ms with a vocabulary of 200,000 tokens. */
+const MAX_WIDE = 200
 
 /** A text as a terminal. */
-export function literal(text: string): string {
-  return text === "" ? '""' : `"${[...text].map((character) => escaped(character, '"')).join("")}"`
+export function literal(text: string): Expression {
+  if (text === "") return EMPTY
+  return { terminal: `"${[...text].map((character) => escaped(character, '"')).join("")}"` }
 }
 
-/** Characters of a class, by code point; both ends included. */
-export function classOf(ranges: readonly (readonly [number, number])[]): string {
+/** Ranges of code points, both ends included, in order and apart. */
+export type Ranges = readonly (readonly [number, number])[]
+
+/** A character of ASCII, by code point. */
+export function asciiOf(ranges: Ranges): Expression {
+  if (ranges.length === 0) return NOTHING
   const one = (code: number) => escaped(String.fromCodePoint(code), "-]^[")
-  return `[${ranges.map(([from, to]) => (from === to ? one(from) : `${one(from)}-${one(to)}`)).join("")}]`
+  return { terminal: `[${ranges.map(([from, to]) => (from === to ? one(from) : `${one(from)}-${one(to)}`)).join("")}]` }
 }
 
-export function sequence(...parts: readonly string[]): string {
-  const said = parts.filter((part) => part !== "" && part !== '""')
-  return said.length === 0 ? '""' : said.join(" ")
+/**
+ * A byte from `from` to `to`, which begin at 0x80. xgrammar takes the ends of a range in a class for bytes, but a class of one
+ * member for a character: such a byte stands there twice.
+ */
+export function byteOf(from: number, to: number): Expression {
+  const range = `\\x${from.toString(16)}-\\x${to.toString(16)}`
+  return { terminal: from === to ? `[${range}${range}]` : `[${range}]` }
 }
 
-export function either(...parts: readonly string[]): string {
+export function sequence(...parts: readonly Expression[]): Expression {
+  return { sequence: parts }
+}
+
+export function either(...parts: readonly Expression[]): Expression {
+  return { either: parts }
+}
+
+/** Rules by name, of which one is the root. */
+export class Rules {
+  private readonly rules = new Map<string, Expression>()
+  private names = 0
+  private wide = 0
+
+  /** A name that no other rule has. */
+  fresh(): string {
+    if (++this.names > MAX_RULES) throw new GrammarError("", "is too large to hold an answer to: make it smaller")
+    return `r${this.names}`
+  }
+
+  /** Counts a place where nearly any character may stand. */
+  countWide(path: string): void {
+    if (++this.wide > MAX_WIDE) {
+      throw new GrammarError(
+        path,
+        `takes the schema over ${MAX_WIDE} characters that are counted: ask for fewer or shorter ones`,
+      )
+    }
+  }
+
+  define(name: string, body: Expression): Expression {
+    this.rules.set(name, body)
+    return { rule: name }
+  }
+
+  add(body: Expression): Expression {
+    return this.define(this.fresh(), body)
+  }
+
+  /**
+   * As EBNF, without what can never end.
+   *
+   * @throws GrammarError if nothing that the root describes ever ends
+   */
+  write(root: Expression): string {
+    this.define("root", root)
+    const finite = this.finite()
+    if (!finite.has("root")) throw new GrammarError("", "has no finite value: no answer can ever be complete")
+    const lines: string[] = []
+    const said = new Set(["root"])
+    let size = 0
+    for (const name of said) {
+      const body = written(this.rules.get(name)!, finite, said)
+      lines.push(`${name} ::= ${body}\n`)
+      size += body.length
+      if (size > MAX_CHARACTERS) throw new GrammarError("", "is too large to hold an answer to: make it smaller")
+    }
+    return lines.join("")
+  }
+
+  /** The rules that some finite text matches. */
+  private finite(): Set<string> {
+    const users = new Map<string, string[]>()
+    for (const [name, body] of this.rules) {
+      for (const used of rulesIn(body)) users.set(used, [...(users.get(used) ?? []), name])
+    }
+    const finite = new Set<string>()
+    const waiting = [...this.rules.keys()].reverse()
+    for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
+      if (finite.has(name) || !ends(this.rules.get(name)!, finite)) continue
+      finite.add(name)
+      waiting.push(...(users.get(name) ?? []))
+    }
+    return finite
+  }
+}
+
+function rulesIn(body: Expression): Set<string> {
+  const found = new Set<string>()
+  const waiting = [body]
+  for (let part = waiting.pop(); part !== undefined; part = waiting.pop()) {
+    if ("rule" in part) found.add(part.rule)
+    if ("sequence" in part) for (const one of part.sequence) waiting.push(one)
+    if ("either" in part) for (const one of part.either) waiting.push(one)
+  }
+  return found
+}
+
+function ends(body: Expression, finite: ReadonlySet<string>): boolean {
+  if ("rule" in body) return finite.has(body.rule)
+  if ("sequence" in body) return body.sequence.every((part) => ends(part, finite))
+  if ("either" in body) return body.either.some((part) => ends(part, finite))
+  return true
+}
+
+function written(body: Expression, finite: ReadonlySet<string>, said: Set<string>): string {
+  if ("terminal" in body) return body.terminal
+  if ("rule" in body) {
+    said.add(body.rule)
+    return body.rule
+  }
+  if ("sequence" in body) {
+    const parts = body.sequence.map((part) => written(part, finite, said)).filter((part) => part !== '""')
+    return parts.length === 0 ? '""' : parts.join(" ")
+  }
+  const parts = body.either.filter((part) => ends(part, finite)).map((part) => written(part, finite, said))
   const different = [...new Set(parts)]
   return different.length === 1 ? different[0] : `(${different.map((part) => `(${part})`).join(" | ")})`
-}
-
-export function optional(part: string): string {
-  return `((${part}) | "")`
 }
 
 function escaped(character: string, special: string): string {
