@@ -48,6 +48,7 @@ export type { Sampled } from "./engine/sampling/sampler.js"
 export type { FinishReason } from "./engine/stop.js"
 export { GraphError } from "./ir/graph_error.js"
 export type { SamplingDefaults } from "./models/sampling_defaults.js"
+export { GrammarError } from "./text/grammar.js"
 export type {
   AssistantMessage,
   ChatDelta,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest"
 import { byteTokenizer, encodeHarmony } from "../../test/text/byte_tokenizer.js"
+import { GrammarError } from "../text/grammar.js"
 import { harmonyFormat } from "../text/harmony_chat.js"
 import type { ChatDelta, ChatFormat } from "../text/messages.js"
 import type { ChatMessage } from "./chat_messages.js"
@@ -88,6 +89,50 @@ describe("chat", () => {
   it("says length when cut off", async () => {
     const { summary } = await say(content("abcdefgh"), { max_tokens: 3 })
     expect(summary).toMatchObject({ finish_reason: "length", message: { content: "abc" } })
+  })
+})
+
+describe("what holds a turn", () => {
+  const messages: ChatMessage[] = [{ role: "user", content: "hi" }]
+
+  /** Counts what is opened and closed; refuses a response format. */
+  function held() {
+    const counts = { opened: 0, closed: 0, vocab_size: 0 }
+    const constraint: ChatFormat["constraint"] = async ({ response_format }, vocab_size) => {
+      if (response_format) throw new GrammarError("items", "no such type", "response_format")
+      Object.assign(counts, { opened: counts.opened + 1, vocab_size })
+      return { allowed: () => new Uint32Array(16).fill(0xffffffff), accept: () => {}, close: () => counts.closed++ }
+    }
+    const runner = new ScriptedRunner([0, 1, ...content("hey"), END])
+    const talk = (options: ChatOptions = {}) => chat(runner, messages, { ...format, constraint }, stopTokens, options)
+    return { counts, runner, talk }
+  }
+
+  it("is made for the model's vocabulary, and closed at the end of the turn, or where it is left", async () => {
+    for (const most of [1, 3, 100]) {
+      const { counts, talk } = held()
+      let events = 0
+      for await (const _ of talk()) if (++events === most) break
+      expect(counts).toEqual({ opened: 1, closed: 1, vocab_size: 512 })
+    }
+  })
+
+  it("is closed when a turn fails, before it begins or later", async () => {
+    const controller = new AbortController()
+    const { counts, talk } = held()
+    const failing = async (options: ChatOptions) => {
+      for await (const event of talk(options)) if (event.type === "content") controller.abort(new Error("enough"))
+    }
+    await expect(failing({ temperature: -1 })).rejects.toThrow("temperature")
+    expect(counts).toMatchObject({ opened: 1, closed: 1 })
+    await expect(failing({ signal: controller.signal })).rejects.toThrow("enough")
+    expect(counts).toMatchObject({ opened: 2, closed: 2 })
+  })
+
+  it("is refused before anything is submitted", async () => {
+    const { runner, talk } = held()
+    await expect(talk({ response_format: { type: "json_object" } }).next()).rejects.toThrow(GrammarError)
+    expect(runner.submitted).toEqual([])
   })
 })
 

@@ -58,7 +58,7 @@ export async function* chat(
   const conversation = parseConversation(messages, params)
   const parser = format.parser(conversation.options)
   const prompt = format.render(conversation.messages, conversation.options)
-  const mask = await format.constraint?.(conversation.options)
+  const mask = await format.constraint?.(conversation.options, runner.vocab_size)
   try {
     const generation = new Generation(runner, prompt, stopTokens, options, { mask })
     const written: number[] = []

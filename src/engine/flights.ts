@@ -19,6 +19,8 @@ interface Part {
   readonly byHost: boolean
   /** Positions computed with this step. */
   readonly computed: number
+  /** The sequence's when it was submitted: after another one, the step counts for nothing. */
+  readonly restarts: number
 }
 
 /** Steps of many rows that may be under way at once, so that progress and signals keep up. */
@@ -121,7 +123,7 @@ export class Flights {
       rows.want({ lane: NO_INDEX, choices: sequence.nextChoices(i + 1), logits: false }, rows.rows - draft.length + i)
     }
     sequence.submitted(count, isLast, byHost || draft.length > 0)
-    parts.push({ sequence, row, draft, byHost, computed: sequence.computed })
+    parts.push({ sequence, row, draft, byHost, computed: sequence.computed, restarts: sequence.restarts })
   }
 
   /** Makes room for rows of a sequence. One for which there could never be room ends it. */
@@ -141,8 +143,8 @@ export class Flights {
     await flight.landed
     this.clock(flight)
     for (const part of flight.parts) {
-      const { sequence, computed } = part
-      if (sequence.isOver) continue
+      const { sequence, computed, restarts } = part
+      if (sequence.isOver || sequence.restarts !== restarts) continue
       sequence.progressed(computed)
       try {
         this.take(flight, part)
@@ -176,7 +178,7 @@ export class Flights {
   }
 
   /** Takes the tokens that a sequence's rows drew, as far as what was guessed came true. */
-  private take(flight: Flight, { sequence, row, draft, byHost }: Part): void {
+  private take(flight: Flight, { sequence, row, draft, byHost, restarts }: Part): void {
     if (row === null) return
     for (let i = 0; i <= draft.length; i++) {
       const sampled = byHost ? sequence.drawFrom(flight.logitsOf(row)) : { token: flight.idOf(row + i) }
@@ -184,7 +186,7 @@ export class Flights {
         this.over.finish(sequence)
         return
       }
-      if (sampled.token !== draft[i]) break
+      if (sampled.token !== draft[i] || sequence.restarts !== restarts) break
     }
     if (draft.length > 0) sequence.forget()
   }

@@ -3,6 +3,7 @@ import type { Directory } from "../checkpoint/byte_source.js"
 import { readOptionalJson } from "../checkpoint/json_file.js"
 import { speaksHarmony } from "../text/harmony_render.js"
 import { GPT_OSS_SETTINGS, type HarmonySettings, harmonyFormat } from "../text/harmony_chat.js"
+import type { GrammarCompiler } from "../text/grammar.js"
 import type { ChatFormat } from "../text/messages.js"
 import { Tokenizer, TokenizerError } from "../text/tokenizer.js"
 import type { StopTokens } from "./generation.js"
@@ -28,10 +29,14 @@ const settingsSchema = z.looseObject({ model_identity: z.string(), knowledge_cut
  * Reads a model folder's tokenizer.json, and from tokenizer_config.json what the model is told of itself
  * (`model_identity`, `knowledge_cutoff`); gpt-oss's own where that says nothing.
  *
+ * @param compilerFor makes what a turn is held to schemas with, when the model first chats; it is the caller's
  * @returns undefined when there is no tokenizer.json: such a model takes token ids alone
  * @throws TokenizerError for one that cannot be used
  */
-export async function loadLanguage(directory: Directory): Promise<Language | undefined> {
+export async function loadLanguage(
+  directory: Directory,
+  compilerFor?: (text: Tokenizer) => GrammarCompiler,
+): Promise<Language | undefined> {
   const json = await readOptionalJson(directory, "tokenizer.json")
   if (json === undefined) return undefined
   const text = new Tokenizer(json)
@@ -41,7 +46,7 @@ export async function loadLanguage(directory: Directory): Promise<Language | und
   return {
     text,
     get format() {
-      format ??= harmonyFormat(text, settings)
+      format ??= harmonyFormat(text, settings, compilerFor?.(text))
       return format
     },
     hasFormat: speaksHarmony(text),

@@ -6,6 +6,7 @@ import { openModel } from "../checkpoint/node_find_model.js"
 import { readGenerationConfig } from "../models/generation_config.js"
 import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footprint.js"
 import { loadGptOss } from "../models/load.js"
+import { NodeGrammars } from "../text/node_grammars.js"
 import { ParameterError } from "./errors.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
 import { loadLanguage } from "./language.js"
@@ -88,7 +89,9 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
   const backend = given.backend ?? (await openBackend({ device, threads, precision }).catch(closeCheckpoint)).backend
   let store: KvStore | undefined
   let kept: KvCacheFolder | undefined
+  let grammars: NodeGrammars | undefined
   const close = async () => {
+    await grammars?.close()
     await kept?.save()
     for (const storage of store?.storages ?? []) storage.dispose()
     if (!given.backend) await backend.close()
@@ -97,7 +100,10 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
   try {
     const model = await loadGptOss(checkpoint)
     const generation = await readGenerationConfig(checkpoint.directory, model.config.vocab_size)
-    const language = await loadLanguage(checkpoint.directory)
+    const language = await loadLanguage(checkpoint.directory, (text) => {
+      grammars = new NodeGrammars(text, model.config.vocab_size)
+      return grammars
+    })
     const wanted = kvNeeds(model, backend, given)
     const bounds = { limit: given.memory_limit, ...boundsOf(backend) }
     const { needs, plan } = await fitPool(model, backend, wanted, bounds, given.max_context === undefined)

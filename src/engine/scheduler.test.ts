@@ -13,8 +13,10 @@ import { parseSamplingParams, type SamplingOptions } from "./sampling/params.js"
 import { Scheduler, type SchedulerOptions } from "./scheduler.js"
 import { Sequence, type SequenceRequest } from "./sequence.js"
 import type { CausalLM } from "./step.js"
+import type { TokenMask } from "../text/messages.js"
 
 const PAGE_SIZE = 4
+const VOCAB_SIZE = 97
 const MAX_CONTEXT = 48
 
 interface Setting extends SchedulerOptions {
@@ -32,6 +34,37 @@ interface Wish {
   readonly delay: number
   /** Left after so many tokens. */
   readonly leave?: number
+  /** Of the mask that its tokens are drawn with. */
+  readonly mask?: number
+}
+
+/**
+ * Allows other tokens after every few of its turns, in every other part after every token.
+ *
+ * @param isTold whether it says when it is steady
+ */
+function maskOf(seed: number, isTold: boolean): TokenMask {
+  let [parts, taken] = [0, 0]
+  const isSteady = () => parts % 2 === 0
+  const turns = () => new Set([3, 4, 5, 6].map((step) => (seed + parts * 11 + step * 17) % VOCAB_SIZE))
+  return {
+    allowed: () => {
+      const state = isSteady() ? parts : taken
+      const words = new Uint32Array(Math.ceil(VOCAB_SIZE / 32))
+      for (let id = 0; id < VOCAB_SIZE; id++) {
+        const isIn = turns().has(id) || Math.imul(id + 1, seed * 2 + state * 40_503 + 1) % 5 === 0
+        if (isIn) words[id >> 5] |= 1 << (id & 31)
+      }
+      return words
+    },
+    get steadyUntil() {
+      return isTold && isSteady() ? turns() : null
+    },
+    accept: (token) => {
+      taken++
+      if (!isSteady() || turns().has(token)) parts++
+    },
+  }
 }
 
 let backend: Backend
@@ -58,24 +91,30 @@ function open(
   return { store, scheduler, close }
 }
 
-function request({ prompt, max_tokens, sampling, stops }: Omit<Wish, "delay">): SequenceRequest {
-  return { prompt, max_tokens, params: parseSamplingParams(sampling), stopTokens: new Set(stops) }
+function request({ prompt, max_tokens, sampling, stops, mask }: Omit<Wish, "delay">, isTold = true): SequenceRequest {
+  return {
+    prompt,
+    max_tokens,
+    params: parseSamplingParams(sampling),
+    stopTokens: new Set(stops),
+    mask: mask === undefined ? undefined : maskOf(mask, isTold),
+  }
 }
 
 /** The tokens that a wish gives, as far as they are asked for. */
-async function tokensOf(scheduler: Scheduler, wish: Omit<Wish, "delay">): Promise<number[]> {
+async function tokensOf(scheduler: Scheduler, wish: Omit<Wish, "delay">, isTold = true): Promise<number[]> {
   const tokens: number[] = []
-  const { events } = scheduler.submit(request(wish))
+  const { events } = scheduler.submit(request(wish, isTold))
   for await (const { token } of events.read()) if (tokens.push(token) === wish.leave) break
   return tokens
 }
 
-/** What each wish gives when it is alone. */
+/** What each wish gives when it is alone, and nothing is drawn ahead with a mask. */
 async function alone(wishes: readonly Wish[], format?: KvFormat): Promise<number[][]> {
   const results: number[][] = []
   for (const wish of wishes) {
     const { scheduler, close } = open({ format })
-    results.push(await tokensOf(scheduler, wish))
+    results.push(await tokensOf(scheduler, wish, false))
     await close()
   }
   return results
@@ -102,6 +141,7 @@ const wish: fc.Arbitrary<Wish> = fc.record({
   stops: fc.array(token, { maxLength: 4 }),
   delay: fc.nat({ max: 6 }),
   leave: fc.option(fc.integer({ min: 1, max: 5 }), { nil: undefined, freq: 3 }),
+  mask: fc.option(fc.nat({ max: 1000 }), { nil: undefined }),
 })
 
 describe("a scheduler", () => {
@@ -293,6 +333,24 @@ describe("a scheduler", () => {
       await close()
     },
   )
+
+  it("draws ahead while a mask is steady, and again what it drew with one that changed", async () => {
+    const { scheduler, close } = open({ steps_ahead: 3 })
+    const wish = { ...plain, max_tokens: 40, sampling: { temperature: 1.3, seed: 5 }, prompt: some(3), mask: 7 }
+    const told = request(wish)
+    const { allowed } = told.mask!
+    const pending: number[] = []
+    vi.spyOn(told.mask!, "allowed").mockImplementation(() => {
+      pending.push(sequence.pending)
+      return allowed()
+    })
+    const sequence: Sequence = scheduler.submit(told)
+    const tokens = await tokensIn(sequence.events)
+    expect(Math.max(...pending)).toBe(2)
+    expect(sequence.restarts).toBeGreaterThan(3)
+    expect([tokens]).toEqual(await alone([{ ...wish, delay: 0 }]))
+    await close()
+  })
 
   it("fails a sequence whose logits are not finite, and no other", async () => {
     const { model } = fixture

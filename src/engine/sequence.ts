@@ -64,6 +64,8 @@ export class Sequence {
   computed = 0
   /** Tokens being drawn whose ids are not here yet: by the device, or by the host from logits. */
   pending = 0
+  /** How often the mask changed with which tokens were drawn ahead, if any were: those are drawn again. */
+  restarts = 0
   /** Whether the host draws the pending token. */
   private isHosts = false
   private readonly drafts: Drafts | null
@@ -159,8 +161,7 @@ export class Sequence {
   /** Forgets what was computed beyond the tokens known. */
   forget(): void {
     this.pending = 0
-    this.computed = this.tokens.length - 1
-    this.kv!.truncate(this.computed)
+    this.computed = this.kv!.truncate(this.tokens.length - 1)
   }
 
   /** How the next row's draw goes, or that of a row so many after it; null where the host draws. */
@@ -195,8 +196,13 @@ export class Sequence {
     const { stopTokens, max_tokens, mask } = this.request
     this.pending--
     if (!byHost) this.sampler.accept(token)
+    const hasChanged = mask?.steadyUntil?.has(token) ?? false
     mask?.accept(token)
     this.tokens.push(token)
+    if (hasChanged) {
+      this.restarts++
+      if (this.pending > 0) this.forget()
+    }
     this.drafts?.watch(this.tokens)
     this.times.last = performance.now()
     if (this.drawn === 1) this.times.first = this.times.last
@@ -207,6 +213,7 @@ export class Sequence {
   }
 
   private get looksBack(): boolean {
-    return this.request.mask !== undefined || this.sampler.looksBack
+    const { mask } = this.request
+    return (mask !== undefined && !mask.steadyUntil) || this.sampler.looksBack
   }
 }

@@ -1,5 +1,6 @@
 import { KvCapacityError } from "../cache/kv_errors.js"
 import { ContextLengthError, DeadlineError, ParameterError, QueueFullError } from "../engine/errors.js"
+import { GrammarError } from "../text/grammar.js"
 import { TokenizerError } from "../text/tokenizer.js"
 import { RequestError } from "./request_error.js"
 
@@ -11,6 +12,9 @@ export function asRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error
   const cause = error
   if (error instanceof ParameterError) {
+    return new RequestError("invalid_request", error.message, { param: error.field, cause })
+  }
+  if (error instanceof GrammarError) {
     return new RequestError("invalid_request", error.message, { param: error.field, cause })
   }
   if (error instanceof ContextLengthError) {

@@ -7,8 +7,12 @@ export class GrammarError extends Error {
     readonly path: string,
     /** What is wrong there, and what to do. */
     readonly problem: string,
+    /** Whose schema it is, where that is known: `response_format`, or `tools.2`. */
+    readonly field?: string,
+    /** How a message calls it: `tool "f"`. */
+    owner?: string,
   ) {
-    super(`${path || "the schema"}: ${problem}`)
+    super(`${owner ? `${owner}, ` : ""}${path || "the schema"}: ${problem}`)
   }
 }
 

@@ -1,5 +1,7 @@
 import { LRUCache } from "lru-cache"
 import { CallArguments } from "./call_arguments.js"
+import type { GrammarCompiler } from "./grammar.js"
+import { HarmonyConstraints } from "./harmony_constraint.js"
 import type { HarmonyHeader } from "./harmony_header.js"
 import { recipientOf } from "./harmony_names.js"
 import { type HarmonyEvent, HarmonyParser } from "./harmony_parser.js"
@@ -41,10 +43,16 @@ const EFFORTS: Record<ReasoningEffort, HarmonyEffort> = {
  * think; with tools on offer it must stay free to call one, and the effort is low.
  *
  * @param settings for the system message; `current_date` is today's unless given
+ * @param compiler without one a turn cannot be held to a schema
  * @throws TokenizerError when the tokenizer lacks harmony's formatting tokens
  */
-export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = GPT_OSS_SETTINGS): ChatFormat {
+export function harmonyFormat(
+  tokenizer: Tokenizer,
+  settings: HarmonySettings = GPT_OSS_SETTINGS,
+  compiler?: GrammarCompiler,
+): ChatFormat {
   const tokens = harmonyTokens(tokenizer)
+  const constraints = new HarmonyConstraints(tokenizer, tokens, compiler)
   const turns = new WrittenTurns()
   const texts = rememberedTexts(tokenizer)
   /** What the prompt says of the turn after `<|start|>assistant`. */
@@ -52,6 +60,7 @@ export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = 
     reasoning_effort === "none" && tools.length === 0
       ? [tokens.channel, ...tokenizer.encode("final"), tokens.message]
       : []
+  const opened = (options: ConversationOptions) => [tokens.start, ...tokenizer.encode("assistant"), ...opening(options)]
   return {
     render: (messages, options) => {
       const whole = messages.map((message) => turns.asCalled(message))
@@ -64,10 +73,13 @@ export function harmonyFormat(tokenizer: Tokenizer, settings: HarmonySettings = 
     remember: (message, options, written) => {
       turns.rememberCalls(message)
       const rendered = harmonyMessage(message, options).flatMap((each) => renderMessage(each, texts, tokens))
-      const start = [tokens.start, ...tokenizer.encode("assistant"), ...opening(options)]
-      turns.remember(rendered, [...start, ...written.map((token) => (token === tokens.return ? tokens.end : token))])
+      turns.remember(rendered, [
+        ...opened(options),
+        ...written.map((token) => (token === tokens.return ? tokens.end : token)),
+      ])
     },
     ends: new Set([tokens.return, tokens.call]),
+    constraint: (options, vocab_size) => constraints.maskOf(options, vocab_size, opened(options)),
     parser: (options = {}) => {
       const parser = new HarmonyChatParser(
         new HarmonyParser(tokenizer, tokens, declaredNames(options)),
@@ -110,7 +122,7 @@ export function harmonyMessages(
   options: ConversationOptions,
   settings: HarmonySettings,
 ): HarmonyMessage[] {
-  const { instructions, reasoning_effort = "medium", tools = [] } = options
+  const { instructions, reasoning_effort = "medium", tools = [], response_format } = options
   const current_date = settings.current_date ?? new Date().toISOString().slice(0, 10)
   const effort = EFFORTS[reasoning_effort]
   const told = tools.filter(({ deferred }) => !deferred)
@@ -119,7 +131,7 @@ export function harmonyMessages(
   const end = messages.findIndex((message) => !isInstruction(message))
   const first = messages.slice(0, end === -1 ? messages.length : end)
   const given = first.map(({ content }) => content)
-  const developer = developerContent([instructions, ...given].filter(Boolean).join("\n\n"), told)
+  const developer = developerContent([instructions, ...given].filter(Boolean).join("\n\n"), told, response_format)
   return [
     { role: "system", content: system },
     ...(developer ? [{ role: "developer", content: developer } as const] : []),

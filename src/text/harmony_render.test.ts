@@ -18,6 +18,8 @@ const OFFICIAL_EFFORT = {
   xhigh: "High",
 } as const
 
+const SCHEMA = { type: "object", properties: { items: { type: "array", items: { type: "string" } } } }
+
 const TOOLS: Tool[] = [
   { name: "get_location", description: "Gets the location of the user." },
   {
@@ -205,5 +207,39 @@ describe("analysis of earlier turns", () => {
       "analysis<|message|>new",
     )
     expect(text([user("1"), analysis("old"), final("f"), user("2"), analysis("new")])).not.toContain("old")
+  })
+})
+
+describe("the response format stands at the end of the developer message (openai/harmony, docs/format.md)", () => {
+  function developer(options: ConversationOptions): string | undefined {
+    const messages = harmonyMessages([{ role: "user", content: "hi" }], options, settings)
+    return messages.find(({ role }) => role === "developer")?.content
+  }
+
+  it("with its name, its description and its schema on one line", () => {
+    const response_format = {
+      type: "json_schema",
+      name: "shopping_list",
+      description: "For\none shop",
+      schema: SCHEMA,
+    } as const
+    expect(developer({ instructions: "Help.", response_format })).toBe(
+      `# Instructions\n\nHelp.\n\n# Response Formats\n\n## shopping_list\n\n// For\n// one shop\n${JSON.stringify(SCHEMA)}`,
+    )
+  })
+
+  it("after the tools", () => {
+    const response_format = { type: "json_schema", name: "list", schema: SCHEMA } as const
+    expect(developer({ tools: [{ name: "f" }], response_format })).toBe(
+      `# Tools\n\n## functions\n\nnamespace functions {\n\ntype f = () => any;\n\n} // namespace functions\n\n` +
+        `# Response Formats\n\n## list\n\n${JSON.stringify(SCHEMA)}`,
+    )
+  })
+
+  it("in words for any JSON, and not at all for text", () => {
+    expect(developer({ response_format: { type: "json_object" } })).toMatch(
+      /^# Response Formats\n\n## json_object\n\n\/\/ A JSON object.*\n\{"type":"object"\}$/,
+    )
+    expect(developer({ response_format: { type: "text" } })).toBeUndefined()
   })
 })

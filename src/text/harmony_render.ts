@@ -1,5 +1,5 @@
 import { toolsSection } from "./harmony_tools.js"
-import type { Tool } from "./messages.js"
+import type { ResponseFormat, Tool } from "./messages.js"
 import { type Tokenizer, TokenizerError } from "./tokenizer.js"
 
 /** One message of a harmony conversation. */
@@ -79,11 +79,34 @@ export function systemContent(settings: SystemSettings, hasTools: boolean): stri
     .join("\n\n")
 }
 
-/** The developer message's text: instructions, then the functions. */
-export function developerContent(instructions: string | undefined, tools: readonly Tool[]): string {
-  return [instructions ? `# Instructions\n\n${instructions}` : "", tools.length > 0 ? toolsSection(tools) : ""]
+/** The developer message's text: instructions, then the functions, and at its end the response format. */
+export function developerContent(
+  instructions: string | undefined,
+  tools: readonly Tool[],
+  format: ResponseFormat = { type: "text" },
+): string {
+  return [
+    instructions ? `# Instructions\n\n${instructions}` : "",
+    tools.length > 0 ? toolsSection(tools) : "",
+    responseFormats(format),
+  ]
     .filter(Boolean)
     .join("\n\n")
+}
+
+/** The format of the final message (openai/harmony, docs/format.md, "Structured output"). */
+function responseFormats(format: ResponseFormat): string {
+  if (format.type === "text") return ""
+  const { name, description, schema } =
+    format.type === "json_schema"
+      ? format
+      : {
+          name: "json_object",
+          description: "A JSON object, and nothing before or after it.",
+          schema: { type: "object" },
+        }
+  const comment = description ? `// ${description.split(/\r\n|[\n\r]/).join("\n// ")}\n` : ""
+  return `# Response Formats\n\n## ${name}\n\n${comment}${JSON.stringify(schema)}`
 }
 
 /**

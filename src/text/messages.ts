@@ -42,6 +42,8 @@ export type ResponseFormat =
 export interface TokenMask {
   /** `[ceil(vocab_size / 32)]`: bit `id % 32` of word `id / 32` is set where the token may come next. Read before the next `accept`. */
   allowed(): Uint32Array
+  /** Where given, the mask stays what it is until one of these is accepted: the tokens before may be drawn ahead. */
+  readonly steadyUntil?: ReadonlySet<number> | null
   accept(token: number): void
   /** Frees what it holds. */
   close?(): void
@@ -106,9 +108,10 @@ export interface ChatFormat {
   /**
    * What holds a turn to its framing, its tools and its response format; undefined where there is nothing to hold.
    *
+   * @param vocab_size the model's
    * @throws {GrammarError} naming what cannot be enforced
    */
-  constraint?(options: ConversationOptions): Promise<TokenMask | undefined>
+  constraint?(options: ConversationOptions, vocab_size: number): Promise<TokenMask | undefined>
   /** A parser for the assistant's turn that follows a conversation rendered with these options. */
   parser(options?: ConversationOptions): ChatParser
 }

@@ -59,6 +59,7 @@ export class Tokenizer {
   readonly vocab_size: number
   private readonly added: ReadonlyMap<string, number>
   private readonly specialIds: ReadonlySet<number>
+  private readonly controlIds: ReadonlySet<number>
   private readonly bytes: ReadonlyMap<number, Uint8Array>
   private readonly encoder: BytePairEncoder
   /** Finds added tokens that are `single_word`, which the tokenizers package takes inside words too. */
@@ -86,7 +87,8 @@ export class Tokenizer {
     const added_tokens = parsed.data.added_tokens.filter(({ content }) => content !== "")
     this.added = new Map(added_tokens.map(({ content, id }) => [content, id]))
     this.specialIds = new Set(added_tokens.flatMap(({ special, id }) => (special ? [id] : [])))
-    const readable = added_tokens.filter(({ special, content }) => !special && !CONTROL.test(content))
+    this.controlIds = new Set(added_tokens.flatMap(({ content, id }) => (CONTROL.test(content) ? [id] : [])))
+    const readable = added_tokens.filter(({ special, id }) => !special && !this.controlIds.has(id))
     this.words = wholeWords(readable.filter(({ single_word }) => single_word))
     checkClosed(model, file)
     this.bytes = tokenBytes(model.vocab, added_tokens, file)
@@ -158,6 +160,11 @@ export class Tokenizer {
   /** True for the ids of added tokens that are special: they are no part of the text. */
   isSpecial(id: number): boolean {
     return this.specialIds.has(id)
+  }
+
+  /** True for the ids that say something: of tokens that have bytes, and neither are special nor structure conversations. */
+  isText(id: number): boolean {
+    return (this.bytes.get(id)?.length ?? 0) > 0 && !this.specialIds.has(id) && !this.controlIds.has(id)
   }
 
   /** Text of token ids; special tokens as they are spelled. */

@@ -6,6 +6,7 @@ import type { ModelDirectory, ServedModel } from "../../src/server/served_model.
 import { harmonyFormat } from "../../src/text/harmony_chat.js"
 import { AnsweringRunner } from "../engine/fake_runner.js"
 import { byteTokenizer, encodeHarmony } from "../text/byte_tokenizer.js"
+import type { ChatFormat } from "../../src/text/messages.js"
 
 /**
  * A model that says what `answer` makes of the prompt's text, both in harmony as it is spelled, such as
@@ -18,7 +19,9 @@ export function scriptedModel(answer: (prompt: string) => string, name = "script
     max_context,
   )
   const stopTokens = new Set(["<|return|>", "<|call|>", "<|endoftext|>"].map((end) => text.specialToken(end)))
-  const language = { text, format: harmonyFormat(text, { current_date: "2026-11-28" }) }
+  // What is scripted is said, whatever a constraint would hold it to.
+  const format: ChatFormat = { ...harmonyFormat(text, { current_date: "2026-11-28" }), constraint: undefined }
+  const language = { text, format }
   const session = new ModelSession(new Session(runner, runner.max_context), { name, language, stopTokens })
   return new LocalModel({
     info: {
