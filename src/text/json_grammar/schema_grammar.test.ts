@@ -73,6 +73,18 @@ const CASES: readonly (readonly [string, unknown, readonly string[], readonly st
   ["const", { const: "日本 \u{1f600}" }, ['"日本 \u{1f600}"'], ['"日"']],
   ["const of half a pair", { const: "\ud800" }, ['"\\ud800"'], ['"\\ud801"']],
   [
+    "words that begin alike, with hexadecimal digits behind what is beyond ASCII",
+    { enum: ["éabé", "éab", "éa", "aéb", "\u007fa"] },
+    ['"éabé"', '"éab"', '"éa"', '"aéb"', '"\u007fa"'],
+    ['"é"', '"ébé"', '"éabb"'],
+  ],
+  [
+    "integers of several lengths that begin alike",
+    { type: "integer", maximum: -1073 },
+    ["-1073", "-2000", "-10730"],
+    ["-25", "-129", "-909", "-1072", "1073"],
+  ],
+  [
     "properties in order",
     object({ a: { type: "null" }, b: { type: "null" } }),
     ['{"a":null,"b":null}', '{ "a": null,\n  "b": null\n}'],
@@ -477,7 +489,7 @@ describe("a grammar of a schema", () => {
           {
             type: fc.constant("object"),
             properties: fc.dictionary(name, tie("schema"), { maxKeys: 3, noNullPrototype: true }),
-            required: fc.array(name, { maxLength: 2 }),
+            required: fc.uniqueArray(name, { maxLength: 2 }),
             additionalProperties: fc.oneof(fc.boolean(), tie("schema")),
             minProperties: fc.nat(2),
           },
