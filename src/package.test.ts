@@ -58,6 +58,7 @@ describe("the package", () => {
         "dist/src/backends/cpu/kernels.wasm",
         "dist/src/backends/cpu/kernels_relaxed.wasm",
         "dist/src/backends/cpu/node_worker.js",
+        "dist/src/text/node_grammar_thread.js",
         "dist/src/server/models/node_model_process.js",
         "models/minerva-tiny/config.json",
         "models/minerva-tiny/tokenizer.json",

@@ -20,10 +20,18 @@ const MAX_CHARACTERS = 1 << 20
 /** Places where nearly any character may stand: each costs a compiler some 40 ms with a vocabulary of 200,000 tokens. */
 const MAX_WIDE = 200
 
-/** A text as a terminal. */
+/**
+ * A text. What is not printable ASCII stands there byte by byte: xgrammar writes such characters of a text as escapes, and
+ * reads these again with all hexadecimal digits that follow.
+ */
 export function literal(text: string): Expression {
-  if (text === "") return EMPTY
-  return { terminal: `"${[...text].map((character) => escaped(character, '"')).join("")}"` }
+  const parts = text.match(/[ -~\n]+|[^ -~\n]+/g) ?? []
+  const pieces = parts.flatMap((part): Expression[] =>
+    /^[ -~\n]/.test(part)
+      ? [{ terminal: `"${[...part].map((character) => escaped(character, '"')).join("")}"` }]
+      : [...new TextEncoder().encode(part)].map((byte) => byteOf(byte, byte)),
+  )
+  return pieces.length === 1 ? pieces[0] : { sequence: pieces }
 }
 
 /** Ranges of code points, both ends included, in order and apart. */
@@ -37,7 +45,7 @@ export function asciiOf(ranges: Ranges): Expression {
 }
 
 /**
- * A byte from `from` to `to`, which begin at 0x80. xgrammar takes the ends of a range in a class for bytes, but a class of one
+ * A byte from `from` to `to`. xgrammar takes the ends of a range in a class for bytes, but a class of one
  * member for a character: such a byte stands there twice.
  */
 export function byteOf(from: number, to: number): Expression {
@@ -156,8 +164,6 @@ function written(body: Expression, finite: ReadonlySet<string>, said: Set<string
 }
 
 function escaped(character: string, special: string): string {
-  const code = character.codePointAt(0)!
-  if (character === "\\" || special.includes(character)) return `\\${character}`
-  if (code >= 0x20 && code < 0x7f) return character
-  return code > 0xffff ? `\\U${code.toString(16).padStart(8, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`
+  if (character === "\n") return "\\n"
+  return character === "\\" || special.includes(character) ? `\\${character}` : character
 }
