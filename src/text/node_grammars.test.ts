@@ -146,6 +146,15 @@ describe("grammars in threads", () => {
     await expect(compiling).rejects.toThrow("the grammar thread ended unexpectedly")
   })
 
+  it("does not wait for the ends of others for long where there are more kinds than threads", async () => {
+    create()
+    const open = []
+    for (const letter of "abcde") open.push(await grammars.compile([`root ::= "${letter}"`]))
+    for (const [i, compiled] of open.entries()) expect(texts(compiled.open(0))).toEqual(["abcde"[i]])
+    expect(threadsOf(grammars)).toHaveLength(3)
+    for (const compiled of open) compiled.close()
+  })
+
   it("ends with what is open and what waits", async () => {
     create()
     const open = []

@@ -10,8 +10,11 @@ import {
   type ToGrammarThread,
 } from "./node_grammar_thread.js"
 
-/** Each has the vocabulary and what it compiled in memory of its own. */
+/** Each has the vocabulary and what it compiled in memory of its own, some 100 MB with 200,000 tokens. */
 const MAX_THREADS = 3
+
+/** Milliseconds that a call waits for a thread of its own. */
+const SHARING = 1000
 
 /** Grammars that a thread keeps compiled. */
 const MAX_COMPILED = 64
@@ -35,7 +38,8 @@ interface Waiting {
 /**
  * Compiles grammars with xgrammar, in threads that start when they are needed and do not keep the process alive. A thread
  * whose grammars are in use compiles nothing, so that masks never wait for a compilation: calls for other grammars go to
- * another thread, or wait until one is free.
+ * another thread, or wait until one is free. Not for long: turns with more kinds of grammars at once than there are threads
+ * would wait for each other's ends, which is worse than a mask that waits for a compilation.
  */
 export class NodeGrammars implements GrammarCompiler {
   private readonly threads = new Set<Thread>()
@@ -73,7 +77,21 @@ export class NodeGrammars implements GrammarCompiler {
     if (this.isClosed) return Promise.reject(closed())
     const thread = this.find(grammars)
     if (thread) return Promise.resolve(thread)
-    return new Promise((resolve, reject) => this.waiting.push({ grammars, resolve, reject }))
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { grammars, resolve, reject }
+      this.waiting.push(waiting)
+      setTimeout(() => this.share(waiting), SHARING).unref()
+    })
+  }
+
+  /** Gives who still waits the thread that is used least. */
+  private share(waiting: Waiting): void {
+    const at = this.waiting.indexOf(waiting)
+    const [least] = [...this.threads].sort((a, b) => a.users - b.users)
+    if (at === -1 || !least) return
+    this.waiting.splice(at, 1)
+    least.users++
+    waiting.resolve(least)
   }
 
   private find(grammars: ReadonlySet<string>): Thread | null {

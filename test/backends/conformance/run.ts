@@ -39,9 +39,15 @@ const PRODUCTS = new Set<KernelKind>([
   "gather_matmul_sum",
 ])
 
+/** Whether a share is for a device that takes seconds a kernel, so that nothing is cheap there. */
+export function isSmall({ of }: Share): boolean {
+  return of > 4
+}
+
 /** The cases that fall to a share, dealt in turn; all of them where they are cheap. */
-export function shareOf<C>(kind: KernelKind, cases: readonly C[], { part, of }: Share): C[] {
-  return cases.filter((_, i) => !PRODUCTS.has(kind) || i % of === part)
+export function shareOf<C>(kind: KernelKind, cases: readonly C[], share: Share): C[] {
+  const isDealt = PRODUCTS.has(kind) || isSmall(share)
+  return cases.filter((_, i) => !isDealt || i % share.of === share.part)
 }
 
 /** How often a share tries a property, and on which examples. */
