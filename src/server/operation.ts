@@ -12,7 +12,9 @@ const status = z.object({ status: z.string() })
 export function probeRoutes(readiness: () => Readiness): Hono {
   const app = new Hono()
   // Where Ollama's clients look whether somebody is there.
-  app.get("/", describeRoute({ summary: "Says hello", content_type: "text/plain" }), (c) => c.text("Minerva is running"))
+  app.get("/", describeRoute({ summary: "Says hello", content_type: "text/plain" }), (c) =>
+    c.text("Minerva is running"),
+  )
   app.get("/health", describeRoute({ summary: "Whether the server is alive", response: status }), (c) =>
     c.json({ status: "ok" }),
   )
