@@ -98,7 +98,7 @@ const protocols = [
 
 function check({ text, reasoning, calls, cut }, choice) {
   const fault = (why) => faults.push(`${why}: ${JSON.stringify({ text, reasoning, calls, choice, cut }).slice(0, 600)}`)
-  for (const each of [text, reasoning]) if (/<\|\w+\|>|to=functions/.test(each)) fault("framing in a text")
+  for (const each of [text, reasoning]) if (/<\|\w+\|>/.test(each)) fault("framing in a text")
   if (cut) seen.length++
   if (text) seen.content++
   if (choice === "none" && calls.length > 0) fault("a call that was not allowed")
