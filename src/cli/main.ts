@@ -12,7 +12,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 process.stderr.on("error", () => {})
 
 try {
-  await createProgram(VERSION).parseAsync()
+  const program = await createProgram(VERSION, process.argv[2])
+  await program.parseAsync()
 } catch (error) {
   // Commander has printed its line already; its own exit code for a wrong command line is 1.
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2

@@ -1,24 +1,29 @@
 import { Command } from "commander"
-import { batchCommand } from "./commands/batch.js"
-import { benchCommand } from "./commands/bench/bench.js"
-import { chatCommand } from "./commands/chat.js"
-import { generateCommand } from "./commands/generate.js"
-import { graphCommand } from "./commands/graph.js"
-import { inspectCommand } from "./commands/inspect.js"
-import { logitsCommand } from "./commands/logits.js"
-import { modelsCommand } from "./commands/models.js"
-import { perplexityCommand } from "./commands/perplexity.js"
-import { offerPull, pullCommand } from "./commands/pull.js"
-import { rmCommand } from "./commands/rm.js"
-import { serveCommand } from "./commands/serve.js"
-import { synthCommand } from "./commands/synth.js"
-import { type DefaultFlags, defaultAction } from "./default_action.js"
+import type { DefaultFlags } from "./default_action.js"
 import { withChatOptions, withModelOptions, withSamplingOptions } from "./options.js"
+import { canAsk } from "./ui/confirm.js"
 
 const TALK = "Talk to a model:"
 const KEEP = "Get and keep models:"
 const STUDY = "Study a model:"
 const MEASURE = "Make and measure:"
+
+/** By name, in the order of the help: where each is shown, and where it is loaded from once it is wanted. */
+const COMMANDS: Readonly<Record<string, readonly [group: string, load: () => Promise<Command>]>> = {
+  generate: [TALK, async () => (await import("./commands/generate.js")).generateCommand],
+  chat: [TALK, async () => (await import("./commands/chat.js")).chatCommand],
+  batch: [TALK, async () => (await import("./commands/batch.js")).batchCommand],
+  serve: [TALK, async () => (await import("./commands/serve.js")).serveCommand],
+  pull: [KEEP, async () => (await import("./commands/pull.js")).pullCommand],
+  models: [KEEP, async () => (await import("./commands/models.js")).modelsCommand],
+  rm: [KEEP, async () => (await import("./commands/rm.js")).rmCommand],
+  inspect: [STUDY, async () => (await import("./commands/inspect.js")).inspectCommand],
+  graph: [STUDY, async () => (await import("./commands/graph.js")).graphCommand],
+  logits: [STUDY, async () => (await import("./commands/logits.js")).logitsCommand],
+  perplexity: [STUDY, async () => (await import("./commands/perplexity.js")).perplexityCommand],
+  synth: [MEASURE, async () => (await import("./commands/synth.js")).synthCommand],
+  bench: [MEASURE, async () => (await import("./commands/bench/bench.js")).benchCommand],
+}
 
 /** The options that the first screen explains; the others stand in `generate --help`. */
 const SHOWN = [
@@ -34,8 +39,12 @@ const SHOWN = [
   "version",
 ]
 
-/** The whole command line. */
-export function createProgram(version: string): Command {
+/**
+ * The command line.
+ *
+ * @param first of its words: where that is a command's name, the other commands, and all that they need, are not loaded
+ */
+export async function createProgram(version: string, first?: string): Promise<Command> {
   const program = withChatOptions(withSamplingOptions(withModelOptions(new Command("minerva"))))
     .description(
       "Runs OpenAI's gpt-oss models from their safetensors: a command and a question is enough, a small model is included.",
@@ -50,7 +59,9 @@ export function createProgram(version: string): Command {
     .option("--json", "print the answer as one JSON document")
     .enablePositionalOptions()
     .exitOverride()
-    .hook("preAction", (_, command) => offerPull(command))
+    .hook("preAction", async (_, command) => {
+      if (canAsk()) await (await import("./commands/pull.js")).offerPull(command)
+    })
     .addHelpText(
       "after",
       `
@@ -70,19 +81,18 @@ minerva COMMAND --help says more; all options of generate work here too.
 Answers go to standard output, reasoning and progress to standard error.
 MINERVA_DEBUG=1 prints the stack of an error.`,
     )
-    .action((question: string | undefined, flags: DefaultFlags) => defaultAction(question, flags))
+    .action(async (question: string | undefined, flags: DefaultFlags) =>
+      (await import("./default_action.js")).defaultAction(question, flags),
+    )
   for (const option of program.options) if (!SHOWN.includes(option.attributeName())) option.hideHelp()
-  add(program, TALK, generateCommand, chatCommand, batchCommand, serveCommand)
-  add(program, KEEP, pullCommand, modelsCommand, rmCommand)
-  add(program, STUDY, inspectCommand, graphCommand, logitsCommand, perplexityCommand)
-  add(program, MEASURE, synthCommand, benchCommand)
+  const wanted = first !== undefined && Object.hasOwn(COMMANDS, first) ? [COMMANDS[first]] : Object.values(COMMANDS)
+  const loaded = await Promise.all(wanted.map(async ([group, load]) => (await load()).helpGroup(group)))
+  for (const command of loaded) add(program, command)
   return program
 }
 
-function add(program: Command, group: string, ...commands: Command[]): void {
-  for (const command of commands) {
-    program.addCommand(command.helpGroup(group))
-    command.copyInheritedSettings(program)
-    for (const child of command.commands) child.copyInheritedSettings(program)
-  }
+function add(program: Command, command: Command): void {
+  program.addCommand(command)
+  command.copyInheritedSettings(program)
+  for (const child of command.commands) child.copyInheritedSettings(program)
 }

@@ -5,7 +5,7 @@ import { isRepositoryId } from "../../checkpoint/node_hub.js"
 import { pull } from "../../hub/node_pull.js"
 import { parseGptOssConfig } from "../../models/config.js"
 import { formatBytes } from "../../tensor/bytes.js"
-import { canAsk, confirm } from "../ui/confirm.js"
+import { confirm } from "../ui/confirm.js"
 import { formatDuration } from "../ui/format.js"
 import { printLine, printNote } from "../ui/output.js"
 import { Progress } from "../ui/progress.js"
@@ -92,7 +92,7 @@ async function pullNamed(model: string): Promise<string | undefined> {
  * answer. Otherwise the command's own error says how to get it.
  */
 export async function offerPull(command: Command): Promise<void> {
-  if (!canAsk() || !command.options.some((option) => option.attributeName() === "model")) return
+  if (!command.options.some((option) => option.attributeName() === "model")) return
   const at = command.registeredArguments.findIndex((argument) => argument.name() === "model")
   const model: unknown = command.processedArgs[at] ?? command.opts().model
   if (typeof model !== "string" || !(await isElsewhere(model))) return
