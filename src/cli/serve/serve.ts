@@ -23,7 +23,11 @@ export async function serve(settings: Settings): Promise<void> {
   const log = createLog(settings.log_level, output)
   // Of one request, at worst: the others go on.
   process.on("unhandledRejection", (err) => log.error({ err }, "fault"))
+  const start = performance.now()
   const models = await openPool(settings, log)
+  // Its process starts while this one opens the rest.
+  const loading = loadFirst(models)
+  loading.catch(() => {})
   const folder = await DataFolder.open(settings.data_dir ?? null)
   let isLoaded = false
   let server: NodeServer | undefined
@@ -49,8 +53,7 @@ export async function serve(settings: Settings): Promise<void> {
       printNote("Whoever reaches this address may ask: set MINERVA_API_KEYS to let in some alone.")
     }
     log.info({ url: server.url, models: models.names }, "listening")
-    const start = performance.now()
-    isLoaded = await Promise.race([loadFirst(models).then(() => true), stopped.then(() => false)])
+    isLoaded = await Promise.race([loading.then(() => true), stopped.then(() => false)])
     if (isLoaded) printNote(`${models.names[0]} is loaded, ${formatDuration(performance.now() - start)}`)
     await stopped
   } finally {
