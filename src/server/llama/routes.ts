@@ -4,8 +4,7 @@ import { flag, model } from "../openai/fields.js"
 import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
 import { chatBody, chatRequest } from "../openai/chat_request.js"
-import { withParamNames } from "../openai/param_names.js"
-import { asRequestError } from "../faults.js"
+import { asSpelled } from "../openai/param_names.js"
 import { describeRoute } from "../openapi.js"
 import { RequestError } from "../request_error.js"
 import type { ModelDirectory, ServedModel } from "../served_model.js"
@@ -57,13 +56,9 @@ export function llamaRoutes({ models, max_body, version }: ServerContext): Hono 
       const request = chatRequest(parseBody(chatBody, await readJson(c.req.raw, max_body)))
       const { instructions, reasoning_effort, tools, tool_choice, response_format } = request.options(0)
       const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
-      const prompt = await asked(models, request.model, c.req.raw, async (model) => {
-        try {
-          return await model.detokenize(await model.render(request.messages, params))
-        } catch (error) {
-          throw withParamNames(asRequestError(error), request.names)
-        }
-      })
+      const prompt = await asked(models, request.model, c.req.raw, async (model) =>
+        model.detokenize(await asSpelled(model.render(request.messages, params), request.names)),
+      )
       return c.json({ prompt })
     },
   )

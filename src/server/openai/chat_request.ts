@@ -3,7 +3,18 @@ import type { ChatMessage } from "../../engine/chat_messages.js"
 import { chosen, isObject, text, unfit } from "../../engine/schemas.js"
 import type { ReasoningEffort, ResponseFormat } from "../../text/messages.js"
 import type { TurnOptions } from "../served_model.js"
-import { flag, ignored, model, object, sampling, samplingOf, stream, tokenCount, wholeIn } from "./fields.js"
+import {
+  flag,
+  ignored,
+  model,
+  object,
+  sampling,
+  samplingNames,
+  samplingOf,
+  stream,
+  tokenCount,
+  wholeIn,
+} from "./fields.js"
 import type { ParamName } from "./param_names.js"
 import { functionCall, functions, toolChoice, tools, toolsOf } from "./tools.js"
 
@@ -134,11 +145,6 @@ export function chatRequest(body: z.output<typeof chatBody>): ChatRequest {
     include_usage: body.stream_options?.include_usage ?? false,
     options: (i) => ({ ...samplingOf(body, i), ...asked, reasoning_effort, ...(tools.length > 0 && { tools }) }),
     telling: { logprobs: logprobs ?? false, custom, single: parallel_tool_calls === false || old, old },
-    names: [
-      ...names,
-      ...(chosen?.names ?? []),
-      ...(response_format?.names ?? []),
-      ["repetition_penalty", body.repetition_penalty == null ? "repeat_penalty" : "repetition_penalty"],
-    ],
+    names: [...names, ...(chosen?.names ?? []), ...(response_format?.names ?? []), ...samplingNames(body)],
   }
 }

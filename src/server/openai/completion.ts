@@ -25,7 +25,7 @@ export async function* completionChunks(
   )
   const runs = samples.map((_, i) => {
     const [p, k] = [Math.floor(i / best_of), i % best_of]
-    return spellingNames(continued(model, prompts[p], request, k, signal), [["prompt", request.promptName(p)]])
+    return spellingNames(continued(model, prompts[p], request, k, signal), request.names(p))
   })
   const chunk = { ...envelope, ...(include_usage && { usage: null }) }
   for await (const [i, event] of sideBySide(runs)) {

@@ -1,5 +1,6 @@
 import { z } from "zod"
 import { isObject, text } from "../../engine/schemas.js"
+import type { ParamName } from "./param_names.js"
 
 /** Fields that several of OpenAI's requests have. An error's message is what was expected. */
 
@@ -79,6 +80,11 @@ export function samplingOf(body: z.output<z.ZodObject<typeof sampling>>, i: numb
     stop,
     seed: seed === null ? null : (seed + i) % Number.MAX_SAFE_INTEGER,
   }
+}
+
+/** How the request spelled what {@link samplingOf} takes from it. */
+export function samplingNames(body: z.output<z.ZodObject<typeof sampling>>): readonly ParamName[] {
+  return body.repetition_penalty == null ? [["repetition_penalty", "repeat_penalty"]] : []
 }
 
 export const stream = {

@@ -1,12 +1,12 @@
 import { z } from "zod"
 import { REASONING_EFFORTS, type ReasoningEffort, type ResponseFormat } from "../../text/messages.js"
 import { chosen, isObject, jsonObject, name, text, unfit } from "../../engine/schemas.js"
-import type { ParamName } from "../openai/param_names.js"
+import { type ParamName, withoutSkipped } from "../openai/param_names.js"
 import { parseBody } from "../body.js"
 import { RequestError } from "../request_error.js"
 import type { TurnOptions } from "../served_model.js"
 import { input } from "./input.js"
-import { engineChoice, type ResponseTool, toolChoice, toolParam, tools } from "./tools.js"
+import { engineChoice, type ResponseTool, type ResponseToolChoice, toolChoice, toolParam, tools } from "./tools.js"
 
 const flag = z.boolean({ error: "true or false" }).nullish()
 const word = text.nullish()
@@ -125,6 +125,7 @@ export const responseBody = z.object({
 export interface ResponseRequest {
   readonly body: z.output<typeof responseBody>
   readonly tools: readonly ResponseTool[]
+  readonly tool_choice: ResponseToolChoice
   readonly store: boolean
   readonly stream: boolean
   readonly background: boolean
@@ -139,17 +140,18 @@ export interface ResponseRequest {
 /** @throws {RequestError} naming the parameter */
 export function responseRequest(json: unknown): ResponseRequest {
   const body = parseBody(responseBody, json)
-  const kept = body.tools.flatMap((tool, i) => (tool ? [{ tool, i }] : []))
+  const { kept, names } = withoutSkipped(body.tools, "tools", "tools")
   const include = body.include ?? []
   const store = body.store ?? true
   const stream = body.stream ?? false
   const background = body.background ?? false
   if (background && !store) throw invalid("background", "a response in the background is stored: send store: true")
   if (background && stream) throw invalid("background", "expected false beside stream: poll the response instead")
-  const choice = body.tool_choice ?? "auto"
+  const chosen = body.tool_choice ?? { choice: "auto", names: [] }
   return {
     body,
-    tools: kept.map(({ tool }) => tool),
+    tools: kept,
+    tool_choice: chosen.choice,
     store,
     stream,
     background,
@@ -157,8 +159,8 @@ export function responseRequest(json: unknown): ResponseRequest {
     options: {
       instructions: body.instructions,
       reasoning_effort: effortOf(body.reasoning?.effort),
-      tools: kept.map(({ tool }) => toolParam(tool)),
-      tool_choice: engineChoice(choice),
+      tools: kept.map(toolParam),
+      tool_choice: engineChoice(chosen.choice),
       response_format: formatOf(body.text?.format),
       max_tokens: body.max_output_tokens,
       temperature: body.temperature,
@@ -169,10 +171,8 @@ export function responseRequest(json: unknown): ResponseRequest {
       }),
     },
     names: [
-      ...kept.map(({ i }, k): ParamName => [`tools.${k}`, `tools.${i}`]),
-      typeof choice === "object" && "tools" in choice
-        ? ["tool_choice.names", "tool_choice.tools"]
-        : ["tool_choice.names.0", "tool_choice.name"],
+      ...names,
+      ...chosen.names,
       ["response_format", "text.format"],
       ["reasoning_effort", "reasoning.effort"],
       ["max_tokens", "max_output_tokens"],

@@ -11,6 +11,8 @@ import {
   withoutIds,
 } from "../../../test/server/responses/checked.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
+import { loadModel } from "../../engine/node_model.js"
+import { LocalModel } from "../local_model.js"
 import { RequestError } from "../request_error.js"
 import type { ReasoningItem } from "./items.js"
 import type { ResponseObject } from "./response.js"
@@ -28,6 +30,7 @@ const weather = {
   parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
   strict: false,
 }
+const IMPOSSIBLE = { type: "object", properties: { a: { not: {} } } }
 const patch = {
   type: "custom",
   name: "patch",
@@ -291,6 +294,27 @@ describe("POST /v1/responses", () => {
       { input: "a", tools: [weather], tool_choice: { type: "function", name: "b" } },
       "tool_choice.name",
     ],
+    [
+      "allowing a stranger",
+      {
+        input: "a",
+        tools: [weather],
+        tool_choice: { type: "allowed_tools", mode: "auto", tools: [{ type: "mcp" }, { type: "custom", name: "b" }] },
+      },
+      "tool_choice.tools.1",
+    ],
+    [
+      "two calls of one id",
+      {
+        input: [
+          { role: "user", content: "a" },
+          { type: "web_search_call", id: "w" },
+          { type: "function_call", call_id: "x", name: "a", arguments: "" },
+          { type: "function_call", call_id: "x", name: "b", arguments: "" },
+        ],
+      },
+      "input.3.call_id",
+    ],
     ["metadata", { input: "a", metadata: { a: 1 } }, "metadata.a"],
     ["an identifier", { input: "a", safety_identifier: "x".repeat(65) }, "safety_identifier"],
     ["background that streams", { input: "a", background: true, stream: true }, "background"],
@@ -301,6 +325,14 @@ describe("POST /v1/responses", () => {
     expect(error.message).toContain(param)
     const streamed = await refusal(appOf(scriptedModel(() => `${FINAL}Yes.<|return|>`)), { stream: true, ...body })
     expect(streamed).toEqual(error)
+  })
+
+  it.each<[object, string]>([
+    [{ text: { format: { type: "json_schema", name: "x", schema: IMPOSSIBLE } } }, "text.format"],
+    [{ tools: [{ type: "mcp" }, weather, { ...weather, name: "h", parameters: IMPOSSIBLE, strict: true }] }, "tools.2"],
+  ])("refuses what no grammar holds to: %j", async (body, param) => {
+    const error = await refusal(appOf(new LocalModel(await loadModel("models/minerva-tiny"))), { input: "a", ...body })
+    expect(error).toMatchObject({ status: 400, param, message: expect.stringContaining("properties.a.not") })
   })
 
   it("refuses a conversation that is too long, with both numbers; in a stream where clients look for it", async () => {
@@ -382,6 +414,9 @@ describe("POST /v1/responses", () => {
     const counted = await (await ask(app, body, "/v1/responses/input_tokens")).json()
     expectResponses("TokenCountsResource", counted)
     expect(counted).toMatchObject({ input_tokens: (await answer(app, body)).usage!.input_tokens })
+    const stranger = { ...body, tool_choice: { type: "function", name: "b" } }
+    const refused = await ask(app, stranger, "/v1/responses/input_tokens")
+    expect(await refused.json()).toMatchObject({ error: { param: "tool_choice.name" } })
   })
 })
 

@@ -6,7 +6,7 @@ import { type SseMessage, sseResponse } from "../event_stream.js"
 import { asRequestError } from "../faults.js"
 import { openaiError } from "../openai/errors.js"
 import { describeRoute } from "../openapi.js"
-import { spellingNames } from "../openai/param_names.js"
+import { asSpelled, spellingNames } from "../openai/param_names.js"
 import { RequestError } from "../request_error.js"
 import type { HeldModel, TurnEvent } from "../served_model.js"
 import { BackgroundResponses, whole } from "./background.js"
@@ -82,7 +82,7 @@ export function responsesRoutes(
       const { model, release } = await models.hold(request.body.model ?? undefined, c.req.raw.signal)
       try {
         const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
-        const ids = await model.render(messages, params)
+        const ids = await asSpelled(model.render(messages, params), request.names)
         return c.json({ object: "response.input_tokens", input_tokens: ids.length })
       } finally {
         release()

@@ -2,6 +2,7 @@ import { z } from "zod"
 import type { ToolParam } from "../../engine/chat_request.js"
 import { chosen, isObject, jsonObject, name, text, unfit } from "../../engine/schemas.js"
 import type { ToolChoice } from "../../text/messages.js"
+import { type ParamName, withoutSkipped } from "../openai/param_names.js"
 
 /** A tool as responses tell it. */
 export type ResponseTool =
@@ -109,6 +110,13 @@ const CHOICES = ["none", "auto", "required"] as const
 const word = z.enum(CHOICES, { error: `one of ${CHOICES.join(", ")}, or an object` })
 const named = z.object({ type: z.enum(["function", "custom"]), name: text })
 
+/** A choice as responses repeat it, and how the request spelled what the engine may complain of. */
+export interface RequestChoice {
+  readonly choice: ResponseToolChoice
+  readonly names: readonly ParamName[]
+}
+const choiceOf = (choice: ResponseToolChoice, ...names: ParamName[]): RequestChoice => ({ choice, names })
+
 /** Of the tools allowed, those of types that are skipped cannot be called anyway. */
 const allowed = z
   .object({
@@ -123,14 +131,19 @@ const allowed = z
       { error: "a list of tools" },
     ),
   })
-  .transform((choice) => ({ ...choice, tools: choice.tools.filter((tool) => tool !== null) }))
+  .transform((choice) => {
+    const { kept, names } = withoutSkipped(choice.tools, "tool_choice.names", "tool_choice.tools")
+    return choiceOf({ ...choice, tools: kept }, ...names)
+  })
 
 /** `tool_choice`. One of a type that is skipped leaves the choice to the model. */
-export const toolChoice = chosen<ResponseToolChoice>((value) => {
-  if (!isObject(value)) return word
+export const toolChoice = chosen<RequestChoice>((value) => {
+  if (!isObject(value)) return word.transform((choice) => choiceOf(choice))
   if (value.type === "allowed_tools") return allowed
-  if (value.type === "function" || value.type === "custom") return named
-  return typeof value.type === "string" ? z.unknown().transform(() => "auto" as const) : unfit("type", "a string")
+  if (value.type === "function" || value.type === "custom") {
+    return named.transform((choice) => choiceOf(choice, ["tool_choice.names.0", "tool_choice.name"]))
+  }
+  return typeof value.type === "string" ? z.unknown().transform(() => choiceOf("auto")) : unfit("type", "a string")
 })
 
 /** A choice as the engine takes it. */
