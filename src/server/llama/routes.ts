@@ -1,5 +1,6 @@
 import { Hono } from "hono"
 import { z } from "zod"
+import { checkTokenIds } from "../../engine/token_ids.js"
 import { flag, model } from "../openai/fields.js"
 import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
@@ -43,7 +44,7 @@ export function llamaRoutes({ models, max_body, version }: ServerContext): Hono 
   app.post("/detokenize", describeRoute({ summary: "The text of token ids", body: detokenizeBody }), async (c) => {
     const body = parseBody(detokenizeBody, await readJson(c.req.raw, max_body))
     const content = await asked(models, body.model, c.req.raw, (model) => {
-      checkIds(body.tokens, model.info.vocab_size)
+      checkTokenIds("tokens", body.tokens, model.info.vocab_size)
       return model.detokenize(body.tokens)
     })
     return c.json({ content })
@@ -86,12 +87,4 @@ async function asked<T>(
   } finally {
     release()
   }
-}
-
-function checkIds(tokens: readonly number[], vocab_size: number): void {
-  const i = tokens.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocab_size))
-  if (i < 0) return
-  const param = `tokens.${i}`
-  const message = `${param}: expected a token id from 0 to ${vocab_size - 1}, found ${tokens[i]}`
-  throw new RequestError("invalid_request", message, { param })
 }
