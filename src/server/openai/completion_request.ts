@@ -1,6 +1,6 @@
 import { z } from "zod"
 import { chosen, text } from "../../engine/schemas.js"
-import { RequestError } from "../request_error.js"
+import { refused } from "../request_error.js"
 import type { CompletionOptions } from "../served_model.js"
 import { flag, ignored, model, sampling, samplingNames, samplingOf, stream, tokenCount, wholeIn } from "./fields.js"
 import type { ParamName } from "./param_names.js"
@@ -75,7 +75,7 @@ export function completionRequest(body: z.output<typeof completionBody>): Comple
   const logprobs = body.logprobs ?? null
   const max_tokens = body.max_tokens ?? DEFAULT_TOKENS
   const refuse = (param: string, expected: string): never => {
-    throw new RequestError("invalid_request", `${param}: expected ${expected}`, { param })
+    throw refused(param, `expected ${expected}`)
   }
   if (best_of < n) refuse("best_of", "n or more")
   if (stream && best_of > n) refuse("best_of", "the same as n: what is not chosen yet cannot be streamed")

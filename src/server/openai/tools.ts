@@ -13,13 +13,23 @@ export interface RequestTools {
   readonly names: readonly ParamName[]
 }
 
-const textFormat = z.object({ type: z.literal("text") }).transform(() => "")
+interface ToolGrammar {
+  readonly syntax: string
+  readonly definition: string
+}
+
+/** What the model is told of a tool that takes text: the grammar is in words, as the model is not held to it. */
+export function customDescription(description: string | null | undefined, grammar: ToolGrammar | null): string {
+  const rule = grammar && `The input is text of this ${grammar.syntax} grammar:\n${grammar.definition}`
+  return [description, rule].filter(Boolean).join("\n\n")
+}
+
+const textFormat = z.object({ type: z.literal("text") }).transform(() => null)
 const grammarFormat = z
   .object({ type: z.literal("grammar"), grammar: z.object({ definition: text, syntax: text }, { error: "an object" }) })
-  .transform(({ grammar }) => `The input is text of this ${grammar.syntax} grammar:\n${grammar.definition}`)
+  .transform(({ grammar }) => grammar)
 
-/** As words for the model, which is not held to it. */
-const customFormat = chosen<string>((value) => {
+const customFormat = chosen<ToolGrammar | null>((value) => {
   const type = isObject(value) ? value.type : undefined
   if (type === "grammar") return grammarFormat
   return type === "text" ? textFormat : unfit("type", '"text" or "grammar"')
@@ -31,7 +41,7 @@ const customTool = z
     custom: z.looseObject({ description: text.nullish(), format: customFormat.nullish() }, { error: "an object" }),
   })
   .transform(({ type, custom: { format, description, ...custom } }) => {
-    const told = [description, format].filter(Boolean).join("\n\n")
+    const told = customDescription(description, format ?? null)
     return { type, custom: { ...custom, ...(told && { description: told }) } } as ToolParam
   })
 

@@ -1,5 +1,5 @@
 import type { ChatMessage } from "../../engine/chat_messages.js"
-import { RequestError } from "../request_error.js"
+import { refused, type RequestError } from "../request_error.js"
 import type { CallOutput, CustomCall, FunctionCall, Item, OutputItem } from "./items.js"
 
 /** An item, and where the request has it: undefined for what comes from an earlier response. */
@@ -99,6 +99,5 @@ function textOf(parts: readonly { readonly text: string }[]): string {
 /** @param problem with a # for the id */
 function wrongCall(id: string, place: string | undefined, problem: string): RequestError {
   const message = problem.replace("#", () => JSON.stringify(id.slice(0, 80)))
-  const param = place ? `${place}.call_id` : "previous_response_id"
-  return new RequestError("invalid_request", `${param}: ${message}`, { param })
+  return refused(place ? `${place}.call_id` : "previous_response_id", message)
 }

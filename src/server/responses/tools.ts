@@ -3,6 +3,8 @@ import type { ToolParam } from "../../engine/chat_request.js"
 import { chosen, isObject, jsonObject, name, text, unfit } from "../../engine/schemas.js"
 import type { ToolChoice } from "../../text/messages.js"
 import { type ParamName, withoutSkipped } from "../openai/param_names.js"
+import { flag } from "../openai/fields.js"
+import { customDescription } from "../openai/tools.js"
 
 /** A tool as responses tell it. */
 export type ResponseTool =
@@ -31,7 +33,7 @@ const functionTool = z
     name: toolName,
     description: text.nullish(),
     parameters: parameters.nullish(),
-    strict: z.boolean({ error: "true or false" }).nullish(),
+    strict: flag,
   })
   .transform(
     ({ name, description, parameters, strict }): ResponseTool => ({
@@ -86,12 +88,11 @@ export const tools = z
     return given ?? []
   })
 
-/** A tool as the engine takes it. A grammar is told to the model in words. */
+/** A tool as the engine takes it. */
 export function toolParam(tool: ResponseTool): ToolParam {
   if (tool.type === "function") return tool
   const { type, name, description, format } = tool
-  const rule = format.type === "grammar" && `The input is text of this ${format.syntax} grammar:\n${format.definition}`
-  return { type, name, description: [description, rule].filter(Boolean).join("\n\n") }
+  return { type, name, description: customDescription(description, format.type === "grammar" ? format : null) }
 }
 
 /** How the request chose, in the shape that responses repeat. */

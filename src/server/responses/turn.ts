@@ -1,5 +1,6 @@
 import type { ChatSummary } from "../../engine/chat.js"
 import { openaiError } from "../openai/errors.js"
+import { type TokenLogprob, tokenLogprob } from "../openai/logprobs.js"
 import type { ErrorKind, RequestError } from "../request_error.js"
 import type { LoggedToken, TurnEvent } from "../served_model.js"
 import {
@@ -7,8 +8,6 @@ import {
   type FunctionCall,
   itemId,
   type ItemStatus,
-  logProb,
-  type LogProb,
   type OutputItem,
   type OutputMessage,
   type ReasoningItem,
@@ -185,12 +184,12 @@ function messageItem({ id, output_index }: ItemPlace): StartedItem {
   const at = { item_id: id, output_index, content_index: 0 }
   const item: OutputMessage = { type: "message", id, role: "assistant", content: [], status: "in_progress" }
   let text = ""
-  const logprobs: LogProb[] = []
+  const logprobs: TokenLogprob[] = []
   const part = () => ({ type: "output_text", text, annotations: [], logprobs: [...logprobs] }) as const
   const open: OpenItem = {
     *push(delta, tokens = []) {
       text += delta
-      const logged = tokens.map(logProb)
+      const logged = tokens.map(tokenLogprob)
       logprobs.push(...logged)
       yield { type: "response.output_text.delta", ...at, delta, logprobs: logged }
     },
