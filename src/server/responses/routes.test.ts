@@ -1,15 +1,7 @@
 import { readFileSync } from "node:fs"
 import { describe, expect, it } from "vitest"
-import {
-  answer,
-  appOf,
-  ask,
-  events,
-  expectResponses,
-  followed,
-  refusal,
-  withoutIds,
-} from "../../../test/server/responses/checked.js"
+import { expectOpenAI } from "../../../test/server/openai_schemas.js"
+import { answer, appOf, ask, events, followed, refusal, withoutIds } from "../../../test/server/responses/checked.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
 import { loadModel } from "../../engine/node_model.js"
 import { LocalModel } from "../local_model.js"
@@ -412,7 +404,7 @@ describe("POST /v1/responses", () => {
     const app = appOf(scriptedModel(() => `${FINAL}Yes.<|return|>`))
     const body = { input: "Hello", instructions: "Be brief.", tools: [weather] }
     const counted = await (await ask(app, body, "/v1/responses/input_tokens")).json()
-    expectResponses("TokenCountsResource", counted)
+    expectOpenAI("TokenCountsResource", counted)
     expect(counted).toMatchObject({ input_tokens: (await answer(app, body)).usage!.input_tokens })
     const stranger = { ...body, tool_choice: { type: "function", name: "b" } }
     const refused = await ask(app, stranger, "/v1/responses/input_tokens")
@@ -496,7 +488,7 @@ describe("responses that are kept", () => {
     const page = async (query: string) => {
       const response = await app.request(`/v1/responses/${id}/input_items${query}`)
       const list = (await response.json()) as { data: { id: string; content: { text: string }[] }[]; has_more: boolean }
-      expectResponses("ResponseItemList", list)
+      expectOpenAI("ResponseItemList", list)
       return { ...list, texts: list.data.map(({ content }) => content[0].text).join("") }
     }
     expect(await page("")).toMatchObject({ texts: "43210", has_more: false })
