@@ -1,9 +1,13 @@
 import { describe, expect, it } from "vitest"
 import { expectOpenAI } from "../../../test/server/openai_schemas.js"
-import { answer, appOf, events, refusal } from "../../../test/server/responses/checked.js"
+import { answer, appOf, ask, events, refusal } from "../../../test/server/responses/checked.js"
 import { CALL, FINAL, THOUGHT, weather } from "../../../test/server/responses/turns.js"
-import { scriptedModel } from "../../../test/server/scripted_model.js"
+import { directoryOf, scriptedModel } from "../../../test/server/scripted_model.js"
+import { RequestError } from "../request_error.js"
+import type { ModelDirectory } from "../served_model.js"
 import type { ResponseObject } from "./response.js"
+import { responsesRoutes } from "./routes.js"
+import { MemoryResponseStore } from "./store.js"
 
 describe("responses that are kept", () => {
   const echo = () => scriptedModel((prompt) => `${FINAL}${prompt.split("<|start|>user").length - 1}<|return|>`)
@@ -101,6 +105,23 @@ describe("responses that are kept", () => {
     await expect.poll(async () => (await done()).status).toBe("completed")
     expect(await done()).toMatchObject({ id: begun.id, output: [{ content: [{ text: "1" }] }] })
     expect((await get(app, `/v1/responses/${begun.id}/cancel`, "POST")).json.status).toBe("completed")
+  })
+
+  it("free the model where there is no room for them in the background", async () => {
+    let holds = 0
+    const models: ModelDirectory = {
+      ...directoryOf(echo()),
+      hold: async () => {
+        holds++
+        return { model: echo(), release: () => holds-- }
+      },
+    }
+    const full = new MemoryResponseStore()
+    full.put = () => Promise.reject(new RequestError("unavailable", "the disk is full"))
+    const app = responsesRoutes({ models, max_body: 1000, version: "1.2.3" }, full)
+    app.onError((error, c) => c.text(error.message, 503))
+    const response = await ask(app, { input: "One", background: true })
+    expect([response.status, await response.text(), holds]).toEqual([503, "the disk is full", 0])
   })
 
   it("are cancelled in the background alone", async () => {

@@ -61,7 +61,14 @@ export function responsesRoutes(
       const turn = (signal: AbortSignal) =>
         turnOf(held, (model) => spellingNames(model.chat(messages, { ...options, signal }), request.names))
       const writer = writerOf(begunResponse(id, held.model.info.name, request), request)
-      if (request.background) return c.json(await background.start(writer, own, turn))
+      if (request.background) {
+        // A turn that never begins does not release it.
+        const queued = background.start(writer, own, turn).catch((error) => {
+          held.release()
+          throw error
+        })
+        return c.json(await queued)
+      }
       const keep = async (response: ResponseObject) => {
         if (request.store) await store.put({ response, input: own })
       }
