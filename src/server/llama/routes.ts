@@ -6,8 +6,8 @@ import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
 import { chatBody, chatRequest } from "../openai/chat_request.js"
 import { asSpelled } from "../openai/param_names.js"
+import { cardOf } from "../models/card_of.js"
 import { describeRoute } from "../openapi.js"
-import { RequestError } from "../request_error.js"
 import type { ModelDirectory, ServedModel } from "../served_model.js"
 import { properties } from "./properties.js"
 
@@ -65,11 +65,7 @@ export function llamaRoutes({ models, max_body, version }: ServerContext): Hono 
   )
 
   app.get("/props", describeRoute({ summary: "What is known of a model", query: propsQuery }), async (c) => {
-    const name = c.req.query("model")
-    const cards = await models.list()
-    const card = name === undefined ? cards[0] : cards.find((card) => card.name === name)
-    if (card) return c.json(properties(card, version))
-    throw new RequestError("not_found", `no model is named ${name}`, { param: "model", code: "model_not_found" })
+    return c.json(properties(await cardOf(models, c.req.query("model")), version))
   })
 
   return app

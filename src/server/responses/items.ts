@@ -84,10 +84,9 @@ const PREFIXES: Record<Item["type"], string> = {
   custom_tool_call_output: "ctco",
 }
 
-/** `resp_` and 32 random hexadecimal digits. */
+/** `resp_` and the 32 hexadecimal digits of a random UUID. */
 export function newResponseId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  return `resp_${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`
+  return `resp_${crypto.randomUUID().replaceAll("-", "")}`
 }
 
 /** An item's id tells whose it is, so that references to it find the response. */
