@@ -6,7 +6,7 @@ import type { ResponseObject } from "../../../src/server/responses/response.js"
 import { responsesRoutes } from "../../../src/server/responses/routes.js"
 import type { ResponseStore } from "../../../src/server/responses/store.js"
 import type { ServedModel } from "../../../src/server/served_model.js"
-import { faceOf } from "../face.js"
+import { faceOf, post } from "../face.js"
 import { expectOpenAI } from "../openai_schemas.js"
 
 const SCHEMAS: Record<string, string> = {
@@ -49,8 +49,7 @@ export function appOf(model: ServedModel, store?: ResponseStore): Hono {
 }
 
 export function ask(app: Hono, body: object, path = "/v1/responses"): Promise<Response> {
-  const init = { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } }
-  return Promise.resolve(app.request(path, init))
+  return post(app, path, body)
 }
 
 /** A response that came with status 200, and is what OpenAI's document says. */
