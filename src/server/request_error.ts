@@ -72,3 +72,8 @@ export class RequestError extends Error {
     return STATUS[this.kind]
   }
 }
+
+/** A request whose `param` is not what it should be. */
+export function refused(param: string, problem: string): RequestError {
+  return new RequestError("invalid_request", `${param}: ${problem}`, { param })
+}

@@ -11,5 +11,5 @@ ajv.addSchema(JSON.parse(readFileSync(FIXTURE, "utf8")))
 /** Expects that a value is what OpenAI's document says of an object of this name. */
 export function expectOpenAI(name: string, value: unknown): void {
   const validate = ajv.getSchema(`openai#/$defs/${name}`)!
-  expect(validate(value) ? null : { errors: validate.errors, value }).toBeNull()
+  expect(validate(value) ? null : { name, errors: validate.errors, value }).toBeNull()
 }

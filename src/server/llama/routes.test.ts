@@ -45,6 +45,7 @@ describe("llama-server's helpers", () => {
       chat_template_caps: { supports_tools: true, supports_tool_calls: true },
     })
     expect(await (await app.request("/props?model=org%2Ftwo")).json()).toMatchObject({ model_alias: "org/two" })
+    expect(await (await app.request("/props?model=two")).json()).toMatchObject({ model_alias: "org/two" })
     expect((await app.request("/props?model=three")).status).toBe(404)
   })
 

@@ -1,13 +1,13 @@
 import { Hono } from "hono"
 import { z } from "zod"
+import { checkTokenIds } from "../../engine/token_ids.js"
 import { flag, model } from "../openai/fields.js"
 import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"
 import { chatBody, chatRequest } from "../openai/chat_request.js"
-import { withParamNames } from "../openai/param_names.js"
-import { asRequestError } from "../faults.js"
+import { asSpelled } from "../openai/param_names.js"
+import { cardOf } from "../models/card_of.js"
 import { describeRoute } from "../openapi.js"
-import { RequestError } from "../request_error.js"
 import type { ModelDirectory, ServedModel } from "../served_model.js"
 import { properties } from "./properties.js"
 
@@ -44,7 +44,7 @@ export function llamaRoutes({ models, max_body, version }: ServerContext): Hono 
   app.post("/detokenize", describeRoute({ summary: "The text of token ids", body: detokenizeBody }), async (c) => {
     const body = parseBody(detokenizeBody, await readJson(c.req.raw, max_body))
     const content = await asked(models, body.model, c.req.raw, (model) => {
-      checkIds(body.tokens, model.info.vocab_size)
+      checkTokenIds("tokens", body.tokens, model.info.vocab_size)
       return model.detokenize(body.tokens)
     })
     return c.json({ content })
@@ -57,23 +57,15 @@ export function llamaRoutes({ models, max_body, version }: ServerContext): Hono 
       const request = chatRequest(parseBody(chatBody, await readJson(c.req.raw, max_body)))
       const { instructions, reasoning_effort, tools, tool_choice, response_format } = request.options(0)
       const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
-      const prompt = await asked(models, request.model, c.req.raw, async (model) => {
-        try {
-          return await model.detokenize(await model.render(request.messages, params))
-        } catch (error) {
-          throw withParamNames(asRequestError(error), request.names)
-        }
-      })
+      const prompt = await asked(models, request.model, c.req.raw, async (model) =>
+        model.detokenize(await asSpelled(model.render(request.messages, params), request.names)),
+      )
       return c.json({ prompt })
     },
   )
 
   app.get("/props", describeRoute({ summary: "What is known of a model", query: propsQuery }), async (c) => {
-    const name = c.req.query("model")
-    const cards = await models.list()
-    const card = name === undefined ? cards[0] : cards.find((card) => card.name === name)
-    if (card) return c.json(properties(card, version))
-    throw new RequestError("not_found", `no model is named ${name}`, { param: "model", code: "model_not_found" })
+    return c.json(properties(await cardOf(models, c.req.query("model")), version))
   })
 
   return app
@@ -91,12 +83,4 @@ async function asked<T>(
   } finally {
     release()
   }
-}
-
-function checkIds(tokens: readonly number[], vocab_size: number): void {
-  const i = tokens.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < vocab_size))
-  if (i < 0) return
-  const param = `tokens.${i}`
-  const message = `${param}: expected a token id from 0 to ${vocab_size - 1}, found ${tokens[i]}`
-  throw new RequestError("invalid_request", message, { param })
 }

@@ -1,14 +1,7 @@
 import type { ChatSummary } from "../../engine/chat.js"
-import type { LoggedToken, TurnEvent } from "../served_model.js"
+import type { TurnEvent } from "../served_model.js"
 import type { Telling } from "./chat_request.js"
-
-/** OpenAI's `ChatCompletionTokenLogprob`. */
-export interface TokenLogprob {
-  readonly token: string
-  readonly logprob: number
-  readonly bytes: readonly number[]
-  readonly top_logprobs: readonly Omit<TokenLogprob, "top_logprobs">[]
-}
+import { type TokenLogprob, tokenLogprob } from "./logprobs.js"
 
 interface ChoiceLogprobs {
   readonly content: readonly TokenLogprob[]
@@ -127,18 +120,4 @@ export class ChatSample {
   private chunk(delta: object): ChatDelta {
     return { index: this.index, delta, logprobs: null, finish_reason: null }
   }
-}
-
-function tokenLogprob({ text, logprob, bytes, top_logprobs }: LoggedToken): TokenLogprob {
-  return {
-    token: text,
-    logprob: writable(logprob),
-    bytes,
-    top_logprobs: top_logprobs.map(({ text, logprob, bytes }) => ({ token: text, logprob: writable(logprob), bytes })),
-  }
-}
-
-/** JSON has no infinity; OpenAI says -9999 of what is most unlikely. */
-export function writable(logprob: number): number {
-  return Number.isFinite(logprob) ? logprob : -9999
 }

@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest"
 import { faceOf, post } from "../../../test/server/face.js"
 import { expectOpenAI } from "../../../test/server/openai_schemas.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
+import { loadModel } from "../../engine/node_model.js"
+import { LocalModel } from "../local_model.js"
 import type { ServedModel, TurnOptions } from "../served_model.js"
 import { openaiError } from "./errors.js"
 import { openaiRoutes } from "./routes.js"
@@ -10,6 +12,8 @@ const MESSAGES = [{ role: "user", content: "Hi" }]
 const PARAMETERS = { type: "object", properties: { a: { type: "string" } } }
 const F = { type: "function", function: { name: "f", parameters: PARAMETERS } }
 const G = { type: "custom", custom: { name: "g" } }
+const IMPOSSIBLE = { type: "object", properties: { a: { not: {} } } }
+const HELD = { type: "function", function: { name: "h", parameters: IMPOSSIBLE, strict: true } }
 
 const NULLS = [
   ...[
@@ -213,6 +217,13 @@ describe("what cannot be answered", () => {
     [{ tools: [F], tool_choice: { type: "function" } }, "tool_choice.function"],
     [{ tools: [F], tool_choice: { type: "function", function: { name: "g" } } }, "tool_choice.function.name"],
     [{ functions: [F.function], function_call: { name: "g" } }, "function_call.name"],
+    [
+      {
+        tools: [F],
+        tool_choice: { type: "allowed_tools", allowed_tools: { mode: "auto", tools: [{ type: "mcp" }, G] } },
+      },
+      "tool_choice.allowed_tools.tools.1",
+    ],
     [{ response_format: "json" }, "response_format"],
     [{ response_format: { type: "xml" } }, "response_format.type"],
     [{ response_format: { type: "json_schema" } }, "response_format.json_schema"],
@@ -229,6 +240,19 @@ describe("what cannot be answered", () => {
       expect(error.error.message).toContain(param)
       expect(response.status).toBe(400)
     }
+  })
+
+  it.each<[object, string]>([
+    [{ response_format: { type: "json_schema", json_schema: { name: "x", schema: IMPOSSIBLE } } }, "response_format"],
+    [{ tools: [{ type: "mcp" }, F, HELD] }, "tools.2"],
+    [{ functions: [F.function, HELD.function] }, "functions.1"],
+  ])("is what no grammar holds to: %j", async (body, param) => {
+    const tiny = faceOf(openaiRoutes, openaiError, new LocalModel(await loadModel("models/minerva-tiny")))
+    const response = await post(tiny, "/v1/chat/completions", { messages: MESSAGES, ...body })
+    expect(await response.json()).toMatchObject({
+      error: { type: "invalid_request_error", param, message: expect.stringContaining("properties.a.not") },
+    })
+    expect(response.status).toBe(400)
   })
 
   it("is a conversation that does not fit: both numbers are told", async () => {

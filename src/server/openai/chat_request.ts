@@ -1,19 +1,24 @@
 import { z } from "zod"
 import type { ChatMessage } from "../../engine/chat_messages.js"
 import { chosen, isObject, text, unfit } from "../../engine/schemas.js"
-import type { ReasoningEffort, ResponseFormat } from "../../text/messages.js"
+import type { ResponseFormat } from "../../text/messages.js"
 import type { TurnOptions } from "../served_model.js"
-import { flag, ignored, model, object, sampling, samplingOf, stream, tokenCount, wholeIn } from "./fields.js"
+import {
+  effort,
+  engineEffort,
+  flag,
+  ignored,
+  model,
+  object,
+  sampling,
+  samplingNames,
+  samplingOf,
+  stream,
+  tokenCount,
+  wholeIn,
+} from "./fields.js"
 import type { ParamName } from "./param_names.js"
 import { functionCall, functions, toolChoice, tools, toolsOf } from "./tools.js"
-
-const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh", "max"] as const
-
-/** More than `xhigh` is not known here. */
-const effort = z
-  .enum(EFFORTS, { error: `one of ${EFFORTS.join(", ")}` })
-  .nullish()
-  .transform((effort): ReasoningEffort | null => (effort === "max" ? "xhigh" : (effort ?? null)))
 
 /** The engine's format, and how the request spelled what is in it. */
 interface RequestFormat {
@@ -124,8 +129,9 @@ export function chatRequest(body: z.output<typeof chatBody>): ChatRequest {
     response_format: response_format?.format,
     tool_choice: chosen?.choice,
   }
-  const reasoning_effort =
-    body.reasoning_effort ?? body.reasoning?.effort ?? body.chat_template_kwargs?.reasoning_effort ?? null
+  const reasoning_effort = engineEffort(
+    body.reasoning_effort ?? body.reasoning?.effort ?? body.chat_template_kwargs?.reasoning_effort,
+  )
   return {
     model: body.model ?? undefined,
     messages,
@@ -134,11 +140,6 @@ export function chatRequest(body: z.output<typeof chatBody>): ChatRequest {
     include_usage: body.stream_options?.include_usage ?? false,
     options: (i) => ({ ...samplingOf(body, i), ...asked, reasoning_effort, ...(tools.length > 0 && { tools }) }),
     telling: { logprobs: logprobs ?? false, custom, single: parallel_tool_calls === false || old, old },
-    names: [
-      ...names,
-      ...(chosen?.names ?? []),
-      ...(response_format?.names ?? []),
-      ["repetition_penalty", body.repetition_penalty == null ? "repeat_penalty" : "repetition_penalty"],
-    ],
+    names: [...names, ...(chosen?.names ?? []), ...(response_format?.names ?? []), ...samplingNames(body)],
   }
 }

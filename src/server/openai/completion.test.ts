@@ -192,6 +192,9 @@ describe("a completion", () => {
     [{ logprobs: true }, "logprobs"],
     [{ max_tokens: -5 }, "max_tokens"],
     [{ temperature: 5 }, "temperature"],
+    [{ repetition_penalty: -1 }, "repetition_penalty"],
+    [{ repeat_penalty: -1 }, "repeat_penalty"],
+    [{ prompt: ["x", [5, 99999]], max_tokens: 0, echo: true }, "prompt.1.1"],
   ])("refuses %j and names its parameter", async (body, param) => {
     const response = await post(app, "/v1/completions", { prompt: "x", ...body })
     const error = await response.json()

@@ -1,3 +1,4 @@
+import { checkTokenIds } from "../../engine/token_ids.js"
 import { RequestError } from "../request_error.js"
 import type { ServedModel } from "../served_model.js"
 import { CompletionSample, type SampleEvent } from "./completion_choice.js"
@@ -25,7 +26,7 @@ export async function* completionChunks(
   )
   const runs = samples.map((_, i) => {
     const [p, k] = [Math.floor(i / best_of), i % best_of]
-    return spellingNames(continued(model, prompts[p], request, k, signal), [["prompt", request.promptName(p)]])
+    return spellingNames(continued(model, prompts[p], request, k, signal), request.names(p))
   })
   const chunk = { ...envelope, ...(include_usage && { usage: null }) }
   for await (const [i, event] of sideBySide(runs)) {
@@ -56,7 +57,9 @@ async function* continued(
     yield* model.generate(prompt, { ...options(k), signal })
     return
   }
-  const prompt_tokens = (typeof prompt === "string" ? await model.tokenize(prompt) : prompt).length
+  const ids = typeof prompt === "string" ? await model.tokenize(prompt) : prompt
+  checkTokenIds("prompt", ids, model.info.vocab_size)
+  const prompt_tokens = ids.length
   const most = model.info.max_context
   if (prompt_tokens > most) {
     const tokens = { wanted: prompt_tokens, most }

@@ -1,6 +1,6 @@
 import type { SummaryResult } from "../../engine/generate.js"
 import type { CompletionEvent, LoggedToken, TokenText } from "../served_model.js"
-import { writable } from "./chat_choice.js"
+import { writable } from "./logprobs.js"
 
 /** A prompt that was not continued has read nothing either. */
 export type CompletionSummary = Pick<

@@ -1,8 +1,9 @@
 import { z } from "zod"
 import { chosen, text } from "../../engine/schemas.js"
-import { RequestError } from "../request_error.js"
+import { refused } from "../request_error.js"
 import type { CompletionOptions } from "../served_model.js"
-import { flag, ignored, model, sampling, samplingOf, stream, tokenCount, wholeIn } from "./fields.js"
+import { flag, ignored, model, sampling, samplingNames, samplingOf, stream, tokenCount, wholeIn } from "./fields.js"
+import type { ParamName } from "./param_names.js"
 
 /** Text, or token ids. */
 export type Prompt = string | readonly number[]
@@ -50,8 +51,8 @@ export const completionBody = z.object({
 export interface CompletionRequest {
   readonly model: string | undefined
   readonly prompts: readonly Prompt[]
-  /** How a prompt is called in the request. */
-  readonly promptName: (i: number) => string
+  /** How the request spelled what the engine may complain of, of its `i`th prompt. */
+  readonly names: (i: number) => readonly ParamName[]
   readonly n: number
   /** Of how many samples a prompt's `n` are the likeliest. */
   readonly best_of: number
@@ -74,7 +75,7 @@ export function completionRequest(body: z.output<typeof completionBody>): Comple
   const logprobs = body.logprobs ?? null
   const max_tokens = body.max_tokens ?? DEFAULT_TOKENS
   const refuse = (param: string, expected: string): never => {
-    throw new RequestError("invalid_request", `${param}: expected ${expected}`, { param })
+    throw refused(param, `expected ${expected}`)
   }
   if (best_of < n) refuse("best_of", "n or more")
   if (stream && best_of > n) refuse("best_of", "the same as n: what is not chosen yet cannot be streamed")
@@ -85,7 +86,7 @@ export function completionRequest(body: z.output<typeof completionBody>): Comple
   return {
     model: body.model ?? undefined,
     prompts: list,
-    promptName: (i) => (isList ? `prompt.${i}` : "prompt"),
+    names: (i) => [["prompt", isList ? `prompt.${i}` : "prompt"], ...samplingNames(body)],
     n,
     best_of,
     echo: body.echo ?? false,

@@ -1,5 +1,7 @@
 import { z } from "zod"
 import { isObject, text } from "../../engine/schemas.js"
+import { REASONING_EFFORTS, type ReasoningEffort } from "../../text/messages.js"
+import type { ParamName } from "./param_names.js"
 
 /** Fields that several of OpenAI's requests have. An error's message is what was expected. */
 
@@ -12,8 +14,9 @@ const WHOLE = "a whole number"
 const whole = z.number({ error: WHOLE }).refine(Number.isInteger, { error: WHOLE })
 
 /** A whole number in a range. */
-export function wholeIn(least: number, most: number) {
-  const expected = `a whole number from ${least} to ${most}`
+export function wholeIn(least: number, most = Number.MAX_SAFE_INTEGER) {
+  const isOpen = most === Number.MAX_SAFE_INTEGER
+  const expected = isOpen ? `${WHOLE}, ${least} or more` : `${WHOLE} from ${least} to ${most}`
   return z.number({ error: expected }).int({ error: expected }).min(least, { error: expected }).max(most, {
     error: expected,
   })
@@ -21,7 +24,7 @@ export function wholeIn(least: number, most: number) {
 
 /** How many tokens to write at most: -1 is llama-server's and LM Studio's way to leave it open. */
 export function tokenCount(least: 0 | 1) {
-  const expected = `a whole number, ${least} or more`
+  const expected = `${WHOLE}, ${least} or more`
   return z
     .number({ error: expected })
     .refine((n) => n === -1 || (Number.isInteger(n) && n >= least), { error: expected })
@@ -79,6 +82,21 @@ export function samplingOf(body: z.output<z.ZodObject<typeof sampling>>, i: numb
     stop,
     seed: seed === null ? null : (seed + i) % Number.MAX_SAFE_INTEGER,
   }
+}
+
+/** How the request spelled what {@link samplingOf} takes from it. */
+export function samplingNames(body: z.output<z.ZodObject<typeof sampling>>): readonly ParamName[] {
+  return body.repetition_penalty == null ? [["repetition_penalty", "repeat_penalty"]] : []
+}
+
+const EFFORTS = [...REASONING_EFFORTS, "max"] as const
+
+/** `max` is OpenAI's newest. */
+export const effort = z.enum(EFFORTS, { error: `one of ${EFFORTS.join(", ")}` }).nullish()
+
+/** More than `xhigh` is not known here. */
+export function engineEffort(asked: z.output<typeof effort>): ReasoningEffort | null {
+  return asked === "max" ? "xhigh" : (asked ?? null)
 }
 
 export const stream = {

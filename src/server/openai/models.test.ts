@@ -42,14 +42,16 @@ describe("models", () => {
     }
   })
 
-  it.each(["/v1/models/openai/gpt-oss-20b", "/v1/models/openai%2Fgpt-oss-20b", "/models/openai/gpt-oss-20b"])(
-    "are told one by one: %s",
-    async (path) => {
-      const model = await (await app.request(path)).json()
-      expectOpenAI("Model", model)
-      expect(model.id).toBe("openai/gpt-oss-20b")
-    },
-  )
+  it.each([
+    "/v1/models/openai/gpt-oss-20b",
+    "/v1/models/openai%2Fgpt-oss-20b",
+    "/models/openai/gpt-oss-20b",
+    "/v1/models/GPT-OSS-20b",
+  ])("are told one by one, by any name that requests may have: %s", async (path) => {
+    const model = await (await app.request(path)).json()
+    expectOpenAI("Model", model)
+    expect(model.id).toBe("openai/gpt-oss-20b")
+  })
 
   it.each(["/v1/models/x", "/v1/models/%ff", "/v1/models/__proto__", "/v1/models/openai"])(
     "that are not there are not found: %s",

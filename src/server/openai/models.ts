@@ -1,4 +1,4 @@
-import { RequestError } from "../request_error.js"
+import { cardOf } from "../models/card_of.js"
 import type { ModelCard, ModelDirectory } from "../served_model.js"
 import { codexModel } from "./codex_model.js"
 
@@ -10,14 +10,8 @@ export async function modelList(directory: ModelDirectory): Promise<object> {
 
 /** @throws {RequestError} `not_found` with the code `model_not_found` */
 export async function modelNamed(directory: ModelDirectory, name: string): Promise<object> {
-  const cards = await directory.list()
-  const card = cards.find((card) => card.name === name)
-  if (card) return modelObject(card, cards.length)
-  const known = cards.map((card) => card.name).join(", ")
-  throw new RequestError("not_found", `The model '${name}' does not exist: there are ${known || "none"}`, {
-    param: "model",
-    code: "model_not_found",
-  })
+  const card = await cardOf(directory, name)
+  return modelObject(card, (await directory.list()).length)
 }
 
 /** OpenAI's `Model`, and the length of its context under the names that vLLM, OpenRouter and llama-server have for it. */

@@ -7,6 +7,7 @@ import { asRequestError } from "../faults.js"
 import { describeRoute } from "../openapi.js"
 import { RequestError } from "../request_error.js"
 import type { ServedModel } from "../served_model.js"
+import { whole } from "../whole.js"
 import { chatChunks } from "./chat.js"
 import { chatBody, chatRequest } from "./chat_request.js"
 import { completionChunks } from "./completion.js"
@@ -75,13 +76,6 @@ export function openaiRoutes({ models, max_body, version }: ServerContext): Hono
   })
 
   return app
-}
-
-async function whole(chunks: Chunks): Promise<object> {
-  for (;;) {
-    const { done, value } = await chunks.next()
-    if (done) return value
-  }
 }
 
 /** What fails once the response has begun is the stream's last message. */

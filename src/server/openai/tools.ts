@@ -3,7 +3,7 @@ import type { ToolParam } from "../../engine/chat_request.js"
 import { chosen, isObject, text, unfit } from "../../engine/schemas.js"
 import type { ToolChoice } from "../../text/messages.js"
 import { object } from "./fields.js"
-import type { ParamName } from "./param_names.js"
+import { type ParamName, withoutSkipped } from "./param_names.js"
 
 /** Tools of a request as the engine takes them. */
 export interface RequestTools {
@@ -13,13 +13,23 @@ export interface RequestTools {
   readonly names: readonly ParamName[]
 }
 
-const textFormat = z.object({ type: z.literal("text") }).transform(() => "")
+interface ToolGrammar {
+  readonly syntax: string
+  readonly definition: string
+}
+
+/** What the model is told of a tool that takes text: the grammar is in words, as the model is not held to it. */
+export function customDescription(description: string | null | undefined, grammar: ToolGrammar | null): string {
+  const rule = grammar && `The input is text of this ${grammar.syntax} grammar:\n${grammar.definition}`
+  return [description, rule].filter(Boolean).join("\n\n")
+}
+
+const textFormat = z.object({ type: z.literal("text") }).transform(() => null)
 const grammarFormat = z
   .object({ type: z.literal("grammar"), grammar: z.object({ definition: text, syntax: text }, { error: "an object" }) })
-  .transform(({ grammar }) => `The input is text of this ${grammar.syntax} grammar:\n${grammar.definition}`)
+  .transform(({ grammar }) => grammar)
 
-/** As words for the model, which is not held to it. */
-const customFormat = chosen<string>((value) => {
+const customFormat = chosen<ToolGrammar | null>((value) => {
   const type = isObject(value) ? value.type : undefined
   if (type === "grammar") return grammarFormat
   return type === "text" ? textFormat : unfit("type", '"text" or "grammar"')
@@ -31,7 +41,7 @@ const customTool = z
     custom: z.looseObject({ description: text.nullish(), format: customFormat.nullish() }, { error: "an object" }),
   })
   .transform(({ type, custom: { format, description, ...custom } }) => {
-    const told = [description, format].filter(Boolean).join("\n\n")
+    const told = customDescription(description, format ?? null)
     return { type, custom: { ...custom, ...(told && { description: told }) } } as ToolParam
   })
 
@@ -57,14 +67,13 @@ export function toolsOf(
   functions: readonly object[] | null | undefined,
 ): RequestTools {
   const old = (functions ?? []).map((definition) => ({ type: "function", function: definition }) as ToolParam)
-  const given = tools ?? old
-  const kept = given.flatMap((tool, i) => (tool ? [{ tool, i }] : []))
-  const spelled = (i: number) => (tools ? `tools.${i}` : `functions.${i}`)
-  return {
-    tools: kept.map(({ tool }) => tool),
-    custom: new Set(kept.flatMap(({ tool }) => (tool.type === "custom" && tool.custom ? [tool.custom.name] : []))),
-    names: kept.map(({ i }, k): ParamName => [tools ? `tools.${k}` : `tools.${k}.function`, spelled(i)]),
-  }
+  const oldNames = old.flatMap((_, i): ParamName[] => [
+    [`tools.${i}.function`, `functions.${i}`],
+    [`tools.${i}`, `functions.${i}`],
+  ])
+  const { kept, names } = tools ? withoutSkipped(tools, "tools", "tools") : { kept: old, names: oldNames }
+  const custom = kept.flatMap((tool) => (tool.type === "custom" && tool.custom ? [tool.custom.name] : []))
+  return { tools: kept, custom: new Set(custom), names }
 }
 
 /** The engine's choice, and how the request spelled what is in it. */
@@ -89,16 +98,16 @@ const allowedTools = z
     ),
   })
   .transform(({ allowed_tools: { mode, tools } }, context): RequestChoice => {
-    const names = tools.flatMap((tool, i) => {
-      if (tool.type !== "function" && tool.type !== "custom") return []
+    const given = tools.map((tool, i) => {
+      if (tool.type !== "function" && tool.type !== "custom") return SKIPPED
       const { name } = (isObject(tool[tool.type]) ? tool[tool.type] : tool) as { name?: unknown }
-      if (typeof name === "string") return [name]
+      if (typeof name === "string") return name
       const path = ["allowed_tools", "tools", i, tool.type, "name"]
       context.addIssue({ code: "custom", path, message: "the name of a tool" })
-      return []
+      return SKIPPED
     })
-    const choice = names.length > 0 ? { names, required: mode === "required" } : "none"
-    return choiceOf(choice, ["tool_choice.names", "tool_choice.allowed_tools.tools"])
+    const { kept, names } = withoutSkipped(given, "tool_choice.names", "tool_choice.allowed_tools.tools")
+    return choiceOf(kept.length > 0 ? { names: kept, required: mode === "required" } : "none", ...names)
   })
 
 const namedTool = (type: "function" | "custom") =>

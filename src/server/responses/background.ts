@@ -1,5 +1,6 @@
 import { asRequestError } from "../faults.js"
 import type { TurnEvent } from "../served_model.js"
+import { whole } from "../whole.js"
 import type { Item } from "./items.js"
 import type { ResponseObject } from "./response.js"
 import type { ResponseStore } from "./store.js"
@@ -59,13 +60,5 @@ async function written(
     return await whole(responseEvents(writer, turn))
   } catch (error) {
     return signal.aborted ? { ...writer.response, status: "cancelled" } : writer.failed(asRequestError(error))
-  }
-}
-
-/** What an iteration returns. */
-export async function whole<T>(items: AsyncGenerator<unknown, T, undefined>): Promise<T> {
-  for (;;) {
-    const { done, value } = await items.next()
-    if (done) return value
   }
 }

@@ -1,6 +1,7 @@
 import fc from "fast-check"
 import { describe, expect, it } from "vitest"
-import { appOf, expectResponses } from "../../../test/server/responses/checked.js"
+import { expectOpenAI } from "../../../test/server/openai_schemas.js"
+import { appOf } from "../../../test/server/responses/checked.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
 import { mutated } from "../../../test/server/mutated.js"
 
@@ -85,9 +86,9 @@ async function statusOf(body: string, path = "/v1/responses", method = "POST"): 
   if (response.status === 200) {
     if (text.startsWith("event:")) {
       const [, last] = /\ndata: (.*)\n\n$/.exec(text)!
-      expectResponses("Response", JSON.parse(last).response)
+      expectOpenAI("Response", JSON.parse(last).response)
     } else if (path === "/v1/responses" && !text.includes('"status":"queued"')) {
-      expectResponses("Response", JSON.parse(text))
+      expectOpenAI("Response", JSON.parse(text))
     }
     return 200
   }

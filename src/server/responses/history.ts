@@ -1,4 +1,4 @@
-import { RequestError } from "../request_error.js"
+import { refused, RequestError } from "../request_error.js"
 import { type GivenItem, identified } from "./input.js"
 import { type Item, responseOf } from "./items.js"
 import type { PlacedItem } from "./messages.js"
@@ -20,7 +20,7 @@ export async function earlierItems(store: ResponseStore, id: string | null | und
       throw new RequestError("not_found", `${param}: ${message}`, { param, code: "previous_response_not_found" })
     }
     if (stored.response.status === "queued" || stored.response.status === "in_progress") {
-      throw new RequestError("invalid_request", `${param}: the response is still being written`, { param })
+      throw refused(param, "the response is still being written")
     }
     found.push(stored)
     next = stored.response.previous_response_id

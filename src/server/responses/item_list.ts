@@ -1,6 +1,6 @@
 import { z } from "zod"
 import { parseBody } from "../body.js"
-import { RequestError } from "../request_error.js"
+import { refused } from "../request_error.js"
 import type { Item } from "./items.js"
 
 /** OpenAI's `ResponseItemList`. */
@@ -34,7 +34,7 @@ export function itemList(items: readonly Item[], parameters: Readonly<Record<str
   const ordered = order === "asc" ? items : items.toReversed()
   const from = after === undefined ? 0 : ordered.findIndex(({ id }) => id === after) + 1
   if (after !== undefined && from === 0) {
-    throw new RequestError("invalid_request", "after: expected the id of one of the items", { param: "after" })
+    throw refused("after", "expected the id of one of the items")
   }
   const data = ordered.slice(from, from + limit)
   return {

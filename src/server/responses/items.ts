@@ -1,21 +1,14 @@
-import type { LoggedToken } from "../served_model.js"
+import type { TokenLogprob } from "../openai/logprobs.js"
 
 /** Items of the Responses API, as this server writes and keeps them. */
 
 export type ItemStatus = "in_progress" | "completed" | "incomplete"
 
-export interface LogProb {
-  readonly token: string
-  readonly logprob: number
-  readonly bytes: readonly number[]
-  readonly top_logprobs: readonly Omit<LogProb, "top_logprobs">[]
-}
-
 export interface OutputText {
   readonly type: "output_text"
   readonly text: string
   readonly annotations: readonly []
-  readonly logprobs: readonly LogProb[]
+  readonly logprobs: readonly TokenLogprob[]
 }
 
 export interface ReasoningText {
@@ -91,10 +84,9 @@ const PREFIXES: Record<Item["type"], string> = {
   custom_tool_call_output: "ctco",
 }
 
-/** `resp_` and 32 random hexadecimal digits. */
+/** `resp_` and the 32 hexadecimal digits of a random UUID. */
 export function newResponseId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16))
-  return `resp_${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`
+  return `resp_${crypto.randomUUID().replaceAll("-", "")}`
 }
 
 /** An item's id tells whose it is, so that references to it find the response. */
@@ -127,17 +119,4 @@ export function unsealed(content: string): string | undefined {
   } catch {
     return undefined
   }
-}
-
-/** JSON has no infinity: OpenAI writes -9999 for what cannot be. */
-const LEAST_LOGPROB = -9999
-
-export function logProb({ text, bytes, logprob, top_logprobs }: LoggedToken): LogProb {
-  const own = { token: text, logprob: Math.max(logprob, LEAST_LOGPROB), bytes }
-  const others = top_logprobs.map((other) => ({
-    token: other.text,
-    logprob: Math.max(other.logprob, LEAST_LOGPROB),
-    bytes: other.bytes,
-  }))
-  return { ...own, top_logprobs: others }
 }

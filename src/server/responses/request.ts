@@ -1,14 +1,14 @@
 import { z } from "zod"
-import { REASONING_EFFORTS, type ReasoningEffort, type ResponseFormat } from "../../text/messages.js"
+import type { ResponseFormat } from "../../text/messages.js"
 import { chosen, isObject, jsonObject, name, text, unfit } from "../../engine/schemas.js"
-import type { ParamName } from "../openai/param_names.js"
+import { effort, engineEffort, flag, model, wholeIn } from "../openai/fields.js"
+import { type ParamName, withoutSkipped } from "../openai/param_names.js"
 import { parseBody } from "../body.js"
-import { RequestError } from "../request_error.js"
+import { refused } from "../request_error.js"
 import type { TurnOptions } from "../served_model.js"
 import { input } from "./input.js"
-import { engineChoice, type ResponseTool, toolChoice, toolParam, tools } from "./tools.js"
+import { engineChoice, type ResponseTool, type ResponseToolChoice, toolChoice, toolParam, tools } from "./tools.js"
 
-const flag = z.boolean({ error: "true or false" }).nullish()
 const word = text.nullish()
 
 function numberIn(least: number, most: number) {
@@ -16,18 +16,9 @@ function numberIn(least: number, most: number) {
   return z.number({ error }).min(least, { error }).max(most, { error }).nullish()
 }
 
-function wholeIn(least: number, most = Number.MAX_SAFE_INTEGER) {
-  const error =
-    most === Number.MAX_SAFE_INTEGER ? `a whole number, ${least} or more` : `a whole number from ${least} to ${most}`
-  const whole = z.number({ error }).refine(Number.isInteger, { error })
-  return whole.min(least, { error }).max(most, { error }).nullish()
-}
-
-/** `max` is OpenAI's newest effort. */
-const EFFORTS = [...REASONING_EFFORTS, "max"] as const
 const reasoning = z.object(
   {
-    effort: z.enum(EFFORTS, { error: `one of ${EFFORTS.join(", ")}` }).nullish(),
+    effort,
     summary: z.enum(["auto", "concise", "detailed"], { error: "auto, concise or detailed" }).nullish(),
   },
   { error: "an object" },
@@ -96,7 +87,7 @@ const elsewhere = Object.fromEntries(
  */
 export const responseBody = z.object({
   ...elsewhere,
-  model: z.string({ error: "the name of a model" }).min(1, { error: "the name of a model" }).nullish(),
+  model,
   input: input.nullish(),
   instructions: word,
   previous_response_id: word,
@@ -109,11 +100,11 @@ export const responseBody = z.object({
   parallel_tool_calls: flag,
   text: textSettings.nullish(),
   reasoning: reasoning.nullish(),
-  max_output_tokens: wholeIn(1),
-  max_tool_calls: wholeIn(1),
+  max_output_tokens: wholeIn(1).nullish(),
+  max_tool_calls: wholeIn(1).nullish(),
   temperature: numberIn(0, 2),
   top_p: numberIn(0, 1),
-  top_logprobs: wholeIn(0, 20),
+  top_logprobs: wholeIn(0, 20).nullish(),
   truncation: z.enum(["auto", "disabled"], { error: '"auto" or "disabled"' }).nullish(),
   metadata,
   user: word,
@@ -125,6 +116,7 @@ export const responseBody = z.object({
 export interface ResponseRequest {
   readonly body: z.output<typeof responseBody>
   readonly tools: readonly ResponseTool[]
+  readonly tool_choice: ResponseToolChoice
   readonly store: boolean
   readonly stream: boolean
   readonly background: boolean
@@ -139,26 +131,27 @@ export interface ResponseRequest {
 /** @throws {RequestError} naming the parameter */
 export function responseRequest(json: unknown): ResponseRequest {
   const body = parseBody(responseBody, json)
-  const kept = body.tools.flatMap((tool, i) => (tool ? [{ tool, i }] : []))
+  const { kept, names } = withoutSkipped(body.tools, "tools", "tools")
   const include = body.include ?? []
   const store = body.store ?? true
   const stream = body.stream ?? false
   const background = body.background ?? false
-  if (background && !store) throw invalid("background", "a response in the background is stored: send store: true")
-  if (background && stream) throw invalid("background", "expected false beside stream: poll the response instead")
-  const choice = body.tool_choice ?? "auto"
+  if (background && !store) throw refused("background", "a response in the background is stored: send store: true")
+  if (background && stream) throw refused("background", "expected false beside stream: poll the response instead")
+  const chosen = body.tool_choice ?? { choice: "auto", names: [] }
   return {
     body,
-    tools: kept.map(({ tool }) => tool),
+    tools: kept,
+    tool_choice: chosen.choice,
     store,
     stream,
     background,
     seals: include.includes("reasoning.encrypted_content"),
     options: {
       instructions: body.instructions,
-      reasoning_effort: effortOf(body.reasoning?.effort),
-      tools: kept.map(({ tool }) => toolParam(tool)),
-      tool_choice: engineChoice(choice),
+      reasoning_effort: engineEffort(body.reasoning?.effort),
+      tools: kept.map(toolParam),
+      tool_choice: engineChoice(chosen.choice),
       response_format: formatOf(body.text?.format),
       max_tokens: body.max_output_tokens,
       temperature: body.temperature,
@@ -169,10 +162,8 @@ export function responseRequest(json: unknown): ResponseRequest {
       }),
     },
     names: [
-      ...kept.map(({ i }, k): ParamName => [`tools.${k}`, `tools.${i}`]),
-      typeof choice === "object" && "tools" in choice
-        ? ["tool_choice.names", "tool_choice.tools"]
-        : ["tool_choice.names.0", "tool_choice.name"],
+      ...names,
+      ...chosen.names,
       ["response_format", "text.format"],
       ["reasoning_effort", "reasoning.effort"],
       ["max_tokens", "max_output_tokens"],
@@ -181,17 +172,9 @@ export function responseRequest(json: unknown): ResponseRequest {
   }
 }
 
-function effortOf(effort: (typeof EFFORTS)[number] | null | undefined): ReasoningEffort | undefined {
-  return effort === "max" ? "xhigh" : (effort ?? undefined)
-}
-
 function formatOf(format: TextFormat | null | undefined): ResponseFormat | undefined {
   if (!format) return undefined
   if (format.type !== "json_schema") return { type: format.type }
   const { strict: _, ...schema } = format
   return schema
-}
-
-function invalid(param: string, message: string): RequestError {
-  return new RequestError("invalid_request", `${param}: ${message}`, { param })
 }

@@ -52,7 +52,7 @@ export const now = () => Math.floor(Date.now() / 1000)
 
 /** A response that has nothing yet. */
 export function begunResponse(id: string, model: string, request: ResponseRequest): ResponseObject {
-  const { body, tools, background, store } = request
+  const { body, tools, tool_choice, background, store } = request
   return {
     id,
     object: "response",
@@ -77,7 +77,7 @@ export function begunResponse(id: string, model: string, request: ResponseReques
     store,
     temperature: body.temperature ?? 1,
     text: { format: body.text?.format ?? { type: "text" }, verbosity: body.text?.verbosity ?? "medium" },
-    tool_choice: body.tool_choice ?? "auto",
+    tool_choice,
     tools,
     top_logprobs: body.top_logprobs ?? 0,
     top_p: body.top_p ?? 1,

@@ -6,10 +6,11 @@ import { type SseMessage, sseResponse } from "../event_stream.js"
 import { asRequestError } from "../faults.js"
 import { openaiError } from "../openai/errors.js"
 import { describeRoute } from "../openapi.js"
-import { spellingNames } from "../openai/param_names.js"
-import { RequestError } from "../request_error.js"
+import { asSpelled, spellingNames } from "../openai/param_names.js"
+import { refused, RequestError } from "../request_error.js"
 import type { HeldModel, TurnEvent } from "../served_model.js"
-import { BackgroundResponses, whole } from "./background.js"
+import { whole } from "../whole.js"
+import { BackgroundResponses } from "./background.js"
 import { earlierItems, ownItems } from "./history.js"
 import { itemList, itemQuery } from "./item_list.js"
 import { newResponseId } from "./items.js"
@@ -40,7 +41,7 @@ export function responsesRoutes(
     const messages = messagesOf([...earlier.map((item) => ({ item })), ...own])
     if (messages.length === 0) {
       // Instructions alone are a prompt, too.
-      if (!options.instructions) throw invalid("input", "expected a string or a list of items, at least one")
+      if (!options.instructions) throw refused("input", "expected a string or a list of items, at least one")
       messages.push({ role: "developer", content: options.instructions })
       return { own: [], messages, options: { ...options, instructions: null } }
     }
@@ -60,7 +61,14 @@ export function responsesRoutes(
       const turn = (signal: AbortSignal) =>
         turnOf(held, (model) => spellingNames(model.chat(messages, { ...options, signal }), request.names))
       const writer = writerOf(begunResponse(id, held.model.info.name, request), request)
-      if (request.background) return c.json(await background.start(writer, own, turn))
+      if (request.background) {
+        // A turn that never begins does not release it.
+        const queued = background.start(writer, own, turn).catch((error) => {
+          held.release()
+          throw error
+        })
+        return c.json(await queued)
+      }
       const keep = async (response: ResponseObject) => {
         if (request.store) await store.put({ response, input: own })
       }
@@ -82,7 +90,7 @@ export function responsesRoutes(
       const { model, release } = await models.hold(request.body.model ?? undefined, c.req.raw.signal)
       try {
         const params = { instructions, reasoning_effort, tools, tool_choice, response_format }
-        const ids = await model.render(messages, params)
+        const ids = await asSpelled(model.render(messages, params), request.names)
         return c.json({ object: "response.input_tokens", input_tokens: ids.length })
       } finally {
         release()
@@ -101,7 +109,7 @@ export function responsesRoutes(
   app.on("GET", paths("/:id"), describeRoute({ summary: "A stored response" }), async (c) => {
     const { response } = await kept(c)
     if (c.req.query("stream") === "true") {
-      throw invalid("stream", "a response is streamed while it is made, not afterwards: leave this out")
+      throw refused("stream", "a response is streamed while it is made, not afterwards: leave this out")
     }
     return c.json(response)
   })
@@ -118,7 +126,7 @@ export function responsesRoutes(
 
   app.on("POST", paths("/:id/cancel"), describeRoute({ summary: "Ends a response in the background" }), async (c) => {
     const { response } = await kept(c)
-    if (!response.background) throw invalid("response_id", "only a response in the background can be cancelled")
+    if (!response.background) throw refused("response_id", "only a response in the background can be cancelled")
     await background.cancel(response.id)
     return c.json((await kept(c)).response)
   })
@@ -191,8 +199,4 @@ async function* numbered(events: AsyncIterable<ResponseEvent>): AsyncGenerator<S
   for await (const event of events) {
     yield { event: event.type, data: JSON.stringify({ ...event, sequence_number: sequence_number++ }) }
   }
-}
-
-function invalid(param: string, message: string): RequestError {
-  return new RequestError("invalid_request", `${param}: ${message}`, { param })
 }

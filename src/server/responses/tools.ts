@@ -2,6 +2,9 @@ import { z } from "zod"
 import type { ToolParam } from "../../engine/chat_request.js"
 import { chosen, isObject, jsonObject, name, text, unfit } from "../../engine/schemas.js"
 import type { ToolChoice } from "../../text/messages.js"
+import { type ParamName, withoutSkipped } from "../openai/param_names.js"
+import { flag } from "../openai/fields.js"
+import { customDescription } from "../openai/tools.js"
 
 /** A tool as responses tell it. */
 export type ResponseTool =
@@ -30,7 +33,7 @@ const functionTool = z
     name: toolName,
     description: text.nullish(),
     parameters: parameters.nullish(),
-    strict: z.boolean({ error: "true or false" }).nullish(),
+    strict: flag,
   })
   .transform(
     ({ name, description, parameters, strict }): ResponseTool => ({
@@ -85,12 +88,11 @@ export const tools = z
     return given ?? []
   })
 
-/** A tool as the engine takes it. A grammar is told to the model in words. */
+/** A tool as the engine takes it. */
 export function toolParam(tool: ResponseTool): ToolParam {
   if (tool.type === "function") return tool
   const { type, name, description, format } = tool
-  const rule = format.type === "grammar" && `The input is text of this ${format.syntax} grammar:\n${format.definition}`
-  return { type, name, description: [description, rule].filter(Boolean).join("\n\n") }
+  return { type, name, description: customDescription(description, format.type === "grammar" ? format : null) }
 }
 
 /** How the request chose, in the shape that responses repeat. */
@@ -109,6 +111,13 @@ const CHOICES = ["none", "auto", "required"] as const
 const word = z.enum(CHOICES, { error: `one of ${CHOICES.join(", ")}, or an object` })
 const named = z.object({ type: z.enum(["function", "custom"]), name: text })
 
+/** A choice as responses repeat it, and how the request spelled what the engine may complain of. */
+export interface RequestChoice {
+  readonly choice: ResponseToolChoice
+  readonly names: readonly ParamName[]
+}
+const choiceOf = (choice: ResponseToolChoice, ...names: ParamName[]): RequestChoice => ({ choice, names })
+
 /** Of the tools allowed, those of types that are skipped cannot be called anyway. */
 const allowed = z
   .object({
@@ -123,14 +132,19 @@ const allowed = z
       { error: "a list of tools" },
     ),
   })
-  .transform((choice) => ({ ...choice, tools: choice.tools.filter((tool) => tool !== null) }))
+  .transform((choice) => {
+    const { kept, names } = withoutSkipped(choice.tools, "tool_choice.names", "tool_choice.tools")
+    return choiceOf({ ...choice, tools: kept }, ...names)
+  })
 
 /** `tool_choice`. One of a type that is skipped leaves the choice to the model. */
-export const toolChoice = chosen<ResponseToolChoice>((value) => {
-  if (!isObject(value)) return word
+export const toolChoice = chosen<RequestChoice>((value) => {
+  if (!isObject(value)) return word.transform((choice) => choiceOf(choice))
   if (value.type === "allowed_tools") return allowed
-  if (value.type === "function" || value.type === "custom") return named
-  return typeof value.type === "string" ? z.unknown().transform(() => "auto" as const) : unfit("type", "a string")
+  if (value.type === "function" || value.type === "custom") {
+    return named.transform((choice) => choiceOf(choice, ["tool_choice.names.0", "tool_choice.name"]))
+  }
+  return typeof value.type === "string" ? z.unknown().transform(() => choiceOf("auto")) : unfit("type", "a string")
 })
 
 /** A choice as the engine takes it. */

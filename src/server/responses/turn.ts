@@ -1,5 +1,6 @@
 import type { ChatSummary } from "../../engine/chat.js"
 import { openaiError } from "../openai/errors.js"
+import { type TokenLogprob, tokenLogprob } from "../openai/logprobs.js"
 import type { ErrorKind, RequestError } from "../request_error.js"
 import type { LoggedToken, TurnEvent } from "../served_model.js"
 import {
@@ -7,8 +8,6 @@ import {
   type FunctionCall,
   itemId,
   type ItemStatus,
-  logProb,
-  type LogProb,
   type OutputItem,
   type OutputMessage,
   type ReasoningItem,
@@ -185,12 +184,12 @@ function messageItem({ id, output_index }: ItemPlace): StartedItem {
   const at = { item_id: id, output_index, content_index: 0 }
   const item: OutputMessage = { type: "message", id, role: "assistant", content: [], status: "in_progress" }
   let text = ""
-  const logprobs: LogProb[] = []
+  const logprobs: TokenLogprob[] = []
   const part = () => ({ type: "output_text", text, annotations: [], logprobs: [...logprobs] }) as const
   const open: OpenItem = {
     *push(delta, tokens = []) {
       text += delta
-      const logged = tokens.map(logProb)
+      const logged = tokens.map(tokenLogprob)
       logprobs.push(...logged)
       yield { type: "response.output_text.delta", ...at, delta, logprobs: logged }
     },
@@ -203,38 +202,40 @@ function messageItem({ id, output_index }: ItemPlace): StartedItem {
   return [open, [added(output_index, item), { type: "response.content_part.added", ...at, part: part() }]]
 }
 
-function functionCall({ id, output_index }: ItemPlace, call_id: string, name: string): StartedItem {
-  const at = { item_id: id, output_index }
-  const item: FunctionCall = { type: "function_call", id, call_id, name, arguments: "", status: "in_progress" }
-  let text = ""
-  const open: OpenItem = {
-    *push(delta) {
-      text += delta
-      yield { type: "response.function_call_arguments.delta", ...at, delta }
-    },
-    *end(status) {
-      yield { type: "response.function_call_arguments.done", ...at, name, arguments: text }
-      return { ...item, arguments: text, status }
-    },
+function functionCall(place: ItemPlace, call_id: string, name: string): StartedItem {
+  const item = (text: string, status: ItemStatus): FunctionCall => {
+    return { type: "function_call", id: place.id, call_id, name, arguments: text, status }
   }
-  return [open, [added(output_index, item)]]
+  return callItem(place, item, "response.function_call_arguments", (text) => ({ name, arguments: text }))
 }
 
-function customCall({ id, output_index }: ItemPlace, call_id: string, name: string): StartedItem {
+function customCall(place: ItemPlace, call_id: string, name: string): StartedItem {
+  const item = (text: string, status: ItemStatus): CustomCall => {
+    return { type: "custom_tool_call", id: place.id, call_id, name, input: text, status }
+  }
+  return callItem(place, item, "response.custom_tool_call_input", (text) => ({ input: text }))
+}
+
+/** @param told what the last of its `events` says */
+function callItem(
+  { id, output_index }: ItemPlace,
+  item: (text: string, status: ItemStatus) => OutputItem,
+  events: string,
+  told: (text: string) => object,
+): StartedItem {
   const at = { item_id: id, output_index }
-  const item: CustomCall = { type: "custom_tool_call", id, call_id, name, input: "", status: "in_progress" }
   let text = ""
   const open: OpenItem = {
     *push(delta) {
       text += delta
-      yield { type: "response.custom_tool_call_input.delta", ...at, delta }
+      yield { type: `${events}.delta`, ...at, delta }
     },
     *end(status) {
-      yield { type: "response.custom_tool_call_input.done", ...at, input: text }
-      return { ...item, input: text, status }
+      yield { type: `${events}.done`, ...at, ...told(text) }
+      return item(text, status)
     },
   }
-  return [open, [added(output_index, item)]]
+  return [open, [added(output_index, item("", "in_progress"))]]
 }
 
 function usageOf(summary: ChatSummary): ResponseUsage {

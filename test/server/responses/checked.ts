@@ -1,6 +1,4 @@
-import { Ajv2020 } from "ajv/dist/2020.js"
 import type { Hono } from "hono"
-import { readFileSync } from "node:fs"
 import { expect } from "vitest"
 import { openaiError } from "../../../src/server/openai/errors.js"
 import type { Item, OutputItem } from "../../../src/server/responses/items.js"
@@ -8,19 +6,8 @@ import type { ResponseObject } from "../../../src/server/responses/response.js"
 import { responsesRoutes } from "../../../src/server/responses/routes.js"
 import type { ResponseStore } from "../../../src/server/responses/store.js"
 import type { ServedModel } from "../../../src/server/served_model.js"
-import { faceOf } from "../face.js"
-
-const FIXTURE = new URL("../../../../test/server/responses/fixtures/responses_schemas.json", import.meta.url)
-
-/** From OpenAI's own document: see tools/reference/responses_schemas.py. */
-const ajv = new Ajv2020({ strict: false, allErrors: true, formats: { unixtime: true, uri: true, date: true } })
-ajv.addSchema(JSON.parse(readFileSync(FIXTURE, "utf8")))
-
-/** Expects that a value is what OpenAI's document says of an object of this name. */
-export function expectResponses(name: string, value: unknown): void {
-  const validate = ajv.getSchema(`openai#/$defs/${name}`)!
-  expect(validate(value) ? null : { name, errors: validate.errors, value }).toBeNull()
-}
+import { faceOf, post } from "../face.js"
+import { expectOpenAI } from "../openai_schemas.js"
 
 const SCHEMAS: Record<string, string> = {
   error: "ResponseErrorEvent",
@@ -62,8 +49,7 @@ export function appOf(model: ServedModel, store?: ResponseStore): Hono {
 }
 
 export function ask(app: Hono, body: object, path = "/v1/responses"): Promise<Response> {
-  const init = { method: "POST", body: JSON.stringify(body), headers: { "content-type": "application/json" } }
-  return Promise.resolve(app.request(path, init))
+  return post(app, path, body)
 }
 
 /** A response that came with status 200, and is what OpenAI's document says. */
@@ -71,7 +57,7 @@ export async function answer(app: Hono, body: object): Promise<ResponseObject> {
   const response = await ask(app, body)
   const json = (await response.json()) as ResponseObject
   expect({ status: response.status, ...(response.status !== 200 && { json }) }).toEqual({ status: 200 })
-  expectResponses("Response", json)
+  expectOpenAI("Response", json)
   return json
 }
 
@@ -93,7 +79,7 @@ export async function events(app: Hono, body: object): Promise<ReadEvent[]> {
     const parsed = JSON.parse(data) as ReadEvent
     expect(parsed).toMatchObject({ type: event, sequence_number: i })
     // The document has no code for a conversation that is too long, though clients know it.
-    if (parsed.response?.error?.code !== "context_length_exceeded") expectResponses(SCHEMAS[event], parsed)
+    if (parsed.response?.error?.code !== "context_length_exceeded") expectOpenAI(SCHEMAS[event], parsed)
     return parsed
   })
   expect(read.slice(0, 2).map(({ type }) => type)).toEqual(["response.created", "response.in_progress"])
