@@ -21,10 +21,15 @@ const MAX_DEPTH = 100
 /** Formats of numbers that say no more than `type` does. */
 const NUMBER_FORMATS: ReadonlySet<unknown> = new Set(["int64", "float", "double"])
 
-/** A grammar of the JSON objects. */
+let objectGrammar: string | undefined
+
+/** A grammar of the JSON objects. Written once: every tool that is not strict has it, in every turn. */
 export function jsonObjectGrammar(): string {
-  const rules = new Rules()
-  return rules.write(new JsonRules(rules).object)
+  if (objectGrammar === undefined) {
+    const rules = new Rules()
+    objectGrammar = rules.write(new JsonRules(rules).object)
+  }
+  return objectGrammar
 }
 
 /**
