@@ -243,7 +243,12 @@ class SchemaGrammar {
     // Of each beginning of a key, the keys that go on from there.
     const from = (keys: readonly (readonly number[])[], at: number): Expression => {
       const next = new Map<number, (readonly number[])[]>()
-      for (const key of keys) if (key.length > at) next.set(key[at], [...(next.get(key[at]) ?? []), key])
+      for (const key of keys) {
+        if (key.length === at) continue
+        const alike = next.get(key[at])
+        if (alike) alike.push(key)
+        else next.set(key[at], [key])
+      }
       const others = without(
         PLAIN,
         [...next.keys()].map((code) => [code, code] as const),
