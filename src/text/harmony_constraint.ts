@@ -74,6 +74,8 @@ class HarmonyMask implements TokenMask {
   private isOver = false
   /** Until the next token. */
   private current: TokenSet | null = null
+  /** Where a grammar's sets are put together, each over the one before. */
+  private grammatical: TokenSet | null = null
   /** By what the header has said so far. */
   private readonly headerSets = new Map<string, TokenSet>()
 
@@ -125,8 +127,10 @@ class HarmonyMask implements TokenMask {
     const { matcher } = this
     const { texts } = this.words
     if (!matcher) return this.mayEnd ? texts.allAnd(this.end) : texts.all
-    const grammatical = matcher.allowed()
-    const set = texts.all.map((word, i) => word & grammatical[i])
+    const allowed = matcher.allowed()
+    this.grammatical ??= new Uint32Array(texts.words)
+    const set = this.grammatical
+    for (let i = 0; i < set.length; i++) set[i] = texts.all[i] & allowed[i]
     if (this.mayEnd) addToken(set, this.end)
     return set
   }

@@ -89,17 +89,20 @@ function pointedAt(root: Schema, $ref: string): Schema | undefined {
   if (!$ref.startsWith("#")) return undefined
   let value: unknown = root
   for (const part of $ref.slice(1).split("/").slice(1)) {
-    const key = decoded(part).replaceAll("~1", "/").replaceAll("~0", "~")
+    const key = stepOf(part)
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined
     value = Reflect.get(value, key)
   }
   return isSchema(value) ? value : undefined
 }
 
-function decoded(part: string): string {
+/** What a step of a JSON pointer in a fragment names (RFC 6901). */
+export function stepOf(part: string): string {
+  let text = part
   try {
-    return decodeURIComponent(part)
+    text = decodeURIComponent(part)
   } catch {
-    return part
+    // Not encoded after all.
   }
+  return text.replaceAll("~1", "/").replaceAll("~0", "~")
 }

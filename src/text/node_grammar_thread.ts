@@ -10,6 +10,8 @@ export interface GrammarThreadSetup {
   readonly bytes: Uint8Array
   /** `[vocab_size + 1]`: where each token's bytes begin. */
   readonly begins: Uint32Array
+  /** The character that stands for each byte in a byte-level vocabulary. */
+  readonly letters: readonly string[]
 }
 
 /** What a thread is told, in order. */
@@ -46,13 +48,8 @@ function loadXGrammar(): XGrammar {
   return module.exports
 }
 
-/** Tokens as GPT-2's vocabularies spell them: bytes that cannot be printed are letters from U+0100 on. */
-function spelledTokens({ bytes, begins }: GrammarThreadSetup): string[] {
-  let unprintable = 0x100
-  const letters = Array.from({ length: 256 }, (_, byte) => {
-    const isPrintable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad)
-    return String.fromCharCode(isPrintable ? byte : unprintable++)
-  })
+/** Tokens as a byte-level vocabulary spells them. */
+function spelledTokens({ bytes, begins, letters }: GrammarThreadSetup): string[] {
   return Array.from({ length: begins.length - 1 }, (_, id) => {
     let text = ""
     for (let at = begins[id]; at < begins[id + 1]; at++) text += letters[bytes[at]]

@@ -20,9 +20,15 @@ function write(matcher: GrammarMatcher, text: string): void {
   for (const token of new TextEncoder().encode(text)) matcher.accept(token)
 }
 
+interface InUse {
+  readonly worker: Worker
+  readonly users: number
+  readonly isSpent: boolean
+}
+
 /** What is in use, and in which threads. */
-function threadsOf(grammars: NodeGrammars): { worker: Worker; users: number }[] {
-  return [...(grammars as unknown as { threads: Set<{ worker: Worker; users: number }> }).threads]
+function threadsOf(grammars: NodeGrammars): InUse[] {
+  return [...(grammars as unknown as { threads: Set<InUse> }).threads]
 }
 
 describe("grammars in threads", () => {
@@ -118,6 +124,26 @@ describe("grammars in threads", () => {
     await expect(grammars.compile(['root ::= "a"', "root ::= missing"])).rejects.toThrow(GrammarError)
     const compiled = await grammars.compile(['root ::= "a"'])
     expect(texts(compiled.open(0))).toEqual(["a"])
+  })
+
+  it("follows on what a thread has when a grammar does not compile there, and ends it with the last turn", async () => {
+    create()
+    const open = []
+    for (const letter of "abc") open.push(await grammars.compile([`root ::= "${letter}"*`]))
+    const matchers = open.map((compiled) => compiled.open(0))
+    await expect(grammars.compile(["root ::= missing"])).rejects.toThrow(GrammarError)
+    for (const [i, matcher] of matchers.entries()) {
+      write(matcher, "abc"[i])
+      expect(texts(matcher)).toContain("abc"[i])
+      expect(texts(open[i].open(0))).toContain("abc"[i])
+    }
+    expect(threadsOf(grammars)).toHaveLength(3)
+    const spent = threadsOf(grammars).find(({ isSpent }) => isSpent)!
+    const shared = await grammars.compile(['root ::= "d"'])
+    expect(spent.users).toBe(1)
+    for (const compiled of [...open, shared]) compiled.close()
+    expect(threadsOf(grammars)).toHaveLength(2)
+    expect(threadsOf(grammars)).not.toContain(spent)
   })
 
   it("says so if a token is written that the grammar does not let through", async () => {

@@ -9,6 +9,7 @@ import {
   MAY_END,
   type ToGrammarThread,
 } from "./node_grammar_thread.js"
+import { byteAlphabet } from "./tokenizer.js"
 
 /** Each has the vocabulary and what it compiled in memory of its own, some 100 MB with 200,000 tokens. */
 const MAX_THREADS = 3
@@ -59,8 +60,9 @@ export class NodeGrammars implements GrammarCompiler {
     try {
       await thread.compile(grammars)
     } catch (error) {
-      // The library aborts on a grammar that it cannot read, and is in no known state then.
-      await thread.end("a grammar did not compile")
+      // The library aborts on a grammar that it cannot read. Texts that it follows go on, but it gets nothing new.
+      thread.isSpent = true
+      this.release(thread)
       throw error
     }
     return new Compiled(thread, grammars, this.vocab_size, () => this.release(thread))
@@ -87,7 +89,7 @@ export class NodeGrammars implements GrammarCompiler {
   /** Gives who still waits the thread that is used least. */
   private share(waiting: Waiting): void {
     const at = this.waiting.indexOf(waiting)
-    const [least] = [...this.threads].sort((a, b) => a.users - b.users)
+    const [least] = this.usable.sort((a, b) => a.users - b.users)
     if (at === -1 || !least) return
     this.waiting.splice(at, 1)
     least.users++
@@ -95,13 +97,17 @@ export class NodeGrammars implements GrammarCompiler {
   }
 
   private find(grammars: ReadonlySet<string>): Thread | null {
-    const threads = [...this.threads]
+    const threads = this.usable
     const found =
       threads.find((thread) => thread.hasAll(grammars)) ??
       threads.find((thread) => thread.users === 0) ??
       this.another()
     if (found) found.users++
     return found
+  }
+
+  private get usable(): Thread[] {
+    return [...this.threads].filter(({ isSpent }) => !isSpent)
   }
 
   private another(): Thread | null {
@@ -117,6 +123,7 @@ export class NodeGrammars implements GrammarCompiler {
 
   private release(thread: Thread): void {
     thread.users--
+    if (thread.isSpent && thread.users === 0) void thread.end("a grammar did not compile")
     this.serveWaiting()
   }
 
@@ -132,7 +139,7 @@ export class NodeGrammars implements GrammarCompiler {
 
 const closed = () => new Error("the grammars are closed")
 
-/** Bytes of all tokens, in memory that threads share. */
+/** Bytes of all tokens, in memory that threads share, and how vocabularies spell each byte. */
 function setupOf(vocabulary: Vocabulary): GrammarThreadSetup {
   const tokens = Array.from({ length: vocabulary.vocab_size }, (_, id) =>
     vocabulary.isSpecial(id) ? new Uint8Array(0) : vocabulary.bytesOf(id),
@@ -141,13 +148,15 @@ function setupOf(vocabulary: Vocabulary): GrammarThreadSetup {
   for (const [id, bytes] of tokens.entries()) begins[id + 1] = begins[id] + bytes.length
   const bytes = new Uint8Array(new SharedArrayBuffer(begins[tokens.length]))
   for (const [id, own] of tokens.entries()) bytes.set(own, begins[id])
-  return { bytes, begins }
+  return { bytes, begins, letters: [...byteAlphabet().keys()] }
 }
 
 /** A thread as its callers see it. */
 class Thread {
   /** Of how many calls the grammars are in use. */
   users = 0
+  /** Whether it is to be given no more calls, and ends with the last that it has. */
+  isSpent = false
   private readonly worker: Worker
   /** Compiled grammars, the ones used longest ago first. */
   private readonly compiled = new Set<string>()

@@ -18,6 +18,10 @@ export const grammarTokenizer = byteTokenizer([
   ",\n  ",
 ])
 
+/** A schema of objects with these properties, all of them required unless said. */
+export const objectOf = (properties: object, required = Object.keys(properties)) =>
+  ({ type: "object", properties, required }) as const
+
 /** Ids that a mask lets through. */
 export function allowedIds(matcher: GrammarMatcher): number[] {
   const ids: number[] = []

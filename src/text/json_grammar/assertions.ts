@@ -1,8 +1,7 @@
 import { GrammarError } from "../grammar.js"
-import { isObject, type JsonType, type SchemaDocument, type SchemaNode, under } from "./nodes.js"
+import { isSchema as isObject, type Schema as Keywords } from "../json_schema.js"
+import { type JsonType, type SchemaDocument, type SchemaNode, under } from "./nodes.js"
 import type { Bound } from "./number_range.js"
-
-type Keywords = Readonly<Record<string, unknown>>
 
 const ALL_TYPES: readonly JsonType[] = ["object", "array", "string", "number", "boolean", "null"]
 

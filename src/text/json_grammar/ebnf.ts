@@ -117,14 +117,18 @@ export class Rules {
   private finite(): Set<string> {
     const users = new Map<string, string[]>()
     for (const [name, body] of this.rules) {
-      for (const used of rulesIn(body)) users.set(used, [...(users.get(used) ?? []), name])
+      for (const used of rulesIn(body)) {
+        const others = users.get(used)
+        if (others) others.push(name)
+        else users.set(used, [name])
+      }
     }
     const finite = new Set<string>()
     const waiting = [...this.rules.keys()].reverse()
     for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
       if (finite.has(name) || !ends(this.rules.get(name)!, finite)) continue
       finite.add(name)
-      waiting.push(...(users.get(name) ?? []))
+      for (const user of users.get(name) ?? []) waiting.push(user)
     }
     return finite
   }

@@ -1,6 +1,5 @@
 import { GrammarError } from "../grammar.js"
-
-type Keywords = Readonly<Record<string, unknown>>
+import { isSchema as isObject, type Schema as Keywords, stepOf } from "../json_schema.js"
 
 /** A schema at its place in a document. */
 export interface SchemaNode {
@@ -43,8 +42,6 @@ const isNumber = (value: unknown) => typeof value === "number" && Number.isFinit
 const isCount = (value: unknown) => Number.isInteger(value) && (value as number) >= 0
 const isList = Array.isArray
 const isFlag = (value: unknown) => typeof value === "boolean"
-export const isObject = (value: unknown): value is Keywords =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
 const isSchema = (value: unknown) => typeof value === "boolean" || isObject(value)
 function isEmptyObject(value: unknown): boolean {
   return isObject(value) && Object.keys(value).length === 0
@@ -187,7 +184,7 @@ export class SchemaDocument {
     let value: unknown = this.document
     const names: string[] = []
     for (const part of reference.split("/").slice(1)) {
-      const name = decoded(part)
+      const name = stepOf(part)
       if ((!isObject(value) && !isList(value)) || !Object.hasOwn(value, name)) {
         throw new GrammarError(path, `${shown(reference)} is not there: the schema has no such part`)
       }
@@ -205,17 +202,6 @@ export class SchemaDocument {
 
 const escapedName = (name: string) => name.replaceAll("~", "~0").replaceAll("/", "~1")
 const shown = (text: string) => (text.length > 100 ? `${JSON.stringify(text.slice(0, 100))}...` : JSON.stringify(text))
-
-/** A step of a JSON pointer in a fragment (RFC 6901). */
-function decoded(part: string): string {
-  let text = part
-  try {
-    text = decodeURIComponent(part)
-  } catch {
-    // Not encoded after all.
-  }
-  return text.replaceAll("~1", "/").replaceAll("~0", "~")
-}
 
 function both(a: Alternative, b: Alternative): Alternative[] {
   const branches = new Map(a.branches)

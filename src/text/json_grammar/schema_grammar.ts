@@ -21,10 +21,15 @@ const MAX_DEPTH = 100
 /** Formats of numbers that say no more than `type` does. */
 const NUMBER_FORMATS: ReadonlySet<unknown> = new Set(["int64", "float", "double"])
 
-/** A grammar of the JSON objects. */
+let objectGrammar: string | undefined
+
+/** A grammar of the JSON objects. Written once: every tool that is not strict has it, in every turn. */
 export function jsonObjectGrammar(): string {
-  const rules = new Rules()
-  return rules.write(new JsonRules(rules).object)
+  if (objectGrammar === undefined) {
+    const rules = new Rules()
+    objectGrammar = rules.write(new JsonRules(rules).object)
+  }
+  return objectGrammar
 }
 
 /**
@@ -238,7 +243,12 @@ class SchemaGrammar {
     // Of each beginning of a key, the keys that go on from there.
     const from = (keys: readonly (readonly number[])[], at: number): Expression => {
       const next = new Map<number, (readonly number[])[]>()
-      for (const key of keys) if (key.length > at) next.set(key[at], [...(next.get(key[at]) ?? []), key])
+      for (const key of keys) {
+        if (key.length === at) continue
+        const alike = next.get(key[at])
+        if (alike) alike.push(key)
+        else next.set(key[at], [key])
+      }
       const others = without(
         PLAIN,
         [...next.keys()].map((code) => [code, code] as const),
