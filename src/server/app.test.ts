@@ -32,6 +32,14 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
+it("finds a response that a batch stored where any request finds it", async () => {
+  const { app, dispatch } = createServerApp({ models: directoryOf(hello), max_body: 1000, version: "1.2.3" })
+  const post = ask({ input: "Hi" })
+  const { id } = (await (await dispatch(new Request("http://localhost/v1/responses", post))).json()) as { id: string }
+  const found = await app.request(`/v1/responses/${id}`)
+  expect(await found.json()).toMatchObject({ id, status: "completed" })
+})
+
 describe("errors", () => {
   const KINDS: Record<ErrorKind, number> = {
     invalid_request: 400,

@@ -18,6 +18,7 @@ import { ollamaRoutes } from "./ollama/routes.js"
 import { openaiRoutes } from "./openai/routes.js"
 import { OpenRequests, type RequestLimits } from "./open_requests.js"
 import { insightRoutes, probeRoutes } from "./operation.js"
+import { BackgroundResponses } from "./responses/background.js"
 import { responsesRoutes } from "./responses/routes.js"
 import { watchModels } from "./watched_models.js"
 
@@ -30,7 +31,7 @@ const PROTOCOLS: readonly Routes[] = [
   anthropicRoutes,
   ollamaRoutes,
   openaiRoutes,
-  (context) => responsesRoutes(context, context.responses),
+  responsesRoutes,
   llamaRoutes,
 ]
 
@@ -92,10 +93,11 @@ export function createServerApp(context: ServerContext, options: Partial<AppOpti
   app.use(apiKeys(api_keys))
   app.route("/", insightRoutes(app, metrics, context.version))
   app.use(admission(open))
-  for (const routes of protocols) app.route("/", routes({ ...context, models }))
+  const shared = { ...context, responses: context.responses ?? new BackgroundResponses() }
+  for (const routes of protocols) app.route("/", routes({ ...shared, models }))
 
   const patient = new Hono()
-  for (const routes of protocols) patient.route("/", routes({ ...context, models: lowPriority(models) }))
+  for (const routes of protocols) patient.route("/", routes({ ...shared, models: lowPriority(models) }))
   for (const each of [app, patient]) answerFaults(each, open, log)
   return { app, open, dispatch: async (request) => patient.fetch(request) }
 }

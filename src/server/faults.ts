@@ -11,10 +11,7 @@ const RETRY_AFTER = 1
 export function asRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error
   const cause = error
-  if (error instanceof ParameterError) {
-    return new RequestError("invalid_request", error.message, { param: error.field, cause })
-  }
-  if (error instanceof GrammarError) {
+  if (error instanceof ParameterError || error instanceof GrammarError) {
     return new RequestError("invalid_request", error.message, { param: error.field, cause })
   }
   if (error instanceof ContextLengthError) {

@@ -4,7 +4,7 @@ import { hostname, tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterEach, beforeEach, describe, expect, it } from "vitest"
-import { DataFolder, FolderInUseError } from "./node_data_folder.js"
+import { DataFileError, DataFolder, FolderInUseError } from "./node_data_folder.js"
 
 let folder: string
 beforeEach(() => {
@@ -34,6 +34,18 @@ describe("a data folder", () => {
     const again = await DataFolder.open(folder)
     expect(again.database.get("SELECT count(*) AS n FROM t")).toEqual({ n: 1 })
     await again.close()
+  })
+
+  it("says which file is no database, and lets go of the folder", async () => {
+    mkdirSync(folder, { recursive: true })
+    const file = join(folder, "minerva.sqlite")
+    writeFileSync(file, "no database, but long enough to have a header".repeat(9))
+    for (let i = 0; i < 2; i++) {
+      await expect(DataFolder.open(folder)).rejects.toThrow(DataFileError)
+      await expect(DataFolder.open(folder)).rejects.toThrow(`${file} cannot be used`)
+    }
+    rmSync(file)
+    await opensAndCloses()
   })
 
   it("is held by one at a time, in one process too", async () => {

@@ -29,6 +29,17 @@ export class FolderInUseError extends Error {
   }
 }
 
+/** The database of a folder cannot be opened. */
+export class DataFileError extends Error {
+  override readonly name = "DataFileError"
+  constructor(
+    readonly path: string,
+    cause: Error,
+  ) {
+    super(`${path} cannot be used (${cause.message}): move it away, or give another data folder`, { cause })
+  }
+}
+
 /**
  * A folder with a database that survives the end of its process, whatever ends it. One process holds it at a time: SQLite as it is built
  * here locks with a directory, which a killed process leaves behind, and takes its own lock for another's when it would roll back what
@@ -45,6 +56,7 @@ export class DataFolder {
   /**
    * @param path made unless it is there; null for a database in memory
    * @throws {FolderInUseError} where another process holds it
+   * @throws {DataFileError} where its file is no database of ours, or cannot be written
    */
   static async open(path: string | null): Promise<DataFolder> {
     // Loaded when it is needed; its exports are not to be seen by import.
@@ -54,14 +66,16 @@ export class DataFolder {
     const lock = join(resolve(path), "minerva.lock")
     const id = await take(lock)
     const file = join(path, "minerva.sqlite")
+    let database: Database | undefined
     try {
       await rm(`${file}.lock`, { recursive: true, force: true })
-      const database = new Database(file)
+      database = new Database(file)
       database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
       return new DataFolder(database, { path: lock, id }).alive()
-    } catch (error) {
+    } catch (cause) {
+      database?.close()
       await rm(lock, { force: true })
-      throw error
+      throw new DataFileError(file, cause as Error)
     }
   }
 

@@ -31,7 +31,7 @@ async function serving(args: string[], env: Record<string, string> = {}) {
   const said = { out: "", err: "" }
   child.stdout.on("data", (chunk) => (said.out += chunk))
   child.stderr.on("data", (chunk) => (said.err += chunk))
-  const code = new Promise<number | null>((resolve) => child.on("exit", resolve))
+  const code = new Promise<number | null>((resolve) => child.on("close", resolve))
   await vi.waitFor(() => expect(said.out).toMatch(/"listening"/), 20_000)
   const lines = () =>
     said.out

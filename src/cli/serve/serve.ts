@@ -9,6 +9,7 @@ import { ModelPool } from "../../server/models/model_pool.js"
 import { offerModel } from "../../server/models/node_model_offer.js"
 import { DataFolder } from "../../server/node_data_folder.js"
 import { NodeServer } from "../../server/node_serve.js"
+import { BackgroundResponses } from "../../server/responses/background.js"
 import { SqliteResponseStore } from "../../server/responses/node_response_store.js"
 import type { Settings } from "../../server/settings.js"
 import { formatDuration } from "../ui/format.js"
@@ -28,14 +29,15 @@ export async function serve(settings: Settings): Promise<void> {
   // Its process starts while this one opens the rest.
   const loading = loadFirst(models)
   loading.catch(() => {})
-  const folder = await DataFolder.open(settings.data_dir ?? null)
   let isLoaded = false
+  let folder: DataFolder | undefined
   let server: NodeServer | undefined
   let batches: Batches | undefined
   try {
+    folder = await DataFolder.open(settings.data_dir ?? null)
     const names = [...settings.allowed_hosts, host]
     const options = { ...settings, allowed_hosts: names, isLoaded: () => isLoaded, log }
-    const responses = settings.data_dir ? new SqliteResponseStore(folder.database) : undefined
+    const responses = settings.data_dir ? new BackgroundResponses(new SqliteResponseStore(folder.database)) : undefined
     const context = { models, max_body, responses, version: VERSION }
     const served = createServerApp(context, options)
     batches = await openBatches(served.dispatch, folder.database, {
@@ -60,7 +62,7 @@ export async function serve(settings: Settings): Promise<void> {
     await batches?.close()
     await server?.stop(0)
     await models.close(0)
-    await folder.close()
+    await folder?.close()
     log.info("stopped")
     output.flushSync()
   }

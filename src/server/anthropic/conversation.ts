@@ -1,7 +1,7 @@
 import type { ChatMessage, ToolCallParam } from "../../engine/chat_messages.js"
 import type { ConversationParams } from "../../engine/chat_request.js"
 import type { ReasoningEffort, ResponseFormat, ToolChoice } from "../../text/messages.js"
-import { RequestError } from "../request_error.js"
+import { refused, RequestError } from "../request_error.js"
 import type { Block } from "./blocks.js"
 import { callId } from "./ids.js"
 import type { CountBody } from "./request.js"
@@ -51,10 +51,6 @@ export function conversationOf(body: CountBody): Rendered {
       response_format: formatOf(output_config?.format ?? output_format),
     },
   }
-}
-
-function refused(param: string, message: string): RequestError {
-  return new RequestError("invalid_request", `${param}: ${message}`, { param })
 }
 
 /** Results become messages of the tools; what stands between them stays where it is. */

@@ -2,13 +2,9 @@ import type { ChatMessage } from "../../engine/chat_messages.js"
 import type { ConversationParams } from "../../engine/chat_request.js"
 import type { GenerateOptions } from "../../engine/generate.js"
 import type { ReasoningEffort, ResponseFormat } from "../../text/messages.js"
-import { RequestError } from "../request_error.js"
+import { refused } from "../request_error.js"
 import type { ServedModelInfo } from "../served_model.js"
 import type { ChatBody, SharedBody } from "./request.js"
-
-function refused(param: string, message: string): RequestError {
-  return new RequestError("invalid_request", `${param}: ${message}`, { param })
-}
 
 /** How the turn is made, whatever is said. @throws {RequestError} naming the option */
 export function optionsOf(body: SharedBody, { max_context }: ServedModelInfo): GenerateOptions {

@@ -3,14 +3,15 @@ import type { TurnEvent } from "../served_model.js"
 import { whole } from "../whole.js"
 import type { Item } from "./items.js"
 import type { ResponseObject } from "./response.js"
-import type { ResponseStore } from "./store.js"
+import { MemoryResponseStore, type ResponseStore } from "./store.js"
 import { responseEvents, type ResponseWriter } from "./turn.js"
 
 /** Responses that are written while nobody waits for them. */
 export class BackgroundResponses {
   private readonly running = new Map<string, { readonly abort: AbortController; readonly done: Promise<void> }>()
 
-  constructor(private readonly store: ResponseStore) {}
+  /** @param store where responses are kept; by default in memory, while there is room */
+  constructor(readonly store: ResponseStore = new MemoryResponseStore()) {}
 
   /** Begins one. @returns it as it is in the store until it is done */
   async start(

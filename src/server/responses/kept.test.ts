@@ -6,6 +6,7 @@ import { directoryOf, scriptedModel } from "../../../test/server/scripted_model.
 import { RequestError } from "../request_error.js"
 import type { ModelDirectory } from "../served_model.js"
 import type { ResponseObject } from "./response.js"
+import { BackgroundResponses } from "./background.js"
 import { responsesRoutes } from "./routes.js"
 import { MemoryResponseStore } from "./store.js"
 
@@ -118,7 +119,7 @@ describe("responses that are kept", () => {
     }
     const full = new MemoryResponseStore()
     full.put = () => Promise.reject(new RequestError("unavailable", "the disk is full"))
-    const app = responsesRoutes({ models, max_body: 1000, version: "1.2.3" }, full)
+    const app = responsesRoutes({ models, max_body: 1000, version: "1.2.3", responses: new BackgroundResponses(full) })
     app.onError((error, c) => c.text(error.message, 503))
     const response = await ask(app, { input: "One", background: true })
     expect([response.status, await response.text(), holds]).toEqual([503, "the disk is full", 0])

@@ -17,23 +17,17 @@ import { newResponseId } from "./items.js"
 import { messagesOf } from "./messages.js"
 import { type ResponseRequest, responseBody, responseRequest } from "./request.js"
 import { begunResponse, type ResponseObject } from "./response.js"
-import { MemoryResponseStore, type ResponseStore, type StoredResponse } from "./store.js"
+import type { StoredResponse } from "./store.js"
 import { type ResponseEvent, responseEvents, ResponseWriter } from "./turn.js"
 
 /** Both with and without `/v1`, as llama-server has them. */
 const paths = (rest = "") => [`/v1/responses${rest}`, `/responses${rest}`]
 
-/**
- * OpenAI's Responses API. What is thrown is for `openaiError`.
- *
- * @param store where responses are kept; by default in memory, while there is room
- */
-export function responsesRoutes(
-  { models, max_body }: ServerContext,
-  store: ResponseStore = new MemoryResponseStore(),
-): Hono {
+/** OpenAI's Responses API. What is thrown is for `openaiError`. */
+export function responsesRoutes({ models, max_body, responses }: ServerContext): Hono {
   const app = new Hono()
-  const background = new BackgroundResponses(store)
+  const background = responses ?? new BackgroundResponses()
+  const { store } = background
 
   const conversation = async (id: string, { body, options }: ResponseRequest) => {
     const earlier = await earlierItems(store, body.previous_response_id)

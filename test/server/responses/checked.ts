@@ -4,6 +4,7 @@ import { openaiError } from "../../../src/server/openai/errors.js"
 import type { Item, OutputItem } from "../../../src/server/responses/items.js"
 import type { ResponseObject } from "../../../src/server/responses/response.js"
 import { responsesRoutes } from "../../../src/server/responses/routes.js"
+import { BackgroundResponses } from "../../../src/server/responses/background.js"
 import type { ResponseStore } from "../../../src/server/responses/store.js"
 import type { ServedModel } from "../../../src/server/served_model.js"
 import { faceOf, post } from "../face.js"
@@ -45,7 +46,11 @@ export interface ReadEvent {
 }
 
 export function appOf(model: ServedModel, store?: ResponseStore): Hono {
-  return faceOf((context) => responsesRoutes(context, store), openaiError, model)
+  return faceOf(
+    (context) => responsesRoutes({ ...context, responses: new BackgroundResponses(store) }),
+    openaiError,
+    model,
+  )
 }
 
 export function ask(app: Hono, body: object, path = "/v1/responses"): Promise<Response> {
