@@ -44,6 +44,7 @@ export type ChatEvent =
  * Answers a conversation. Stop strings apply to the answer's content, not to reasoning or tool calls.
  *
  * @throws {ParameterError} when a message, a tool or an option is not what it should be; it names the field
+ * @throws {GrammarError} when the answer or arguments cannot be held to their schema
  * @throws {ContextLengthError} when the conversation does not fit
  */
 export async function* chat(

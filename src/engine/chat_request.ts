@@ -52,11 +52,13 @@ export interface Conversation {
 
 const MAX_TOOL_NAME = 128
 
+const flag = z.boolean({ error: "true or false" })
+
 const definition = {
   name: name(MAX_TOOL_NAME),
   description: text.nullish(),
   parameters: jsonObject.transform((schema): Record<string, unknown> => JSON.parse(schema)).nullish(),
-  strict: z.boolean({ error: "true or false" }).nullish(),
+  strict: flag.nullish(),
 }
 const isFunction = z.literal("function", { error: '"function"' })
 
@@ -70,7 +72,7 @@ function toTool({ name, description, parameters, strict }: z.output<z.ZodObject<
 }
 
 const openAITool = fields({ type: isFunction, function: fields(definition) }).transform((tool) => toTool(tool.function))
-const ownTool = fields({ type: isFunction.nullish(), ...definition, deferred: z.boolean().nullish() }).transform(
+const ownTool = fields({ type: isFunction.nullish(), ...definition, deferred: flag.nullish() }).transform(
   ({ deferred, ...tool }): Tool => ({ ...toTool(tool), ...(deferred && { deferred }) }),
 )
 
@@ -89,10 +91,11 @@ const tool = chosen<Tool>((value) => {
   return isObject(value) && (value.function != null || ("type" in value && !("name" in value))) ? openAITool : ownTool
 })
 
+const LIST_OF_NAMES = { error: "a list of names, at least one" }
 const CHOICES = ["none", "auto", "required"] as const
 const toolChoice = chosen<ToolChoice>((value) =>
   isObject(value)
-    ? z.strictObject({ names: z.array(text, { error: "a list of names" }).min(1), required: z.boolean() })
+    ? z.strictObject({ names: z.array(text, LIST_OF_NAMES).min(1, LIST_OF_NAMES), required: flag })
     : z.enum(CHOICES, { error: `one of ${CHOICES.join(", ")}, or an object with names` }),
 )
 

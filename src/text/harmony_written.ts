@@ -1,7 +1,7 @@
 import { LRUCache } from "lru-cache"
 import type { AssistantMessage, Message, ToolCall } from "./messages.js"
 
-/** Token ids, of all turns together, that are remembered: 4 bytes each, twice. */
+/** Token ids, of all turns together, that are remembered: some 20 bytes each, with those of the keys. */
 const MOST_TOKENS = 2 ** 20
 
 /** Characters of arguments and reasoning, of all calls together, that are remembered. */
