@@ -18,9 +18,9 @@ export interface CancelSignal {
 
 /**
  * How activations are kept. `exact`: in float32 throughout, for comparisons. `fast`: narrower where that is faster, see
- * `CpuOptions` and `WebGpuOptions`.
+ * `CpuOptions` and `WebGpuOptions`. `int16`: as `fast`, but in no less than 16 bits.
  */
-export type Precision = "fast" | "exact"
+export type Precision = "fast" | "int16" | "exact"
 
 export interface LoadOptions {
   /** Called as bytes become resident. */

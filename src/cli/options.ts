@@ -1,3 +1,4 @@
+import type { Precision } from "../backends/backend.js"
 import { fileURLToPath } from "node:url"
 import { type Command, InvalidArgumentError, Option } from "commander"
 import type { ChatOptions } from "../engine/chat.js"
@@ -11,7 +12,7 @@ export const EMBEDDED_MODEL = fileURLToPath(new URL("../../../models/minerva-tin
 export interface DeviceFlags {
   readonly device: "auto" | "gpu" | "cpu" | "reference"
   readonly threads?: number
-  readonly precision?: "fast" | "exact"
+  readonly precision?: Precision
 }
 
 export interface PoolFlags {
@@ -95,8 +96,9 @@ export function withDeviceOptions(command: Command): Command {
     .addOption(
       new Option(
         "--precision <mode>",
-        "exact keeps activations in float32, fast may round them: to int16 on the CPU, to float16 on the GPU",
-      ).choices(["fast", "exact"]),
+        "exact keeps activations in float32, fast may round them: to float16 on the GPU, to int8 or int16 on the CPU; " +
+          "int16 rounds them to no less than 16 bits",
+      ).choices(["fast", "int16", "exact"]),
     )
 }
 

@@ -23,7 +23,7 @@ export const BACKEND_OPTIONS: KnownOptions<BackendOptions> = { device: true, thr
 const schema = z.object({
   device: z.enum(["auto", "gpu", "cpu", "reference"], { error: "auto, gpu, cpu or reference" }).default("auto"),
   threads: z.int({ error: "a whole number" }).min(0, { error: "a whole number, 0 or more" }).optional(),
-  precision: z.enum(["fast", "exact"], { error: "fast or exact" }).optional(),
+  precision: z.enum(["fast", "int16", "exact"], { error: "fast, int16 or exact" }).optional(),
 })
 
 export interface OpenedBackend {

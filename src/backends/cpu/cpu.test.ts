@@ -15,6 +15,7 @@ import { InlinePool } from "./thread_pool.js"
 runConformance("cpu, fast, two threads", async () => {
   return new CpuBackend(new NodeThreadPool(await loadKernels(), 2), { part_bytes: 1 })
 })
+runConformance("cpu, int16, one thread", () => createCpuBackend({ threads: 1, precision: "int16" }))
 runConformance("cpu, exact, one thread", () => createCpuBackend({ threads: 1, precision: "exact" }))
 
 it("keeps the process until it is closed", async () => {

@@ -46,8 +46,12 @@ const KV_FORMATS: readonly KvFormat[] = ["float32", "float16", "int8", "int4"]
 
 const MODE_CODES: Record<Quantization["mode"], number> = { affine: 1, mxfp4: 2, mxfp8: 3, nvfp4: 4 }
 
-/** The fields of `Weight` in wasm/weight.ts, for rows of K elements. */
-export function weightDescriptor(of: WeightOf<Placed>, K: number): number[] {
+/**
+ * The fields of `Weight` in wasm/weight.ts, for rows of K elements.
+ *
+ * @param activations bits of the integers that products take activations as; 0: float32
+ */
+export function weightDescriptor(of: WeightOf<Placed>, K: number, activations = 0): number[] {
   const { quantization, weight, scales, biases, bias } = of
   const lead = weight.shape.length - 2
   const place = (part: Placed | undefined) => {
@@ -68,6 +72,7 @@ export function weightDescriptor(of: WeightOf<Placed>, K: number): number[] {
     biases ? floatCode("biases", biases) : 0,
     ...place(bias),
     bias ? floatCode("bias", bias) : 0,
+    activations,
   ]
 }
 

@@ -49,7 +49,7 @@ export class CpuExecutable implements Executable {
       const split = splitGlu(program, (buffer) => given[buffer].segment)
       const blocks = [...given, ...split.buffers.slice(given.length).map((buffer) => this.blockFor(buffer))]
       this.buffers = replayBuffers(split, blocks)
-      this.linker = new Linker(memory, pool.threads, precision === "exact", split, blocks, this.owned)
+      this.linker = new Linker(memory, pool.threads, precision, split, blocks, this.owned)
       this.linker.link((byteLength, segment) => this.borrow(byteLength, segment))
       pool.load(id, sectionsOf(this.linker.jobs, pool.threads, part_bytes))
     } catch (error) {

@@ -5,7 +5,7 @@ import type { ReduceFn } from "../../ir/specs/rows.js"
 import type { WeightOf } from "../../ir/type.js"
 import { itemSize } from "../../tensor/dtype.js"
 import { sizeOf } from "../../tensor/shape.js"
-import { BackendError } from "../backend.js"
+import { BackendError, type Precision } from "../backend.js"
 import { type Count, elementsOf, most, rowsOf } from "./counts.js"
 import { dtypeCode, floatCode, kvFormatCode, type Placed, weightDescriptor, windowDescriptor } from "./descriptors.js"
 
@@ -24,8 +24,7 @@ export interface CallContext {
   share(byteLength: number): number
   /** A 32-bit word that is zero when a replay starts; returns its address. */
   counter(): number
-  /** True: float32 products throughout. False: activations as int16 where weights are small integers. */
-  readonly exact: boolean
+  readonly precision: Precision
 }
 
 type Lower<K extends KernelKind> = (
@@ -44,8 +43,9 @@ const ATTENTION_BLOCK = 32
 const TILE_BYTES = 64
 const ATTENTION_ROWS = 8
 
-/** BLOCK in wasm/matmul.ts. */
+/** BLOCK and ROOM in wasm/matmul.ts. */
 const MATMUL_BLOCK = 64
+const MATMUL_ROOM = 256
 
 /** BINS in wasm/sample.ts. */
 const SAMPLE_BINS = 2048
@@ -69,7 +69,7 @@ function rowBytes({ shape, dtype }: Placed): number {
 
 /** An upper bound of what `begin` and `gather_glu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
 function matmulScratch(pairs: number, K: number): number {
-  return 4 * K * 4 + 3 * 4 * scalesBytes(K) + pairs * (3 * 4 + 4 * MATMUL_BLOCK) + 16 * 64
+  return 4 * K * 4 + 2 * 4 * scalesBytes(K) + MATMUL_ROOM + pairs * (3 * 4 + 4 * MATMUL_BLOCK) + 16 * 64
 }
 
 /** A row of scales, padded, when groups are as small as they get. */
@@ -82,25 +82,31 @@ function attentionScratch(rows: number, shared: number, D: number): number {
   return TILE_BYTES + 4 * (lanes * (D + ATTENTION_BLOCK + 2 + width) + 2 * ATTENTION_BLOCK * width)
 }
 
-/** What the integer products know: weights of 4 or 8 bits. The others are decoded to float32. */
-function hasIntegers({ quantization }: WeightOf<Placed>): boolean {
-  if (quantization?.mode === "affine") return quantization.bits === 4 || quantization.bits === 8
-  return quantization?.mode === "mxfp4"
+/**
+ * Bits of the integers that a product takes activations as; 0: float32. Bytes are precise enough for weights of four bits
+ * with a scale per 32, and twice as fast; for affine weights memory is the limit anyway.
+ */
+function activationBits({ quantization }: WeightOf<Placed>, precision: Precision): 0 | 8 | 16 {
+  if (precision === "exact") return 0
+  if (quantization?.mode === "mxfp4") return precision === "fast" ? 8 : 16
+  return quantization?.mode === "affine" ? 16 : 0
 }
 
 /**
- * The product `call`, given where the rows of `x` lie quantized for `weight`, after the one that quantizes them; or
- * given 0, for float32.
+ * The product `call`, given where the rows of `x` lie quantized, after the one that quantizes them; or given 0, for float32.
+ *
+ * @param bits of the activations: see `activationBits`
  */
 function product(
-  { of, descriptor, exact }: { of: WeightOf<Placed>; descriptor: number; exact?: boolean },
+  bits: number,
+  descriptor: number,
   x: Placed,
   at: CallContext,
   call: (quantized: number) => KernelCall,
 ): KernelCall[] {
-  if (exact || at.exact || !hasIntegers(of)) return [call(0)]
+  if (bits === 0) return [call(0)]
   const [rows, K] = rowsAndColumns(x)
-  const quantized = at.share(most(rows) * (2.5 * K + 2 * scalesBytes(K)))
+  const quantized = at.share(most(rows) * (2 * K + 2 * scalesBytes(K)) + 16)
   return [launch("quantize", x.address, rows, descriptor, quantized), call(quantized)]
 }
 
@@ -178,9 +184,10 @@ export const CALLS: { readonly [K in CpuKind]: Lower<K> } = {
   },
   matmul: (_, { x, weight, residual }, { y }, at) => {
     const [L, K] = x.shape
-    const descriptor = at.describe(weightDescriptor(weight, K))
+    const bits = activationBits(weight, at.precision)
+    const descriptor = at.describe(weightDescriptor(weight, K, bits))
     const args = [x.address, rowsOf(x), descriptor, y.shape[1], residual?.address ?? 0, y.address]
-    return product({ of: weight, descriptor }, x, at, (quantized) =>
+    return product(bits, descriptor, x, at, (quantized) =>
       withScratch(matmulScratch(L, K), launch("matmul", ...args, quantized, at.counter())),
     )
   },
@@ -188,23 +195,24 @@ export const CALLS: { readonly [K in CpuKind]: Lower<K> } = {
     const [L, k] = ids.shape
     const K = x.shape[x.shape.length - 1]
     const perSlot = Number(x.shape.length === 3)
-    const descriptor = at.describe(weightDescriptor(weight, K))
+    const bits = activationBits(weight, at.precision)
+    const descriptor = at.describe(weightDescriptor(weight, K, bits))
     const sizes = [weight.weight.shape[0], y.shape[2]]
     const args = [x.address, rowsOf(ids), k, perSlot, ids.address, descriptor, ...sizes, y.address]
-    return product({ of: weight, descriptor }, x, at, (quantized) =>
+    return product(bits, descriptor, x, at, (quantized) =>
       withScratch(matmulScratch(L * k, K), launch("gather_matmul", ...args, quantized, at.counter())),
     )
   },
   gather_glu: ({ activation }, { x, ids, gate, up }, { y }, at) => {
     const [L, k] = ids.shape
     const K = x.shape[1]
-    const descriptor = at.describe(weightDescriptor(gate, K))
-    const ups = at.describe(weightDescriptor(up, K))
+    // The activations are quantized once, as the gate's weights want them.
+    const bits = sameFormat(gate, up) ? activationBits(gate, at.precision) : 0
+    const descriptor = at.describe(weightDescriptor(gate, K, bits))
+    const ups = at.describe(weightDescriptor(up, K, bits))
     const sizes = [gate.weight.shape[0], y.shape[2], ...gluNumbers(activation)]
     const args = [x.address, rowsOf(x), k, ids.address, descriptor, ups, ...sizes, y.address]
-    // The activations are quantized once, as the gate's weights want them.
-    const exact = !sameFormat(gate, up)
-    return product({ of: gate, descriptor, exact }, x, at, (quantized) =>
+    return product(bits, descriptor, x, at, (quantized) =>
       withScratch(matmulScratch(L * k, K), launch("gather_glu", ...args, quantized, at.counter())),
     )
   },

@@ -4,7 +4,7 @@ import { type AnyOperands, listOperands, mapOperands } from "../../ir/operands.j
 import type { Instruction, Operand, Program } from "../../ir/program.js"
 import { itemSize } from "../../tensor/dtype.js"
 import type { Storage } from "../../tensor/storage.js"
-import { BackendError } from "../backend.js"
+import { BackendError, type Precision } from "../backend.js"
 import { costOf } from "../placement.js"
 import { type Count, counted } from "./counts.js"
 import type { Placed } from "./descriptors.js"
@@ -64,7 +64,7 @@ export class Linker {
   constructor(
     private readonly memory: SegmentedMemory,
     private readonly threads: number,
-    private readonly exact: boolean,
+    private readonly precision: Precision,
     private readonly program: Program,
     private readonly blocks: readonly CpuBlock[],
     private readonly owned: CpuBlock[],
@@ -87,7 +87,7 @@ export class Linker {
     const calls = lower(
       place(instruction, (operand) => ({ ...operand, address: 0 })),
       {
-        exact: this.exact,
+        precision: this.precision,
         describe: () => 0,
         counter: () => needs.counters++,
         share: (byteLength) => {
@@ -120,7 +120,7 @@ export class Linker {
       return { ...operand, address: here.offset }
     })
     const calls = lower(placed, {
-      exact: this.exact,
+      precision: this.precision,
       describe: (words) => {
         const block = this.allocate("a kernel's arguments", words.length * 4, home)
         const description = { block, words }

@@ -1,11 +1,9 @@
 import { bfloat16s4x1, dotFloats, floats4x1 } from "./float_dot"
-import {
-  bytes4x1, dotRows, e2m1s4x1, loadRowBiases, loadRowScales, multiplyRows, nibbles4x1, unpacked1x1, unpacked2x2,
-  unpackRow,
-} from "./integer_dot"
-import { group, groups, locate, offsets, scales as activationScales, stride as rowBytes, sums, values } from "./quantize"
+import { isDirect, packed1x1 } from "./packed_dot"
+import { locate, narrow, scales as activationScales, stride as rowBytes, sums, values, valuesRow } from "./quantize"
 import { blockRows, take } from "./share"
 import { gluInto } from "./glu"
+import { loadRowBiases, loadRowScales, unpacked1x1, unpackRow, wide2x2 } from "./unpacked_dot"
 import { NONE } from "./rows"
 import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
@@ -16,14 +14,17 @@ const BLOCK: u32 = 64
 /** Up to so many activation rows it is faster to multiply packed weights directly than to unpack them first. */
 const DIRECT_ROWS: u32 = 2
 
+/** Bytes in which sums of groups are put together, of two rows with two. */
+const ROOM: u32 = 256
+
 /** What a matmul works with: activations, and per thread the memory given as scratch (matmulScratch in kernels.ts). */
 let w: Weight = changetype<Weight>(0)
 let integer: bool = false
 let activations: usize = 0
 let tileScales: usize = 0
 let tileBiases: usize = 0
-let products: usize = 0
 let tile: usize = 0
+let room: usize = 0
 /** The activation row, and the address of the output row, of each product asked for. */
 let sources: usize = 0
 let targets: usize = 0
@@ -50,7 +51,7 @@ function begin(x: usize, rows: u32, pairs: u32, weight: Weight, quantized: usize
     locate(quantized, rows, weight)
     tileScales = allocate(rowBytes * TILE)
     tileBiases = allocate(rowBytes * TILE)
-    products = allocate(rowBytes * TILE)
+    room = allocate(ROOM)
   }
   select(weight)
 }
@@ -67,9 +68,13 @@ function add(source: u32, target: usize): void {
 
 /** Products of weight rows `[from, to)` with all sources; row n goes to the targets' element `n - origin`. */
 function multiplyRange(expert: u32, from: u32, to: u32, origin: u32): void {
+  if (integer && count <= DIRECT_ROWS && isDirect(w)) {
+    multiplyPacked(expert, from, to, origin)
+    return
+  }
   for (let n = from; n < to; n += TILE) {
     const rows = min(TILE, to - n)
-    if (integer) multiplyIntegers(expert, n, rows, origin)
+    if (integer) multiplyUnpacked(expert, n, rows, origin)
     else multiplyFloats(expert, n, rows, origin)
   }
 }
@@ -107,97 +112,88 @@ function bias4(expert: u32, n: u32): v128 {
   )
 }
 
-/** What the zero points of rows `r`.. add to the product with activation row `source`. */
-// @ts-ignore: decorator
-@inline
-function zeroPoint(r: u32, source: u32): f32 {
-  return dotRows(tileBiases + r * rowBytes, sums + source * rowBytes, groups)
-}
+/** Rows far apart that are worked on in turn: memory gives several streams faster than one. */
+const STREAMS: u32 = 4
 
-function multiplyIntegers(expert: u32, n: u32, rows: u32, origin: u32): void {
-  const data = w.data + expert * w.dataExpert + n * w.dataRow
-  const affine = w.mode == AFFINE
-  for (let r: u32 = 0; r < rows; r++) {
-    const scales = w.scales + expert * w.scalesExpert + (n + r) * w.scalesRow
-    loadRowScales(w, scales, group, groups, tileScales + r * rowBytes)
-    if (affine) {
-      const biases = w.biases + expert * w.biasesExpert + (n + r) * w.biasesRow
-      loadRowBiases(w, biases, group, groups, tileBiases + r * rowBytes)
-    }
+/** What `touch` read: it has to be kept somewhere, or nothing would be read. */
+let touched: u32 = 0
+
+/**
+ * Brings a row of each stream into the cache. In a burst, because a processor that does not load ahead by itself waits for no
+ * more lines at once than it finds among its next few hundred instructions, and products have many to a line.
+ */
+function touch(row: usize, apart: usize, bytes: u32): void {
+  const b = row + apart, c = b + apart, d = c + apart
+  let all: u32 = 0
+  for (let at: usize = 0; at < bytes; at += 64) {
+    all ^= load<u32>(row + at) ^ load<u32>(b + at) ^ load<u32>(c + at) ^ load<u32>(d + at)
   }
-  if (rows == TILE && count <= DIRECT_ROWS) multiplyPacked(data, expert, n, origin)
-  else multiplyUnpacked(data, expert, n, rows, origin)
+  touched = all
 }
 
-function multiplyPacked(data: usize, expert: u32, n: u32, origin: u32): void {
-  const affine = w.mode == AFFINE
+function multiplyPacked(expert: u32, from: u32, to: u32, origin: u32): void {
+  const apart = (to - from + STREAMS - 1) / STREAMS
+  const data = w.data + expert * w.dataExpert
+  for (let n = from; n < from + apart; n++) {
+    // The last stream may be shorter.
+    if (n + (STREAMS - 1) * apart < to) touch(data + n * w.dataRow, apart * w.dataRow, w.dataRow)
+    for (let row = n; row < to; row += apart) multiplyRow(expert, data + row * w.dataRow, row, origin)
+  }
+}
+
+function multiplyRow(expert: u32, data: usize, row: u32, origin: u32): void {
+  const scales = w.scales + expert * w.scalesExpert + row * w.scalesRow
+  const biases = w.biases + expert * w.biasesExpert + row * w.biasesRow
+  const bias = outputBias(w, expert, row)
   for (let i: u32 = 0; i < count; i++) {
     const source = load<u32>(sources + (i << 2))
-    const x = values + (source * w.K << 1)
-    const xScales = activationScales + source * rowBytes
-    for (let r: u32 = 0; r < TILE; r++) multiplyRows(tileScales + r * rowBytes, xScales, groups, products + r * rowBytes)
-    let result: v128
-    if (!affine) result = e2m1s4x1(data, w.dataRow, x, offsets + (source * w.K >> 1), products, rowBytes, groups)
-    else {
-      if (w.bits == 8) result = bytes4x1(data, w.dataRow, x, products, rowBytes, groups, group)
-      else result = nibbles4x1(data, w.dataRow, x, products, rowBytes, groups, group)
-      result = f32x4.add(
-        result, f32x4(zeroPoint(0, source), zeroPoint(1, source), zeroPoint(2, source), zeroPoint(3, source))
-      )
-    }
-    v128.store(load<usize>(targets + (i << 2)) + ((n - origin) << 2), f32x4.add(result, bias4(expert, n)))
+    const toScales = source * rowBytes
+    const result = packed1x1(
+      w, data, scales, biases, values + source * valuesRow, activationScales + toScales, sums + toScales, room,
+    )
+    store<f32>(load<usize>(targets + (i << 2)) + ((row - origin) << 2), result + bias)
   }
 }
 
-function multiplyUnpacked(data: usize, expert: u32, n: u32, rows: u32, origin: u32): void {
-  const K = w.K
-  const stride = K << 1
-  for (let r: u32 = 0; r < rows; r++) unpackRow(w, data + r * w.dataRow, tile + r * stride)
+function multiplyUnpacked(expert: u32, n: u32, rows: u32, origin: u32): void {
+  for (let r: u32 = 0; r < rows; r++) {
+    const scales = w.scales + expert * w.scalesExpert + (n + r) * w.scalesRow
+    unpackRow(w, w.data + expert * w.dataExpert + (n + r) * w.dataRow, tile + r * valuesRow)
+    loadRowScales(w, scales, tileScales + r * rowBytes)
+    if (w.mode != AFFINE) continue
+    const biases = w.biases + expert * w.biasesExpert + (n + r) * w.biasesRow
+    loadRowBiases(w, biases, tileBiases + r * rowBytes)
+  }
   let i: u32 = 0
-  for (; i + 2 <= count; i += 2) {
-    const s = load<u32>(sources + (i << 2))
-    const t = load<u32>(sources + (i << 2), 4)
-    const x = values + s * stride
-    const y = values + t * stride
-    const xScales = activationScales + s * rowBytes
-    const yScales = activationScales + t * rowBytes
-    const toX = load<usize>(targets + (i << 2)) + ((n - origin) << 2)
-    const toY = load<usize>(targets + (i << 2), 4) + ((n - origin) << 2)
-    let r: u32 = 0
-    for (; r + 2 <= rows; r += 2) {
-      const a = tile + r * stride
-      const aScales = tileScales + r * rowBytes
-      const four = unpacked2x2(
-        a, a + stride, aScales, aScales + rowBytes, x, y, xScales, yScales, groups, group
-      )
-      put(toX, expert, n, r, s, f32x4.extract_lane(four, 0))
-      put(toX, expert, n, r + 1, s, f32x4.extract_lane(four, 1))
-      put(toY, expert, n, r, t, f32x4.extract_lane(four, 2))
-      put(toY, expert, n, r + 1, t, f32x4.extract_lane(four, 3))
-    }
-    for (; r < rows; r++) {
-      single(toX, expert, n, r, s)
-      single(toY, expert, n, r, t)
-    }
+  if (!narrow && rows == TILE) {
+    for (; i + 2 <= count; i += 2) for (let r: u32 = 0; r < TILE; r += 2) multiplyTwoByTwo(expert, n, r, i, origin)
   }
-  for (; i < count; i++) {
-    const target = load<usize>(targets + (i << 2)) + ((n - origin) << 2)
-    for (let r: u32 = 0; r < rows; r++) single(target, expert, n, r, load<u32>(sources + (i << 2)))
-  }
+  for (; i < count; i++) for (let r: u32 = 0; r < rows; r++) multiplyByOne(expert, n, r, i, origin)
 }
 
-function single(target: usize, expert: u32, n: u32, r: u32, source: u32): void {
-  const stride = w.K << 1
-  const x = values + source * stride
-  const xScales = activationScales + source * rowBytes
-  put(target, expert, n, r, source, unpacked1x1(tile + r * stride, tileScales + r * rowBytes, x, xScales, groups, group))
+function multiplyTwoByTwo(expert: u32, n: u32, r: u32, i: u32, origin: u32): void {
+  const first = load<u32>(sources + (i << 2)), second = load<u32>(sources + (i << 2), 4)
+  const scales = tileScales + r * rowBytes
+  const four = wide2x2(
+    tile + r * valuesRow, valuesRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : scales,
+    values + first * valuesRow, values + second * valuesRow,
+    activationScales + first * rowBytes, activationScales + second * rowBytes, sums - activationScales, room,
+  )
+  const a = outputBias(w, expert, n + r), b = outputBias(w, expert, n + r + 1)
+  const results = f32x4.add(four, f32x4(a, b, a, b))
+  const at = (n + r - origin) << 2
+  v128.store64_lane(load<usize>(targets + (i << 2)) + at, results, 0)
+  v128.store64_lane(load<usize>(targets + (i << 2), 4) + at, results, 1)
 }
 
-// @ts-ignore: decorator
-@inline
-function put(target: usize, expert: u32, n: u32, r: u32, source: u32, value: f32): void {
-  const corrected = w.mode == AFFINE ? value + zeroPoint(r, source) : value
-  store<f32>(target + (r << 2), corrected + outputBias(w, expert, n + r))
+function multiplyByOne(expert: u32, n: u32, r: u32, i: u32, origin: u32): void {
+  const source = load<u32>(sources + (i << 2))
+  const scales = tileScales + r * rowBytes
+  const result = unpacked1x1(
+    tile + r * valuesRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : scales,
+    values + source * valuesRow, activationScales + source * rowBytes, sums + source * rowBytes, room,
+  )
+  store<f32>(load<usize>(targets + (i << 2)) + ((n + r - origin) << 2), result + outputBias(w, expert, n + r))
 }
 
 // Threads take blocks of rows from `counter`, which starts at zero. A row's results do not depend on who computes it.

@@ -14,6 +14,43 @@ export function lookup16(table: v128, indices: v128): v128 {
   else return i8x16.swizzle(table, indices)
 }
 
+/** Products of int16, of which neighbours are added. */
+// @ts-ignore: decorator
+@inline
+export function dot(a: v128, b: v128): v128 {
+  return i32x4.dot_i16x8_s(a, b)
+}
+
+/** Products of int8 with bytes below 128, of which neighbours are added. */
+// @ts-ignore: decorator
+@inline
+export function dotBytes(signed: v128, bytes: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.relaxed_dot_i8x16_i7x16_s(signed, bytes)
+  else return i16x8.narrow_i32x4_s(
+    dot(i16x8.extend_low_i8x16_s(signed), i16x8.extend_low_i8x16_u(bytes)),
+    dot(i16x8.extend_high_i8x16_s(signed), i16x8.extend_high_i8x16_u(bytes)),
+  )
+}
+
+/** The sums of four vectors of int32, in order. */
+// @ts-ignore: decorator
+@inline
+export function sums32(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7))
+  const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7))
+  return i32x4.add(v128.shuffle<i64>(ab, cd, 0, 2), v128.shuffle<i64>(ab, cd, 1, 3))
+}
+
+/** The sums of four vectors of int16 between -16384 and 16383, in order, as int32. `ones`: of int16. */
+// @ts-ignore: decorator
+@inline
+export function sums16(a: v128, b: v128, c: v128, d: v128, ones: v128): v128 {
+  const ab = i16x8.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7))
+  const cd = i16x8.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7))
+  const p = dot(ab, ones), q = dot(cd, ones)
+  return i32x4.add(v128.shuffle<i64>(p, q, 0, 2), v128.shuffle<i64>(p, q, 1, 3))
+}
+
 /** `(v0 + v1) + (v2 + v3)`: the order of `sum4`, so that a row's result does not depend on the tile it was in. */
 // @ts-ignore: decorator
 @inline

@@ -35,6 +35,8 @@ export class Weight {
   biasRow: u32
   biasExpert: u32
   biasFloats: u32
+  /** Bits of the integers that its products take activations as; 0: float32. */
+  activations: u32
 }
 
 /** Four consecutive floats. Reads whole vectors: up to 15 bytes after the last float wanted. */
@@ -58,10 +60,9 @@ export function loadFloat(at: usize, type: u32): f32 {
 // @ts-ignore: decorator
 @inline
 export function fromE8M0(bits: v128): v128 {
-  const normal = i32x4.shl(bits, 23)
-  const lowest = v128.and(i32x4.eq(bits, i32x4.splat(0)), i32x4.splat(0x400000))
-  const nan = v128.and(i32x4.eq(bits, i32x4.splat(255)), i32x4.splat(0x400000))
-  return v128.or(normal, v128.or(lowest, nan))
+  const lowest = i32x4.splat(0x400000)
+  const finite = i32x4.max_u(i32x4.shl(bits, 23), lowest)
+  return v128.or(finite, v128.and(i32x4.eq(bits, i32x4.splat(255)), lowest))
 }
 
 /** Four consecutive scale bytes, zero-extended to 32 bits. */
@@ -87,6 +88,13 @@ export function fromE4M3(bits: v128): v128 {
 @inline
 export function e2m1Doubled(): v128 {
   return i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
+}
+
+/** Where sixteen bytes lie, 12 more than twice the E2M1 values each. */
+// @ts-ignore: decorator
+@inline
+export function shiftedE2M1(): usize {
+  return memory.data<u8>([12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0], 16)
 }
 
 /** Four scales of a row from group `index` on, as float32. */

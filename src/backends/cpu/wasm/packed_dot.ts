@@ -1,0 +1,207 @@
+import { groups, narrow } from "./quantize"
+import { dot, dotBytes, firstLanes, lookup16, madd, sum, sums16, sums32 } from "./simd"
+import { fromE8M0, loadBytes4, loadFloats, MXFP4, shiftedE2M1, Weight } from "./weight"
+
+/**
+ * Products of one packed row of weights with one row of quantized activations (see quantize.ts). Weights are unsigned integers
+ * times a scale per group, and a zero point. Groups are worked on four at a time: their integer sums, which are exact, stand in
+ * four lanes, one rounding adds them to four sums of floats, and unpacked_dot.ts adds in the same order, so that an output has
+ * the same bits whichever of them computed it.
+ */
+
+/** 32 bytes times 32 activations of int16. */
+// @ts-ignore: decorator
+@inline
+function dotWideBytes(w: usize, x: usize): v128 {
+  return i32x4.add(
+    i32x4.add(dot(v128.load8x8_u(w), v128.load(x)), dot(v128.load8x8_u(w, 8), v128.load(x, 16))),
+    i32x4.add(dot(v128.load8x8_u(w, 16), v128.load(x, 32)), dot(v128.load8x8_u(w, 24), v128.load(x, 48))),
+  )
+}
+
+/** 32 nibbles times 32 activations of int16, by nibbles. */
+// @ts-ignore: decorator
+@inline
+function dotNibbles(w: usize, mask: v128, x: usize): v128 {
+  const packed = v128.load(w)
+  return i32x4.add(
+    i32x4.add(
+      dot(v128.and(packed, mask), v128.load(x)),
+      dot(v128.and(i16x8.shr_u(packed, 8), mask), v128.load(x, 16)),
+    ),
+    i32x4.add(
+      dot(v128.and(i16x8.shr_u(packed, 4), mask), v128.load(x, 32)),
+      dot(i16x8.shr_u(packed, 12), v128.load(x, 48)),
+    ),
+  )
+}
+
+/** 32 E2M1 codes times 32 activations of int16, by nibbles. */
+// @ts-ignore: decorator
+@inline
+function dotE2M1(w: usize, table: v128, mask: v128, low: v128, x: usize): v128 {
+  const packed = v128.load(w)
+  const even = lookup16(table, v128.and(packed, mask))
+  const odd = lookup16(table, v128.and(i16x8.shr_u(packed, 4), mask))
+  return i32x4.add(
+    i32x4.add(dot(v128.and(even, low), v128.load(x)), dot(i16x8.shr_u(even, 8), v128.load(x, 16))),
+    i32x4.add(dot(v128.and(odd, low), v128.load(x, 32)), dot(i16x8.shr_u(odd, 8), v128.load(x, 48))),
+  )
+}
+
+/** As `dotE2M1` with activations of int8: eight sums of int16, of four products each. */
+// @ts-ignore: decorator
+@inline
+function dotE2M1Narrow(w: usize, table: v128, mask: v128, x: usize): v128 {
+  const packed = v128.load(w)
+  const even = lookup16(table, v128.and(packed, mask))
+  const odd = lookup16(table, v128.and(i16x8.shr_u(packed, 4), mask))
+  return i16x8.add(dotBytes(v128.load(x), even), dotBytes(v128.load(x, 16), odd))
+}
+
+/** How a row is packed: known when the kernels are compiled, so that each has a loop of its own. */
+const BYTES: u32 = 0
+const NIBBLES: u32 = 1
+const E2M1: u32 = 2
+const E2M1_NARROW: u32 = 3
+
+/** What the loop needs beside its operands. Read from memory: constants would be made anew at every use. */
+// @ts-ignore: decorator
+@lazy
+const MASKS = memory.data<u8>([
+  15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 0, 15, 0, 15, 0, 15, 0, 15, 0, 15, 0, 15, 0, 15, 0,
+  255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 255, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0,
+], 16)
+
+/** The sums of a group's products, in lanes: see `quartet`. */
+// @ts-ignore: decorator
+@inline
+function groupDot(kind: u32, pair: bool, w: usize, x: usize, table: v128, mask: v128, low: v128): v128 {
+  if (kind == E2M1_NARROW) return dotE2M1Narrow(w, table, mask, x)
+  if (kind == E2M1) return dotE2M1(w, table, mask, low, x)
+  if (kind == NIBBLES) {
+    const first = dotNibbles(w, mask, x)
+    return pair ? i32x4.add(first, dotNibbles(w + 16, mask, x + 64)) : first
+  }
+  const first = dotWideBytes(w, x)
+  return pair ? i32x4.add(first, dotWideBytes(w + 32, x + 64)) : first
+}
+
+/** The sums of four groups. */
+// @ts-ignore: decorator
+@inline
+function quartet(kind: u32, a: v128, b: v128, c: v128, d: v128, ones: v128): v128 {
+  return f32x4.convert_i32x4_s(kind == E2M1_NARROW ? sums16(a, b, c, d, ones) : sums32(a, b, c, d))
+}
+
+/** Bytes that the sums of each group of a quartet take. */
+const QUARTET: usize = 64
+
+/** `pair`: groups are of 64, not 32. */
+// @ts-ignore: decorator
+@inline
+function product(
+  kind: u32, pair: bool, weight: Weight, w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize,
+  room: usize
+): f32 {
+  const e2m1 = kind >= E2M1
+  const table = v128.load(shiftedE2M1())
+  const mask = v128.load(MASKS + (kind == NIBBLES ? 16 : 0))
+  const low = v128.load(MASKS + 32)
+  const ones = v128.load(MASKS + 48)
+  const wStep: u32 = (kind == BYTES ? 32 : 16) << u32(pair)
+  const xStep: u32 = (kind == E2M1_NARROW ? 32 : 64) << u32(pair)
+  let total = f32x4.splat(0), zero = f32x4.splat(0)
+  let g: u32 = 0
+  if (kind == E2M1_NARROW) {
+    for (const whole = groups & ~3; g < whole; g += 4) {
+      const a = groupDot(kind, pair, w, x, table, mask, low)
+      const b = groupDot(kind, pair, w + wStep, x + xStep, table, mask, low)
+      const c = groupDot(kind, pair, w + 2 * wStep, x + 2 * xStep, table, mask, low)
+      const d = groupDot(kind, pair, w + 3 * wStep, x + 3 * xStep, table, mask, low)
+      const s = fromE8M0(loadBytes4(scales + g))
+      total = madd(quartet(kind, a, b, c, d, ones), f32x4.mul(s, v128.load(xScales)), total)
+      zero = madd(s, v128.load(xSums), zero)
+      w += 4 * wStep
+      x += 4 * xStep
+      xScales += 16
+      xSums += 16
+    }
+  }
+  for (; g < groups; g += 4) {
+    const there = min(4, groups - g)
+    // A small loop: all loads of a longer stretch of code are done first by Node 20, which then runs out of registers.
+    let to = room
+    for (const end = room + (there << 4); to < end; to += 16) {
+      v128.store(to, groupDot(kind, pair, w, x, table, mask, low))
+      w += wStep
+      x += xStep
+    }
+    for (const end = room + QUARTET; to < end; to += 16) v128.store(to, i32x4.splat(0))
+    const sums = quartet(kind, v128.load(room), v128.load(room, 16), v128.load(room, 32), v128.load(room, 48), ones)
+    const lanes = firstLanes(there)
+    const s = v128.and(lanes, e2m1 ? fromE8M0(loadBytes4(scales + g)) : loadFloats(scales, weight.floats, g))
+    const z = e2m1 ? s : v128.and(lanes, loadFloats(biases, weight.biasesFloats, g))
+    total = madd(sums, f32x4.mul(s, v128.load(xScales)), total)
+    zero = madd(z, v128.load(xSums), zero)
+    xScales += 16
+    xSums += 16
+  }
+  return sum(f32x4.add(total, zero))
+}
+
+/** Whether rows of these weights are multiplied as they are; others are unpacked first. */
+export function isDirect(weight: Weight): bool {
+  return weight.mode == MXFP4 || ((weight.bits == 8 || weight.bits == 4) && weight.group <= 64)
+}
+
+// A function each: one with all loops in it would run out of registers.
+
+function e2m1Narrow(
+  weight: Weight, w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
+): f32 {
+  return product(E2M1_NARROW, false, weight, w, scales, biases, x, xScales, xSums, room)
+}
+
+function e2m1(
+  weight: Weight, w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
+): f32 {
+  return product(E2M1, false, weight, w, scales, biases, x, xScales, xSums, room)
+}
+
+function bytes64(
+  weight: Weight, w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
+): f32 {
+  return product(BYTES, true, weight, w, scales, biases, x, xScales, xSums, room)
+}
+
+function bytes32(
+  weight: Weight, w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
+): f32 {
+  return product(BYTES, false, weight, w, scales, biases, x, xScales, xSums, room)
+}
+
+function nibbles64(
+  weight: Weight, w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
+): f32 {
+  return product(NIBBLES, true, weight, w, scales, biases, x, xScales, xSums, room)
+}
+
+function nibbles32(
+  weight: Weight, w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
+): f32 {
+  return product(NIBBLES, false, weight, w, scales, biases, x, xScales, xSums, room)
+}
+
+/** One row of weights times one row of activations: where the parts of each begin. @see isDirect */
+export function packed1x1(
+  weight: Weight, w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
+): f32 {
+  if (weight.mode == MXFP4) {
+    return narrow ? e2m1Narrow(weight, w, scales, biases, x, xScales, xSums, room) : e2m1(weight, w, scales, biases, x, xScales, xSums, room)
+  }
+  if (weight.bits == 8) {
+    return weight.group == 64 ? bytes64(weight, w, scales, biases, x, xScales, xSums, room) : bytes32(weight, w, scales, biases, x, xScales, xSums, room)
+  }
+  return weight.group == 64 ? nibbles64(weight, w, scales, biases, x, xScales, xSums, room) : nibbles32(weight, w, scales, biases, x, xScales, xSums, room)
+}

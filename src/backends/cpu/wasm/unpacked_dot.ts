@@ -1,0 +1,201 @@
+import { group, groups, narrow, stride } from "./quantize"
+import { dot, dotBytes, firstLanes, lookup16, madd, sum, sum4, sums16, sums32 } from "./simd"
+import { AFFINE, loadFloats, loadScales, shiftedE2M1, Weight } from "./weight"
+
+// Rows of weights that are unpacked once, to multiply them with many rows of activations: see packed_dot.ts.
+
+/** One row's weights as the products take them, in the order of the activations: bytes where those are `narrow`, else int16. */
+export function unpackRow(w: Weight, data: usize, out: usize): void {
+  const K = w.K
+  if (w.bits == 8) {
+    for (let k: u32 = 0; k < K; k += 16) {
+      v128.store(out + (k << 1), v128.load8x8_u(data + k))
+      v128.store(out + (k << 1), v128.load8x8_u(data + k, 8), 16)
+    }
+    return
+  }
+  if (w.bits != 4) {
+    unpackBits(w, data, out)
+    return
+  }
+  const e2m1 = w.mode != AFFINE
+  const table = v128.load(shiftedE2M1())
+  for (let k: u32 = 0; k < K; k += 32) {
+    const packed = v128.load(data + (k >> 1))
+    let even = v128.and(packed, i8x16.splat(15))
+    let odd = v128.and(i16x8.shr_u(packed, 4), i8x16.splat(15))
+    if (e2m1) {
+      even = lookup16(table, even)
+      odd = lookup16(table, odd)
+    }
+    if (narrow) {
+      v128.store(out + k, even)
+      v128.store(out + k, odd, 16)
+      continue
+    }
+    const to = out + (k << 1)
+    v128.store(to, v128.and(even, i16x8.splat(255)))
+    v128.store(to, i16x8.shr_u(even, 8), 16)
+    v128.store(to, v128.and(odd, i16x8.splat(255)), 32)
+    v128.store(to, i16x8.shr_u(odd, 8), 48)
+  }
+}
+
+/** Elements of any width lie in a little-endian bit stream, element 0 lowest: eight take as many bytes as one takes bits. */
+function unpackBits(w: Weight, data: usize, out: usize): void {
+  const bits = w.bits
+  const mask: u64 = (1 << bits) - 1
+  for (const end = out + (w.K << 1); out < end; out += 16, data += bits) {
+    // Rows are read a few bytes beyond their end: memory ends later.
+    let word = load<u64>(data)
+    for (let i: usize = 0; i < 16; i += 2, word >>= bits) store<u16>(out + i, <u16>(word & mask))
+  }
+}
+
+/** Writes a row's scales, one per activation group, padded with zeros to whole vectors. */
+export function loadRowScales(w: Weight, scales: usize, out: usize): void {
+  const repeat = w.group / group
+  for (let g: u32 = 0; g < groups; g += 4) {
+    v128.store(out + (g << 2), v128.and(repeated(loadScales(w, scales, g / repeat), repeat), firstLanes(groups - g)))
+  }
+}
+
+/** As `loadRowScales`, for the biases of an affine weight. */
+export function loadRowBiases(w: Weight, biases: usize, out: usize): void {
+  const repeat = w.group / group
+  for (let g: u32 = 0; g < groups; g += 4) {
+    const four = loadFloats(biases, w.biasesFloats, g / repeat)
+    v128.store(out + (g << 2), v128.and(repeated(four, repeat), firstLanes(groups - g)))
+  }
+}
+
+/** The first lanes, each for so many activation groups. */
+// @ts-ignore: decorator
+@inline
+function repeated(lanes: v128, repeat: u32): v128 {
+  if (repeat == 1) return lanes
+  return repeat == 2 ? v128.shuffle<i32>(lanes, lanes, 0, 0, 1, 1) : v128.shuffle<i32>(lanes, lanes, 0, 0, 0, 0)
+}
+
+/** 32 products of int16, in lanes. */
+// @ts-ignore: decorator
+@inline
+function dotWide(w: usize, x: usize): v128 {
+  return i32x4.add(
+    i32x4.add(dot(v128.load(w), v128.load(x)), dot(v128.load(w, 16), v128.load(x, 16))),
+    i32x4.add(dot(v128.load(w, 32), v128.load(x, 32)), dot(v128.load(w, 48), v128.load(x, 48))),
+  )
+}
+
+/** 32 products of int8. */
+// @ts-ignore: decorator
+@inline
+function dotNarrow(w: usize, x: usize): v128 {
+  return i16x8.add(dotBytes(v128.load(x), v128.load(w)), dotBytes(v128.load(x, 16), v128.load(w, 16)))
+}
+
+/** What a row's zero points add, in the lanes of the groups' sums. */
+// @ts-ignore: decorator
+@inline
+function zeroPoints(biases: usize, sums: usize): v128 {
+  let zero = f32x4.splat(0)
+  for (let at: usize = 0; at < groups << 2; at += 16) zero = madd(v128.load(biases + at), v128.load(sums + at), zero)
+  return zero
+}
+
+function narrowProduct(w: usize, scales: usize, x: usize, xScales: usize, ones: v128): v128 {
+  let total = f32x4.splat(0)
+  for (const end = w + (groups & ~3) * 32; w < end; w += 128, x += 128, scales += 16, xScales += 16) {
+    const sums = sums16(dotNarrow(w, x), dotNarrow(w + 32, x + 32), dotNarrow(w + 64, x + 64), dotNarrow(w + 96, x + 96), ones)
+    total = madd(f32x4.convert_i32x4_s(sums), f32x4.mul(v128.load(scales), v128.load(xScales)), total)
+  }
+  const rest = groups & 3
+  if (rest == 0) return total
+  const none = i16x8.splat(0)
+  const b = rest > 1 ? dotNarrow(w + 32, x + 32) : none
+  const c = rest > 2 ? dotNarrow(w + 64, x + 64) : none
+  const sums = sums16(dotNarrow(w, x), b, c, none, ones)
+  return madd(f32x4.convert_i32x4_s(sums), f32x4.mul(v128.load(scales), v128.load(xScales)), total)
+}
+
+/** Four groups' sums of products, in lanes, times their scales. */
+// @ts-ignore: decorator
+@inline
+function scaled(room: usize, scales: usize, xScales: usize, total: v128): v128 {
+  const sums = sums32(v128.load(room), v128.load(room, 16), v128.load(room, 32), v128.load(room, 48))
+  return madd(f32x4.convert_i32x4_s(sums), f32x4.mul(v128.load(scales), v128.load(xScales)), total)
+}
+
+function wideProduct(w: usize, scales: usize, x: usize, xScales: usize, room: usize): v128 {
+  const pair = group == 64
+  const step: usize = pair ? 128 : 64
+  let total = f32x4.splat(0)
+  for (let g: u32 = 0; g < groups; g += 4) {
+    let to = room
+    for (const end = room + (min(4, groups - g) << 4); to < end; to += 16) {
+      let d = dotWide(w, x)
+      if (pair) d = i32x4.add(d, dotWide(w + 64, x + 64))
+      v128.store(to, d)
+      w += step
+      x += step
+    }
+    for (const end = room + 64; to < end; to += 16) v128.store(to, i32x4.splat(0))
+    total = scaled(room, scales, xScales, total)
+    scales += 16
+    xScales += 16
+  }
+  return total
+}
+
+/** One row of weights times one of activations. */
+export function unpacked1x1(
+  w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
+): f32 {
+  const total = narrow ? narrowProduct(w, scales, x, xScales, i16x8.splat(1)) : wideProduct(w, scales, x, xScales, room)
+  return sum(f32x4.add(total, zeroPoints(biases, xSums)))
+}
+
+/**
+ * Two rows of weights times two of activations, of int16: [w0 x0, w1 x0, w0 x1, w1 x1]. The rows of weights lie `wRow` bytes apart,
+ * of scales and biases `stride`; from scales of activations to their sums it is `toSums` bytes.
+ */
+export function wide2x2(
+  w: usize, wRow: usize, scales: usize, biases: usize, x0: usize, x1: usize, s0: usize, s1: usize, toSums: usize, room: usize
+): v128 {
+  let r00 = f32x4.splat(0), r10 = f32x4.splat(0), r01 = f32x4.splat(0), r11 = f32x4.splat(0)
+  const last = room + 64
+  for (let g: u32 = 0; g < groups; g += 4) {
+    const at = g << 2
+    let to = room
+    for (const end = room + (min(4, groups - g) << 4); to < end; to += 16) {
+      let i00 = i32x4.splat(0), i10 = i32x4.splat(0), i01 = i32x4.splat(0), i11 = i32x4.splat(0)
+      for (const chunk = w + (group << 1); w < chunk; w += 32, x0 += 32, x1 += 32) {
+        let a = v128.load(w), b = v128.load(w + wRow), x = v128.load(x0), y = v128.load(x1)
+        i00 = i32x4.add(i00, dot(a, x))
+        i10 = i32x4.add(i10, dot(b, x))
+        i01 = i32x4.add(i01, dot(a, y))
+        i11 = i32x4.add(i11, dot(b, y))
+        a = v128.load(w, 16), b = v128.load(w + wRow, 16), x = v128.load(x0, 16), y = v128.load(x1, 16)
+        i00 = i32x4.add(i00, dot(a, x))
+        i10 = i32x4.add(i10, dot(b, x))
+        i01 = i32x4.add(i01, dot(a, y))
+        i11 = i32x4.add(i11, dot(b, y))
+      }
+      v128.store(to, i00)
+      v128.store(to, i10, 64)
+      v128.store(to, i01, 128)
+      v128.store(to, i11, 192)
+    }
+    for (; to < last; to += 16) {
+      for (let pair: usize = 0; pair < 256; pair += 64) v128.store(to + pair, i32x4.splat(0))
+    }
+    r00 = scaled(room, scales + at, s0 + at, r00)
+    r10 = scaled(room + 64, scales + stride + at, s0 + at, r10)
+    r01 = scaled(room + 128, scales + at, s1 + at, r01)
+    r11 = scaled(room + 192, scales + stride + at, s1 + at, r11)
+  }
+  return sum4(
+    f32x4.add(r00, zeroPoints(biases, s0 + toSums)), f32x4.add(r10, zeroPoints(biases + stride, s0 + toSums)),
+    f32x4.add(r01, zeroPoints(biases, s1 + toSums)), f32x4.add(r11, zeroPoints(biases + stride, s1 + toSums)),
+  )
+}
