@@ -1,6 +1,6 @@
 import { groups, narrow } from "./quantize"
 import { dot, dotBytes, firstLanes, lookup16, madd, sum, sums16, sums32 } from "./simd"
-import { fromE8M0, loadBytes4, loadFloats, MXFP4, shiftedE2M1, Weight } from "./weight"
+import { fromE8M0, loadBytes4, loadFloats, MXFP4, repeated, shiftedE2M1, Weight } from "./weight"
 
 /**
  * Products of one packed row of weights with one row of quantized activations (see quantize.ts). Weights are unsigned integers
@@ -97,7 +97,7 @@ function quartet(kind: u32, a: v128, b: v128, c: v128, d: v128, ones: v128): v12
 /** Bytes that the sums of each group of a quartet take. */
 const QUARTET: usize = 64
 
-/** `pair`: groups are of 64, not 32. */
+/** `pair`: activations have a scale per 64, not per 32. */
 // @ts-ignore: decorator
 @inline
 function product(
@@ -111,6 +111,7 @@ function product(
   const ones = v128.load(MASKS + 48)
   const wStep: u32 = (kind == BYTES ? 32 : 16) << u32(pair)
   const xStep: u32 = (kind == E2M1_NARROW ? 32 : 64) << u32(pair)
+  const repeat = pair ? weight.group >> 6 : 1
   let total = f32x4.splat(0), zero = f32x4.splat(0)
   let g: u32 = 0
   if (kind == E2M1_NARROW) {
@@ -140,10 +141,10 @@ function product(
     for (const end = room + QUARTET; to < end; to += 16) v128.store(to, i32x4.splat(0))
     const sums = quartet(kind, v128.load(room), v128.load(room, 16), v128.load(room, 32), v128.load(room, 48), ones)
     const lanes = firstLanes(there)
-    const s = v128.and(lanes, e2m1 ? fromE8M0(loadBytes4(scales + g)) : loadFloats(scales, weight.floats, g))
-    const z = e2m1 ? s : v128.and(lanes, loadFloats(biases, weight.biasesFloats, g))
-    total = madd(sums, f32x4.mul(s, v128.load(xScales)), total)
-    zero = madd(z, v128.load(xSums), zero)
+    const s = e2m1 ? fromE8M0(loadBytes4(scales + g)) : repeated(loadFloats(scales, weight.floats, g / repeat), repeat)
+    const z = e2m1 ? s : repeated(loadFloats(biases, weight.biasesFloats, g / repeat), repeat)
+    total = madd(sums, f32x4.mul(v128.and(s, lanes), v128.load(xScales)), total)
+    zero = madd(v128.and(z, lanes), v128.load(xSums), zero)
     xScales += 16
     xSums += 16
   }
@@ -152,7 +153,7 @@ function product(
 
 /** Whether rows of these weights are multiplied as they are; others are unpacked first. */
 export function isDirect(weight: Weight): bool {
-  return weight.mode == MXFP4 || ((weight.bits == 8 || weight.bits == 4) && weight.group <= 64)
+  return weight.mode == MXFP4 || weight.bits == 8 || weight.bits == 4
 }
 
 // A function each: one with all loops in it would run out of registers.
@@ -201,7 +202,7 @@ export function packed1x1(
     return narrow ? e2m1Narrow(weight, w, scales, biases, x, xScales, xSums, room) : e2m1(weight, w, scales, biases, x, xScales, xSums, room)
   }
   if (weight.bits == 8) {
-    return weight.group == 64 ? bytes64(weight, w, scales, biases, x, xScales, xSums, room) : bytes32(weight, w, scales, biases, x, xScales, xSums, room)
+    return weight.group >= 64 ? bytes64(weight, w, scales, biases, x, xScales, xSums, room) : bytes32(weight, w, scales, biases, x, xScales, xSums, room)
   }
-  return weight.group == 64 ? nibbles64(weight, w, scales, biases, x, xScales, xSums, room) : nibbles32(weight, w, scales, biases, x, xScales, xSums, room)
+  return weight.group >= 64 ? nibbles64(weight, w, scales, biases, x, xScales, xSums, room) : nibbles32(weight, w, scales, biases, x, xScales, xSums, room)
 }

@@ -1,6 +1,6 @@
 import { group, groups, narrow, stride } from "./quantize"
 import { dot, dotBytes, firstLanes, lookup16, madd, sum, sum4, sums16, sums32 } from "./simd"
-import { AFFINE, loadFloats, loadScales, shiftedE2M1, Weight } from "./weight"
+import { AFFINE, loadFloats, loadScales, repeated, shiftedE2M1, Weight } from "./weight"
 
 // Rows of weights that are unpacked once, to multiply them with many rows of activations: see packed_dot.ts.
 
@@ -67,14 +67,6 @@ export function loadRowBiases(w: Weight, biases: usize, out: usize): void {
     const four = loadFloats(biases, w.biasesFloats, g / repeat)
     v128.store(out + (g << 2), v128.and(repeated(four, repeat), firstLanes(groups - g)))
   }
-}
-
-/** The first lanes, each for so many activation groups. */
-// @ts-ignore: decorator
-@inline
-function repeated(lanes: v128, repeat: u32): v128 {
-  if (repeat == 1) return lanes
-  return repeat == 2 ? v128.shuffle<i32>(lanes, lanes, 0, 0, 1, 1) : v128.shuffle<i32>(lanes, lanes, 0, 0, 0, 0)
 }
 
 /** 32 products of int16, in lanes. */

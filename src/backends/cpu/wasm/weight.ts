@@ -106,6 +106,14 @@ export function loadScales(w: Weight, at: usize, index: u32): v128 {
   return w.mode == NVFP4 ? fromE4M3(bytes) : fromE8M0(bytes)
 }
 
+/** The first lanes of four, each as often as there are activation groups in one of the weights'. */
+// @ts-ignore: decorator
+@inline
+export function repeated(lanes: v128, repeat: u32): v128 {
+  if (repeat == 1) return lanes
+  return repeat == 2 ? v128.shuffle<i32>(lanes, lanes, 0, 0, 1, 1) : v128.shuffle<i32>(lanes, lanes, 0, 0, 0, 0)
+}
+
 /** One output's bias, zero if there is none. */
 // @ts-ignore: decorator
 @inline
