@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import { readdirSync, readFileSync } from "node:fs"
 import type { AddressInfo } from "node:net"
+import { join } from "node:path"
 
 /** A file of a repository: what lies in large file storage comes from a second server, as a content delivery network's. */
 export interface FakeFile {
@@ -184,4 +186,11 @@ export function smallRepository(): FakeFile[] {
     large("model.gguf", 100, 4),
     large("original/model.safetensors", 100, 5),
   ]
+}
+
+/** The repository that a folder with a model would be. */
+export function filesOf(folder: string): FakeFile[] {
+  return readdirSync(folder)
+    .filter((path) => /\.(json|safetensors)$/.test(path))
+    .map((path) => ({ path, content: readFileSync(join(folder, path)), lfs: path.endsWith(".safetensors") }))
 }

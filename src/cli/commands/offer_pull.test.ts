@@ -1,8 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterEach, beforeEach, expect, it, vi } from "vitest"
-import { FakeHub, REPOSITORY } from "../../../test/hub/fake_hub.js"
+import { FakeHub, filesOf, REPOSITORY } from "../../../test/hub/fake_hub.js"
 import { findModel } from "../../checkpoint/node_find_model.js"
 import { EMBEDDED_MODEL } from "../options.js"
 import { createProgram } from "../program.js"
@@ -10,15 +10,11 @@ import { canAsk, confirm } from "../ui/confirm.js"
 
 vi.mock("../ui/confirm.js", () => ({ canAsk: vi.fn(() => true), confirm: vi.fn() }))
 
-const files = readdirSync(EMBEDDED_MODEL)
-  .filter((path) => /\.(json|safetensors)$/.test(path))
-  .map((path) => ({ path, content: readFileSync(join(EMBEDDED_MODEL, path)), lfs: path.endsWith(".safetensors") }))
-
 let hub: FakeHub
 let home: string
 beforeEach(async () => {
   home = mkdtempSync(join(tmpdir(), "minerva-offer-"))
-  hub = await FakeHub.open(files)
+  hub = await FakeHub.open(filesOf(EMBEDDED_MODEL))
   const cache = { HF_HUB_CACHE: join(home, "hub"), XDG_CACHE_HOME: home, HF_HOME: home, HF_ENDPOINT: hub.url }
   for (const [name, value] of Object.entries(cache)) vi.stubEnv(name, value)
   vi.spyOn(process.stdout, "write").mockReturnValue(true)

@@ -1,17 +1,14 @@
 import { spawn } from "node:child_process"
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterEach, beforeEach, expect, it } from "vitest"
-import { COMMIT, FakeHub, REPOSITORY } from "../../../test/hub/fake_hub.js"
+import { COMMIT, FakeHub, filesOf, REPOSITORY } from "../../../test/hub/fake_hub.js"
 import { EMBEDDED_MODEL } from "../options.js"
 
+const files = filesOf(EMBEDDED_MODEL)
 const main = fileURLToPath(new URL("../main.js", import.meta.url))
-const files = readdirSync(EMBEDDED_MODEL)
-  .filter((path) => /\.(json|safetensors)$/.test(path))
-  .map((path) => ({ path, content: readFileSync(join(EMBEDDED_MODEL, path)), lfs: path.endsWith(".safetensors") }))
-
 let hub: FakeHub
 let home: string
 beforeEach(async () => {
