@@ -4,6 +4,7 @@ import { locate, narrow, scales as activationScales, stride as rowBytes, sums, v
 import { blockRows, take } from "./share"
 import { gluInto } from "./glu"
 import { loadRowBiases, loadRowScales, unpacked1x1, unpackRow, wide2x2 } from "./unpacked_dot"
+import { narrow4x1, narrow4x2, unpackNarrow } from "./narrow_tile"
 import { NONE } from "./rows"
 import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
@@ -74,7 +75,8 @@ function multiplyRange(expert: u32, from: u32, to: u32, origin: u32): void {
   }
   for (let n = from; n < to; n += TILE) {
     const rows = min(TILE, to - n)
-    if (integer) multiplyUnpacked(expert, n, rows, origin)
+    if (integer && narrow) multiplyNarrow(expert, n, rows, origin)
+    else if (integer) multiplyUnpacked(expert, n, rows, origin)
     else multiplyFloats(expert, n, rows, origin)
   }
 }
@@ -165,10 +167,39 @@ function multiplyUnpacked(expert: u32, n: u32, rows: u32, origin: u32): void {
     loadRowBiases(w, biases, tileBiases + r * rowBytes)
   }
   let i: u32 = 0
-  if (!narrow && rows == TILE) {
+  if (rows == TILE) {
     for (; i + 2 <= count; i += 2) for (let r: u32 = 0; r < TILE; r += 2) multiplyTwoByTwo(expert, n, r, i, origin)
   }
   for (; i < count; i++) for (let r: u32 = 0; r < rows; r++) multiplyByOne(expert, n, r, i, origin)
+}
+
+function multiplyNarrow(expert: u32, n: u32, rows: u32, origin: u32): void {
+  // What is missing of four rows is worked out from the last ones once more.
+  const first = n + rows < TILE ? 0 : n + rows - TILE
+  const scales = w.scales + expert * w.scalesExpert + first * w.scalesRow
+  unpackNarrow(w.data + expert * w.dataExpert + first * w.dataRow, w.dataRow, scales, w.scalesRow, tile, tileScales)
+  const toSums = sums - activationScales
+  let i: u32 = 0
+  for (; i + 2 <= count; i += 2) {
+    const a = load<u32>(sources + (i << 2)), b = load<u32>(sources + (i << 2), 4)
+    narrow4x2(
+      tile, tileScales, values + a * valuesRow, values + b * valuesRow,
+      activationScales + a * rowBytes, activationScales + b * rowBytes, toSums, room,
+    )
+    putRows(expert, n, rows, i, origin, room + ((n - first) << 2))
+    putRows(expert, n, rows, i + 1, origin, room + 128 + ((n - first) << 2))
+  }
+  if (i == count) return
+  const last = load<u32>(sources + (i << 2))
+  narrow4x1(tile, tileScales, values + last * valuesRow, activationScales + last * rowBytes, toSums, room)
+  putRows(expert, n, rows, i, origin, room + ((n - first) << 2))
+}
+
+function putRows(expert: u32, n: u32, rows: u32, i: u32, origin: u32, products: usize): void {
+  const target = load<usize>(targets + (i << 2)) + ((n - origin) << 2)
+  for (let r: u32 = 0; r < rows; r++) {
+    store<f32>(target + (r << 2), load<f32>(products + (r << 2)) + outputBias(w, expert, n + r))
+  }
 }
 
 function multiplyTwoByTwo(expert: u32, n: u32, r: u32, i: u32, origin: u32): void {

@@ -1,10 +1,10 @@
-import { group, groups, narrow, stride } from "./quantize"
-import { dot, dotBytes, firstLanes, lookup16, madd, sum, sum4, sums16, sums32 } from "./simd"
+import { group, groups, stride } from "./quantize"
+import { dot, firstLanes, lookup16, madd, sum, sum4, sums32 } from "./simd"
 import { AFFINE, loadFloats, loadScales, repeated, shiftedE2M1, Weight } from "./weight"
 
-// Rows of weights that are unpacked once, to multiply them with many rows of activations: see packed_dot.ts.
+// Rows of weights that are unpacked to int16 once, to multiply them with many rows of activations of int16: see packed_dot.ts.
 
-/** One row's weights as the products take them, in the order of the activations: bytes where those are `narrow`, else int16. */
+/** One row's weights as int16, in the order of the activations. */
 export function unpackRow(w: Weight, data: usize, out: usize): void {
   const K = w.K
   if (w.bits == 8) {
@@ -27,11 +27,6 @@ export function unpackRow(w: Weight, data: usize, out: usize): void {
     if (e2m1) {
       even = lookup16(table, even)
       odd = lookup16(table, odd)
-    }
-    if (narrow) {
-      v128.store(out + k, even)
-      v128.store(out + k, odd, 16)
-      continue
     }
     const to = out + (k << 1)
     v128.store(to, v128.and(even, i16x8.splat(255)))
@@ -79,13 +74,6 @@ function dotWide(w: usize, x: usize): v128 {
   )
 }
 
-/** 32 products of int8. */
-// @ts-ignore: decorator
-@inline
-function dotNarrow(w: usize, x: usize): v128 {
-  return i16x8.add(dotBytes(v128.load(x), v128.load(w)), dotBytes(v128.load(x, 16), v128.load(w, 16)))
-}
-
 /** What a row's zero points add, in the lanes of the groups' sums. */
 // @ts-ignore: decorator
 @inline
@@ -93,21 +81,6 @@ function zeroPoints(biases: usize, sums: usize): v128 {
   let zero = f32x4.splat(0)
   for (let at: usize = 0; at < groups << 2; at += 16) zero = madd(v128.load(biases + at), v128.load(sums + at), zero)
   return zero
-}
-
-function narrowProduct(w: usize, scales: usize, x: usize, xScales: usize, ones: v128): v128 {
-  let total = f32x4.splat(0)
-  for (const end = w + (groups & ~3) * 32; w < end; w += 128, x += 128, scales += 16, xScales += 16) {
-    const sums = sums16(dotNarrow(w, x), dotNarrow(w + 32, x + 32), dotNarrow(w + 64, x + 64), dotNarrow(w + 96, x + 96), ones)
-    total = madd(f32x4.convert_i32x4_s(sums), f32x4.mul(v128.load(scales), v128.load(xScales)), total)
-  }
-  const rest = groups & 3
-  if (rest == 0) return total
-  const none = i16x8.splat(0)
-  const b = rest > 1 ? dotNarrow(w + 32, x + 32) : none
-  const c = rest > 2 ? dotNarrow(w + 64, x + 64) : none
-  const sums = sums16(dotNarrow(w, x), b, c, none, ones)
-  return madd(f32x4.convert_i32x4_s(sums), f32x4.mul(v128.load(scales), v128.load(xScales)), total)
 }
 
 /** Four groups' sums of products, in lanes, times their scales. */
@@ -143,7 +116,7 @@ function wideProduct(w: usize, scales: usize, x: usize, xScales: usize, room: us
 export function unpacked1x1(
   w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
 ): f32 {
-  const total = narrow ? narrowProduct(w, scales, x, xScales, i16x8.splat(1)) : wideProduct(w, scales, x, xScales, room)
+  const total = wideProduct(w, scales, x, xScales, room)
   return sum(f32x4.add(total, zeroPoints(biases, xSums)))
 }
 
