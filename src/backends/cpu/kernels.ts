@@ -43,7 +43,7 @@ const ATTENTION_BLOCK = 32
 const TILE_BYTES = 64
 const ATTENTION_ROWS = 8
 
-/** BLOCK and ROOM in wasm/matmul.ts. */
+/** BLOCK and ROOM in wasm/products.ts. */
 const MATMUL_BLOCK = 64
 const MATMUL_ROOM = 256
 
@@ -67,7 +67,7 @@ function rowBytes({ shape, dtype }: Placed): number {
   return (sizeOf(shape) / shape[0]) * itemSize(dtype)
 }
 
-/** An upper bound of what `begin` and `gather_glu` in wasm/matmul.ts take of a thread's scratch, in bytes. */
+/** An upper bound of what `begin` in wasm/products.ts and `gather_glu` take of a thread's scratch, in bytes. */
 function matmulScratch(pairs: number, K: number): number {
   return 4 * K * 4 + 2 * 4 * scalesBytes(K) + MATMUL_ROOM + pairs * (3 * 4 + 4 * MATMUL_BLOCK) + 16 * 64
 }

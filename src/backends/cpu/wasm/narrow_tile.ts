@@ -5,8 +5,8 @@ import { fromE8M0, loadBytes4, shiftedE2M1 } from "./weight"
 // Four rows of MXFP4 weights that are unpacked to bytes once, to multiply them with many rows of activations of int8. Lanes are
 // rows of weights here: the sums of packed_dot.ts, of whose lanes each has every fourth group, are as many vectors.
 
-/** Bytes of `room`: four sums and what their zero points add, of two rows of activations. */
-export const NARROW_ROOM: usize = 256
+/** Bytes of `room` for a row of activations: four sums, and what their zero points add. */
+const SUMS: usize = 128
 
 /** Unpacks a group of each of four rows, `dataRow` bytes apart: eight vectors, of four elements a row each. */
 // @ts-ignore: decorator
@@ -86,21 +86,21 @@ function lanesOf(sums: usize): v128 {
  */
 export function narrow4x2(w: usize, scales: usize, x: usize, y: usize, xScales: usize, yScales: usize, toSums: usize, room: usize): void {
   const ones = i16x8.splat(1)
-  memory.fill(room, 0, NARROW_ROOM)
+  memory.fill(room, 0, 2 * SUMS)
   for (let g: u32 = 0; g < groups; g++, w += 128, x += 32, y += 32, scales += 16, xScales += 4, yScales += 4) {
     const four = v128.load(scales)
     const sums = room + ((g & 3) << 4)
     addGroup(w, four, x, xScales, toSums, ones, sums)
-    addGroup(w, four, y, yScales, toSums, ones, sums + 128)
+    addGroup(w, four, y, yScales, toSums, ones, sums + SUMS)
   }
   v128.store(room, lanesOf(room))
-  v128.store(room, lanesOf(room + 128), 128)
+  v128.store(room, lanesOf(room + SUMS), SUMS)
 }
 
 /** As `narrow4x2`, with one row of activations. */
 export function narrow4x1(w: usize, scales: usize, x: usize, xScales: usize, toSums: usize, room: usize): void {
   const ones = i16x8.splat(1)
-  memory.fill(room, 0, NARROW_ROOM / 2)
+  memory.fill(room, 0, SUMS)
   for (let g: u32 = 0; g < groups; g++, w += 128, x += 32, scales += 16, xScales += 4) {
     addGroup(w, v128.load(scales), x, xScales, toSums, ones, room + ((g & 3) << 4))
   }
