@@ -50,7 +50,7 @@ export async function startLlamaCpp(options: LlamaCppOptions): Promise<Peer> {
     decode: (prompt, tokens) => timed("decode", prompt, tokens),
     async close() {
       if (!child.connected) return
-      const ended = once(child, "close")
+      const ended = once(child, "exit")
       child.disconnect()
       await ended
     },

@@ -12,9 +12,8 @@ const tellError = (error: unknown) => tell({ error: (error as Error).message })
 process.on("disconnect", () => process.exit())
 try {
   const { info, sequence } = await open(JSON.parse(process.argv[2]) as LlamaCppOptions)
-  process.on("message", ({ work, prompt, tokens }: LlamaCppWork) => {
-    const timed = work === "prefill" ? prefill(sequence, prompt) : decode(sequence, prompt, tokens)
-    timed.then((ms) => tell({ ms }), tellError)
+  process.on("message", (work: LlamaCppWork) => {
+    timed(sequence, work).then((ms) => tell({ ms }), tellError)
   })
   tell({ info })
 } catch (error) {
@@ -74,6 +73,16 @@ function checkShape(file: string, metadata: object, shape: GgufShape): void {
     if (found === expected) continue
     throw new Error(`${file}: of another model: its ${path} is ${found ?? "missing"}, where ${expected} was expected`)
   }
+}
+
+/** @throws Error when other tokens were run than asked for: beyond its context, llama.cpp forgets some and goes on */
+async function timed(sequence: LlamaContextSequence, { work, prompt, tokens }: LlamaCppWork): Promise<number> {
+  const ms = await (work === "prefill" ? prefill(sequence, prompt) : decode(sequence, prompt, tokens))
+  const [length, held] = [prompt.length + tokens, sequence.nextTokenIndex]
+  if (held === length) return ms
+  throw new Error(
+    `llama.cpp holds ${held} tokens instead of ${length}; its context has room for ${sequence.contextSize}`,
+  )
 }
 
 /** Milliseconds from an empty cache to the token after `prompt`. */
