@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -125,6 +125,9 @@ describe.skipIf(!hasBinary)("llama.cpp as a peer (skipped without node-llama-cpp
     const broken = join(scratch, "broken.gguf")
     writeFileSync(broken, "no GGUF at all, though long enough to have been one")
     await expect(start(broken)).rejects.toThrow(`${broken}: not a GGUF that can be read`)
+    const cut = join(scratch, "cut.gguf")
+    writeFileSync(cut, readFileSync(gguf).subarray(0, 2e6))
+    await expect(start(cut)).rejects.toThrow(`${cut}: llama.cpp does not load it`)
     const other = join(root, "test/models/fixtures/three-of-ten/hf")
     await expect(start(gguf, other)).rejects.toThrow("its tokenizer.ggml.tokens.length is 3072, where 97 was expected")
     await expect(start(join(scratch, "none.gguf"))).rejects.toThrow("there is no such file")

@@ -41,19 +41,23 @@ export async function startLlamaCpp(options: LlamaCppOptions): Promise<Peer> {
     // What llama.cpp prints is not ours to show.
     stdio: ["ignore", "ignore", "ignore", "ipc"],
   })
-  const { info } = await next<{ info: PeerInfo }>(child)
+  const close = async () => {
+    if (!child.connected) return
+    const ended = once(child, "exit")
+    child.disconnect()
+    await ended
+  }
+  const { info } = await next<{ info: PeerInfo }>(child).catch(async (error) => {
+    await close()
+    throw error
+  })
   const timed = async (work: LlamaCppWork["work"], prompt: Uint32Array, tokens: number) =>
     (await next<{ ms: number }>(child, { work, prompt: [...prompt], tokens })).ms
   return {
     info,
     prefill: (prompt) => timed("prefill", prompt, 0),
     decode: (prompt, tokens) => timed("decode", prompt, tokens),
-    async close() {
-      if (!child.connected) return
-      const ended = once(child, "exit")
-      child.disconnect()
-      await ended
-    },
+    close,
   }
 }
 

@@ -36,7 +36,9 @@ async function open({ file, threads, context: contextSize, shape }: LlamaCppOpti
     const { platform, arch } = process
     throw new Error(`node-llama-cpp has no binary of llama.cpp for ${platform} ${arch} in node_modules/@node-llama-cpp`)
   })
-  const model = await llama.loadModel({ modelPath: file })
+  const model = await llama.loadModel({ modelPath: file }).catch((error: Error) => {
+    throw new Error(`${file}: llama.cpp does not load it, as if it were broken or cut off: ${error.message}`)
+  })
   const context = await model.createContext({
     contextSize,
     threads: { ideal: threads, min: threads },

@@ -142,6 +142,7 @@ describe("errors are one line", () => {
     [2, ["bench", "decode", "-d", "reference", "--peer", "llama.cpp"], "give --device cpu too"],
     [2, ["bench", "prefill", "-d", "cpu", "--peer", "toaster"], "Allowed choices are llama.cpp"],
     [1, ["bench", "prefill", "-d", "cpu", "--gguf", join(scratch, "x.gguf")], "node tools/write-gguf.mjs MODEL "],
+    [1, ["bench", "prefill", "-d", "cpu", "--gguf", main], "not a GGUF that can be read"],
     [1, ["logits", "--model", fixture, "-d", "reference", "--tokens", "99999", "--out", join(scratch, "x")], "99999"],
     [2, ["inspect", "one", "--model", "two"], "one, and --model two"],
     [2, ["graph", "--without", "fuse_matmul,nope"], 'There is no pass "nope"; there are fuse_matmul, '],
