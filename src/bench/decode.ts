@@ -1,7 +1,7 @@
 import type { Backend } from "../backends/backend.js"
 import type { LanguageModel } from "../engine/model.js"
 import { memoryStats } from "../tensor/storage.js"
-import { median } from "./median.js"
+import { inTurn, type Peer, type PeerSpeed, peerSpeed, speedOf } from "./peer.js"
 import { answer, tokenIds } from "./prompt.js"
 import { warmUp } from "./warm_up.js"
 
@@ -13,6 +13,8 @@ export interface DecodeBenchOptions {
   readonly runs: number
   /** Measures the bytes per second that the device streams from its memory. */
   readonly roofline: () => Promise<number>
+  /** Decodes after the same prompts, run by run in turn with the model. */
+  readonly peer?: Peer
   readonly onProgress?: (done: number, total: number) => void
 }
 
@@ -29,6 +31,7 @@ export interface DecodePoint {
   /** Tokens per second. Median over runs, and the slowest and fastest. */
   readonly decode_tps: number
   readonly decode_tps_range: readonly [number, number]
+  readonly peer?: PeerSpeed
   /** Bytes of weights and of the KV caches that a token reads, halfway through a run. */
   readonly bytes_per_token: number
   /** Bytes per second that decoding reads. */
@@ -53,24 +56,26 @@ export async function benchDecode(
   backend: Backend,
   options: DecodeBenchOptions,
 ): Promise<DecodeBench> {
-  const { prompt_lengths, tokens, runs, roofline, onProgress } = options
+  const { prompt_lengths, tokens, runs, roofline, peer, onProgress } = options
   const before = await roofline()
   const timed: Timed[] = []
   for (const [i, length] of prompt_lengths.entries()) {
     const progress = (run: number) => onProgress?.(i * runs + run, prompt_lengths.length * runs)
-    timed.push(await timeDecode(model, backend, length, tokens, runs, progress))
+    timed.push(await timeDecode(model, backend, peer, length, tokens, runs, progress))
   }
   const read_bandwidth = Math.max(before, await roofline())
-  const points = timed.map(({ seconds, ...measured }): DecodePoint => {
+  const points = timed.map(({ ms: [ours, theirs], ...measured }): DecodePoint => {
     const { info } = model
-    const decode_tps = tokens / median(seconds)
+    const speed = speedOf(tokens, ours)
+    const { tps: decode_tps, tps_range: decode_tps_range } = speed
     const context = measured.prompt_length + Math.ceil(tokens / 2)
     const bytes_per_token = info.weight_bytes_per_token + info.cache_bytes_per_token(context)
     const decode_bandwidth = decode_tps * bytes_per_token
     return {
       ...measured,
       decode_tps,
-      decode_tps_range: [tokens / Math.max(...seconds), tokens / Math.min(...seconds)],
+      decode_tps_range,
+      ...(theirs && { peer: peerSpeed(tokens, speed, theirs) }),
       bytes_per_token,
       decode_bandwidth,
       roofline_share: decode_bandwidth / read_bandwidth,
@@ -80,13 +85,14 @@ export async function benchDecode(
 }
 
 interface Timed extends Pick<DecodePoint, "prompt_length" | "memory"> {
-  /** Of each run. */
-  readonly seconds: readonly number[]
+  /** Of each run: of the model, and of its peer. */
+  readonly ms: readonly (readonly number[])[]
 }
 
 async function timeDecode(
   { scheduler }: LanguageModel,
   backend: Backend,
+  peer: Peer | undefined,
   prompt_length: number,
   tokens: number,
   runs: number,
@@ -98,13 +104,10 @@ async function timeDecode(
     device: memoryStats().resident[backend.name] ?? 0,
   })
   // All but the last tokens of the prompt stay cached from run to run.
-  const run = async () => (await answer(scheduler, prompt, tokens)).decode_ms / 1000
-  await warmUp(run)
+  const ours = async () => (await answer(scheduler, prompt, tokens)).decode_ms
+  const contenders = [ours, ...(peer ? [() => peer.decode(prompt, tokens)] : [])]
+  for (const contender of contenders) await warmUp(contender)
   const first = memory()
-  const seconds: number[] = []
-  for (let done = 1; done <= runs; done++) {
-    seconds.push(await run())
-    onProgress(done)
-  }
-  return { prompt_length, memory: [first, memory()], seconds }
+  const ms = await inTurn(contenders, runs, onProgress)
+  return { prompt_length, memory: [first, memory()], ms }
 }

@@ -1,6 +1,7 @@
 import type { Command } from "commander"
 import type { DeviceInfo } from "../../../bench/node_device_info.js"
 import { environment } from "../../../bench/node_environment.js"
+import type { PeerInfo } from "../../../bench/peer.js"
 import { formatBytes } from "../../../tensor/bytes.js"
 import { wholeNumber } from "../../options.js"
 import { formatFacts } from "../../ui/format.js"
@@ -18,6 +19,8 @@ export interface Setting {
   readonly device: DeviceInfo
   /** The model's name, where there is one. */
   readonly model?: string
+  /** What ran in turn with it. */
+  readonly peer?: PeerInfo
 }
 
 export function withBenchOptions(command: Command, runs: number): Command {
@@ -34,17 +37,19 @@ export function wholeNumbers(min: number): (text: string) => readonly number[] {
 /** Prints a result with its setting, as one JSON document or as the lines of `report`. */
 export async function printResult<T extends object>(
   { json }: BenchFlags,
-  { bench, device, model }: Setting,
+  { bench, device, model, peer }: Setting,
   result: T,
   report: (result: T) => string,
 ): Promise<void> {
   const where = await environment()
-  if (json) return printJson({ bench, ...device, model, ...result, environment: where })
-  const { backend, threads, adapter, tier } = device
+  if (json) return printJson({ bench, ...device, model, peer, ...result, environment: where })
+  const { backend, threads, relaxed_simd, adapter, tier } = device
+  const simd = relaxed_simd === undefined ? "" : `, ${relaxed_simd ? "relaxed" : "baseline"} SIMD`
   const facts: [string, string][] = [
     ["machine", `${where.cpu}, ${where.cores} cores, ${formatBytes(where.memory_bytes)}, ${where.os}, ${where.node}`],
-    ["device", adapter ? `${backend} on ${adapter}, ${tier} kernels` : `${backend}, ${threads} threads`],
+    ["device", adapter ? `${backend} on ${adapter}, ${tier} kernels` : `${backend}, ${threads} threads${simd}`],
     ...(model ? [["model", model] as [string, string]] : []),
+    ...(peer ? [["peer", describePeer(peer)] as [string, string]] : []),
     ["minerva", `${where.version}${where.commit ? `, commit ${where.commit}` : ""}, ${where.date}`],
   ]
   printLine(`${formatFacts(facts)}\n\n${report(result)}`)
@@ -62,4 +67,8 @@ export function formatShare(share: number): string {
 /** `450.1 (448.0 to 451.9)` */
 export function formatRange(median: number, [slowest, fastest]: readonly [number, number]): string {
   return `${median.toFixed(1)} (${slowest.toFixed(1)} to ${fastest.toFixed(1)})`
+}
+
+function describePeer({ name, version, threads, file, weight_bytes, setting }: PeerInfo): string {
+  return `${name} ${version}, cpu, ${threads} threads, ${setting}; ${file}, ${formatBytes(weight_bytes)} of weights`
 }
