@@ -14,7 +14,7 @@ export interface BackendOptions {
   readonly device?: "auto" | "gpu" | "cpu" | "reference"
   /** The most threads of `cpu`; by default, and at most, one per core that affinity and CPU quotas leave. */
   readonly threads?: number
-  /** `fast`, the default, may round activations: to int16 on the CPU, to float16 on the GPU. `exact` keeps them in float32. */
+  /** `fast`, the default, may round activations: to float16 on the GPU, to int8 or int16 on the CPU. `int16` rounds them to no less than 16 bits, `exact` keeps them in float32. */
   readonly precision?: Precision
 }
 

@@ -47,6 +47,10 @@ export const settingsSchema = z.object({
     description: "where to run: auto takes the GPU if there is one",
   }),
   threads: whole(1, 1024).optional().meta({ flag: "--threads <n>", description: "the most threads of the cpu device" }),
+  precision: oneOf("fast", "int16", "exact").optional().meta({
+    flag: "--precision <mode>",
+    description: "how far activations may be rounded: fast (the default), int16, or exact: not at all",
+  }),
   context: whole(2).optional().meta({
     flag: "--context <tokens>",
     description: "longest conversation, prompt and answer (default: the model's)",

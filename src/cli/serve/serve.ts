@@ -70,8 +70,9 @@ export async function serve(settings: Settings): Promise<void> {
 
 /** The models that the settings name, none of them loaded. */
 async function openPool(settings: Settings, log: ServerLog): Promise<ModelPool> {
-  const { device, threads, context, kv_bits, kv_memory, kv_cache_dir, max_sequences } = settings
-  const options = { device, threads, max_context: context, kv_bits, kv_memory, kv_cache_dir, max_sequences }
+  const { device, threads, precision, context, kv_bits, kv_memory, kv_cache_dir, max_sequences } = settings
+  const engine = { device, threads, precision, max_context: context, max_sequences }
+  const options = { ...engine, kv_bits, kv_memory, kv_cache_dir }
   const offers = await Promise.all(settings.models.map((path) => offerModel(path, { options, log })))
   const { memory_limit, idle_unload } = settings
   return new ModelPool(offers, { memory_limit, idle_unload: idle_unload || undefined, log })
