@@ -20,8 +20,7 @@ import { VERSION } from "../version.js"
 export async function serve(settings: Settings): Promise<void> {
   const { host, port, drain_timeout, max_body, api_keys } = settings
   // A reader of the log that stands still must not hold up the server.
-  const output = destination({ dest: 1, sync: false })
-  const log = createLog(settings.log_level, output)
+  const log = createLog(settings.log_level, destination({ dest: 1, sync: false }))
   // Of one request, at worst: the others go on.
   process.on("unhandledRejection", (err) => log.error({ err }, "fault"))
   const start = performance.now()
@@ -64,7 +63,6 @@ export async function serve(settings: Settings): Promise<void> {
     await models.close(0)
     await folder?.close()
     log.info("stopped")
-    output.flushSync()
   }
 }
 
