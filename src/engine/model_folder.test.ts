@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest"
 import { CheckpointError } from "../checkpoint/errors.js"
 import type { ChatMessage } from "./chat_messages.js"
-import { TokenizerError } from "../text/tokenizer.js"
+import { TokenizerError } from "../text/tokenizer_error.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions } from "./generate.js"
 import type { LanguageModel } from "./model.js"

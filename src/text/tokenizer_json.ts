@@ -1,0 +1,285 @@
+import { z } from "zod"
+import { byteAlphabet } from "./byte_alphabet.js"
+import { JsonBytes, JsonBytesError } from "./json_bytes.js"
+import { TokenizerError } from "./tokenizer_error.js"
+import { EMPTY_HASH, hashOn, Vocabulary } from "./vocabulary.js"
+
+const MAX_TOKENS = 2 ** 24
+const tokenId = z.int().min(0).max(MAX_TOKENS)
+
+/** Of the kinds that tokenizers come in, Unigram, WordPiece and others, gpt-oss's alone. */
+function only(kind: string) {
+  const found = (input: unknown) => (typeof input === "string" ? `"${input.slice(0, 80)}"` : typeof input)
+  return z.literal(kind, { error: ({ input }) => `expected "${kind}" as gpt-oss has it, found ${found(input)}` })
+}
+
+const flag = z.boolean().default(false)
+const addedToken = z.looseObject({
+  id: tokenId,
+  content: z.string(),
+  special: flag,
+  single_word: flag,
+  lstrip: flag,
+  rstrip: flag,
+})
+
+/** What byte-level tokenizers have not: letters that stand at the ends of words. */
+const nothing = z.literal("", { error: "expected nothing, as gpt-oss has it" }).nullish()
+
+const preTokenizer = z.looseObject({
+  type: z.string(),
+  add_prefix_space: flag,
+  use_regex: z.boolean().default(true),
+})
+
+const schema = z.looseObject({
+  added_tokens: z.array(addedToken).default([]),
+  pre_tokenizer: preTokenizer.extend({ pretokenizers: z.array(preTokenizer).optional() }),
+  decoder: z.looseObject({ type: only("ByteLevel") }),
+  model: z.looseObject({
+    type: only("BPE"),
+    // Their content is read from the bytes.
+    vocab: z.looseObject({}),
+    merges: z.array(z.unknown()),
+    unk_token: z.string().nullish(),
+    ignore_merges: flag,
+    continuing_subword_prefix: nothing,
+    end_of_word_suffix: nothing,
+  }),
+})
+
+/** All of tokenizer.json but the vocabulary and the merges. */
+export type TokenizerSettings = z.output<typeof schema>
+
+export interface TokenizerParts {
+  readonly settings: TokenizerSettings
+  readonly vocabulary: Vocabulary
+  /** `[vocabulary.length]`: the id of each of its texts. */
+  readonly ids: Uint32Array
+  /** Of each merge, in their order: the place of what it makes, and how many bytes of that are its first part. */
+  readonly made: Uint32Array
+  readonly cuts: Uint32Array
+}
+
+interface Section {
+  readonly start: number
+  readonly end: number
+}
+
+type Sections = { -readonly [name in "vocab" | "merges"]?: Section }
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const SPACE = 0x20
+
+/**
+ * Reads tokenizer.json from its bytes. The vocabulary and the merges, nearly all of the 28 MB that gpt-oss's has, go straight
+ * into arrays of numbers; the rest is JSON like any other.
+ *
+ * @throws TokenizerError naming the file and the field
+ */
+export function readTokenizerJson(json: Uint8Array, file: string): TokenizerParts {
+  try {
+    return new Reader(json, file).read()
+  } catch (error) {
+    if (error instanceof JsonBytesError) throw new TokenizerError(`${file}: ${error.message}`, { cause: error })
+    throw error
+  }
+}
+
+class Reader {
+  private readonly json: JsonBytes
+  /** The byte that each character of the byte-level alphabet stands for, -1 for those that are not in it. */
+  private readonly byteOf = new Int16Array(0x200).fill(-1)
+  /** What texts are read into, where they end there, and their hash. Longer than needed: what is not used costs nothing. */
+  private readonly into: Uint8Array
+  private end = 0
+  private hash = EMPTY_HASH
+  /** For messages: what is being read. */
+  private field = ""
+  private count = 0
+
+  constructor(
+    bytes: Uint8Array,
+    private readonly file: string,
+  ) {
+    this.json = new JsonBytes(bytes)
+    this.into = new Uint8Array(bytes.length)
+    for (const [character, byte] of byteAlphabet()) this.byteOf[character.charCodeAt(0)] = byte
+  }
+
+  read(): TokenizerParts {
+    const sections = this.sections()
+    const settings = this.settings(sections)
+    const { vocabulary, ids } = this.vocabulary(sections.vocab!)
+    return { settings, vocabulary, ids, ...this.merges(sections.merges!, vocabulary) }
+  }
+
+  /** Where the vocabulary and the merges are. */
+  private sections(): Sections {
+    const { json } = this
+    const sections: Sections = {}
+    json.object((name) => {
+      if (name !== "model" || json.peek() !== 0x7b) return json.skip()
+      json.object((name) => {
+        const first = json.peek()
+        const start = json.at
+        json.skip()
+        if ((name !== "vocab" || first !== 0x7b) && (name !== "merges" || first !== 0x5b)) return
+        if (sections[name]) throw new TokenizerError(`${this.file}, field "model.${name}": stands twice`)
+        sections[name] = { start, end: json.at }
+      })
+    })
+    if (json.peek() !== undefined) throw new JsonBytesError("expected the end", json.at)
+    return sections
+  }
+
+  /** Reads what is not in these sections, as if they were empty. */
+  private settings({ vocab, merges }: Sections): TokenizerSettings {
+    const { bytes } = this.json
+    const cut = [vocab, merges].filter((section) => section !== undefined).sort((a, b) => a.start - b.start)
+    const begins = [0, ...cut.map(({ end }) => end - 1)]
+    const ends = [...cut.map(({ start }) => start + 1), bytes.length]
+    let value: unknown
+    try {
+      const utf8 = new TextDecoder("utf-8", { fatal: true })
+      value = JSON.parse(begins.map((begin, i) => utf8.decode(bytes.subarray(begin, ends[i]))).join(""))
+    } catch (cause) {
+      throw new TokenizerError(`${this.file}: not valid JSON (${(cause as Error).message.slice(0, 200)})`, { cause })
+    }
+    const parsed = schema.safeParse(value)
+    if (parsed.success) return parsed.data
+    const { path, message } = parsed.error.issues[0]
+    const where = path.length > 0 ? `${this.file}, field "${path.join(".")}"` : this.file
+    throw new TokenizerError(`${where}: ${message}. Take tokenizer.json from the model's repository.`)
+  }
+
+  private vocabulary({ start, end }: Section): Pick<TokenizerParts, "vocabulary" | "ids"> {
+    const { json } = this
+    // A token with its id takes 5 bytes or more: "":0,
+    const starts = new Uint32Array(Math.ceil((end - start) / 5) + 1)
+    const ids = new Uint32Array(starts.length)
+    this.begin("model.vocab", start)
+    json.list("{", "}", () => {
+      const at = json.at
+      this.text(false)
+      json.expect(":")
+      ids[this.count++] = this.id(at)
+      starts[this.count] = this.end
+    })
+    const vocabulary = new Vocabulary(this.into.slice(0, this.end), starts.slice(0, this.count + 1))
+    if (vocabulary.twice === undefined) return { vocabulary, ids: ids.slice(0, this.count) }
+    throw this.fault(`token ${spelled(vocabulary.bytesAt(vocabulary.twice))} stands twice`)
+  }
+
+  /** A token's id. @param token where its text begins */
+  private id(token: number): number {
+    const { json } = this
+    const { bytes } = json
+    json.peek()
+    const start = json.at
+    let id = 0
+    while (bytes[json.at] >= 0x30 && bytes[json.at] <= 0x39 && id <= MAX_TOKENS) id = id * 10 + bytes[json.at++] - 0x30
+    const next = json.at > start ? json.peek() : undefined
+    if (id <= MAX_TOKENS && (next === 0x2c || next === 0x7d)) return id
+    json.at = token
+    this.field += `.${quotable(json.value())}`
+    throw this.fault(`expected a whole number from 0 to ${MAX_TOKENS}, its id`)
+  }
+
+  private merges({ start, end }: Section, vocabulary: Vocabulary): Pick<TokenizerParts, "made" | "cuts"> {
+    const { json, into } = this
+    // A merge takes 4 bytes or more: " ",
+    const made = new Uint32Array(Math.ceil((end - start) / 4))
+    const cuts = new Uint32Array(made.length)
+    const times = new Uint32Array(vocabulary.length)
+    this.begin("model.merges", start)
+    json.list("[", "]", () => {
+      this.end = 0
+      this.hash = EMPTY_HASH
+      cuts[this.count] = json.peek() === 0x5b ? this.pair() : this.text(true)
+      const place = vocabulary.find(this.hash, into, 0, this.end)
+      if (place < 0) throw this.fault(`${spelled(into.subarray(0, this.end))} is not in the vocabulary`)
+      if (++times[place] > this.end + 1) throw this.fault(`more merges make ${spelled(into.subarray(0, this.end))} than can`)
+      made[this.count++] = place
+    })
+    return { made: made.slice(0, this.count), cuts: cuts.slice(0, this.count) }
+  }
+
+  /** Reads a merge's parts. @returns the bytes of the first */
+  private pair(): number {
+    const { json } = this
+    json.expect("[")
+    this.text(false)
+    const length = this.end
+    json.expect(",")
+    this.text(false)
+    json.expect("]")
+    return length
+  }
+
+  /**
+   * Reads a token's bytes, behind those that were read before.
+   *
+   * @param isMerge whether it is two tokens, with a space between
+   * @returns where the space was, 0 for none
+   */
+  private text(isMerge: boolean): number {
+    const { json, into, byteOf } = this
+    const { bytes } = json
+    if (json.peek() !== QUOTE) throw this.fault("expected a string")
+    let { end, hash } = this
+    let cut = 0
+    let at = json.at + 1
+    for (let code = bytes[at++]; code !== QUOTE; code = bytes[at++]) {
+      if (code >= 0xc2 && code <= 0xc7) code = ((code & 0x1f) << 6) | (bytes[at++] & 0x3f)
+      else if (code >= 0x80) code = 0
+      else if (code === BACKSLASH) {
+        const escape = escapeAt(bytes, at)
+        code = escape.code
+        at += escape.length
+      }
+      const byte = byteOf[code]
+      if (byte >= 0) {
+        into[end++] = byte
+        hash = hashOn(hash, byte)
+      } else if (code === SPACE && isMerge && cut === 0) cut = end
+      else throw this.fault(`${quotable(json.value())} is not spelled in the byte-level alphabet`)
+    }
+    json.at = at
+    this.end = end
+    this.hash = hash
+    return cut
+  }
+
+  private begin(field: string, start: number): void {
+    this.field = field
+    this.count = 0
+    this.end = 0
+    this.json.at = start
+  }
+
+  private fault(problem: string): TokenizerError {
+    const field = this.field === "model.merges" ? `${this.field}.${this.count}` : this.field
+    return new TokenizerError(`${this.file}, field "${field}": ${problem}`)
+  }
+}
+
+/** What stands behind a backslash: a character, and the bytes that it takes. */
+function escapeAt(bytes: Uint8Array, at: number): { code: number; length: number } {
+  const length = bytes[at] === 0x75 ? 5 : 1
+  const text = String.fromCharCode(...bytes.subarray(at, at + length))
+  try {
+    return { code: JSON.parse(`"\\${text}"`).charCodeAt(0), length }
+  } catch {
+    return { code: 0, length }
+  }
+}
+
+/** A text as vocabularies spell it, for messages. */
+function spelled(bytes: Uint8Array): string {
+  const letters = [...byteAlphabet().keys()]
+  return quotable(Array.from(bytes.subarray(0, 80), (byte) => letters[byte]).join(""))
+}
+
+const quotable = (value: unknown) => JSON.stringify(String(value).slice(0, 80))
