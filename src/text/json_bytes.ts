@@ -27,8 +27,10 @@ export class JsonBytes {
   /** The next byte that is no white space, which stays the next; undefined at the end. */
   peek(): number | undefined {
     const { bytes } = this
-    while (isSpace(bytes[this.at])) this.at++
-    return bytes[this.at]
+    let { at } = this
+    while (isSpace(bytes[at])) at++
+    this.at = at
+    return bytes[at]
   }
 
   /** Passes over a character. @throws JsonBytesError if another is next */

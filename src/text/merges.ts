@@ -1,3 +1,4 @@
+import type { MergeList } from "./tokenizer_json.js"
 import type { Vocabulary } from "./vocabulary.js"
 
 /** No merge has this rank. */
@@ -20,7 +21,7 @@ export class Merges {
    */
   constructor(
     vocabulary: Vocabulary,
-    { made, cuts }: { readonly made: Uint32Array; readonly cuts: Uint32Array },
+    { made, cuts }: MergeList,
     isBarred: (place: number) => boolean,
   ) {
     const begins = new Uint32Array(vocabulary.length + 1)

@@ -39,6 +39,8 @@ export class Tokenizer {
   private readonly places: Int32Array
   /** Of added tokens, by id. */
   private readonly spelled: ReadonlyMap<number, Uint8Array>
+  /** Added tokens that are read from text wherever they stand in it. */
+  private readonly anywhere: ReadonlyMap<string, number>
   private readonly pieces: TextPieces
   private readonly pairs: BytePairs
   /** Whether a piece that is a token is not cut, whatever the merges would make of it. */
@@ -75,7 +77,9 @@ export class Tokenizer {
     this.places = placesOf(parts, this.vocab_size, file)
     this.spelled = spellingsOf(added_tokens, (id) => this.bytesInVocabulary(id) ?? NO_BYTES, file)
     this.unknown = unknownOf(parts, file)
-    this.pieces = new TextPieces(settings, readable.filter(({ single_word }) => !single_word), file)
+    const anywhere = readable.filter(({ single_word }) => !single_word)
+    this.anywhere = new Map(anywhere.map(({ content, id }) => [content, id]))
+    this.pieces = new TextPieces(settings, anywhere, file)
     const merges = new Merges(vocabulary, parts, (place) => this.isMark(ids[place]))
     this.pairs = new BytePairs(vocabulary, merges)
     this.takesWhole = settings.model.ignore_merges
@@ -128,8 +132,8 @@ export class Tokenizer {
     if (text === "") return []
     const ids: number[] = []
     for (const piece of this.pieces.of(text)) {
-      const added = this.added.get(piece)
-      if (added !== undefined && !this.isMark(added)) ids.push(added)
+      const added = this.anywhere.get(piece)
+      if (added !== undefined) ids.push(added)
       else this.encodeBytes(utf8.encode(piece), ids)
     }
     return ids
@@ -207,7 +211,8 @@ function wholeWords(tokens: readonly { content: string; lstrip: boolean; rstrip:
 /** By id: a token's place in the vocabulary plus one. @throws TokenizerError for an id of two tokens */
 function placesOf({ vocabulary, ids }: TokenizerParts, vocab_size: number, file: string): Int32Array {
   const places = new Int32Array(vocab_size)
-  for (const [place, id] of ids.entries()) {
+  for (let place = 0; place < ids.length; place++) {
+    const id = ids[place]
     if (places[id] !== 0) {
       const letters = [...byteAlphabet().keys()]
       const token = JSON.stringify(Array.from(vocabulary.bytesAt(place), (byte) => letters[byte]).join(""))

@@ -51,22 +51,21 @@ const schema = z.looseObject({
 /** All of tokenizer.json but the vocabulary and the merges. */
 export type TokenizerSettings = z.output<typeof schema>
 
-export interface TokenizerParts {
-  readonly settings: TokenizerSettings
+export interface Texts {
   readonly vocabulary: Vocabulary
   /** `[vocabulary.length]`: the id of each of its texts. */
   readonly ids: Uint32Array
-  /** Of each merge, in their order: the place of what it makes, and how many bytes of that are its first part. */
+}
+
+/** Of each merge, in their order: the place of what it makes, and how many bytes of that are its first part. */
+export interface MergeList {
   readonly made: Uint32Array
   readonly cuts: Uint32Array
 }
 
-interface Section {
-  readonly start: number
-  readonly end: number
+export interface TokenizerParts extends Texts, MergeList {
+  readonly settings: TokenizerSettings
 }
-
-type Sections = { -readonly [name in "vocab" | "merges"]?: Section }
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -87,6 +86,11 @@ export function readTokenizerJson(json: Uint8Array, file: string): TokenizerPart
   }
 }
 
+interface Section {
+  readonly start: number
+  readonly end: number
+}
+
 class Reader {
   private readonly json: JsonBytes
   /** The byte that each character of the byte-level alphabet stands for, -1 for those that are not in it. */
@@ -99,6 +103,12 @@ class Reader {
   private field = ""
   private count = 0
 
+  /** Where those two are in the file, and what was read of them. */
+  private readonly cut: { vocab?: Section; merges?: Section } = {}
+  private vocabulary?: Texts
+  private merges?: MergeList
+  private problem?: TokenizerError
+
   constructor(
     bytes: Uint8Array,
     private readonly file: string,
@@ -109,35 +119,46 @@ class Reader {
   }
 
   read(): TokenizerParts {
-    const sections = this.sections()
-    const settings = this.settings(sections)
-    const { vocabulary, ids } = this.vocabulary(sections.vocab!)
-    return { settings, vocabulary, ids, ...this.merges(sections.merges!, vocabulary) }
-  }
-
-  /** Where the vocabulary and the merges are. */
-  private sections(): Sections {
     const { json } = this
-    const sections: Sections = {}
     json.object((name) => {
-      if (name !== "model" || json.peek() !== 0x7b) return json.skip()
-      json.object((name) => {
-        const first = json.peek()
-        const start = json.at
-        json.skip()
-        if ((name !== "vocab" || first !== 0x7b) && (name !== "merges" || first !== 0x5b)) return
-        if (sections[name]) throw new TokenizerError(`${this.file}, field "model.${name}": stands twice`)
-        sections[name] = { start, end: json.at }
-      })
+      if (name === "model" && json.peek() === 0x7b) json.object((name) => this.readOfModel(name))
+      else json.skip()
     })
     if (json.peek() !== undefined) throw new JsonBytesError("expected the end", json.at)
-    return sections
+    // What kind of tokenizer it is comes first: others' vocabularies are no faults.
+    const settings = this.settings()
+    if (this.problem) throw this.problem
+    const vocabulary = this.vocabulary!
+    if (!this.merges) {
+      json.at = this.cut.merges!.start
+      this.merges = this.readMerges(vocabulary.vocabulary)
+    }
+    return { settings, ...vocabulary, ...this.merges }
   }
 
-  /** Reads what is not in these sections, as if they were empty. */
-  private settings({ vocab, merges }: Sections): TokenizerSettings {
+  private readOfModel(name: string): void {
+    const { json } = this
+    const first = json.peek()
+    if ((name !== "vocab" || first !== 0x7b) && (name !== "merges" || first !== 0x5b)) return json.skip()
+    const start = json.at
+    if (this.cut[name]) throw new TokenizerError(`${this.file}, field "model.${name}": stands twice`)
+    try {
+      if (name === "vocab") this.vocabulary = this.readVocabulary()
+      else if (this.vocabulary) this.merges = this.readMerges(this.vocabulary.vocabulary)
+      else json.skip()
+    } catch (error) {
+      if (!(error instanceof TokenizerError)) throw error
+      this.problem ??= error
+      json.at = start
+      json.skip()
+    }
+    this.cut[name] = { start, end: json.at }
+  }
+
+  /** Reads all but the vocabulary and the merges, as if they were empty. */
+  private settings(): TokenizerSettings {
     const { bytes } = this.json
-    const cut = [vocab, merges].filter((section) => section !== undefined).sort((a, b) => a.start - b.start)
+    const cut = Object.values(this.cut).sort((a, b) => a.start - b.start)
     const begins = [0, ...cut.map(({ end }) => end - 1)]
     const ends = [...cut.map(({ start }) => start + 1), bytes.length]
     let value: unknown
@@ -154,12 +175,12 @@ class Reader {
     throw new TokenizerError(`${where}: ${message}. Take tokenizer.json from the model's repository.`)
   }
 
-  private vocabulary({ start, end }: Section): Pick<TokenizerParts, "vocabulary" | "ids"> {
+  private readVocabulary(): Texts {
     const { json } = this
     // A token with its id takes 5 bytes or more: "":0,
-    const starts = new Uint32Array(Math.ceil((end - start) / 5) + 1)
+    const starts = new Uint32Array(Math.ceil(json.bytes.length / 5) + 1)
     const ids = new Uint32Array(starts.length)
-    this.begin("model.vocab", start)
+    this.begin("model.vocab")
     json.list("{", "}", () => {
       const at = json.at
       this.text(false)
@@ -183,17 +204,17 @@ class Reader {
     const next = json.at > start ? json.peek() : undefined
     if (id <= MAX_TOKENS && (next === 0x2c || next === 0x7d)) return id
     json.at = token
-    this.field += `.${quotable(json.value())}`
+    this.field += `.${String(json.value()).slice(0, 80)}`
     throw this.fault(`expected a whole number from 0 to ${MAX_TOKENS}, its id`)
   }
 
-  private merges({ start, end }: Section, vocabulary: Vocabulary): Pick<TokenizerParts, "made" | "cuts"> {
+  private readMerges(vocabulary: Vocabulary): MergeList {
     const { json, into } = this
     // A merge takes 4 bytes or more: " ",
-    const made = new Uint32Array(Math.ceil((end - start) / 4))
+    const made = new Uint32Array(Math.ceil(json.bytes.length / 4))
     const cuts = new Uint32Array(made.length)
     const times = new Uint32Array(vocabulary.length)
-    this.begin("model.merges", start)
+    this.begin("model.merges")
     json.list("[", "]", () => {
       this.end = 0
       this.hash = EMPTY_HASH
@@ -252,11 +273,10 @@ class Reader {
     return cut
   }
 
-  private begin(field: string, start: number): void {
+  private begin(field: string): void {
     this.field = field
     this.count = 0
     this.end = 0
-    this.json.at = start
   }
 
   private fault(problem: string): TokenizerError {
