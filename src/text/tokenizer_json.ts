@@ -14,13 +14,14 @@ function only(kind: string) {
 }
 
 const flag = z.boolean().default(false)
-const addedToken = z.looseObject({
+const addedToken = z.object({
   id: tokenId,
   content: z.string(),
   special: flag,
   single_word: flag,
   lstrip: flag,
   rstrip: flag,
+  normalized: z.boolean().optional(),
 })
 
 /** What byte-level tokenizers have not: letters that stand at the ends of words. */
@@ -67,6 +68,9 @@ export interface TokenizerParts extends Texts, MergeList {
   readonly settings: TokenizerSettings
 }
 
+/** How many numbers arrays hold before they grow. */
+const ROOM = 2 ** 16
+
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const SPACE = 0x20
@@ -95,8 +99,8 @@ class Reader {
   private readonly json: JsonBytes
   /** The byte that each character of the byte-level alphabet stands for, -1 for those that are not in it. */
   private readonly byteOf = new Int16Array(0x200).fill(-1)
-  /** What texts are read into, where they end there, and their hash. Longer than needed: what is not used costs nothing. */
-  private readonly into: Uint8Array
+  /** What texts are read into, where they end there, and their hash. */
+  private into = new Uint8Array(ROOM)
   private end = 0
   private hash = EMPTY_HASH
   /** For messages: what is being read. */
@@ -114,7 +118,6 @@ class Reader {
     private readonly file: string,
   ) {
     this.json = new JsonBytes(bytes)
-    this.into = new Uint8Array(bytes.length)
     for (const [character, byte] of byteAlphabet()) this.byteOf[character.charCodeAt(0)] = byte
   }
 
@@ -177,12 +180,12 @@ class Reader {
 
   private readVocabulary(): Texts {
     const { json } = this
-    // A token with its id takes 5 bytes or more: "":0,
-    const starts = new Uint32Array(Math.ceil(json.bytes.length / 5) + 1)
-    const ids = new Uint32Array(starts.length)
+    let starts = new Uint32Array(ROOM)
+    let ids = new Uint32Array(ROOM)
     this.begin("model.vocab")
     json.list("{", "}", () => {
       const at = json.at
+      if (this.count + 1 === ids.length) [ids, starts] = [doubled(ids), doubled(starts)]
       this.text(false)
       json.expect(":")
       ids[this.count++] = this.id(at)
@@ -209,19 +212,22 @@ class Reader {
   }
 
   private readMerges(vocabulary: Vocabulary): MergeList {
-    const { json, into } = this
-    // A merge takes 4 bytes or more: " ",
-    const made = new Uint32Array(Math.ceil(json.bytes.length / 4))
-    const cuts = new Uint32Array(made.length)
+    const { json } = this
+    let made = new Uint32Array(ROOM)
+    let cuts = new Uint32Array(ROOM)
     const times = new Uint32Array(vocabulary.length)
     this.begin("model.merges")
     json.list("[", "]", () => {
       this.end = 0
       this.hash = EMPTY_HASH
-      cuts[this.count] = json.peek() === 0x5b ? this.pair() : this.text(true)
-      const place = vocabulary.find(this.hash, into, 0, this.end)
-      if (place < 0) throw this.fault(`${spelled(into.subarray(0, this.end))} is not in the vocabulary`)
-      if (++times[place] > this.end + 1) throw this.fault(`more merges make ${spelled(into.subarray(0, this.end))} than can`)
+      const cut = json.peek() === 0x5b ? this.pair() : this.text(true)
+      const place = vocabulary.find(this.hash, this.into, 0, this.end)
+      if (place < 0) throw this.fault(`${spelled(this.into.subarray(0, this.end))} is not in the vocabulary`)
+      if (++times[place] > this.end + 1) {
+        throw this.fault(`more merges than ${spelled(this.into.subarray(0, this.end))} has cuts make it`)
+      }
+      if (this.count === made.length) [made, cuts] = [doubled(made), doubled(cuts)]
+      cuts[this.count] = cut
       made[this.count++] = place
     })
     return { made: made.slice(0, this.count), cuts: cuts.slice(0, this.count) }
@@ -246,10 +252,10 @@ class Reader {
    * @returns where the space was, 0 for none
    */
   private text(isMerge: boolean): number {
-    const { json, into, byteOf } = this
+    const { json, byteOf } = this
     const { bytes } = json
     if (json.peek() !== QUOTE) throw this.fault("expected a string")
-    let { end, hash } = this
+    let { into, end, hash } = this
     let cut = 0
     let at = json.at + 1
     for (let code = bytes[at++]; code !== QUOTE; code = bytes[at++]) {
@@ -262,6 +268,7 @@ class Reader {
       }
       const byte = byteOf[code]
       if (byte >= 0) {
+        if (end === into.length) into = this.into = doubled(into)
         into[end++] = byte
         hash = hashOn(hash, byte)
       } else if (code === SPACE && isMerge && cut === 0) cut = end
@@ -283,6 +290,12 @@ class Reader {
     const field = this.field === "model.merges" ? `${this.field}.${this.count}` : this.field
     return new TokenizerError(`${this.file}, field "${field}": ${problem}`)
   }
+}
+
+function doubled<T extends Uint8Array | Uint32Array>(array: T): T {
+  const larger = new (array.constructor as new (length: number) => T)(array.length * 2)
+  larger.set(array)
+  return larger
 }
 
 /** What stands behind a backslash: a character, and the bytes that it takes. */
