@@ -24,9 +24,7 @@ export class BytePairs {
     private readonly vocabulary: Vocabulary,
     private readonly merges: Merges,
   ) {
-    this.single = Int32Array.from({ length: 256 }, (_, byte) =>
-      vocabulary.placeOf(Uint8Array.of(byte)),
-    )
+    this.single = Int32Array.from({ length: 256 }, (_, byte) => vocabulary.placeOf(Uint8Array.of(byte)))
   }
 
   /** Calls `emit` with the place in the vocabulary of each token; -1 for a byte that is none. */

@@ -19,11 +19,7 @@ export class Merges {
    * @param cuts bytes of each merge's first token
    * @param isBarred tokens that no merge may make
    */
-  constructor(
-    vocabulary: Vocabulary,
-    { made, cuts }: MergeList,
-    isBarred: (place: number) => boolean,
-  ) {
+  constructor(vocabulary: Vocabulary, { made, cuts }: MergeList, isBarred: (place: number) => boolean) {
     const begins = new Uint32Array(vocabulary.length + 1)
     for (const place of made) begins[place + 1]++
     for (let place = 0; place < vocabulary.length; place++) begins[place + 1] += begins[place]

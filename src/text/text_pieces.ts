@@ -1,6 +1,6 @@
 import { Tokenizer } from "@huggingface/tokenizers"
 import { TokenizerError } from "./tokenizer_error.js"
-import type { TokenizerSettings } from "./tokenizer_json.js"
+import type { TokenizerSettings } from "./tokenizer_settings.js"
 
 /** How GPT-2 cuts text, and every `ByteLevel` that does not say otherwise (openai/gpt-2, src/encoder.py; \\s as Rust has it). */
 const GPT2 =
@@ -20,7 +20,10 @@ export class TextPieces {
     const { steps, cut } = byteLevel(settings.pre_tokenizer, file)
     const pre_tokenizer = { type: "Sequence", pretokenizers: steps }
     try {
-      this.package = new Tokenizer({ ...settings, pre_tokenizer, added_tokens, model: NO_MODEL, post_processor: null }, {})
+      this.package = new Tokenizer(
+        { ...settings, pre_tokenizer, added_tokens, model: NO_MODEL, post_processor: null },
+        {},
+      )
     } catch (cause) {
       throw new TokenizerError(`${file}: ${(cause as Error).message}`, { cause })
     }

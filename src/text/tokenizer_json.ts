@@ -1,56 +1,8 @@
-import { z } from "zod"
 import { byteAlphabet } from "./byte_alphabet.js"
 import { JsonBytes, JsonBytesError } from "./json_bytes.js"
 import { TokenizerError } from "./tokenizer_error.js"
+import { MAX_TOKENS, parseSettings, type TokenizerSettings } from "./tokenizer_settings.js"
 import { EMPTY_HASH, hashOn, Vocabulary } from "./vocabulary.js"
-
-const MAX_TOKENS = 2 ** 24
-const tokenId = z.int().min(0).max(MAX_TOKENS)
-
-/** Of the kinds that tokenizers come in, Unigram, WordPiece and others, gpt-oss's alone. */
-function only(kind: string) {
-  const found = (input: unknown) => (typeof input === "string" ? `"${input.slice(0, 80)}"` : typeof input)
-  return z.literal(kind, { error: ({ input }) => `expected "${kind}" as gpt-oss has it, found ${found(input)}` })
-}
-
-const flag = z.boolean().default(false)
-const addedToken = z.object({
-  id: tokenId,
-  content: z.string(),
-  special: flag,
-  single_word: flag,
-  lstrip: flag,
-  rstrip: flag,
-  normalized: z.boolean().optional(),
-})
-
-/** What byte-level tokenizers have not: letters that stand at the ends of words. */
-const nothing = z.literal("", { error: "expected nothing, as gpt-oss has it" }).nullish()
-
-const preTokenizer = z.looseObject({
-  type: z.string(),
-  add_prefix_space: flag,
-  use_regex: z.boolean().default(true),
-})
-
-const schema = z.looseObject({
-  added_tokens: z.array(addedToken).default([]),
-  pre_tokenizer: preTokenizer.extend({ pretokenizers: z.array(preTokenizer).optional() }),
-  decoder: z.looseObject({ type: only("ByteLevel") }),
-  model: z.looseObject({
-    type: only("BPE"),
-    // Their content is read from the bytes.
-    vocab: z.looseObject({}),
-    merges: z.array(z.unknown()),
-    unk_token: z.string().nullish(),
-    ignore_merges: flag,
-    continuing_subword_prefix: nothing,
-    end_of_word_suffix: nothing,
-  }),
-})
-
-/** All of tokenizer.json but the vocabulary and the merges. */
-export type TokenizerSettings = z.output<typeof schema>
 
 export interface Texts {
   readonly vocabulary: Vocabulary
@@ -142,8 +94,11 @@ class Reader {
   private readOfModel(name: string): void {
     const { json } = this
     const first = json.peek()
-    if ((name !== "vocab" || first !== 0x7b) && (name !== "merges" || first !== 0x5b)) return json.skip()
     const start = json.at
+    if ((name !== "vocab" || first !== 0x7b) && (name !== "merges" || first !== 0x5b)) {
+      json.skip()
+      return
+    }
     if (this.cut[name]) throw new TokenizerError(`${this.file}, field "model.${name}": stands twice`)
     try {
       if (name === "vocab") this.vocabulary = this.readVocabulary()
@@ -171,11 +126,7 @@ class Reader {
     } catch (cause) {
       throw new TokenizerError(`${this.file}: not valid JSON (${(cause as Error).message.slice(0, 200)})`, { cause })
     }
-    const parsed = schema.safeParse(value)
-    if (parsed.success) return parsed.data
-    const { path, message } = parsed.error.issues[0]
-    const where = path.length > 0 ? `${this.file}, field "${path.join(".")}"` : this.file
-    throw new TokenizerError(`${where}: ${message}. Take tokenizer.json from the model's repository.`)
+    return parseSettings(value, this.file)
   }
 
   private readVocabulary(): Texts {
@@ -262,9 +213,9 @@ class Reader {
       if (code >= 0xc2 && code <= 0xc7) code = ((code & 0x1f) << 6) | (bytes[at++] & 0x3f)
       else if (code >= 0x80) code = 0
       else if (code === BACKSLASH) {
-        const escape = escapeAt(bytes, at)
-        code = escape.code
-        at += escape.length
+        const escaped = escapedAt(bytes, at)
+        code = escaped.code
+        at += escaped.length
       }
       const byte = byteOf[code]
       if (byte >= 0) {
@@ -299,7 +250,7 @@ function doubled<T extends Uint8Array | Uint32Array>(array: T): T {
 }
 
 /** What stands behind a backslash: a character, and the bytes that it takes. */
-function escapeAt(bytes: Uint8Array, at: number): { code: number; length: number } {
+function escapedAt(bytes: Uint8Array, at: number): { code: number; length: number } {
   const length = bytes[at] === 0x75 ? 5 : 1
   const text = String.fromCharCode(...bytes.subarray(at, at + length))
   try {

@@ -26,7 +26,6 @@ const LOOK_AHEAD = 64
 const ERRORS_OF_LINES = [ParameterError, ContextLengthError, KvCapacityError, LogitsError, TokenizerError]
 
 export const batchCommand = withModelOptions(new Command("batch"))
-  .description("answer many prompts: a JSON object a line, in OpenAI's batch format or with messages or a prompt alone")
   .argument("<file>", "JSONL; - for standard input")
   .option(
     "-o, --out <file>",

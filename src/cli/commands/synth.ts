@@ -31,7 +31,6 @@ interface Flags {
 }
 
 export const synthCommand = new Command("synth")
-  .description("write a checkpoint of random weights in the published layout, to measure without a download")
   .addOption(new Option("-p, --preset <name>", "which model's shape").choices(Object.keys(PRESETS)))
   .addOption(new Option("-c, --config <file>", "a config.json of your own instead").conflicts("preset"))
   .addOption(new Option("--format <layout>", "whose names and files").choices(["mlx", "hf"]).default("mlx"))

@@ -62,6 +62,6 @@ export const memoryCommand = withBenchOptions(withLoadOptions(new Command("memor
           ].join("\n")
         })
       },
-      { max_context: longestConversation(options), sequences: conversations * REQUESTS_AT_ONCE },
+      { max_context: longestConversation(options), sequences: conversations * REQUESTS_AT_ONCE, text: false },
     )
   })
