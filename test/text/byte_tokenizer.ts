@@ -4,7 +4,7 @@ import { Tokenizer } from "../../src/text/tokenizer.js"
 const SPECIAL = ["startoftext", "endoftext", "return", "constrain", "channel", "start", "end", "message", "call"]
 
 /** GPT-2's spelling of a byte, written down independently of the tokenizer's. */
-function spelled(byte: number): string {
+export function spelled(byte: number): string {
   const printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174
   if (printable) return String.fromCodePoint(byte)
   const before = Array.from({ length: byte }, (_, b) => b).filter(
