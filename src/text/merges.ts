@@ -17,22 +17,23 @@ export class Merges {
   /**
    * @param made the token that each merge makes, by its place in the vocabulary; the first merge comes first
    * @param cuts bytes of each merge's first token
-   * @param isBarred tokens that no merge may make
+   * @param barred tokens that no merge may make, by place
    */
-  constructor(vocabulary: Vocabulary, { made, cuts }: MergeList, isBarred: (place: number) => boolean) {
+  constructor(vocabulary: Vocabulary, { made, cuts }: MergeList, barred: Iterable<number>) {
     const begins = new Uint32Array(vocabulary.length + 1)
-    for (const place of made) begins[place + 1]++
+    for (let rank = 0; rank < made.length; rank++) begins[made[rank] + 1]++
     for (let place = 0; place < vocabulary.length; place++) begins[place + 1] += begins[place]
     const next = begins.slice()
     this.cuts = new Uint32Array(made.length)
     this.ranks = new Uint32Array(made.length)
     for (let rank = 0; rank < made.length; rank++) {
       const at = next[made[rank]]++
-      // No text has such a cut.
-      this.cuts[at] = isBarred(made[rank]) ? 0 : cuts[rank]
+      this.cuts[at] = cuts[rank]
       this.ranks[at] = rank
     }
     this.begins = begins
+    // No text has such a cut.
+    for (const place of barred) this.cuts.fill(0, begins[place], begins[place + 1])
   }
 
   /** The rank of the merge that makes a token of its first `length` bytes and the rest. Of two alike the last counts. */

@@ -80,8 +80,9 @@ export class Tokenizer {
     const anywhere = readable.filter(({ single_word }) => !single_word)
     this.anywhere = new Map(anywhere.map(({ content, id }) => [content, id]))
     this.pieces = new TextPieces(settings, anywhere, file)
-    const merges = new Merges(vocabulary, parts, (place) => this.isMark(ids[place]))
-    this.pairs = new BytePairs(vocabulary, merges)
+    const marks = [...this.specialIds, ...this.controlIds].filter((id) => this.places[id] > 0)
+    const barred = marks.map((id) => this.places[id] - 1)
+    this.pairs = new BytePairs(vocabulary, new Merges(vocabulary, parts, barred))
     this.takesWhole = settings.model.ignore_merges
   }
 
