@@ -62,6 +62,8 @@ const letters = fc.string({ unit: fc.constantFrom(..."aaabbb \u00e9c"), maxLengt
 
 const inOrder = (object: object) => Object.fromEntries(Object.entries(object).sort())
 
+const escaped = (letter: string) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`
+
 /** The same file, written in another way. */
 const writings: Record<string, (json: ReturnType<typeof byteTokenizerJson>) => string> = {
   "with white space": (json) => JSON.stringify(json, null, 2),
@@ -69,8 +71,7 @@ const writings: Record<string, (json: ReturnType<typeof byteTokenizerJson>) => s
     JSON.stringify(inOrder({ ...json, model: inOrder(json.model) })),
   "with merges as one string each": (json) =>
     JSON.stringify({ ...json, model: { ...json.model, merges: json.model.merges.map((pair) => pair.join(" ")) } }),
-  "with all escaped": (json) =>
-    JSON.stringify(json).replace(/[^\0-\x7e]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`),
+  "with all escaped": (json) => JSON.stringify(json).replace(/[^\0-\x7e]/g, escaped),
   "with a byte order mark": (json) => `\ufeff${JSON.stringify(json)}`,
 }
 
@@ -213,6 +214,26 @@ describe("Tokenizer", () => {
   ])("refuses %s", (_, more, message) => {
     const text = JSON.stringify(byteTokenizerJson()).replace('"model":{', `$&${more}`)
     expect(() => new Tokenizer(new TextEncoder().encode(text))).toThrow(message)
+  })
+
+  it.each([
+    ["a letter that is cut off", /"h":104/, '"\xc4a":104'],
+    ["an id that begins with 0", /"he":256/, '"he":0256'],
+    ["an id that has no digits", /"he":256/, '"he":'],
+    ["no id", /"he":256/, '"he"'],
+    ["a line break in a token", /"he":256/, '"h\ne":256'],
+    ["an escape that is none", /"he":256/, '"h\\xe":256'],
+    ["something behind the end", /$/, "{}"],
+    ["NaN", /"version":"1.0"/, '"version":NaN'],
+  ])("refuses %s", (_, pattern, text) => {
+    const json = JSON.stringify(byteTokenizerJson()).replace(/[^\0-\x7e]/g, escaped)
+    expect(new Tokenizer(Buffer.from(json, "latin1")).vocab_size).toBe(309)
+    const broken = Buffer.from(
+      json.replace(pattern, () => text),
+      "latin1",
+    )
+    expect(broken.equals(Buffer.from(json, "latin1"))).toBe(false)
+    expect(() => new Tokenizer(broken)).toThrow(TokenizerError)
   })
 
   it("refuses a token that stands twice, where JSON.parse would keep the last", () => {

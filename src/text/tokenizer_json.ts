@@ -155,7 +155,8 @@ class Reader {
     const start = json.at
     let id = 0
     while (bytes[json.at] >= 0x30 && bytes[json.at] <= 0x39 && id <= MAX_TOKENS) id = id * 10 + bytes[json.at++] - 0x30
-    const next = json.at > start ? json.peek() : undefined
+    const isNumber = json.at === start + 1 || (json.at > start && bytes[start] !== 0x30)
+    const next = isNumber ? json.peek() : undefined
     if (id <= MAX_TOKENS && (next === 0x2c || next === 0x7d)) return id
     json.at = token
     this.field += `.${String(json.value()).slice(0, 80)}`
@@ -210,7 +211,8 @@ class Reader {
     let cut = 0
     let at = json.at + 1
     for (let code = bytes[at++]; code !== QUOTE; code = bytes[at++]) {
-      if (code >= 0xc2 && code <= 0xc7) code = ((code & 0x1f) << 6) | (bytes[at++] & 0x3f)
+      if (code >= 0xc2 && code <= 0xc7 && (bytes[at] & 0xc0) === 0x80)
+        code = ((code & 0x1f) << 6) | (bytes[at++] & 0x3f)
       else if (code >= 0x80) code = 0
       else if (code === BACKSLASH) {
         const escaped = escapedAt(bytes, at)
