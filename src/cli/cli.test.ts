@@ -121,6 +121,16 @@ describe("what starts quickly because it loads little", () => {
   })
 })
 
+it("commands that need no text read no tokenizer", () => {
+  const broken = modelFolder({ "tokenizer.json": "5" })
+  const out = join(scratch, "no_text.safetensors")
+  expect(minerva(["logits", "--tokens", "1,2", "-o", out, "-m", broken.path, "-d", "cpu"]).code).toBe(0)
+  const bench = ["bench", "decode", "--tokens", "2", "--runs", "1", "--prompt-length", "2", "-d", "cpu"]
+  expect(minerva([...bench, "-m", broken.path]).code).toBe(0)
+  expect(minerva(["generate", "Hello", "-m", broken.path, "-d", "cpu"]).err).toMatch(/tokenizer.json/)
+  broken.remove()
+})
+
 it("help prints what a command does, and is no question", () => {
   expect(minerva(["help", "generate"]).out).toBe(minerva(["generate", "--help"]).out)
   expect(minerva(["help"])).toEqual(minerva(["--help"]))

@@ -12,19 +12,19 @@ type OnProgress = (done: number, total: number) => void
 /**
  * Loads the model that the flags name, runs `use` and frees the model, whatever happens.
  *
- * @param needs what the memory must have room for, by default the conversation that the flags say, and whether there will be text
+ * @param room what the memory must have room for: the conversation that the flags say by default
  */
 export async function withModel<T>(
-  flags: ModelFlags,
+  flags: ModelFlags & Pick<LoadModelOptions, "text">,
   use: (model: LanguageModel, backend: Backend) => Promise<T>,
-  needs: Pick<LoadModelOptions, "max_context" | "sequences" | "text"> = {},
+  room: Pick<LoadModelOptions, "max_context" | "sequences"> = { max_context: flags.context },
 ): Promise<T> {
   const backend = await openDevice(flags)
   try {
     const model = await load(flags, {
       backend,
-      max_context: flags.context,
-      ...needs,
+      ...room,
+      text: flags.text,
       ...poolOptions(flags),
       memory_limit: flags.memoryLimit,
       kv_cache_dir: flags.kvCacheDir,

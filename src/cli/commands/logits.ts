@@ -21,38 +21,34 @@ export const logitsCommand = withModelOptions(new Command("logits"))
   .requiredOption("-o, --out <file>", 'safetensors file to write: "logits", f32 [length, vocab_size]')
   .option("--json", "print one JSON document, with the most likely token at each position")
   .action((flags: Flags) =>
-    withModel(
-      flags,
-      async (model) => {
-        const { tokens } = flags
-        const { vocab_size } = model.scheduler
-        checkTokenIds("--tokens", tokens, vocab_size)
-        const start = performance.now()
-        const logits = new Float32Array(tokens.length * vocab_size)
-        await withProgress(
-          "reading",
-          async (onProgress) => {
-            let at = 0
-            for await (const rows of score(model.scheduler, tokens, { onProgress })) {
-              logits.set(rows, at)
-              at += rows.length
-            }
-          },
-          (done, total) => `${done} of ${total} tokens`,
-        )
-        const elapsed_ms = performance.now() - start
-        const shape = [tokens.length, vocab_size]
-        await write(flags.out, logits, shape)
-        const { name, backend } = model.info
-        if (flags.json) {
-          const best = tokens.map((_, row) => argmax(logits.subarray(row * vocab_size, (row + 1) * vocab_size)))
-          printJson({ model: name, backend, out: flags.out, dtype: "float32", shape, argmax: best, elapsed_ms })
-        } else {
-          printLine(`${flags.out}: logits, f32 [${shape.join(", ")}], in ${formatDuration(elapsed_ms)} on ${backend}`)
-        }
-      },
-      { text: false },
-    ),
+    withModel({ ...flags, text: false }, async (model) => {
+      const { tokens } = flags
+      const { vocab_size } = model.scheduler
+      checkTokenIds("--tokens", tokens, vocab_size)
+      const start = performance.now()
+      const logits = new Float32Array(tokens.length * vocab_size)
+      await withProgress(
+        "reading",
+        async (onProgress) => {
+          let at = 0
+          for await (const rows of score(model.scheduler, tokens, { onProgress })) {
+            logits.set(rows, at)
+            at += rows.length
+          }
+        },
+        (done, total) => `${done} of ${total} tokens`,
+      )
+      const elapsed_ms = performance.now() - start
+      const shape = [tokens.length, vocab_size]
+      await write(flags.out, logits, shape)
+      const { name, backend } = model.info
+      if (flags.json) {
+        const best = tokens.map((_, row) => argmax(logits.subarray(row * vocab_size, (row + 1) * vocab_size)))
+        printJson({ model: name, backend, out: flags.out, dtype: "float32", shape, argmax: best, elapsed_ms })
+      } else {
+        printLine(`${flags.out}: logits, f32 [${shape.join(", ")}], in ${formatDuration(elapsed_ms)} on ${backend}`)
+      }
+    }),
   )
 
 async function write(path: string, logits: Float32Array, shape: readonly number[]): Promise<void> {

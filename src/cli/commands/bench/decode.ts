@@ -27,44 +27,40 @@ export const decodeCommand = withBenchOptions(withModelOptions(new Command("deco
   .option("--prompt-length <list>", "tokens in the cache before decoding starts: 128,4096", wholeNumbers(1), [128])
   .option("--tokens <n>", "tokens decoded per run", wholeNumber(1), 64)
   .action((flags: DecodeFlags) =>
-    withModel(
-      flags,
-      async (model, backend) => {
-        const { promptLength: prompt_lengths, tokens, runs } = flags
-        const roofline = () => measureRoofline(backend, threadsOf(flags))
-        const decoded = await withProgress(
-          "decoding",
-          (onProgress) => benchDecode(model, backend, { prompt_lengths, tokens, runs, roofline, onProgress }),
-          (done, total) => `run ${done} of ${total}`,
-        )
-        const result = { ...decoded, peak_rss_bytes: peakRssBytes() }
-        const setting = { bench: "decode", device: deviceInfo(backend, flags), model: model.info.name }
-        await printResult(flags, setting, result, ({ points, read_bandwidth, peak_rss_bytes }) => {
-          const speeds = points.map((point) => [
-            point.prompt_length,
-            formatRange(point.decode_tps, point.decode_tps_range),
-            formatBytes(point.bytes_per_token),
-            formatRate(point.decode_bandwidth),
-            formatShare(point.roofline_share),
-          ])
-          const memory = points.map(({ prompt_length, memory: [before, after] }) => [
-            prompt_length,
-            `${formatBytes(before.rss)} to ${formatBytes(after.rss)}`,
-            `${formatBytes(before.device)} to ${formatBytes(after.device)}`,
-          ])
-          return [
-            formatTable(["prompt", "tokens/s", "read per token", "read by decoding", "share of streaming"], speeds),
-            "",
-            formatTable(["prompt", "resident memory, first to last run", "device memory"], memory),
-            "",
-            formatFacts([
-              ["runs", `${runs} of ${tokens} tokens`],
-              ["streaming read", `${formatRate(read_bandwidth)}, measured in this run`],
-              ["peak memory", formatBytes(peak_rss_bytes)],
-            ]),
-          ].join("\n")
-        })
-      },
-      { text: false },
-    ),
+    withModel({ ...flags, text: false }, async (model, backend) => {
+      const { promptLength: prompt_lengths, tokens, runs } = flags
+      const roofline = () => measureRoofline(backend, threadsOf(flags))
+      const decoded = await withProgress(
+        "decoding",
+        (onProgress) => benchDecode(model, backend, { prompt_lengths, tokens, runs, roofline, onProgress }),
+        (done, total) => `run ${done} of ${total}`,
+      )
+      const result = { ...decoded, peak_rss_bytes: peakRssBytes() }
+      const setting = { bench: "decode", device: deviceInfo(backend, flags), model: model.info.name }
+      await printResult(flags, setting, result, ({ points, read_bandwidth, peak_rss_bytes }) => {
+        const speeds = points.map((point) => [
+          point.prompt_length,
+          formatRange(point.decode_tps, point.decode_tps_range),
+          formatBytes(point.bytes_per_token),
+          formatRate(point.decode_bandwidth),
+          formatShare(point.roofline_share),
+        ])
+        const memory = points.map(({ prompt_length, memory: [before, after] }) => [
+          prompt_length,
+          `${formatBytes(before.rss)} to ${formatBytes(after.rss)}`,
+          `${formatBytes(before.device)} to ${formatBytes(after.device)}`,
+        ])
+        return [
+          formatTable(["prompt", "tokens/s", "read per token", "read by decoding", "share of streaming"], speeds),
+          "",
+          formatTable(["prompt", "resident memory, first to last run", "device memory"], memory),
+          "",
+          formatFacts([
+            ["runs", `${runs} of ${tokens} tokens`],
+            ["streaming read", `${formatRate(read_bandwidth)}, measured in this run`],
+            ["peak memory", formatBytes(peak_rss_bytes)],
+          ]),
+        ].join("\n")
+      })
+    }),
   )

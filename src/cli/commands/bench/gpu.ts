@@ -18,44 +18,40 @@ export const gpuCommand = withBenchOptions(withModelOptions(new Command("gpu")),
   .option("--prompt-length <n>", "tokens in the cache before the step", wholeNumber(1), 128)
   .option("--rows <n>", "tokens of the step: 1 as in decoding, more as in prefill", wholeNumber(1), 1)
   .action((flags: GpuFlags) =>
-    withModel(
-      flags,
-      async (model, backend) => {
-        const { promptLength: context, rows, runs } = flags
-        const gpu = needGpu(backend)
-        const roofline = () => measureGpuReadBandwidth(gpu.gpu)
-        const result = await withProgress(
-          "measuring",
-          (onProgress) => benchGpu(model, gpu, { context, rows, runs, roofline, onProgress }),
-          (done, total) => `step ${done} of ${total}`,
-        )
-        const setting = { bench: "gpu", device: deviceInfo(backend, flags), model: model.info.name }
-        await printResult(flags, setting, result, (step) => {
-          const known = (bytes: number, text: string) => (bytes > 0 ? text : "")
-          const kernels = step.kernels.map(({ label, dispatches, us, bytes, bandwidth, roofline_share }) => [
-            label,
-            String(dispatches),
-            us.toFixed(1),
-            (us / dispatches).toFixed(2),
-            known(bytes, formatBytes(bytes)),
-            known(bytes, formatRate(bandwidth)),
-            known(bytes, formatShare(roofline_share)),
-          ])
-          return [
-            formatTable(["kernel", "dispatches", "us", "us each", "bytes", "read", "share of streaming"], kernels),
-            "",
-            formatFacts([
-              ["step", `${rows} ${rows === 1 ? "token" : "tokens"} after ${context}; medians of ${runs} runs`],
-              ["dispatches", `${step.dispatches}, ${step.dispatches_per_layer.toFixed(2)} a layer`],
-              ["sum of kernels", `${step.sum_us.toFixed(1)} us, each in a pass of its own`],
-              ["whole step", `${step.step_us.toFixed(1)} us in one pass, ${(1e6 / step.step_us).toFixed(1)} steps/s`],
-              ["read by the step", `${formatBytes(step.bytes)}, ${formatRate((step.bytes * 1e6) / step.step_us)}`],
-              ["streaming read", `${formatRate(step.read_bandwidth)}, measured in this run`],
-              ["share of it", formatShare(step.roofline_share)],
-            ]),
-          ].join("\n")
-        })
-      },
-      { text: false },
-    ),
+    withModel({ ...flags, text: false }, async (model, backend) => {
+      const { promptLength: context, rows, runs } = flags
+      const gpu = needGpu(backend)
+      const roofline = () => measureGpuReadBandwidth(gpu.gpu)
+      const result = await withProgress(
+        "measuring",
+        (onProgress) => benchGpu(model, gpu, { context, rows, runs, roofline, onProgress }),
+        (done, total) => `step ${done} of ${total}`,
+      )
+      const setting = { bench: "gpu", device: deviceInfo(backend, flags), model: model.info.name }
+      await printResult(flags, setting, result, (step) => {
+        const known = (bytes: number, text: string) => (bytes > 0 ? text : "")
+        const kernels = step.kernels.map(({ label, dispatches, us, bytes, bandwidth, roofline_share }) => [
+          label,
+          String(dispatches),
+          us.toFixed(1),
+          (us / dispatches).toFixed(2),
+          known(bytes, formatBytes(bytes)),
+          known(bytes, formatRate(bandwidth)),
+          known(bytes, formatShare(roofline_share)),
+        ])
+        return [
+          formatTable(["kernel", "dispatches", "us", "us each", "bytes", "read", "share of streaming"], kernels),
+          "",
+          formatFacts([
+            ["step", `${rows} ${rows === 1 ? "token" : "tokens"} after ${context}; medians of ${runs} runs`],
+            ["dispatches", `${step.dispatches}, ${step.dispatches_per_layer.toFixed(2)} a layer`],
+            ["sum of kernels", `${step.sum_us.toFixed(1)} us, each in a pass of its own`],
+            ["whole step", `${step.step_us.toFixed(1)} us in one pass, ${(1e6 / step.step_us).toFixed(1)} steps/s`],
+            ["read by the step", `${formatBytes(step.bytes)}, ${formatRate((step.bytes * 1e6) / step.step_us)}`],
+            ["streaming read", `${formatRate(step.read_bandwidth)}, measured in this run`],
+            ["share of it", formatShare(step.roofline_share)],
+          ]),
+        ].join("\n")
+      })
+    }),
   )

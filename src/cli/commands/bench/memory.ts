@@ -24,7 +24,7 @@ export const memoryCommand = withBenchOptions(withLoadOptions(new Command("memor
     const { conversations, turns, promptLength: prompt_length, tokens, runs: rounds } = flags
     const options = { conversations, turns, prompt_length, tokens, rounds }
     return withModel(
-      flags,
+      { ...flags, text: false },
       async (model, backend) => {
         const result = await withProgress(
           "conversing",
@@ -62,6 +62,6 @@ export const memoryCommand = withBenchOptions(withLoadOptions(new Command("memor
           ].join("\n")
         })
       },
-      { max_context: longestConversation(options), sequences: conversations * REQUESTS_AT_ONCE, text: false },
+      { max_context: longestConversation(options), sequences: conversations * REQUESTS_AT_ONCE },
     )
   })

@@ -14,22 +14,18 @@ export const prefillCommand = withBenchOptions(withModelOptions(new Command("pre
   .description("prompt tokens per second, on empty caches")
   .option("--lengths <list>", "prompt lengths in tokens", wholeNumbers(1), [128, 512])
   .action((flags: PrefillFlags) =>
-    withModel(
-      flags,
-      async (model, backend) => {
-        const points = await withProgress(
-          "reading prompts",
-          (onProgress) => benchPrefill(model, { ...flags, onProgress }),
-          (done, total) => `run ${done} of ${total}`,
-        )
-        const setting = { bench: "prefill", device: deviceInfo(backend, flags), model: model.info.name }
-        await printResult(flags, setting, { points }, () =>
-          formatTable(
-            ["prompt", "tokens/s", "to the last token's logits"],
-            points.map(({ length, tps, tps_range, ms }) => [length, formatRange(tps, tps_range), formatDuration(ms)]),
-          ),
-        )
-      },
-      { text: false },
-    ),
+    withModel({ ...flags, text: false }, async (model, backend) => {
+      const points = await withProgress(
+        "reading prompts",
+        (onProgress) => benchPrefill(model, { ...flags, onProgress }),
+        (done, total) => `run ${done} of ${total}`,
+      )
+      const setting = { bench: "prefill", device: deviceInfo(backend, flags), model: model.info.name }
+      await printResult(flags, setting, { points }, () =>
+        formatTable(
+          ["prompt", "tokens/s", "to the last token's logits"],
+          points.map(({ length, tps, tps_range, ms }) => [length, formatRange(tps, tps_range), formatDuration(ms)]),
+        ),
+      )
+    }),
   )
