@@ -57,4 +57,5 @@ export type {
   Tool,
   ToolCall,
 } from "./text/messages.js"
-export { type TokenDecoder, TokenizerError } from "./text/tokenizer.js"
+export type { TokenDecoder } from "./text/tokenizer.js"
+export { TokenizerError } from "./text/tokenizer_error.js"

@@ -1,4 +1,4 @@
-import type { Directory } from "./byte_source.js"
+import { type Directory, isMissing } from "./byte_source.js"
 import { CheckpointError, quote } from "./errors.js"
 import { refuseErrorDocument, refuseForeign } from "./foreign_files.js"
 import { JsonReader } from "./json_reader.js"
@@ -11,6 +11,15 @@ const MAX_JSON_BYTES = 100_000_000
  * @throws CheckpointError `bad_json`, `wrong_format` when it is another kind of file, and what `Directory.open` throws
  */
 export async function readJson(directory: Directory, name: string): Promise<unknown> {
+  return parseJson(await readJsonBytes(directory, name), name)
+}
+
+/**
+ * The bytes of a JSON file, for who parses them himself. `parseJson` says what is wrong where that fails.
+ *
+ * @throws CheckpointError as `readJson`, but for what is in it
+ */
+export async function readJsonBytes(directory: Directory, name: string): Promise<Uint8Array> {
   const source = await directory.open(name)
   try {
     if (source.size > MAX_JSON_BYTES) {
@@ -19,9 +28,7 @@ export async function readJson(directory: Directory, name: string): Promise<unkn
     }
     const bytes = new Uint8Array(source.size)
     await source.read(0, bytes)
-    const value = parseJson(bytes, name)
-    refuseErrorDocument(value, name)
-    return value
+    return bytes
   } finally {
     await source.close()
   }
@@ -29,18 +36,19 @@ export async function readJson(directory: Directory, name: string): Promise<unkn
 
 /** A JSON file that a folder may lack: undefined then. @throws as `readJson` otherwise */
 export async function readOptionalJson(directory: Directory, name: string): Promise<unknown> {
-  try {
-    return await readJson(directory, name)
-  } catch (error) {
-    if (error instanceof CheckpointError && error.code === "file_missing") return undefined
-    throw error
-  }
+  return readJson(directory, name).catch(ifMissing)
 }
 
-function parseJson(bytes: Uint8Array, file: string): unknown {
+/** Undefined for the error of a file that is missing, which may be. */
+export function ifMissing(error: unknown): undefined {
+  if (!isMissing(error)) throw error
+}
+
+/** The value of a JSON file's bytes. @throws CheckpointError as `readJson` */
+export function parseJson(bytes: Uint8Array, file: string): unknown {
+  let value: unknown
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes)
-    return parsePython(text)
+    value = parsePython(new TextDecoder("utf-8", { fatal: true }).decode(bytes))
   } catch (cause) {
     refuseForeign(bytes, { name: file })
     const isBlank = bytes.every((byte) => byte === 0x20 || (byte >= 9 && byte <= 13))
@@ -52,6 +60,8 @@ function parseJson(bytes: Uint8Array, file: string): unknown {
       cause,
     })
   }
+  refuseErrorDocument(value, file)
+  return value
 }
 
 /** JSON, or what Python's json module and transformers make of numbers that are not finite. */

@@ -92,6 +92,45 @@ describe("help", () => {
   })
 })
 
+describe("what starts quickly because it loads little", () => {
+  /** The files of the package, and the packages, that a command line loads. */
+  const loaded = (args: string[]) => {
+    const list = join(scratch, "loaded.txt")
+    writeFileSync(list, "")
+    const hooks = `import { appendFileSync } from "node:fs"
+      export function load(url, context, next) {
+        appendFileSync(${JSON.stringify(list)}, url + "\\n")
+        return next(url, context)
+      }`
+    const register = `import { register } from "node:module"
+      register("data:text/javascript," + encodeURIComponent(${JSON.stringify(hooks)}))`
+    const NODE_OPTIONS = `--import data:text/javascript,${encodeURIComponent(register)}`
+    expect(minerva(args, { env: { NODE_OPTIONS } }).code).toBe(0)
+    return readFileSync(list, "utf8").split("\n")
+  }
+  const tokens = ["logits", "--tokens", "1,2", "-o", join(scratch, "few.safetensors")]
+
+  it.each([
+    ["the help", ["--help"], /\/cli\/commands\/|\/engine\/|\/zod\//, /\/commander\//],
+    ["the CPU", [...tokens, "-d", "cpu"], /\/webgpu\//, /\/backends\/cpu\//],
+    ["a command", ["inspect", "-d", "cpu"], /\/commands\/(?!inspect|pull)|\/server\//, /\/commands\/inspect/],
+  ])("%s", (_, args, nothingOf, something) => {
+    const files = loaded(args)
+    expect(files.filter((file) => nothingOf.test(file))).toEqual([])
+    expect(files.some((file) => something.test(file))).toBe(true)
+  })
+})
+
+it("commands that need no text read no tokenizer", () => {
+  const broken = modelFolder({ "tokenizer.json": "5" })
+  const out = join(scratch, "no_text.safetensors")
+  expect(minerva(["logits", "--tokens", "1,2", "-o", out, "-m", broken.path, "-d", "cpu"]).code).toBe(0)
+  const bench = ["bench", "decode", "--tokens", "2", "--runs", "1", "--prompt-length", "2", "-d", "cpu"]
+  expect(minerva([...bench, "-m", broken.path]).code).toBe(0)
+  expect(minerva(["generate", "Hello", "-m", broken.path, "-d", "cpu"]).err).toMatch(/tokenizer.json/)
+  broken.remove()
+})
+
 it("help prints what a command does, and is no question", () => {
   expect(minerva(["help", "generate"]).out).toBe(minerva(["generate", "--help"]).out)
   expect(minerva(["help"])).toEqual(minerva(["--help"]))

@@ -15,7 +15,7 @@ type OnProgress = (done: number, total: number) => void
  * @param room what the memory must have room for: the conversation that the flags say by default
  */
 export async function withModel<T>(
-  flags: ModelFlags,
+  flags: ModelFlags & Pick<LoadModelOptions, "text">,
   use: (model: LanguageModel, backend: Backend) => Promise<T>,
   room: Pick<LoadModelOptions, "max_context" | "sequences"> = { max_context: flags.context },
 ): Promise<T> {
@@ -24,6 +24,7 @@ export async function withModel<T>(
     const model = await load(flags, {
       backend,
       ...room,
+      text: flags.text,
       ...poolOptions(flags),
       memory_limit: flags.memoryLimit,
       kv_cache_dir: flags.kvCacheDir,

@@ -12,7 +12,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 process.stderr.on("error", () => {})
 
 try {
-  const program = await createProgram(VERSION, process.argv[2])
+  const program = await createProgram(VERSION, process.argv.slice(2))
   await program.parseAsync()
 } catch (error) {
   // Commander has printed its line already; its own exit code for a wrong command line is 1.

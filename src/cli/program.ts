@@ -8,21 +8,82 @@ const KEEP = "Get and keep models:"
 const STUDY = "Study a model:"
 const MEASURE = "Make and measure:"
 
-/** By name, in the order of the help: where each is shown, and where it is loaded from once it is wanted. */
-const COMMANDS: Readonly<Record<string, readonly [group: string, load: () => Promise<Command>]>> = {
-  generate: [TALK, async () => (await import("./commands/generate.js")).generateCommand],
-  chat: [TALK, async () => (await import("./commands/chat.js")).chatCommand],
-  batch: [TALK, async () => (await import("./commands/batch.js")).batchCommand],
-  serve: [TALK, async () => (await import("./commands/serve.js")).serveCommand],
-  pull: [KEEP, async () => (await import("./commands/pull.js")).pullCommand],
-  models: [KEEP, async () => (await import("./commands/models.js")).modelsCommand],
-  rm: [KEEP, async () => (await import("./commands/rm.js")).rmCommand],
-  inspect: [STUDY, async () => (await import("./commands/inspect.js")).inspectCommand],
-  graph: [STUDY, async () => (await import("./commands/graph.js")).graphCommand],
-  logits: [STUDY, async () => (await import("./commands/logits.js")).logitsCommand],
-  perplexity: [STUDY, async () => (await import("./commands/perplexity.js")).perplexityCommand],
-  synth: [MEASURE, async () => (await import("./commands/synth.js")).synthCommand],
-  bench: [MEASURE, async () => (await import("./commands/bench/bench.js")).benchCommand],
+interface CommandEntry {
+  /** Where the help shows it, and what that says. */
+  readonly group: string
+  readonly description: string
+  /** Loads it, and all that it needs, once it is wanted. */
+  load(): Promise<Command>
+}
+
+/** By name, in the order of the help. */
+const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  generate: {
+    group: TALK,
+    description: "answer one prompt, given as an argument, on standard input, or both: the argument comes first",
+    load: async () => (await import("./commands/generate.js")).generateCommand,
+  },
+  chat: {
+    group: TALK,
+    description: "talk with the model; /help inside lists what else can be typed",
+    load: async () => (await import("./commands/chat.js")).chatCommand,
+  },
+  batch: {
+    group: TALK,
+    description:
+      "answer many prompts: a JSON object a line, in OpenAI's batch format or with messages or a prompt alone",
+    load: async () => (await import("./commands/batch.js")).batchCommand,
+  },
+  serve: {
+    group: TALK,
+    description: "serve models to clients of OpenAI, Anthropic and Ollama: agents, editors, chats",
+    load: async () => (await import("./commands/serve.js")).serveCommand,
+  },
+  pull: {
+    group: KEEP,
+    description: "bring a model from the Hugging Face Hub into its cache: only the files that running it takes",
+    load: async () => (await import("./commands/pull.js")).pullCommand,
+  },
+  models: {
+    group: KEEP,
+    description: "list the models on this machine: the embedded one, the Hugging Face cache, ~/.cache/mlx-models",
+    load: async () => (await import("./commands/models.js")).modelsCommand,
+  },
+  rm: {
+    group: KEEP,
+    description: "take a model out of the Hugging Face cache; what other models use of its files stays",
+    load: async () => (await import("./commands/rm.js")).rmCommand,
+  },
+  inspect: {
+    group: STUDY,
+    description: "what is in a checkpoint: config, parameters, tensors, and the memory it needs on the device",
+    load: async () => (await import("./commands/inspect.js")).inspectCommand,
+  },
+  graph: {
+    group: STUDY,
+    description: "the step of a model as traced and as optimised: launches, bytes, and what the passes did and why not",
+    load: async () => (await import("./commands/graph.js")).graphCommand,
+  },
+  logits: {
+    group: STUDY,
+    description: "write a model's logits for given tokens, to compare with another implementation",
+    load: async () => (await import("./commands/logits.js")).logitsCommand,
+  },
+  perplexity: {
+    group: STUDY,
+    description: "how well a model predicts a text: lower is better",
+    load: async () => (await import("./commands/perplexity.js")).perplexityCommand,
+  },
+  synth: {
+    group: MEASURE,
+    description: "write a checkpoint of random weights in the published layout, to measure without a download",
+    load: async () => (await import("./commands/synth.js")).synthCommand,
+  },
+  bench: {
+    group: MEASURE,
+    description: "measure loading, prefill, decoding, caches, memory, kernels and the optimiser",
+    load: async () => (await import("./commands/bench/bench.js")).benchCommand,
+  },
 }
 
 /** The options that the first screen explains; the others stand in `generate --help`. */
@@ -42,9 +103,9 @@ const SHOWN = [
 /**
  * The command line.
  *
- * @param first of its words: where that is a command's name, the other commands, and all that they need, are not loaded
+ * @param words of the command line: commands that are not among them are there by name alone, for the help
  */
-export async function createProgram(version: string, first?: string): Promise<Command> {
+export async function createProgram(version: string, words: readonly string[]): Promise<Command> {
   const program = withChatOptions(withSamplingOptions(withModelOptions(new Command("minerva"))))
     .description(
       "Runs OpenAI's gpt-oss models from their safetensors: a command and a question is enough, a small model is included.",
@@ -85,9 +146,11 @@ MINERVA_DEBUG=1 prints the stack of an error.`,
       (await import("./default_action.js")).defaultAction(question, flags),
     )
   for (const option of program.options) if (!SHOWN.includes(option.attributeName())) option.hideHelp()
-  const wanted = first !== undefined && Object.hasOwn(COMMANDS, first) ? [COMMANDS[first]] : Object.values(COMMANDS)
-  const loaded = await Promise.all(wanted.map(async ([group, load]) => (await load()).helpGroup(group)))
-  for (const command of loaded) add(program, command)
+  program.configureHelp({ subcommandTerm: (command) => command.name() })
+  for (const [name, { group, description, load }] of Object.entries(COMMANDS)) {
+    const command = words.includes(name) ? await load() : new Command(name)
+    add(program, command.description(description).helpGroup(group))
+  }
   return program
 }
 

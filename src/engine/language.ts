@@ -1,11 +1,12 @@
 import { z } from "zod"
 import type { Directory } from "../checkpoint/byte_source.js"
-import { readOptionalJson } from "../checkpoint/json_file.js"
+import { ifMissing, parseJson, readJsonBytes, readOptionalJson } from "../checkpoint/json_file.js"
 import { speaksHarmony } from "../text/harmony_render.js"
 import { GPT_OSS_SETTINGS, type HarmonySettings, harmonyFormat } from "../text/harmony_chat.js"
 import type { GrammarCompiler } from "../text/grammar.js"
 import type { ChatFormat } from "../text/messages.js"
-import { Tokenizer, TokenizerError } from "../text/tokenizer.js"
+import { Tokenizer } from "../text/tokenizer.js"
+import { TokenizerError } from "../text/tokenizer_error.js"
 import type { StopTokens } from "./generation.js"
 
 /** How a model reads and writes. */
@@ -37,9 +38,8 @@ export async function loadLanguage(
   directory: Directory,
   compilerFor?: (text: Tokenizer) => GrammarCompiler,
 ): Promise<Language | undefined> {
-  const json = await readOptionalJson(directory, "tokenizer.json")
-  if (json === undefined) return undefined
-  const text = new Tokenizer(json)
+  const text = await loadTokenizer(directory).catch(ifMissing)
+  if (text === undefined) return undefined
   const config = await readOptionalJson(directory, "tokenizer_config.json")
   const settings = readSettings(config)
   let format: ChatFormat | undefined
@@ -51,6 +51,23 @@ export async function loadLanguage(
     },
     hasFormat: speaksHarmony(text),
     stopTokens: new Set([...ENDS, ...eosToken(config)].flatMap((name) => text.idOf(name) ?? [])),
+  }
+}
+
+/**
+ * Reads a folder's tokenizer.json.
+ *
+ * @throws TokenizerError for one that cannot be used; CheckpointError for a file that is missing, or no JSON
+ */
+export async function loadTokenizer(directory: Directory): Promise<Tokenizer> {
+  const file = "tokenizer.json"
+  const bytes = await readJsonBytes(directory, file)
+  try {
+    return new Tokenizer(bytes, file)
+  } catch (error) {
+    // An error page or an unfinished download is told better as such.
+    parseJson(bytes, file)
+    throw error
   }
 }
 

@@ -1,11 +1,12 @@
-import { afterEach, describe, expect, it } from "vitest"
+import { afterEach, describe, expect, it, vi } from "vitest"
 import { CheckpointError } from "../checkpoint/errors.js"
 import type { ChatMessage } from "./chat_messages.js"
-import { TokenizerError } from "../text/tokenizer.js"
+import { TokenizerError } from "../text/tokenizer_error.js"
 import { ParameterError } from "./errors.js"
 import type { GenerateOptions } from "./generate.js"
 import type { LanguageModel } from "./model.js"
 import { modelFolder, tinyJson } from "../../test/engine/model_folder.js"
+import { openBackend } from "./node_backend.js"
 import { loadModel } from "./node_model.js"
 import { score } from "./score.js"
 
@@ -181,6 +182,37 @@ describe("a folder without harmony", () => {
     await expect(model.chat(question).next()).rejects.toThrow("tokenizer.json")
     await expect(model.generate("text").next()).rejects.toThrow(TokenizerError)
     await expect(model.generate([1], { stop: "x" }).next()).rejects.toThrow(TokenizerError)
+  })
+
+  it.each([
+    [
+      "names what is wrong with a tokenizer",
+      { ...tinyJson("tokenizer.json"), decoder: null },
+      TokenizerError,
+      /decoder/,
+    ],
+    ["tells an unfinished download", '{"model": {"vocab": {"a": 0', CheckpointError, /not valid JSON/],
+    ["tells an empty file", "", CheckpointError, /empty/],
+    ["tells a page that is no tokenizer", "<!DOCTYPE html><html>", CheckpointError, /tokenizer.json/],
+  ])("%s, whatever becomes of the weights, which are read meanwhile", async (_, contents, kind, message) => {
+    const { path, remove } = modelFolder({ "tokenizer.json": contents })
+    closing.push(remove)
+    const loading = loadModel(path, { device: "cpu", threads: 1 })
+    await expect(loading).rejects.toThrow(kind)
+    await expect(loading).rejects.toThrow(message)
+    // Who asks for no text does not read it.
+    const model = await loadModel(path, { device: "cpu", threads: 1, text: false })
+    closing.unshift(() => model.close())
+    expect(await generated(model, {}, [1, 2, 3])).toMatchObject({ completion_tokens: 3, text: "" })
+  })
+
+  it("stops reading weights for a tokenizer that cannot be read", async () => {
+    const { path, remove } = modelFolder({ "tokenizer.json": 5 })
+    const { backend } = await openBackend({ device: "reference" })
+    closing.push(remove, () => backend.close())
+    const compiled = vi.spyOn(backend, "compile")
+    await expect(loadModel(path, { backend })).rejects.toThrow(TokenizerError)
+    expect(compiled.mock.calls.map(([, options]) => options?.signal?.aborted)).toEqual([true])
   })
 
   it("names the one token that is missing", async () => {

@@ -1,6 +1,7 @@
 import type { SamplingDefaults } from "../models/sampling_defaults.js"
 import type { ChatFormat } from "../text/messages.js"
-import { type TokenDecoder, type Tokenizer, TokenizerError } from "../text/tokenizer.js"
+import type { TokenDecoder, Tokenizer } from "../text/tokenizer.js"
+import { TokenizerError } from "../text/tokenizer_error.js"
 import { type ChatEvent, type ChatOptions, chat } from "./chat.js"
 import type { ChatMessage } from "./chat_messages.js"
 import { type ConversationParams, parseConversation } from "./chat_request.js"

@@ -2,10 +2,8 @@ import { z } from "zod"
 import { type Backend, BackendError, type Precision } from "../backends/backend.js"
 import { createCpuBackend } from "../backends/cpu/node_cpu.js"
 import { ReferenceBackend } from "../backends/reference/backend.js"
-import { WebGpuBackend } from "../backends/webgpu/backend.js"
-import { tierOf } from "../backends/webgpu/features.js"
+import type { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { GpuProvider } from "../backends/webgpu/gpu_provider.js"
-import { nodeGpu } from "../backends/webgpu/node_gpu.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
 import { checked } from "./schemas.js"
 
@@ -46,7 +44,7 @@ export async function openBackend(options?: BackendOptions): Promise<OpenedBacke
 export async function openBackend(options: BackendOptions, openGpu: () => Promise<GpuProvider>): Promise<OpenedBackend>
 export async function openBackend(
   options?: BackendOptions,
-  openGpu: () => Promise<GpuProvider> = nodeGpu,
+  openGpu: () => Promise<GpuProvider> = async () => (await import("../backends/webgpu/node_gpu.js")).nodeGpu(),
 ): Promise<OpenedBackend> {
   const { device, threads, precision } = checked(schema, givenOptions(options, BACKEND_OPTIONS))
   if (device === "reference") return { backend: new ReferenceBackend(), reason: "reference: as asked" }
@@ -55,6 +53,9 @@ export async function openBackend(
     reason: `CPU: ${why}`,
   })
   if (device === "cpu") return cpu("as asked")
+  // A third of all modules, which the CPU alone does not need.
+  const { WebGpuBackend } = await import("../backends/webgpu/backend.js")
+  const { tierOf } = await import("../backends/webgpu/features.js")
   let backend: WebGpuBackend
   try {
     backend = await WebGpuBackend.open(await openGpu(), { precision })

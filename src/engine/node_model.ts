@@ -1,5 +1,5 @@
 import { type Backend, type LoadOptions, OutOfMemoryError } from "../backends/backend.js"
-import { WebGpuBackend } from "../backends/webgpu/backend.js"
+import type { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { KvFormat } from "../tensor/kv_format.js"
 import type { KvStore } from "../cache/kv_store.js"
 import { openModel } from "../checkpoint/node_find_model.js"
@@ -7,9 +7,10 @@ import { readGenerationConfig } from "../models/generation_config.js"
 import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footprint.js"
 import { loadGptOss } from "../models/load.js"
 import { NodeGrammars } from "../text/node_grammars.js"
+import { anyOf, Ending } from "./ending.js"
 import { ParameterError } from "./errors.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
-import { loadLanguage } from "./language.js"
+import { type Language, loadLanguage } from "./language.js"
 import { fitPool } from "./kv_pool.js"
 import { type MemoryBounds, memoryRanOut } from "./memory_check.js"
 import { type KvNeeds, storeFor } from "./memory_plan.js"
@@ -43,6 +44,12 @@ export interface LoadModelOptions extends BackendOptions, LoadOptions {
    * @internal
    */
   readonly sequences?: number
+  /**
+   * Whether the tokenizer is read. Without it the model takes token ids alone.
+   *
+   * @internal
+   */
+  readonly text?: boolean
   /** Bytes that weights, KV caches and intermediate values may take together; none by default. */
   readonly memory_limit?: number
   /** One that is open already and stays so when the model closes; by default one is opened as the options say. */
@@ -60,6 +67,7 @@ const OPTIONS: KnownOptions<LoadModelOptions> = {
   onWarning: true,
   max_sequences: true,
   sequences: true,
+  text: true,
   backend: true,
   onProgress: true,
   onCompile: true,
@@ -100,10 +108,6 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
   try {
     const model = await loadGptOss(checkpoint)
     const generation = await readGenerationConfig(checkpoint.directory, model.config.vocab_size)
-    const language = await loadLanguage(checkpoint.directory, (text) => {
-      grammars = new NodeGrammars(text, model.config.vocab_size)
-      return grammars
-    })
     const wanted = kvNeeds(model, backend, given)
     const bounds = { limit: given.memory_limit, ...boundsOf(backend) }
     const { needs, plan } = await fitPool(model, backend, wanted, bounds, given.max_context === undefined)
@@ -115,11 +119,19 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
       max_sequences: needs.max_sequences,
       swap_memory: given.swap_memory,
     })
-    await scheduler
-      .prepare({ onProgress: given.onProgress, onCompile: given.onCompile, signal: given.signal })
-      .catch((error: Error) => {
-        throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
-      })
+    const language = await loadTogether(
+      scheduler,
+      { onProgress: given.onProgress, onCompile: given.onCompile, signal: given.signal },
+      async () => {
+        if (given.text === false) return undefined
+        return loadLanguage(checkpoint.directory, (text) => {
+          grammars = new NodeGrammars(text, model.config.vocab_size)
+          return grammars
+        })
+      },
+    ).catch((error: Error) => {
+      throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
+    })
     if (kv_cache_dir !== undefined) {
       kept = await KvCacheFolder.open(store, checkpoint, name, kv_cache_dir, onWarning)
     }
@@ -160,6 +172,25 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
   }
 }
 
+/** Loads the weights, and reads the tokenizer meanwhile: a tokenizer that cannot be read ends both. */
+async function loadTogether(
+  scheduler: Scheduler,
+  options: LoadOptions,
+  readLanguage: () => Promise<Language | undefined>,
+): Promise<Language | undefined> {
+  const unreadable = new Ending()
+  const signal = options.signal ? anyOf(options.signal, unreadable) : unreadable
+  const loading = scheduler.prepare({ ...options, signal })
+  const reading = readLanguage().catch((error: Error) => {
+    unreadable.abort(error)
+    throw error
+  })
+  const [read, loaded] = await Promise.allSettled([reading, loading])
+  if (read.status === "rejected") throw read.reason
+  if (loaded.status === "rejected") throw loaded.reason
+  return read.value
+}
+
 function checkOptions(path: string, options: LoadModelOptions | undefined): LoadModelOptions {
   if (typeof path !== "string") throw new ParameterError("path", "a folder, or the name of a repository", path)
   const given = givenOptions(options, OPTIONS)
@@ -185,8 +216,8 @@ function checkOptions(path: string, options: LoadModelOptions | undefined): Load
 
 /** What the arrays of a backend may take. Only a GPU is asked; how much memory it has in all, WebGPU does not say. */
 export function boundsOf(backend: Backend): MemoryBounds {
-  if (!(backend instanceof WebGpuBackend)) return {}
-  const { maxBuffer, maxBinding } = backend.gpu.features
+  if (backend.name !== "webgpu") return {}
+  const { maxBuffer, maxBinding } = (backend as WebGpuBackend).gpu.features
   return { maxArray: maxBuffer, maxCache: maxBinding }
 }
 

@@ -1,7 +1,7 @@
 import { KvCapacityError } from "../cache/kv_errors.js"
 import { ContextLengthError, DeadlineError, ParameterError, QueueFullError } from "../engine/errors.js"
 import { GrammarError } from "../text/grammar.js"
-import { TokenizerError } from "../text/tokenizer.js"
+import { TokenizerError } from "../text/tokenizer_error.js"
 import { RequestError } from "./request_error.js"
 
 /** Seconds after which a place in the queue may be free. */

@@ -1,6 +1,7 @@
 import { toolsSection } from "./harmony_tools.js"
 import type { ResponseFormat, Tool } from "./messages.js"
-import { type Tokenizer, TokenizerError } from "./tokenizer.js"
+import type { Tokenizer } from "./tokenizer.js"
+import { TokenizerError } from "./tokenizer_error.js"
 
 /** One message of a harmony conversation. */
 export interface HarmonyMessage {

@@ -9,7 +9,7 @@ import {
   MAY_END,
   type ToGrammarThread,
 } from "./node_grammar_thread.js"
-import { byteAlphabet } from "./tokenizer.js"
+import { byteAlphabet } from "./byte_alphabet.js"
 
 /** Each has the vocabulary and what it compiled in memory of its own, some 100 MB with 200,000 tokens. */
 const MAX_THREADS = 3

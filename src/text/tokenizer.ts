@@ -1,46 +1,19 @@
-import { Tokenizer as BytePairEncoder } from "@huggingface/tokenizers"
-import { z } from "zod"
-
-/** A tokenizer.json that cannot be used: not one, or of a kind that gpt-oss models do not have. */
-export class TokenizerError extends Error {
-  override readonly name = "TokenizerError"
-}
-
-const MAX_TOKENS = 2 ** 24
-const tokenId = z.int().min(0).max(MAX_TOKENS)
-
-/** Of the kinds that tokenizers come in, Unigram, WordPiece and others, gpt-oss's alone. */
-function only(kind: string) {
-  const found = (input: unknown) => (typeof input === "string" ? `"${input.slice(0, 80)}"` : typeof input)
-  return z.literal(kind, { error: ({ input }) => `expected "${kind}" as gpt-oss has it, found ${found(input)}` })
-}
-
-const flag = z.boolean().default(false)
-const addedToken = z.looseObject({
-  id: tokenId,
-  content: z.string(),
-  special: flag,
-  single_word: flag,
-  lstrip: flag,
-  rstrip: flag,
-})
-
-const schema = z.looseObject({
-  added_tokens: z.array(addedToken).default([]),
-  decoder: z.looseObject({ type: only("ByteLevel") }),
-  model: z.looseObject({
-    type: only("BPE"),
-    vocab: z.record(z.string(), tokenId),
-    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
-    unk_token: z.string().nullish(),
-  }),
-})
+import { byteAlphabet } from "./byte_alphabet.js"
+import { BytePairs } from "./byte_pairs.js"
+import { Merges } from "./merges.js"
+import { TextPieces } from "./text_pieces.js"
+import { TokenizerError } from "./tokenizer_error.js"
+import { readTokenizerJson, type TokenizerParts } from "./tokenizer_json.js"
+import type { Vocabulary } from "./vocabulary.js"
 
 /**
  * Added tokens that end texts and structure conversations. They are never read from text, not even where the file forgets
  * to call them special: a user's message could begin another one.
  */
 const CONTROL = /^<\|(start|end|message|channel|constrain|return|call|startoftext|endoftext)\|>$/
+
+const NO_BYTES = new Uint8Array(0)
+const utf8 = new TextEncoder()
 
 /** Decodes one stream of tokens, never half a character. */
 export interface TokenDecoder {
@@ -60,47 +33,57 @@ export class Tokenizer {
   private readonly added: ReadonlyMap<string, number>
   private readonly specialIds: ReadonlySet<number>
   private readonly controlIds: ReadonlySet<number>
-  private readonly bytes: ReadonlyMap<number, Uint8Array>
-  private readonly encoder: BytePairEncoder
+  private readonly vocabulary: Vocabulary
+  private readonly ids: Uint32Array
+  /** By id: a token's place in the vocabulary plus one, 0 for those that are not in it. */
+  private readonly places: Int32Array
+  /** Of added tokens, by id. */
+  private readonly spelled: ReadonlyMap<number, Uint8Array>
+  /** Added tokens that are read from text wherever they stand in it. */
+  private readonly anywhere: ReadonlyMap<string, number>
+  private readonly pieces: TextPieces
+  private readonly pairs: BytePairs
+  /** Whether a piece that is a token is not cut, whatever the merges would make of it. */
+  private readonly takesWhole: boolean
+  /** The token of bytes that are none. */
+  private readonly unknown: number | undefined
   /** Finds added tokens that are `single_word`, which the tokenizers package takes inside words too. */
   private readonly words: RegExp | undefined
   /** Finds special tokens as they are spelled. Made when first needed. */
   private spellings: RegExp | undefined
 
   /**
-   * @param json tokenizer.json, parsed
+   * @param json tokenizer.json's bytes
    * @param file its name, for messages
    * @throws TokenizerError naming the file and the field
    */
   constructor(
-    json: unknown,
+    json: Uint8Array,
     private readonly file = "tokenizer.json",
   ) {
-    const parsed = schema.safeParse(json)
-    if (!parsed.success) {
-      const { path, message } = parsed.error.issues[0]
-      const where = path.length > 0 ? `${file}, field "${path.join(".")}"` : file
-      throw new TokenizerError(`${where}: ${message}. Take tokenizer.json from the model's repository.`)
-    }
-    const { model } = parsed.data
+    const parts = readTokenizerJson(json, file)
+    const { settings, vocabulary, ids } = parts
     // As the tokenizers package, which passes over tokens of no characters.
-    const added_tokens = parsed.data.added_tokens.filter(({ content }) => content !== "")
+    const added_tokens = settings.added_tokens.filter(({ content }) => content !== "")
     this.added = new Map(added_tokens.map(({ content, id }) => [content, id]))
     this.specialIds = new Set(added_tokens.flatMap(({ special, id }) => (special ? [id] : [])))
     this.controlIds = new Set(added_tokens.flatMap(({ content, id }) => (CONTROL.test(content) ? [id] : [])))
-    const readable = added_tokens.filter(({ special, id }) => !special && !this.controlIds.has(id))
+    const readable = added_tokens.filter(({ id }) => !this.isMark(id))
     this.words = wholeWords(readable.filter(({ single_word }) => single_word))
-    checkClosed(model, file)
-    this.bytes = tokenBytes(model.vocab, added_tokens, file)
-    this.vocab_size = [...this.bytes.keys()].reduce((highest, id) => Math.max(highest, id), -1) + 1
-    try {
-      this.encoder = new BytePairEncoder(
-        { ...parsed.data, added_tokens: readable.filter(({ single_word }) => !single_word) },
-        {},
-      )
-    } catch (cause) {
-      throw new TokenizerError(`${file}: ${(cause as Error).message}`, { cause })
-    }
+    this.vocabulary = vocabulary
+    this.ids = ids
+    this.vocab_size = ids.reduce((highest, id) => Math.max(highest, id), -1) + 1
+    this.vocab_size = added_tokens.reduce((size, { id }) => Math.max(size, id + 1), this.vocab_size)
+    this.places = placesOf(parts, this.vocab_size, file)
+    this.spelled = spellingsOf(added_tokens, (id) => this.bytesInVocabulary(id) ?? NO_BYTES, file)
+    this.unknown = unknownOf(parts, file)
+    const anywhere = readable.filter(({ single_word }) => !single_word)
+    this.anywhere = new Map(anywhere.map(({ content, id }) => [content, id]))
+    this.pieces = new TextPieces(settings, anywhere, file)
+    const marks = [...this.specialIds, ...this.controlIds].filter((id) => this.places[id] > 0)
+    const barred = marks.map((id) => this.places[id] - 1)
+    this.pairs = new BytePairs(vocabulary, new Merges(vocabulary, parts, barred))
+    this.takesWhole = settings.model.ignore_merges
   }
 
   /** Token ids of plain text. */
@@ -138,11 +121,38 @@ export class Tokenizer {
 
   /** The bytes that a token stands for; a special one's as it is spelled. None for an id without a token. */
   bytesOf(id: number): Uint8Array {
-    return this.bytes.get(id) ?? new Uint8Array(0)
+    return this.bytesInVocabulary(id) ?? this.spelled.get(id) ?? NO_BYTES
+  }
+
+  private bytesInVocabulary(id: number): Uint8Array | undefined {
+    const place = this.places[id]
+    return place > 0 ? this.vocabulary.bytesAt(place - 1) : undefined
   }
 
   private encodePiece(text: string): number[] {
-    return text === "" ? [] : this.encoder.encode(text, { add_special_tokens: false }).ids
+    if (text === "") return []
+    const ids: number[] = []
+    for (const piece of this.pieces.of(text)) {
+      const added = this.anywhere.get(piece)
+      if (added !== undefined) ids.push(added)
+      else this.encodeBytes(utf8.encode(piece), ids)
+    }
+    return ids
+  }
+
+  private encodeBytes(bytes: Uint8Array, ids: number[]): void {
+    const whole = this.takesWhole ? this.vocabulary.placeOf(bytes) : -1
+    if (whole >= 0 && !this.isMark(this.ids[whole])) ids.push(this.ids[whole])
+    else
+      this.pairs.encode(bytes, (place) => {
+        const id = place >= 0 ? this.ids[place] : this.unknown
+        if (id !== undefined) ids.push(id)
+      })
+  }
+
+  /** True for tokens that are never read from text. */
+  private isMark(id: number): boolean {
+    return this.specialIds.has(id) || this.controlIds.has(id)
   }
 
   /** The id of an added token such as `<|start|>`; undefined when the tokenizer has none of that name. */
@@ -164,14 +174,14 @@ export class Tokenizer {
 
   /** True for the ids that say something: of tokens that have bytes, and neither are special nor structure conversations. */
   isText(id: number): boolean {
-    return (this.bytes.get(id)?.length ?? 0) > 0 && !this.specialIds.has(id) && !this.controlIds.has(id)
+    return this.bytesOf(id).length > 0 && !this.isMark(id)
   }
 
   /** Text of token ids; special tokens as they are spelled. */
   decode(ids: Iterable<number>): string {
     const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
     let text = ""
-    for (const id of ids) text += utf8.decode(this.bytes.get(id), { stream: true })
+    for (const id of ids) text += utf8.decode(this.bytesOf(id), { stream: true })
     return text + utf8.decode()
   }
 
@@ -179,7 +189,7 @@ export class Tokenizer {
   decoder(): TokenDecoder {
     const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
     return {
-      push: (token) => (this.isSpecial(token) ? "" : utf8.decode(this.bytes.get(token), { stream: true })),
+      push: (token) => (this.isSpecial(token) ? "" : utf8.decode(this.bytesOf(token), { stream: true })),
       end: () => utf8.decode(),
     }
   }
@@ -199,58 +209,58 @@ function wholeWords(tokens: readonly { content: string; lstrip: boolean; rstrip:
   return new RegExp(patterns.join("|"), "gu")
 }
 
-/** @throws TokenizerError for merges and an unknown token that the vocabulary lacks: text would vanish in silence */
-function checkClosed({ vocab, merges, unk_token }: z.output<typeof schema>["model"], file: string): void {
-  const fault = (field: string, token: string) =>
-    new TokenizerError(`${file}, field "model.${field}": ${JSON.stringify(token)} is not in the vocabulary`)
-  for (const [i, merge] of merges.entries()) {
-    const token = typeof merge === "string" ? merge.replace(" ", "") : merge.join("")
-    if (!Object.hasOwn(vocab, token)) throw fault(`merges.${i}`, token)
-  }
-  if (unk_token != null && !Object.hasOwn(vocab, unk_token)) throw fault("unk_token", unk_token)
-}
-
-/** The bytes each token stands for. @throws TokenizerError for ids and names that stand for two things */
-function tokenBytes(
-  vocab: Readonly<Record<string, number>>,
-  added: readonly { id: number; content: string }[],
-  file: string,
-) {
-  const byteOf = byteAlphabet()
-  const bytes = new Map<number, Uint8Array>()
-  const fault = (field: string, problem: string) => new TokenizerError(`${file}, field "${field}": ${problem}`)
-  for (const [token, id] of Object.entries(vocab)) {
-    const values = Array.from(token, (character) => byteOf.get(character))
-    if (values.includes(undefined)) {
-      throw fault("model.vocab", `token ${JSON.stringify(token)} is not spelled in the byte-level alphabet`)
+/** By id: a token's place in the vocabulary plus one. @throws TokenizerError for an id of two tokens */
+function placesOf({ vocabulary, ids }: TokenizerParts, vocab_size: number, file: string): Int32Array {
+  const places = new Int32Array(vocab_size)
+  for (let place = 0; place < ids.length; place++) {
+    const id = ids[place]
+    if (places[id] !== 0) {
+      const letters = [...byteAlphabet().keys()]
+      const token = JSON.stringify(Array.from(vocabulary.bytesAt(place), (byte) => letters[byte]).join(""))
+      throw new TokenizerError(`${file}, field "model.vocab": token ${token} has the id ${id} of another token`)
     }
-    if (bytes.has(id)) throw fault("model.vocab", `token ${JSON.stringify(token)} has the id ${id} of another token`)
-    bytes.set(id, Uint8Array.from(values as number[]))
+    places[id] = place + 1
   }
-  const ids = new Map<string, number>()
-  for (const [i, { id, content }] of added.entries()) {
-    const own = new TextEncoder().encode(content)
-    const other = bytes.get(id)
-    if (other && !(own.length === other.length && own.every((byte, at) => byte === other[at]))) {
-      throw fault(`added_tokens.${i}.id`, `${JSON.stringify(content)} has the id ${id} of another token`)
-    }
-    const before = ids.get(content) ?? id
-    if (before !== id)
-      throw fault(`added_tokens.${i}.id`, `${JSON.stringify(content)} is ${id} here and ${before} before`)
-    ids.set(content, id)
-    bytes.set(id, own)
-  }
-  return bytes
+  return places
 }
 
 /**
- * The printable characters that stand for bytes in byte-level vocabularies: printable Latin-1 for itself, the rest from
- * U+0100 on (openai/gpt-2, src/encoder.py, bytes_to_unicode). In the order of the bytes.
+ * The bytes of added tokens, by id.
+ *
+ * @param known of the vocabulary's tokens
+ * @throws TokenizerError for ids and names that stand for two things
  */
-export function byteAlphabet(): Map<string, number> {
-  const alphabet = new Map<string, number>()
-  const isPrintable = (byte: number) => (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad)
-  let next = 0x100
-  for (let byte = 0; byte < 256; byte++) alphabet.set(String.fromCharCode(isPrintable(byte) ? byte : next++), byte)
-  return alphabet
+function spellingsOf(
+  added: readonly { id: number; content: string }[],
+  known: (id: number) => Uint8Array,
+  file: string,
+): Map<number, Uint8Array> {
+  const spelled = new Map<number, Uint8Array>()
+  const ids = new Map<string, number>()
+  for (const [i, { id, content }] of added.entries()) {
+    const fault = (problem: string) =>
+      new TokenizerError(`${file}, field "added_tokens.${i}.id": ${JSON.stringify(content)} ${problem}`)
+    const own = utf8.encode(content)
+    const other = spelled.get(id) ?? known(id)
+    if (other.length > 0 && !(own.length === other.length && own.every((byte, at) => byte === other[at]))) {
+      throw fault(`has the id ${id} of another token`)
+    }
+    const before = ids.get(content) ?? id
+    if (before !== id) throw fault(`is ${id} here and ${before} before`)
+    ids.set(content, id)
+    spelled.set(id, own)
+  }
+  return spelled
+}
+
+/** The id of the unknown token, where there is one. @throws TokenizerError if the vocabulary lacks it */
+function unknownOf({ settings, vocabulary, ids }: TokenizerParts, file: string): number | undefined {
+  const { unk_token } = settings.model
+  if (unk_token == null) return undefined
+  const alphabet = byteAlphabet()
+  const bytes = Array.from(unk_token, (character) => alphabet.get(character))
+  const place = bytes.includes(undefined) ? -1 : vocabulary.placeOf(Uint8Array.from(bytes as number[]))
+  if (place >= 0) return ids[place]
+  const token = JSON.stringify(unk_token)
+  throw new TokenizerError(`${file}, field "model.unk_token": ${token} is not in the vocabulary`)
 }

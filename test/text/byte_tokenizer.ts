@@ -4,7 +4,7 @@ import { Tokenizer } from "../../src/text/tokenizer.js"
 const SPECIAL = ["startoftext", "endoftext", "return", "constrain", "channel", "start", "end", "message", "call"]
 
 /** GPT-2's spelling of a byte, written down independently of the tokenizer's. */
-function spelled(byte: number): string {
+export function spelled(byte: number): string {
   const printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174
   if (printable) return String.fromCodePoint(byte)
   const before = Array.from({ length: byte }, (_, b) => b).filter(
@@ -51,7 +51,12 @@ export function byteTokenizerJson(pieces: readonly string[] = []) {
 }
 
 export function byteTokenizer(pieces: readonly string[] = []): Tokenizer {
-  return new Tokenizer(byteTokenizerJson(pieces))
+  return tokenizerOf(byteTokenizerJson(pieces))
+}
+
+/** The tokenizer of a tokenizer.json with this content. */
+export function tokenizerOf(json: unknown): Tokenizer {
+  return new Tokenizer(new TextEncoder().encode(JSON.stringify(json)))
 }
 
 /** Tokens of text whose parts between special tokens are cut at `cuts`, each taken modulo the part's length. */
@@ -63,7 +68,7 @@ export function cutTokens(text: string, cuts: readonly number[]): { tokenizer: T
     return places.slice(1).map((place, i) => part.slice(places[i], place))
   })
   const json = byteTokenizerJson(pieces.filter((piece) => !isSpecial(piece)))
-  const tokenizer = new Tokenizer(json)
+  const tokenizer = tokenizerOf(json)
   const idOf = (piece: string) => json.model.vocab[Array.from(new TextEncoder().encode(piece), spelled).join("")]
   return { tokenizer, tokens: pieces.map((piece) => (isSpecial(piece) ? tokenizer.specialToken(piece) : idOf(piece))) }
 }

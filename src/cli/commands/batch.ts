@@ -4,7 +4,7 @@ import { Command } from "commander"
 import { KvCapacityError } from "../../cache/kv_errors.js"
 import { ContextLengthError, LogitsError, ParameterError } from "../../engine/errors.js"
 import type { LanguageModel } from "../../engine/model.js"
-import { TokenizerError } from "../../text/tokenizer.js"
+import { TokenizerError } from "../../text/tokenizer_error.js"
 import { Journal } from "../batch/journal.js"
 import { answerRequest, customId, parseRequest, readLine } from "../batch/request.js"
 import { withModel } from "../load.js"
@@ -26,7 +26,6 @@ const LOOK_AHEAD = 64
 const ERRORS_OF_LINES = [ParameterError, ContextLengthError, KvCapacityError, LogitsError, TokenizerError]
 
 export const batchCommand = withModelOptions(new Command("batch"))
-  .description("answer many prompts: a JSON object a line, in OpenAI's batch format or with messages or a prompt alone")
   .argument("<file>", "JSONL; - for standard input")
   .option(
     "-o, --out <file>",

@@ -19,9 +19,9 @@ import { colors, printNote } from "../ui/output.js"
 
 export interface ConversationFlags extends ModelFlags, SamplingFlags, ChatFlags {}
 
-export const chatCommand = withChatOptions(withSamplingOptions(withModelOptions(new Command("chat"))))
-  .description("talk with the model; /help inside lists what else can be typed")
-  .action((flags: ConversationFlags) => withModel(flags, (model) => chat(model, flags)))
+export const chatCommand = withChatOptions(withSamplingOptions(withModelOptions(new Command("chat")))).action(
+  (flags: ConversationFlags) => withModel(flags, (model) => chat(model, flags)),
+)
 
 const HELP = `Type a message and press Enter. Besides:
   /reset               start the conversation anew

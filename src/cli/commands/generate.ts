@@ -27,7 +27,6 @@ export interface AnswerFlags extends ModelFlags, SamplingFlags, ChatFlags {
 }
 
 export const generateCommand = withChatOptions(withSamplingOptions(withModelOptions(new Command("generate"))))
-  .description("answer one prompt, given as an argument, on standard input, or both: the argument comes first")
   .argument("[prompt]", "the question; without one or with - standard input alone")
   .option("--raw", "continue the prompt as plain text, without the chat template")
   .option(

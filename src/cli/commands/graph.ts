@@ -36,7 +36,6 @@ interface Flags {
 }
 
 export const graphCommand = new Command("graph")
-  .description("the step of a model as traced and as optimised: launches, bytes, and what the passes did and why not")
   .argument("[model]", "the same as --model")
   .addOption(modelOption())
   .addOption(

@@ -45,7 +45,6 @@ interface Flags extends DeviceFlags, PoolFlags {
 }
 
 export const inspectCommand = withPoolOptions(withDeviceOptions(new Command("inspect")))
-  .description("what is in a checkpoint: config, parameters, tensors, and the memory it needs on the device")
   .argument("[model]", "the same as --model")
   .addOption(modelOption())
   .option("--tensors", "list every tensor instead of one line per kind")

@@ -17,12 +17,11 @@ interface Flags extends ModelFlags {
 }
 
 export const logitsCommand = withModelOptions(new Command("logits"))
-  .description("write a model's logits for given tokens, to compare with another implementation")
   .requiredOption("--tokens <ids>", "token ids with commas between them: 1,2,3", tokenList)
   .requiredOption("-o, --out <file>", 'safetensors file to write: "logits", f32 [length, vocab_size]')
   .option("--json", "print one JSON document, with the most likely token at each position")
   .action((flags: Flags) =>
-    withModel(flags, async (model) => {
+    withModel({ ...flags, text: false }, async (model) => {
       const { tokens } = flags
       const { vocab_size } = model.scheduler
       checkTokenIds("--tokens", tokens, vocab_size)

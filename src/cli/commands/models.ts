@@ -15,7 +15,6 @@ import { printJson, printLine, printNote } from "../ui/output.js"
 import { poolOf, quantizations } from "./inspect.js"
 
 export const modelsCommand = new Command("models")
-  .description("list the models on this machine: the embedded one, the Hugging Face cache, ~/.cache/mlx-models")
   .option("--json", "print one JSON document")
   .action(async ({ json }: { readonly json?: boolean }) => {
     const memory = machineMemory()

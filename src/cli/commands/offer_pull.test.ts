@@ -29,7 +29,7 @@ afterEach(async () => {
   rmSync(home, { recursive: true })
 })
 
-const minerva = async (...args: string[]) => (await createProgram("0")).parseAsync(args, { from: "user" })
+const minerva = async (...args: string[]) => (await createProgram("0", args)).parseAsync(args, { from: "user" })
 
 it.each([[["inspect", REPOSITORY]], [["inspect", "-m", REPOSITORY]], [["graph", REPOSITORY]]])(
   "%j offers to pull a model that is not here, and goes on with it",

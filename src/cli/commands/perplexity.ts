@@ -12,7 +12,6 @@ interface Flags extends ModelFlags {
 }
 
 export const perplexityCommand = withModelOptions(new Command("perplexity"))
-  .description("how well a model predicts a text: lower is better")
   .requiredOption("-f, --file <text>", "a UTF-8 text file")
   .option(
     "--window <tokens>",

@@ -12,7 +12,6 @@ import { Progress } from "../ui/progress.js"
 import { RateMeter } from "../ui/rate.js"
 
 export const pullCommand = new Command("pull")
-  .description("bring a model from the Hugging Face Hub into its cache: only the files that running it takes")
   .argument("<model>", "ORG/NAME, or ORG/NAME@REVISION for a branch, a tag or a commit")
   .addHelpText(
     "after",

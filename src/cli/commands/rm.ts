@@ -7,7 +7,6 @@ import { UsageError } from "../ui/errors.js"
 import { printLine, printNote } from "../ui/output.js"
 
 export const rmCommand = new Command("rm")
-  .description("take a model out of the Hugging Face cache; what other models use of its files stays")
   .argument("<model>", "ORG/NAME, or ORG/NAME@REVISION for a branch, a tag or a commit of it alone")
   .option("-y, --yes", "do not ask")
   .action(async (model: string, { yes }: { readonly yes?: boolean }) => {

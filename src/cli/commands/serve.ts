@@ -26,7 +26,6 @@ interface SettingFlag {
 const SETTING_FLAGS = SETTING_NAMES.map(settingFlag)
 
 export const serveCommand = withSettings(new Command("serve"))
-  .description("serve models to clients of OpenAI, Anthropic and Ollama: agents, editors, chats")
   .argument("[models...]", "folders, or names in the Hugging Face cache; the first is meant where a request names none")
   .option("--config <file>", 'JSON with settings, such as {"port": 8000, "api_keys": ["..."]}')
   .option("--print-config", "print the settings as they come together, and exit")

@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises"
 import { Command, Option } from "commander"
 import type { Directory } from "../../checkpoint/byte_source.js"
-import { readJson } from "../../checkpoint/json_file.js"
 import { nodeDirectory } from "../../checkpoint/node_directory.js"
 import { findModel } from "../../checkpoint/node_find_model.js"
 import { writeNodeDirectory } from "../../checkpoint/node_writable_directory.js"
@@ -10,7 +9,8 @@ import { parseGptOssConfig } from "../../models/config.js"
 import { type ConfigJson, PRESETS, type PresetName } from "../../models/presets.js"
 import { type SynthSummary, synthesize } from "../../models/synth.js"
 import { formatBytes } from "../../tensor/bytes.js"
-import { Tokenizer, TokenizerError } from "../../text/tokenizer.js"
+import { loadTokenizer } from "../../engine/language.js"
+import { TokenizerError } from "../../text/tokenizer_error.js"
 import { withProgress } from "../load.js"
 import { wholeNumber } from "../options.js"
 import { UsageError } from "../ui/errors.js"
@@ -31,7 +31,6 @@ interface Flags {
 }
 
 export const synthCommand = new Command("synth")
-  .description("write a checkpoint of random weights in the published layout, to measure without a download")
   .addOption(new Option("-p, --preset <name>", "which model's shape").choices(Object.keys(PRESETS)))
   .addOption(new Option("-c, --config <file>", "a config.json of your own instead").conflicts("preset"))
   .addOption(new Option("--format <layout>", "whose names and files").choices(["mlx", "hf"]).default("mlx"))
@@ -84,7 +83,7 @@ export const synthCommand = new Command("synth")
 
 /** Refuses, before anything is written, a tokenizer with ids that the model would have no weights for. */
 async function checkTokenizer(directory: Directory, config: PresetName | ConfigJson): Promise<void> {
-  const tokens = new Tokenizer(await readJson(directory, "tokenizer.json")).vocab_size
+  const tokens = (await loadTokenizer(directory)).vocab_size
   const { vocab_size } = parseGptOssConfig(typeof config === "string" ? PRESETS[config] : config)
   if (tokens <= vocab_size) return
   throw new TokenizerError(

@@ -40,7 +40,10 @@ export const batchCommand = withBenchOptions(withLoadOptions(new Command("batch"
     const max_context = flags.promptLength + flags.tokens + 1
     const sequences = Math.max(...flags.sequences)
     const bench = flags.rate === undefined ? together : oneByOne
-    return withModel(flags, (model, backend) => bench(model, backend, flags), { max_context, sequences })
+    return withModel({ ...flags, text: false }, (model, backend) => bench(model, backend, flags), {
+      max_context,
+      sequences,
+    })
   })
 
 async function together(model: LanguageModel, backend: Backend, flags: BatchFlags): Promise<void> {

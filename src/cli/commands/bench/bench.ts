@@ -10,7 +10,6 @@ import { memoryCommand } from "./memory.js"
 import { prefillCommand } from "./prefill.js"
 
 export const benchCommand = new Command("bench")
-  .description("measure loading, prefill, decoding, caches, memory, kernels and the optimiser")
   .addCommand(loadCommand)
   .addCommand(prefillCommand)
   .addCommand(decodeCommand)

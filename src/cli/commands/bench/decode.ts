@@ -30,7 +30,7 @@ export const decodeCommand = withPeerOptions(withBenchOptions(withModelOptions(n
   .option("--tokens <n>", "tokens decoded per run", wholeNumber(1), 64)
   .action((flags: DecodeFlags) =>
     withPeer(flags, Math.max(...flags.promptLength) + flags.tokens + 1, (peer) =>
-      withModel(flags, async (model, backend) => {
+      withModel({ ...flags, text: false }, async (model, backend) => {
         const { promptLength: prompt_lengths, tokens, runs } = flags
         const roofline = () => measureRoofline(backend, threadsOf(flags))
         const decoded = await withProgress(

@@ -18,7 +18,7 @@ export const gpuCommand = withBenchOptions(withModelOptions(new Command("gpu")),
   .option("--prompt-length <n>", "tokens in the cache before the step", wholeNumber(1), 128)
   .option("--rows <n>", "tokens of the step: 1 as in decoding, more as in prefill", wholeNumber(1), 1)
   .action((flags: GpuFlags) =>
-    withModel(flags, async (model, backend) => {
+    withModel({ ...flags, text: false }, async (model, backend) => {
       const { promptLength: context, rows, runs } = flags
       const gpu = needGpu(backend)
       const roofline = () => measureGpuReadBandwidth(gpu.gpu)

@@ -16,7 +16,7 @@ export const graphCommand = withBenchOptions(withModelOptions(new Command("graph
   .option("--prompt-length <n>", "tokens of the prompt, and in the cache before decoding", wholeNumber(2), 128)
   .option("--tokens <n>", "tokens decoded per run", wholeNumber(1), 32)
   .action((flags: GraphFlags) =>
-    withModel(flags, async (model, backend) => {
+    withModel({ ...flags, text: false }, async (model, backend) => {
       const { promptLength: prompt_length, tokens, runs } = flags
       const result = await withProgress(
         "measuring",

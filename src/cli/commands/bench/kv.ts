@@ -45,7 +45,7 @@ export const kvCommand = withBenchOptions(withDeviceOptions(new Command("kv").ad
         model = loaded.info.name
         return use(loaded)
       }
-      return withModel({ ...flags, kvBits: kv_bits }, measure, { max_context })
+      return withModel({ ...flags, kvBits: kv_bits, text: content !== undefined }, measure, { max_context })
     }
     const formats = await withProgress(
       "measuring",

@@ -24,7 +24,7 @@ export const memoryCommand = withBenchOptions(withLoadOptions(new Command("memor
     const { conversations, turns, promptLength: prompt_length, tokens, runs: rounds } = flags
     const options = { conversations, turns, prompt_length, tokens, rounds }
     return withModel(
-      flags,
+      { ...flags, text: false },
       async (model, backend) => {
         const result = await withProgress(
           "conversing",

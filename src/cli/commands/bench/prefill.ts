@@ -16,7 +16,7 @@ export const prefillCommand = withPeerOptions(withBenchOptions(withModelOptions(
   .option("--lengths <list>", "prompt lengths in tokens", wholeNumbers(1), [128, 512])
   .action((flags: PrefillFlags) =>
     withPeer(flags, Math.max(...flags.lengths) + 1, (peer) =>
-      withModel(flags, async (model, backend) => {
+      withModel({ ...flags, text: false }, async (model, backend) => {
         const { lengths, runs } = flags
         const points = await withProgress(
           "reading prompts",
