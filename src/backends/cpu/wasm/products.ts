@@ -87,6 +87,7 @@ export function multiplyRange(expert: u32, from: u32, to: u32, origin: u32): voi
   }
   for (let n = from; n < to; n += TILE) {
     const rows = min(TILE, to - n)
+    if (rows == TILE) touch(w.data + expert * w.dataExpert + n * w.dataRow, w.dataRow, w.dataRow)
     if (integer && narrow) multiplyNarrow(expert, n, rows, origin)
     else if (integer) multiplyUnpacked(expert, n, rows, origin)
     else multiplyFloats(expert, n, rows, origin)
