@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from "node:child_process"
+import { setPriority } from "node:os"
 import type { CancelSignal } from "../../backends/backend.js"
 import type { LoadHooks } from "./model_host.js"
 import type { LoadedModel } from "./model_pool.js"
@@ -27,6 +28,7 @@ export async function startModelProcess(
     execArgv: [],
     stdio: ["ignore", 2, 2, "ipc"],
   })
+  giveWay(child)
   const exited = exitOf(child)
   const port = portOf(child)
   void exited.then((outcome) => port.gone(outcome))
@@ -47,6 +49,21 @@ export async function startModelProcess(
     throw error
   } finally {
     signal?.removeEventListener("abort", kill)
+  }
+}
+
+/**
+ * How nice a model is to the rest of the machine. While it computes on every core, the server has to be found ready all the same: with none
+ * the slowest answer to `/health` takes 72 ms, with 2 it takes 24 ms, and with 10 no less than 21.
+ */
+const NICENESS = 2
+
+/** Before the process has threads: they take after the one that starts them. */
+function giveWay({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) setPriority(pid, NICENESS)
+  } catch {
+    // It is over already, or may not be told: it works as it is.
   }
 }
 
