@@ -1,11 +1,13 @@
-// Puts minerva-tiny's held-out questions through the real runtime: node tools/evaluate-held-out.mjs [MODEL] [KV_BITS]
-// Prints how many sums and tool calls are right, and every wrong one. `npm run build` first.
+// Puts minerva-tiny's held-out questions through the real runtime, on the CPU:
+//   node tools/evaluate-held-out.mjs [MODEL] [KV_BITS] [PRECISION]
+// Prints how many sums and tool calls are right, every wrong one, and the perplexity of the sums with their answers. `npm run build` first.
 import { readFileSync } from "node:fs"
 import { loadModel } from "../dist/src/index.js"
 
 const cases = JSON.parse(readFileSync(new URL("./train/fixtures/held_out.json", import.meta.url), "utf8"))
-const kv_bits = process.argv[3] === undefined ? undefined : Number(process.argv[3])
-const model = await loadModel(process.argv[2] ?? "models/minerva-tiny", { kv_bits })
+const [, , folder = "models/minerva-tiny", bits, precision] = process.argv
+const kv_bits = bits === undefined ? undefined : Number(bits)
+const model = await loadModel(folder, { device: "cpu", kv_bits, precision })
 
 async function answer(messages, options) {
   for await (const event of model.chat(messages, { temperature: 0, max_tokens: 400, ...options })) {
@@ -19,11 +21,17 @@ function report(task, wrong, total) {
 }
 
 const wrongSums = []
+const tokens = []
 for (const { question, answer: expected } of cases.sums) {
-  const { content } = await answer([{ role: "user", content: question }], {})
+  const messages = [{ role: "user", content: question }]
+  const message = await answer(messages, {})
+  const { content } = message
+  tokens.push(...(await model.render([...messages, message])))
   if (content.match(/\d+/g)?.at(-1) !== expected) wrongSums.push(`${question} -> ${content}`)
 }
 report("sums", wrongSums, cases.sums.length)
+const { perplexity, scored_tokens } = await model.perplexity(Uint32Array.from(tokens), { window: 2048 })
+console.log(`perplexity of the sums: ${perplexity.toFixed(2)} over ${scored_tokens} tokens`)
 
 const wrongCalls = []
 for (const { tools, messages, reasoning_effort, name, arguments: expected } of cases.tool_calls) {

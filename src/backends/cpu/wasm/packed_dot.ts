@@ -198,11 +198,15 @@ function nibbles32(
 export function packed1x1(
   weight: Weight, w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
 ): f32 {
+  const isWide = weight.group >= 64
   if (weight.mode == MXFP4) {
-    return narrow ? e2m1Narrow(weight, w, scales, biases, x, xScales, xSums, room) : e2m1(weight, w, scales, biases, x, xScales, xSums, room)
+    if (narrow) return e2m1Narrow(weight, w, scales, biases, x, xScales, xSums, room)
+    return e2m1(weight, w, scales, biases, x, xScales, xSums, room)
   }
   if (weight.bits == 8) {
-    return weight.group >= 64 ? bytes64(weight, w, scales, biases, x, xScales, xSums, room) : bytes32(weight, w, scales, biases, x, xScales, xSums, room)
+    if (isWide) return bytes64(weight, w, scales, biases, x, xScales, xSums, room)
+    return bytes32(weight, w, scales, biases, x, xScales, xSums, room)
   }
-  return weight.group >= 64 ? nibbles64(weight, w, scales, biases, x, xScales, xSums, room) : nibbles32(weight, w, scales, biases, x, xScales, xSums, room)
+  if (isWide) return nibbles64(weight, w, scales, biases, x, xScales, xSums, room)
+  return nibbles32(weight, w, scales, biases, x, xScales, xSums, room)
 }
