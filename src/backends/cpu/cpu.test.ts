@@ -29,10 +29,15 @@ it("keeps the process until it is closed", async () => {
   expect(stdout).toBe("closed\n")
 })
 
-runConformance("cpu, fast, on the calling thread, without relaxed SIMD", async () => {
-  const kernels = await WebAssembly.compile(await readFile(new URL("./kernels.wasm", import.meta.url)))
-  return new CpuBackend(new InlinePool(kernels))
-})
+// The kernels that this engine would not choose.
+runConformance("cpu, fast, on the calling thread, without relaxed SIMD", async () => inline("kernels"))
+runConformance("cpu, fast, on the calling thread, with relaxed SIMD", async () => inline("kernels_relaxed"))
+
+async function inline(kernels: string): Promise<CpuBackend> {
+  await loadKernels()
+  const bytes = await readFile(new URL(`./${kernels}.wasm`, import.meta.url))
+  return new CpuBackend(new InlinePool(await WebAssembly.compile(bytes)))
+}
 
 describe("cpu", () => {
   const append = (cache: Storage) =>

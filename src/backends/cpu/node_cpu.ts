@@ -16,16 +16,28 @@ export interface NodeCpuOptions extends CpuOptions {
   readonly threads?: number
 }
 
-/** The kernels for what this engine has: with relaxed SIMD (fused multiply-add, plain byte shuffles) or without. */
+/**
+ * The kernels for what this engine has: with relaxed SIMD (fused multiply-add, plain byte shuffles, dot products of bytes) or without,
+ * and, where those dot products take weights of eight bits, with sums of them in one instruction.
+ */
 export async function loadKernels(): Promise<WebAssembly.Module> {
-  const relaxed = await readKernels(new URL("./kernels_relaxed.wasm", import.meta.url))
-  // Node 20 has the instructions, finished, one V8 release before they were on by default. 15 % on MXFP4.
-  if (!WebAssembly.validate(relaxed)) setFlagsFromString("--experimental-wasm-relaxed-simd")
-  if (WebAssembly.validate(relaxed)) return WebAssembly.compile(relaxed)
-  return WebAssembly.compile(await readKernels(new URL("./kernels.wasm", import.meta.url)))
+  const fused = await readKernels("kernels_fused")
+  // Node 20 has the instructions, finished, one V8 release before they were on by default.
+  if (!WebAssembly.validate(fused)) setFlagsFromString("--experimental-wasm-relaxed-simd")
+  if (!WebAssembly.validate(fused)) return WebAssembly.compile(await readKernels("kernels"))
+  const module = await WebAssembly.compile(fused)
+  return hasExactDots(module) ? module : WebAssembly.compile(await readKernels("kernels_relaxed"))
 }
 
-async function readKernels(url: URL): Promise<Uint8Array<ArrayBuffer>> {
+/** Whether dot products of bytes take weights of eight bits as unsigned, and add them without saturating. */
+function hasExactDots(kernels: WebAssembly.Module): boolean {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true })
+  const { exports } = new WebAssembly.Instance(kernels, { env: { memory } })
+  return (exports.dotsAreExact as () => number)() !== 0
+}
+
+async function readKernels(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  const url = new URL(`./${name}.wasm`, import.meta.url)
   try {
     return await readFile(url)
   } catch (cause) {

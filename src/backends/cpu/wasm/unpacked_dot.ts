@@ -1,6 +1,6 @@
 import { group, groups, stride } from "./quantize"
 import { dot, firstLanes, lookup16, madd, sum, sum4, sums32 } from "./simd"
-import { AFFINE, loadFloats, loadScales, repeated, shiftedE2M1, Weight } from "./weight"
+import { AFFINE, loadFloats, loadScales, repeated, shiftedE2M1, unpackBits, Weight } from "./weight"
 
 // Rows of weights that are unpacked to int16 once, to multiply them with many rows of activations of int16: see packed_dot.ts.
 
@@ -15,7 +15,7 @@ export function unpackRow(w: Weight, data: usize, out: usize): void {
     return
   }
   if (w.bits != 4) {
-    unpackBits(w, data, out)
+    unpackBits<u16>(w, data, out)
     return
   }
   const e2m1 = w.mode != AFFINE
@@ -33,17 +33,6 @@ export function unpackRow(w: Weight, data: usize, out: usize): void {
     v128.store(to, i16x8.shr_u(even, 8), 16)
     v128.store(to, v128.and(odd, i16x8.splat(255)), 32)
     v128.store(to, i16x8.shr_u(odd, 8), 48)
-  }
-}
-
-/** Elements of any width lie in a little-endian bit stream, element 0 lowest: eight take as many bytes as one takes bits. */
-function unpackBits(w: Weight, data: usize, out: usize): void {
-  const bits = w.bits
-  const mask: u64 = (1 << bits) - 1
-  for (const end = out + (w.K << 1); out < end; out += 16, data += bits) {
-    // Rows are read a few bytes beyond their end: memory ends later.
-    let word = load<u64>(data)
-    for (let i: usize = 0; i < 16; i += 2, word >>= bits) store<u16>(out + i, <u16>(word & mask))
   }
 }
 
@@ -74,28 +63,38 @@ function dotWide(w: usize, x: usize): v128 {
   )
 }
 
-/** What a row's zero points add, in the lanes of the groups' sums. */
+/** The sums of a row's products, in lanes, with what the zero points of affine weights add. */
 // @ts-ignore: decorator
 @inline
-function zeroPoints(biases: usize, sums: usize): v128 {
+function withZeroPoints(total: v128, biases: usize, sums: usize): v128 {
+  if (biases == 0) return total
   let zero = f32x4.splat(0)
   for (let at: usize = 0; at < groups << 2; at += 16) zero = madd(v128.load(biases + at), v128.load(sums + at), zero)
-  return zero
+  return f32x4.add(total, zero)
 }
 
-/** Four groups' sums of products, in lanes, times their scales. */
+/** Adds four groups' products, in lanes, times their scales; `offsets`: what E2M1's offset adds to them, or 0. */
 // @ts-ignore: decorator
 @inline
-function scaled(room: usize, scales: usize, xScales: usize, total: v128): v128 {
-  const sums = sums32(v128.load(room), v128.load(room, 16), v128.load(room, 32), v128.load(room, 48))
+function addScaled(room: usize, scales: usize, xScales: usize, offsets: usize, total: v128): v128 {
+  let sums = sums32(v128.load(room), v128.load(room, 16), v128.load(room, 32), v128.load(room, 48))
+  if (offsets != 0) sums = i32x4.add(sums, v128.load(offsets))
   return madd(f32x4.convert_i32x4_s(sums), f32x4.mul(v128.load(scales), v128.load(xScales)), total)
 }
 
-function wideProduct(w: usize, scales: usize, x: usize, xScales: usize, room: usize): v128 {
+/**
+ * One row of weights times one of activations.
+ *
+ * @param biases of affine weights, else 0
+ */
+export function unpacked1x1(
+  w: usize, scales: usize, biases: usize, x: usize, xScales: usize, toSums: usize, room: usize
+): f32 {
   const pair = group == 64
   const step: usize = pair ? 128 : 64
   let total = f32x4.splat(0)
   for (let g: u32 = 0; g < groups; g += 4) {
+    const at = g << 2
     let to = room
     for (const end = room + (min(4, groups - g) << 4); to < end; to += 16) {
       let d = dotWide(w, x)
@@ -105,24 +104,16 @@ function wideProduct(w: usize, scales: usize, x: usize, xScales: usize, room: us
       x += step
     }
     for (const end = room + 64; to < end; to += 16) v128.store(to, i32x4.splat(0))
-    total = scaled(room, scales, xScales, total)
-    scales += 16
-    xScales += 16
+    total = addScaled(room, scales + at, xScales + at, biases == 0 ? xScales + toSums + at : 0, total)
   }
-  return total
-}
-
-/** One row of weights times one of activations. */
-export function unpacked1x1(
-  w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
-): f32 {
-  const total = wideProduct(w, scales, x, xScales, room)
-  return sum(f32x4.add(total, zeroPoints(biases, xSums)))
+  return sum(withZeroPoints(total, biases, xScales + toSums))
 }
 
 /**
  * Two rows of weights times two of activations, of int16: [w0 x0, w1 x0, w0 x1, w1 x1]. The rows of weights lie `wRow` bytes apart,
  * of scales and biases `stride`; from scales of activations to their sums it is `toSums` bytes.
+ *
+ * @param biases of affine weights, else 0
  */
 export function wide2x2(
   w: usize, wRow: usize, scales: usize, biases: usize, x0: usize, x1: usize, s0: usize, s1: usize, toSums: usize, room: usize
@@ -154,13 +145,15 @@ export function wide2x2(
     for (; to < last; to += 16) {
       for (let pair: usize = 0; pair < 256; pair += 64) v128.store(to + pair, i32x4.splat(0))
     }
-    r00 = scaled(room, scales + at, s0 + at, r00)
-    r10 = scaled(room + 64, scales + stride + at, s0 + at, r10)
-    r01 = scaled(room + 128, scales + at, s1 + at, r01)
-    r11 = scaled(room + 192, scales + stride + at, s1 + at, r11)
+    const o0 = biases == 0 ? s0 + toSums + at : 0, o1 = biases == 0 ? s1 + toSums + at : 0
+    r00 = addScaled(room, scales + at, s0 + at, o0, r00)
+    r10 = addScaled(room + 64, scales + stride + at, s0 + at, o0, r10)
+    r01 = addScaled(room + 128, scales + at, s1 + at, o1, r01)
+    r11 = addScaled(room + 192, scales + stride + at, s1 + at, o1, r11)
   }
+  const second: usize = biases == 0 ? 0 : biases + stride
   return sum4(
-    f32x4.add(r00, zeroPoints(biases, s0 + toSums)), f32x4.add(r10, zeroPoints(biases + stride, s0 + toSums)),
-    f32x4.add(r01, zeroPoints(biases, s1 + toSums)), f32x4.add(r11, zeroPoints(biases + stride, s1 + toSums)),
+    withZeroPoints(r00, biases, s0 + toSums), withZeroPoints(r10, second, s0 + toSums),
+    withZeroPoints(r01, biases, s1 + toSums), withZeroPoints(r11, second, s1 + toSums),
   )
 }
