@@ -1,8 +1,8 @@
 import { bfloat16s4x1, dotFloats, floats4x1 } from "./float_dot"
 import { interleaved4x1, TOGETHER } from "./interleaved"
 import { isDirect, packed1x1 } from "./packed_dot"
-import { form, INT16, locate, scales as activationScales, stride as rowBytes, sums, values, valuesRow } from "./quantize"
-import { SUMS, tile4x2, unpackTile, unpackTileScales } from "./tile"
+import { BYTES, form, locate, scales as activationScales, stride as rowBytes, sums, values, valuesRow } from "./quantize"
+import { SUMS, tile4x1, tile4x2, unpackTile, unpackTileScales } from "./tile"
 import { loadRowBiases, loadRowScales, unpacked1x1, unpackRow, wide2x2 } from "./unpacked_dot"
 import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
@@ -15,7 +15,7 @@ export const BLOCK: u32 = 64
 /** Up to so many activation rows it is faster to multiply packed weights directly than to unpack them first. */
 const DIRECT_ROWS: u32 = 2
 
-/** Bytes in which sums of groups are put together: of two rows with two, or of four with two (SUMS in tile.ts). */
+/** Bytes in which sums of groups are put together: of two rows with two, or of four with two. */
 const ROOM: u32 = 256
 
 /** What a matmul works with: activations, and per thread the memory given as scratch (matmulScratch in kernels.ts). */
@@ -25,7 +25,6 @@ let activations: usize = 0
 let tileScales: usize = 0
 let tileBiases: usize = 0
 let tile: usize = 0
-let spare: usize = 0
 let room: usize = 0
 /** The activation row, and the address of the output row, of each product asked for. */
 let sources: usize = 0
@@ -55,7 +54,6 @@ export function begin(x: usize, rows: u32, pairs: u32, weight: Weight, quantized
     tileScales = allocate(rowBytes * TILE)
     tileBiases = allocate(rowBytes * TILE)
     room = allocate(ROOM)
-    spare = tile + TILE * weight.K
   }
   select(weight)
 }
@@ -96,8 +94,8 @@ export function multiplyRange(expert: u32, from: u32, to: u32, origin: u32): voi
     const rows = min(TILE, to - n)
     if (rows == TILE) touchRows(w.data + expert * w.dataExpert + n * w.dataRow, w.dataRow, w.dataRow)
     if (!integer) multiplyFloats(expert, n, rows, origin)
-    else if (form == INT16) multiplyUnpacked(expert, n, rows, origin)
-    else multiplyTile(expert, n, rows, origin)
+    else if (form == BYTES) multiplyTile(expert, n, rows, origin)
+    else multiplyUnpacked(expert, n, rows, origin)
   }
 }
 
@@ -224,20 +222,23 @@ function multiplyUnpacked(expert: u32, n: u32, rows: u32, origin: u32): void {
 function multiplyTile(expert: u32, n: u32, rows: u32, origin: u32): void {
   // What is missing of four rows is worked out from the last ones once more.
   const first = n + rows < TILE ? 0 : n + rows - TILE
-  unpackTile(w, expert, first, tile, spare)
-  unpackTileScales(w, expert, first, tileScales, tileBiases)
-  const affine = w.mode == AFFINE
+  unpackTile(w, expert, first, tile)
+  unpackTileScales(w, expert, first, tileScales)
   const toSums = sums - activationScales
-  for (let i: u32 = 0; i < count; i += 2) {
-    const two = i + 1 < count
-    const a = load<u32>(sources + (i << 2)), b = two ? load<u32>(sources + (i << 2), 4) : a
+  let i: u32 = 0
+  for (; i + 2 <= count; i += 2) {
+    const a = load<u32>(sources + (i << 2)), b = load<u32>(sources + (i << 2), 4)
     tile4x2(
-      affine, two, tile, tileScales, tileBiases, values + a * valuesRow, values + b * valuesRow,
+      tile, tileScales, values + a * valuesRow, values + b * valuesRow,
       activationScales + a * rowBytes, activationScales + b * rowBytes, toSums, room,
     )
     putRows(expert, n, rows, i, origin, room + ((n - first) << 2))
-    if (two) putRows(expert, n, rows, i + 1, origin, room + SUMS + ((n - first) << 2))
+    putRows(expert, n, rows, i + 1, origin, room + SUMS + ((n - first) << 2))
   }
+  if (i == count) return
+  const last = load<u32>(sources + (i << 2))
+  tile4x1(tile, tileScales, values + last * valuesRow, activationScales + last * rowBytes, toSums, room)
+  putRows(expert, n, rows, i, origin, room + ((n - first) << 2))
 }
 
 function putRows(expert: u32, n: u32, rows: u32, i: u32, origin: u32, products: usize): void {

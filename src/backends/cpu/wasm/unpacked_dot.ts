@@ -1,21 +1,31 @@
+import { FUSED } from "./fused"
 import { group, groups, stride } from "./quantize"
-import { dot, firstLanes, lookup16, madd, sum, sum4, sums32 } from "./simd"
+import { addDotBytes, dot, firstLanes, lookup16, madd, sum, sum4, sums32 } from "./simd"
 import { AFFINE, loadFloats, loadScales, repeated, shiftedE2M1, unpackBits, Weight } from "./weight"
 
-// Rows of weights that are unpacked to int16 once, to multiply them with many rows of activations of int16: see packed_dot.ts.
+// Rows of weights that are unpacked once, to multiply them with many rows of activations of 16 bits: see packed_dot.ts. Both are int16,
+// or, where sums are fused, weights are bytes and activations planes of bytes.
 
-/** One row's weights as int16, in the order of the activations. */
+/** Bytes of an unpacked weight. */
+export const SIZE: u32 = FUSED ? 1 : 2
+
+/** One row's weights, in the order of the activations. */
 export function unpackRow(w: Weight, data: usize, out: usize): void {
   const K = w.K
+  if (w.bits != 8 && w.bits != 4) {
+    if (FUSED) unpackBits<u8>(w, data, out)
+    else unpackBits<u16>(w, data, out)
+    return
+  }
   if (w.bits == 8) {
+    if (FUSED) {
+      memory.copy(out, data, K)
+      return
+    }
     for (let k: u32 = 0; k < K; k += 16) {
       v128.store(out + (k << 1), v128.load8x8_u(data + k))
       v128.store(out + (k << 1), v128.load8x8_u(data + k, 8), 16)
     }
-    return
-  }
-  if (w.bits != 4) {
-    unpackBits<u16>(w, data, out)
     return
   }
   const e2m1 = w.mode != AFFINE
@@ -27,6 +37,11 @@ export function unpackRow(w: Weight, data: usize, out: usize): void {
     if (e2m1) {
       even = lookup16(table, even)
       odd = lookup16(table, odd)
+    }
+    if (FUSED) {
+      v128.store(out + k, even)
+      v128.store(out + k, odd, 16)
+      continue
     }
     const to = out + (k << 1)
     v128.store(to, v128.and(even, i16x8.splat(255)))
@@ -53,14 +68,26 @@ export function loadRowBiases(w: Weight, biases: usize, out: usize): void {
   }
 }
 
-/** 32 products of int16, in lanes. */
+/** 32 products, in lanes. */
 // @ts-ignore: decorator
 @inline
 function dotWide(w: usize, x: usize): v128 {
+  if (FUSED) {
+    const a = v128.load(w), b = v128.load(w, 16)
+    const high = addDotBytes(v128.load(x, 32), b, addDotBytes(v128.load(x), a, i32x4.splat(0)))
+    return together(high, addDotBytes(v128.load(x, 48), b, addDotBytes(v128.load(x, 16), a, i32x4.splat(0))))
+  }
   return i32x4.add(
     i32x4.add(dot(v128.load(w), v128.load(x)), dot(v128.load(w, 16), v128.load(x, 16))),
     i32x4.add(dot(v128.load(w, 32), v128.load(x, 32)), dot(v128.load(w, 48), v128.load(x, 48))),
   )
+}
+
+/** The sums of both planes. */
+// @ts-ignore: decorator
+@inline
+function together(high: v128, low: v128): v128 {
+  return i32x4.add(i32x4.shl(high, 8), low)
 }
 
 /** The sums of a row's products, in lanes, with what the zero points of affine weights add. */
@@ -91,17 +118,17 @@ export function unpacked1x1(
   w: usize, scales: usize, biases: usize, x: usize, xScales: usize, toSums: usize, room: usize
 ): f32 {
   const pair = group == 64
-  const step: usize = pair ? 128 : 64
+  const step: usize = SIZE << (pair ? 6 : 5), xStep: usize = 2 << (pair ? 6 : 5)
   let total = f32x4.splat(0)
   for (let g: u32 = 0; g < groups; g += 4) {
     const at = g << 2
     let to = room
     for (const end = room + (min(4, groups - g) << 4); to < end; to += 16) {
       let d = dotWide(w, x)
-      if (pair) d = i32x4.add(d, dotWide(w + 64, x + 64))
+      if (pair) d = i32x4.add(d, dotWide(w + (SIZE << 5), x + 64))
       v128.store(to, d)
       w += step
-      x += step
+      x += xStep
     }
     for (const end = room + 64; to < end; to += 16) v128.store(to, i32x4.splat(0))
     total = addScaled(room, scales + at, xScales + at, biases == 0 ? xScales + toSums + at : 0, total)
@@ -110,10 +137,11 @@ export function unpacked1x1(
 }
 
 /**
- * Two rows of weights times two of activations, of int16: [w0 x0, w1 x0, w0 x1, w1 x1]. The rows of weights lie `wRow` bytes apart,
+ * Two rows of weights times two of activations: [w0 x0, w1 x0, w0 x1, w1 x1]. The rows of weights lie `wRow` bytes apart,
  * of scales and biases `stride`; from scales of activations to their sums it is `toSums` bytes.
  *
  * @param biases of affine weights, else 0
+ * @param room for the sums of four groups of each product
  */
 export function wide2x2(
   w: usize, wRow: usize, scales: usize, biases: usize, x0: usize, x1: usize, s0: usize, s1: usize, toSums: usize, room: usize
@@ -124,23 +152,9 @@ export function wide2x2(
     const at = g << 2
     let to = room
     for (const end = room + (min(4, groups - g) << 4); to < end; to += 16) {
-      let i00 = i32x4.splat(0), i10 = i32x4.splat(0), i01 = i32x4.splat(0), i11 = i32x4.splat(0)
-      for (const chunk = w + (group << 1); w < chunk; w += 32, x0 += 32, x1 += 32) {
-        let a = v128.load(w), b = v128.load(w + wRow), x = v128.load(x0), y = v128.load(x1)
-        i00 = i32x4.add(i00, dot(a, x))
-        i10 = i32x4.add(i10, dot(b, x))
-        i01 = i32x4.add(i01, dot(a, y))
-        i11 = i32x4.add(i11, dot(b, y))
-        a = v128.load(w, 16), b = v128.load(w + wRow, 16), x = v128.load(x0, 16), y = v128.load(x1, 16)
-        i00 = i32x4.add(i00, dot(a, x))
-        i10 = i32x4.add(i10, dot(b, x))
-        i01 = i32x4.add(i01, dot(a, y))
-        i11 = i32x4.add(i11, dot(b, y))
-      }
-      v128.store(to, i00)
-      v128.store(to, i10, 64)
-      v128.store(to, i01, 128)
-      v128.store(to, i11, 192)
+      if (FUSED) planes2x2(w, wRow, x0, x1, to)
+      else int16s2x2(w, wRow, x0, x1, to)
+      w += SIZE * group, x0 += group << 1, x1 += group << 1
     }
     for (; to < last; to += 16) {
       for (let pair: usize = 0; pair < 256; pair += 64) v128.store(to + pair, i32x4.splat(0))
@@ -156,4 +170,52 @@ export function wide2x2(
     withZeroPoints(r00, biases, s0 + toSums), withZeroPoints(r10, second, s0 + toSums),
     withZeroPoints(r01, biases, s1 + toSums), withZeroPoints(r11, second, s1 + toSums),
   )
+}
+
+/** A group's products, in lanes, 64 bytes from each other. */
+// @ts-ignore: decorator
+@inline
+function int16s2x2(w: usize, wRow: usize, x0: usize, x1: usize, to: usize): void {
+  let i00 = i32x4.splat(0), i10 = i32x4.splat(0), i01 = i32x4.splat(0), i11 = i32x4.splat(0)
+  for (const end = w + (group << 1); w < end; w += 32, x0 += 32, x1 += 32) {
+    let a = v128.load(w), b = v128.load(w + wRow), x = v128.load(x0), y = v128.load(x1)
+    i00 = i32x4.add(i00, dot(a, x))
+    i10 = i32x4.add(i10, dot(b, x))
+    i01 = i32x4.add(i01, dot(a, y))
+    i11 = i32x4.add(i11, dot(b, y))
+    a = v128.load(w, 16), b = v128.load(w + wRow, 16), x = v128.load(x0, 16), y = v128.load(x1, 16)
+    i00 = i32x4.add(i00, dot(a, x))
+    i10 = i32x4.add(i10, dot(b, x))
+    i01 = i32x4.add(i01, dot(a, y))
+    i11 = i32x4.add(i11, dot(b, y))
+  }
+  v128.store(to, i00)
+  v128.store(to, i10, 64)
+  v128.store(to, i01, 128)
+  v128.store(to, i11, 192)
+}
+
+/** As `int16s2x2`, of bytes and planes. */
+// @ts-ignore: decorator
+@inline
+function planes2x2(w: usize, wRow: usize, x0: usize, x1: usize, to: usize): void {
+  let h00 = i32x4.splat(0), h10 = i32x4.splat(0), h01 = i32x4.splat(0), h11 = i32x4.splat(0)
+  let l00 = i32x4.splat(0), l10 = i32x4.splat(0), l01 = i32x4.splat(0), l11 = i32x4.splat(0)
+  for (const end = w + group; w < end; w += 16, x0 += 32, x1 += 32) {
+    const a = v128.load(w), b = v128.load(w + wRow)
+    let x = v128.load(x0), y = v128.load(x1)
+    h00 = addDotBytes(x, a, h00)
+    h10 = addDotBytes(x, b, h10)
+    h01 = addDotBytes(y, a, h01)
+    h11 = addDotBytes(y, b, h11)
+    x = v128.load(x0, 16), y = v128.load(x1, 16)
+    l00 = addDotBytes(x, a, l00)
+    l10 = addDotBytes(x, b, l10)
+    l01 = addDotBytes(y, a, l01)
+    l11 = addDotBytes(y, b, l11)
+  }
+  v128.store(to, together(h00, l00))
+  v128.store(to, together(h10, l10), 64)
+  v128.store(to, together(h01, l01), 128)
+  v128.store(to, together(h11, l11), 192)
 }
