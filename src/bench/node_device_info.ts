@@ -3,7 +3,7 @@ import { CpuBackend } from "../backends/cpu/backend.js"
 import { threadsFor } from "../backends/cpu/node_cpu.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { tierOf } from "../backends/webgpu/features.js"
-import type { BackendOptions } from "../engine/node_backend.js"
+import type { BackendOptions } from "../engine/open_backend.js"
 
 /** Where a measurement ran. */
 export interface DeviceInfo {
