@@ -1,5 +1,6 @@
 import { openBackend } from "../engine/node_backend.js"
-import { type LoadModelOptions, loadModel } from "../engine/node_model.js"
+import type { LoadModelOptions } from "../engine/load_model.js"
+import { loadModel } from "../engine/node_model.js"
 import { answer } from "./prompt.js"
 import { deviceInfo } from "./node_device_info.js"
 

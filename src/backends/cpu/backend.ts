@@ -60,7 +60,7 @@ export class CpuBackend implements Backend {
   ) {
     this.precision = precision
     this.part_bytes = part_bytes
-    this.memory = new SegmentedMemory((memory) => pool.addSegment(memory), segment_bytes)
+    this.memory = new SegmentedMemory((memory) => pool.addSegment(memory), segment_bytes, pool.kernels.isShared)
     this.residents = new Residents(this, this.memory, (how, block) => this.interleave(how, block))
     this.loans = new Loans(this.memory)
   }

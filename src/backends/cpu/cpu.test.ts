@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process"
-import { readFile } from "node:fs/promises"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
 import { apply, constant, input, state } from "../../graph/build.js"
 import { lower } from "../../graph/lower.js"
 import { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
+import { type KernelFile, kernelsOf } from "../../../test/backends/cpu/kernels.js"
 import { runConformance } from "../../../test/backends/conformance/conformance.js"
 import { CpuBackend } from "./backend.js"
 import { createCpuBackend, loadKernels } from "./node_cpu.js"
@@ -33,10 +33,8 @@ it("keeps the process until it is closed", async () => {
 runConformance("cpu, fast, on the calling thread, without relaxed SIMD", async () => inline("kernels"))
 runConformance("cpu, fast, on the calling thread, with relaxed SIMD", async () => inline("kernels_relaxed"))
 
-async function inline(kernels: string): Promise<CpuBackend> {
-  await loadKernels()
-  const bytes = await readFile(new URL(`./${kernels}.wasm`, import.meta.url))
-  return new CpuBackend(new InlinePool(await WebAssembly.compile(bytes)))
+async function inline(kernels: KernelFile): Promise<CpuBackend> {
+  return new CpuBackend(new InlinePool(await kernelsOf(kernels)))
 }
 
 describe("cpu", () => {

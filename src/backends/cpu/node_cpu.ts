@@ -3,7 +3,8 @@ import { fileURLToPath } from "node:url"
 import { setFlagsFromString } from "node:v8"
 import { BackendError } from "../backend.js"
 import { CpuBackend, type CpuOptions } from "./backend.js"
-import { missingAsset } from "./node_asset.js"
+import { compileKernels, type KernelModule } from "./kernel_module.js"
+import { missingAsset } from "./missing_asset.js"
 import { coresAvailable } from "./node_cores.js"
 import { NodeThreadPool } from "./node_thread_pool.js"
 import { InlinePool } from "./thread_pool.js"
@@ -17,27 +18,23 @@ export interface NodeCpuOptions extends CpuOptions {
 }
 
 /**
- * The kernels for what this engine has: with relaxed SIMD (fused multiply-add, plain byte shuffles, dot products of bytes) or without,
- * and, where those dot products take weights of eight bits, with sums of them in one instruction.
+ * The kernels for this Node.
+ *
+ * @param isShared whether they are to work in memories that threads share, as those of threads do
  */
-export async function loadKernels(): Promise<WebAssembly.Module> {
-  const fused = await readKernels("kernels_fused")
+export async function loadKernels(isShared = true): Promise<KernelModule> {
+  const fused = await readKernels(new URL("./kernels_fused.wasm", import.meta.url))
   // Node 20 has the instructions, finished, one V8 release before they were on by default.
   if (!WebAssembly.validate(fused)) setFlagsFromString("--experimental-wasm-relaxed-simd")
-  if (!WebAssembly.validate(fused)) return WebAssembly.compile(await readKernels("kernels"))
-  const module = await WebAssembly.compile(fused)
-  return hasExactDots(module) ? module : WebAssembly.compile(await readKernels("kernels_relaxed"))
+  const files = {
+    fused: async () => fused,
+    relaxed: () => readKernels(new URL("./kernels_relaxed.wasm", import.meta.url)),
+    baseline: () => readKernels(new URL("./kernels.wasm", import.meta.url)),
+  }
+  return compileKernels(files, { isShared })
 }
 
-/** Whether dot products of bytes take weights of eight bits as unsigned, and add them without saturating. */
-function hasExactDots(kernels: WebAssembly.Module): boolean {
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true })
-  const { exports } = new WebAssembly.Instance(kernels, { env: { memory } })
-  return (exports.dotsAreExact as () => number)() !== 0
-}
-
-async function readKernels(name: string): Promise<Uint8Array<ArrayBuffer>> {
-  const url = new URL(`./${name}.wasm`, import.meta.url)
+async function readKernels(url: URL): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return await readFile(url)
   } catch (cause) {
@@ -52,7 +49,7 @@ export function threadsFor(wanted = Number.POSITIVE_INFINITY): number {
 
 /** The CPU backend under Node, with worker threads. Close it to end them; they do not keep the process alive. */
 export async function createCpuBackend({ threads, ...options }: NodeCpuOptions = {}): Promise<CpuBackend> {
-  const module = await loadKernels()
-  if (threads === 0) return new CpuBackend(new InlinePool(module), options)
-  return new CpuBackend(new NodeThreadPool(module, threadsFor(threads)), options)
+  const kernels = await loadKernels()
+  if (threads === 0) return new CpuBackend(new InlinePool(kernels), options)
+  return new CpuBackend(new NodeThreadPool(kernels, threadsFor(threads)), options)
 }
