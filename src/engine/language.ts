@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import type { Directory } from "../checkpoint/byte_source.js"
 import { ifMissing, parseJson, readJsonBytes, readOptionalJson } from "../checkpoint/json_file.js"
 import { speaksHarmony } from "../text/harmony_render.js"

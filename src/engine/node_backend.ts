@@ -1,7 +1,6 @@
-import { z } from "zod"
+import * as z from "zod"
 import { type Backend, BackendError, type Precision } from "../backends/backend.js"
 import { createCpuBackend } from "../backends/cpu/node_cpu.js"
-import { ReferenceBackend } from "../backends/reference/backend.js"
 import type { WebGpuBackend } from "../backends/webgpu/backend.js"
 import type { GpuProvider } from "../backends/webgpu/gpu_provider.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
@@ -47,7 +46,10 @@ export async function openBackend(
   openGpu: () => Promise<GpuProvider> = async () => (await import("../backends/webgpu/node_gpu.js")).nodeGpu(),
 ): Promise<OpenedBackend> {
   const { device, threads, precision } = checked(schema, givenOptions(options, BACKEND_OPTIONS))
-  if (device === "reference") return { backend: new ReferenceBackend(), reason: "reference: as asked" }
+  if (device === "reference") {
+    const { ReferenceBackend } = await import("../backends/reference/backend.js")
+    return { backend: new ReferenceBackend(), reason: "reference: as asked" }
+  }
   const cpu = async (why: string) => ({
     backend: await createCpuBackend({ threads, precision }),
     reason: `CPU: ${why}`,

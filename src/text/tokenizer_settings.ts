@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { TokenizerError } from "./tokenizer_error.js"
 
 /** No id is higher. */
