@@ -7,6 +7,8 @@ import { readGenerationConfig } from "../models/generation_config.js"
 import { cacheBytesPerToken, weightBytesPerToken } from "../models/gpt_oss_footprint.js"
 import { loadGptOss } from "../models/load.js"
 import { NodeGrammars } from "../text/node_grammars.js"
+import { keptTokenizer } from "../text/node_kept_tokenizer.js"
+import type { Tokenizer } from "../text/tokenizer.js"
 import { anyOf, Ending } from "./ending.js"
 import { ParameterError } from "./errors.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
@@ -89,7 +91,7 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
   const start = performance.now()
   const given = checkOptions(path, options)
   const { device, threads, precision, kv_cache_dir, onWarning = console.warn } = given
-  const { name, checkpoint } = await openModel(path)
+  const { name, folder, checkpoint } = await openModel(path)
   const closeCheckpoint = async (error: unknown) => {
     await checkpoint.close()
     throw error
@@ -124,10 +126,11 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
       { onProgress: given.onProgress, onCompile: given.onCompile, signal: given.signal },
       async () => {
         if (given.text === false) return undefined
-        return loadLanguage(checkpoint.directory, (text) => {
+        const compilerFor = (text: Tokenizer) => {
           grammars = new NodeGrammars(text, model.config.vocab_size)
           return grammars
-        })
+        }
+        return loadLanguage(checkpoint.directory, compilerFor, keptTokenizer(folder))
       },
     ).catch((error: Error) => {
       throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
