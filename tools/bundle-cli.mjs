@@ -43,7 +43,6 @@ const { metafile } = await build({
   external: PACKAGES,
   metafile: true,
   minifyWhitespace: true,
-  keepNames: true,
   sourcemap: true,
   sourcesContent: false,
   // For the libraries that are CommonJS.

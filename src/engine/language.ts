@@ -49,9 +49,12 @@ export async function loadLanguage(
   compilerFor?: (text: Tokenizer) => GrammarCompiler,
   kept?: KeptTokenizer,
 ): Promise<Language | undefined> {
+  const reading = readOptionalJson(directory, "tokenizer_config.json")
+  // Thrown where it is asked for.
+  reading.catch(() => {})
   const text = await loadTokenizer(directory, kept).catch(ifMissing)
   if (text === undefined) return undefined
-  const config = await readOptionalJson(directory, "tokenizer_config.json")
+  const config = await reading
   const settings = readSettings(config)
   let format: ChatFormat | undefined
   return {

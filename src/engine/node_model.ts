@@ -92,6 +92,8 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
   const given = checkOptions(path, options)
   const { device, threads, precision, kv_cache_dir, onWarning = console.warn } = given
   const { name, folder, checkpoint } = await openModel(path)
+  // Begins to read: behind the weights it would wait for all of them.
+  const keptText = given.text === false ? undefined : keptTokenizer(folder)
   const closeCheckpoint = async (error: unknown) => {
     await checkpoint.close()
     throw error
@@ -130,7 +132,7 @@ export async function loadModel(path: string, options?: LoadModelOptions): Promi
           grammars = new NodeGrammars(text, model.config.vocab_size)
           return grammars
         }
-        return loadLanguage(checkpoint.directory, compilerFor, keptTokenizer(folder))
+        return loadLanguage(checkpoint.directory, compilerFor, keptText)
       },
     ).catch((error: Error) => {
       throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
@@ -183,11 +185,11 @@ async function loadTogether(
 ): Promise<Language | undefined> {
   const unreadable = new Ending()
   const signal = options.signal ? anyOf(options.signal, unreadable) : unreadable
-  const loading = scheduler.prepare({ ...options, signal })
   const reading = readLanguage().catch((error: Error) => {
     unreadable.abort(error)
     throw error
   })
+  const loading = scheduler.prepare({ ...options, signal })
   const [read, loaded] = await Promise.allSettled([reading, loading])
   if (read.status === "rejected") throw read.reason
   if (loaded.status === "rejected") throw loaded.reason

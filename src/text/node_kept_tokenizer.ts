@@ -1,8 +1,9 @@
 import type { BigIntStats } from "node:fs"
-import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises"
+import { mkdir, readdir, rm, stat } from "node:fs/promises"
 import { join } from "node:path"
 import { crc32 } from "node:zlib"
 import { MemorySource } from "../checkpoint/memory_directory.js"
+import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { expandHome } from "../checkpoint/node_hub.js"
 import { readHeader } from "../checkpoint/safetensors.js"
 import type { DType } from "../tensor/dtype.js"
@@ -36,11 +37,10 @@ export function keptTokenizer(folder: string, { cache = defaultCache(), least = 
   const place = stat(join(folder, "tokenizer.json"), { bigint: true })
     .then((stats) => (stats.size < least ? undefined : placeOf(stats)))
     .catch(() => undefined)
+  const known = place.then((there) => there && readParts(cache, there.name, there.identity)).catch(() => undefined)
   return {
-    async read(): Promise<TokenizerParts | undefined> {
-      const there = await place
-      return there && readParts(join(cache, there.name), there.identity).catch(() => undefined)
-    },
+    /** Begun already: whoever waits for it later has it sooner. */
+    read: (): Promise<TokenizerParts | undefined> => known,
     /** Resolves when it is written, or could not be. */
     async write(parts: TokenizerParts): Promise<void> {
       const there = await place
@@ -57,9 +57,11 @@ function placeOf({ ino, size, mtimeNs, ctimeNs }: BigIntStats): { name: string; 
   return { name: `${ino}-${size}.safetensors`, identity: `${FORMAT} ${ino} ${size} ${mtimeNs} ${ctimeNs}` }
 }
 
-async function readParts(path: string, identity: string): Promise<TokenizerParts | undefined> {
-  const bytes = await readFile(path)
-  const { metadata, tensors } = await readHeader(new MemorySource(path, bytes))
+async function readParts(cache: string, name: string, identity: string): Promise<TokenizerParts | undefined> {
+  const source = await nodeDirectory(cache).open(name)
+  const bytes = new Uint8Array(source.size)
+  await source.read(0, bytes).finally(() => source.close())
+  const { metadata, tensors } = await readHeader(new MemorySource(name, bytes))
   const settings = metadata.get("settings")
   if (metadata.get("identity") !== identity || settings === undefined) return undefined
   const at = (name: string) => {
