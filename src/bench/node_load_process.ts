@@ -11,7 +11,7 @@ try {
   const start = performance.now()
   const { device, threads, precision } = options
   const { backend } = await openBackend({ device, threads, precision })
-  const model = await loadModel(path, { ...options, backend })
+  const model = await loadModel(path, { ...options, text: false, backend })
   const ms = performance.now() - start
   await answer(model.scheduler, Uint32Array.of(0), 0)
   const first_token_ms = performance.now() - start

@@ -11,7 +11,7 @@ import type { Tokenizer } from "../text/tokenizer.js"
 import { anyOf, Ending } from "./ending.js"
 import { ParameterError } from "./errors.js"
 import { givenOptions, type KnownOptions } from "./given_options.js"
-import { type Language, loadLanguage } from "./language.js"
+import { type KeptTokenizer, type Language, loadLanguage } from "./language.js"
 import { fitPool } from "./kv_pool.js"
 import { type MemoryBounds, memoryRanOut } from "./memory_check.js"
 import { type KvNeeds, storeFor } from "./memory_plan.js"
@@ -81,7 +81,7 @@ const OPTIONS: KnownOptions<LoadModelOptions> = {
  */
 export interface Platform {
   /** @throws CheckpointError where there is no model of this name */
-  openModel(name: string): Promise<{ readonly name: string; readonly checkpoint: Checkpoint }>
+  openModel(name: string): Promise<OpenedModel>
   openBackend(options: BackendOptions): Promise<OpenedBackend>
   /** Makes what turns are held to schemas with; where it is absent, they cannot be. */
   openGrammars?(text: Tokenizer, vocab_size: number): Grammars
@@ -92,6 +92,14 @@ export interface Platform {
     folder: string,
     onWarning: (text: string) => void,
   ): Promise<KvCacheFile>
+}
+
+/** @internal */
+export interface OpenedModel {
+  readonly name: string
+  readonly checkpoint: Checkpoint
+  /** Begins to read what an earlier process kept of its tokenizer; absent where nothing is kept. */
+  readonly keptTokenizer?: () => KeptTokenizer
 }
 
 type Grammars = GrammarCompiler & { close(): Promise<void> }
@@ -116,7 +124,9 @@ export async function loadModelOn(
   if (kv_cache_dir !== undefined && !platform.openKvCache) {
     throw new ParameterError("kv_cache_dir", "nothing: only Node has folders", kv_cache_dir)
   }
-  const { name, checkpoint } = await platform.openModel(path)
+  const { name, checkpoint, keptTokenizer } = await platform.openModel(path)
+  // Behind the weights it would wait for all of them.
+  const keptText = given.text === false ? undefined : keptTokenizer?.()
   const closeCheckpoint = async (error: unknown) => {
     await checkpoint.close()
     throw error
@@ -157,7 +167,7 @@ export async function loadModelOn(
           grammars = openGrammars!(text, model.config.vocab_size)
           return grammars
         }
-        return loadLanguage(checkpoint.directory, openGrammars && compilerFor)
+        return loadLanguage(checkpoint.directory, openGrammars && compilerFor, keptText)
       },
     ).catch((error: Error) => {
       throw plan && error instanceof OutOfMemoryError ? memoryRanOut(plan, error) : error
@@ -210,11 +220,11 @@ async function loadTogether(
 ): Promise<Language | undefined> {
   const unreadable = new Ending()
   const signal = options.signal ? anyOf(options.signal, unreadable) : unreadable
-  const loading = scheduler.prepare({ ...options, signal })
   const reading = readLanguage().catch((error: Error) => {
     unreadable.abort(error)
     throw error
   })
+  const loading = scheduler.prepare({ ...options, signal })
   const [read, loaded] = await Promise.allSettled([reading, loading])
   if (read.status === "rejected") throw read.reason
   if (loaded.status === "rejected") throw loaded.reason

@@ -1,12 +1,16 @@
 import { openModel } from "../checkpoint/node_find_model.js"
 import { NodeGrammars } from "../text/node_grammars.js"
+import { keptTokenizer } from "../text/node_kept_tokenizer.js"
 import { type LoadModelOptions, loadModelOn, type Platform } from "./load_model.js"
 import type { LanguageModel } from "./model.js"
 import { openBackend } from "./node_backend.js"
 import { KvCacheFolder } from "./node_kv_cache.js"
 
 const NODE: Platform = {
-  openModel,
+  async openModel(path) {
+    const { name, folder, checkpoint } = await openModel(path)
+    return { name, checkpoint, keptTokenizer: () => keptTokenizer(folder) }
+  },
   openBackend,
   openGrammars: (text, vocab_size) => new NodeGrammars(text, vocab_size),
   openKvCache: (store, { name, checkpoint }, folder, onWarning) =>
