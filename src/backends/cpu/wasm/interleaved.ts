@@ -140,6 +140,78 @@ export function interleaved4x1(w: usize, scales: usize, x: usize, xScales: usize
   return f32x4.add(f32x4.add(a, b), f32x4.add(c, d))
 }
 
+/** Adds the products of a group of four rows with two rows of activations to `sums`, and `SUMS` bytes further. */
+// @ts-ignore: decorator
+@inline
+function addGroups(
+  w: usize, scale: v128, x: usize, y: usize, xScale: usize, yScale: usize, toSums: usize, table: v128, mask: v128, ones: v128,
+  sums: usize
+): void {
+  let xs = v128.load32_splat(xScale + toSums), ys = v128.load32_splat(yScale + toSums)
+  if (FUSED) {
+    // Each half on its own: an instruction waits for the sum that it adds to.
+    let x2 = i32x4.splat(0), y2 = i32x4.splat(0)
+    for (let at: usize = 0; at < 16; at += 4) {
+      const packed = v128.load(w + (at << 2))
+      const even = low(packed, table, mask), odd = high(packed, table, mask)
+      xs = addDotBytes(v128.load32_splat(x + at), even, xs), x2 = addDotBytes(v128.load32_splat(x + at, 16), odd, x2)
+      ys = addDotBytes(v128.load32_splat(y + at), even, ys), y2 = addDotBytes(v128.load32_splat(y + at, 16), odd, y2)
+    }
+    xs = i32x4.add(xs, x2), ys = i32x4.add(ys, y2)
+  } else {
+    // Four sums of two products fit int16.
+    let x1 = i16x8.splat(0), x2 = x1, y1 = x1, y2 = x1
+    for (let at: usize = 0; at < 16; at += 4) {
+      const packed = v128.load(w + (at << 2))
+      const even = low(packed, table, mask), odd = high(packed, table, mask)
+      x1 = i16x8.add(x1, dotBytes(v128.load32_splat(x + at), even)), x2 = i16x8.add(x2, dotBytes(v128.load32_splat(x + at, 16), odd))
+      y1 = i16x8.add(y1, dotBytes(v128.load32_splat(y + at), even)), y2 = i16x8.add(y2, dotBytes(v128.load32_splat(y + at, 16), odd))
+    }
+    xs = i32x4.add(xs, i32x4.add(dot(x1, ones), dot(x2, ones))), ys = i32x4.add(ys, i32x4.add(dot(y1, ones), dot(y2, ones)))
+  }
+  v128.store(sums, addGroup(xs, scale, xScale, v128.load(sums)))
+  v128.store(sums, addGroup(ys, scale, yScale, v128.load(sums, SUMS)), SUMS)
+}
+
+/** Bytes that four sums take. */
+export const SUMS: usize = 64
+
+/**
+ * As `interleaved4x1` with two rows of activations, from whose scales to their sums it is `toSums` bytes. The products with the first
+ * lie at `room` then, and those with the second `SUMS` bytes further.
+ */
+export function interleaved4x2(
+  w: usize, scales: usize, x: usize, y: usize, xScales: usize, yScales: usize, toSums: usize, room: usize
+): void {
+  const table = v128.load(shiftedE2M1()), mask = v128.load(CONSTANTS), ones = v128.load(CONSTANTS, 16)
+  memory.fill(room, 0, 2 * SUMS)
+  let extreme = i8x16.splat(0)
+  for (let g: u32 = 0; g < groups; g++) {
+    const bytes = v128.load32_splat(scales + (g << 2))
+    extreme = i8x16.max_u(extreme, i8x16.sub(bytes, i8x16.splat(1)))
+    const at = g << 2
+    addGroups(
+      w + (g << 6), quickScales(bytes, CONSTANTS + 32), x + (g << 5), y + (g << 5), xScales + at, yScales + at, toSums,
+      table, mask, ones, room + ((g & 3) << 4),
+    )
+  }
+  if (v128.any_true(i8x16.ge_u(extreme, i8x16.splat(-2)))) {
+    v128.store(room, interleavedSlowly(w, scales, x, xScales, xScales + toSums))
+    v128.store(room, interleavedSlowly(w, scales, y, yScales, yScales + toSums), SUMS)
+    return
+  }
+  v128.store(room, total(room))
+  v128.store(room, total(room + SUMS), SUMS)
+}
+
+// @ts-ignore: decorator
+@inline
+function total(sums: usize): v128 {
+  return f32x4.add(
+    f32x4.add(v128.load(sums), v128.load(sums, 16)), f32x4.add(v128.load(sums, 32), v128.load(sums, 48))
+  )
+}
+
 /** As `interleaved4x1`, with scales of zero and 255, too: 2^-127 and not a number. */
 function interleavedSlowly(w: usize, scales: usize, x: usize, xScales: usize, xSums: usize): v128 {
   const table = v128.load(shiftedE2M1()), mask = v128.load(CONSTANTS), ones = v128.load(CONSTANTS, 16)

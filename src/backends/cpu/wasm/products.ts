@@ -1,8 +1,9 @@
+import { FUSED } from "./fused"
 import { bfloat16s4x1, dotFloats, floats4x1 } from "./float_dot"
-import { interleaved4x1, TOGETHER } from "./interleaved"
+import { interleaved4x1, interleaved4x2, SUMS, TOGETHER } from "./interleaved"
 import { isDirect, packed1x1 } from "./packed_dot"
 import { BYTES, form, locate, scales as activationScales, stride as rowBytes, sums, values, valuesRow } from "./quantize"
-import { SUMS, tile4x1, tile4x2, unpackTile, unpackTileScales } from "./tile"
+import { tile4x1, tile4x2, unpackTile, unpackTileScales } from "./tile"
 import { loadRowBiases, loadRowScales, unpacked1x1, unpackRow, wide2x2 } from "./unpacked_dot"
 import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
@@ -13,7 +14,8 @@ export const TILE: u32 = 4
 /** The most rows in a block, as `blockRows` has it. */
 export const BLOCK: u32 = 64
 /** Up to so many activation rows it is faster to multiply packed weights directly than to unpack them first. */
-const DIRECT_ROWS: u32 = 2
+const DIRECT_ROWS: u32 = FUSED ? 4 : 2
+const INTERLEAVED_ROWS: u32 = 6
 
 /** Bytes in which sums of groups are put together: of two rows with two, or of four with two. */
 const ROOM: u32 = 256
@@ -25,6 +27,9 @@ let activations: usize = 0
 let tileScales: usize = 0
 let tileBiases: usize = 0
 let tile: usize = 0
+/** Where unpacked rows lie, and how far from each other. */
+let unpacked: usize = 0
+let unpackedRow: u32 = 0
 let room: usize = 0
 /** The activation row, and the address of the output row, of each product asked for. */
 let sources: usize = 0
@@ -82,11 +87,11 @@ export function add(source: u32, target: usize): void {
 
 /** Products of weight rows `[from, to)` with all sources; row n goes to the targets' element `n - origin`. */
 export function multiplyRange(expert: u32, from: u32, to: u32, origin: u32): void {
-  if (integer && count == 1 && w.interleaved) {
+  if (integer && w.interleaved && count <= INTERLEAVED_ROWS) {
     multiplyInterleaved(expert, from, to, origin)
     return
   }
-  if (integer && count <= DIRECT_ROWS && !w.interleaved && isDirect(w)) {
+  if (integer && !w.interleaved && count <= DIRECT_ROWS && isDirect(w)) {
     multiplyPacked(expert, from, to, origin)
     return
   }
@@ -170,13 +175,23 @@ function multiplyInterleaved(expert: u32, from: u32, to: u32, origin: u32): void
 }
 
 function multiplyBlock(expert: u32, data: usize, row: u32, origin: u32): void {
-  const source = load<u32>(sources)
-  const toScales = source * rowBytes
-  const four = interleaved4x1(
-    data, w.scales + expert * w.scalesExpert + row * w.scalesRow, values + source * valuesRow, activationScales + toScales,
-    sums + toScales,
-  )
-  v128.store(load<usize>(targets) + ((row - origin) << 2), f32x4.add(four, bias4(expert, row)))
+  const scales = w.scales + expert * w.scalesExpert + row * w.scalesRow
+  const toSums = sums - activationScales
+  let i: u32 = 0
+  for (; i + 2 <= count; i += 2) {
+    const a = load<u32>(sources + (i << 2)), b = load<u32>(sources + (i << 2), 4)
+    interleaved4x2(
+      data, scales, values + a * valuesRow, values + b * valuesRow,
+      activationScales + a * rowBytes, activationScales + b * rowBytes, toSums, room,
+    )
+    putRows(expert, row, TILE, i, origin, room)
+    putRows(expert, row, TILE, i + 1, origin, room + SUMS)
+  }
+  if (i == count) return
+  const last = load<u32>(sources + (i << 2))
+  const at = activationScales + last * rowBytes
+  v128.store(room, interleaved4x1(data, scales, values + last * valuesRow, at, at + toSums))
+  putRows(expert, row, TILE, i, origin, room)
 }
 
 function multiplyPacked(expert: u32, from: u32, to: u32, origin: u32): void {
@@ -204,10 +219,14 @@ function multiplyRow(expert: u32, data: usize, row: u32, origin: u32): void {
 }
 
 function multiplyUnpacked(expert: u32, n: u32, rows: u32, origin: u32): void {
+  const data = w.data + expert * w.dataExpert + n * w.dataRow
+  // Bytes are what rows would be unpacked to.
+  const asTheyLie = FUSED && w.bits == 8
+  unpacked = asTheyLie ? data : tile
+  unpackedRow = asTheyLie ? w.dataRow : valuesRow
   for (let r: u32 = 0; r < rows; r++) {
-    const scales = w.scales + expert * w.scalesExpert + (n + r) * w.scalesRow
-    unpackRow(w, w.data + expert * w.dataExpert + (n + r) * w.dataRow, tile + r * valuesRow)
-    loadRowScales(w, scales, tileScales + r * rowBytes)
+    if (!asTheyLie) unpackRow(w, data + r * w.dataRow, tile + r * valuesRow)
+    loadRowScales(w, w.scales + expert * w.scalesExpert + (n + r) * w.scalesRow, tileScales + r * rowBytes)
     if (w.mode != AFFINE) continue
     const biases = w.biases + expert * w.biasesExpert + (n + r) * w.biasesRow
     loadRowBiases(w, biases, tileBiases + r * rowBytes)
@@ -255,7 +274,7 @@ function multiplyTwoByTwo(expert: u32, n: u32, r: u32, i: u32, origin: u32): voi
   const first = load<u32>(sources + (i << 2)), second = load<u32>(sources + (i << 2), 4)
   const scales = tileScales + r * rowBytes
   const four = wide2x2(
-    tile + r * valuesRow, valuesRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : 0,
+    unpacked + r * unpackedRow, unpackedRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : 0,
     values + first * valuesRow, values + second * valuesRow,
     activationScales + first * rowBytes, activationScales + second * rowBytes, sums - activationScales, room,
   )
@@ -270,7 +289,7 @@ function multiplyByOne(expert: u32, n: u32, r: u32, i: u32, origin: u32): void {
   const source = load<u32>(sources + (i << 2))
   const scales = tileScales + r * rowBytes
   const result = unpacked1x1(
-    tile + r * valuesRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : 0,
+    unpacked + r * unpackedRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : 0,
     values + source * valuesRow, activationScales + source * rowBytes, sums - activationScales, room,
   )
   store<f32>(load<usize>(targets + (i << 2)) + ((n + r - origin) << 2), result + outputBias(w, expert, n + r))

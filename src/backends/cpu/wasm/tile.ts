@@ -1,4 +1,5 @@
 import { FUSED } from "./fused"
+import { SUMS } from "./interleaved"
 import { groups } from "./quantize"
 import { addDotBytes, dot, dotBytes, lookup16, madd, storeTransposed } from "./simd"
 import { fromE8M0, loadBytes4, shiftedE2M1, Weight } from "./weight"
@@ -6,9 +7,6 @@ import { fromE8M0, loadBytes4, shiftedE2M1, Weight } from "./weight"
 // Four rows of MXFP4 weights that are unpacked to bytes once, to multiply them with many rows of activations of int8. Lanes are rows of
 // weights: four bytes of a row, four of the next. The sums of packed_dot.ts, of whose lanes each has every fourth group, are as many
 // vectors.
-
-/** Bytes of `tile4x2`'s room for a row of activations. */
-export const SUMS: usize = 64
 
 /** Unpacks rows `first` to `first + 3`: `[K / 4, 4, 4]` bytes to `out`, in the order of the activations. */
 export function unpackTile(w: Weight, expert: u32, first: u32, out: usize): void {

@@ -201,14 +201,24 @@ function int16s2x2(w: usize, wRow: usize, x0: usize, x1: usize, to: usize): void
 function planes2x2(w: usize, wRow: usize, x0: usize, x1: usize, to: usize): void {
   let h00 = i32x4.splat(0), h10 = i32x4.splat(0), h01 = i32x4.splat(0), h11 = i32x4.splat(0)
   let l00 = i32x4.splat(0), l10 = i32x4.splat(0), l01 = i32x4.splat(0), l11 = i32x4.splat(0)
-  for (const end = w + group; w < end; w += 16, x0 += 32, x1 += 32) {
-    const a = v128.load(w), b = v128.load(w + wRow)
-    let x = v128.load(x0), y = v128.load(x1)
+  // Groups are whole pairs of sixteen elements.
+  for (const end = w + group; w < end; w += 32, x0 += 64, x1 += 64) {
+    let a = v128.load(w), b = v128.load(w + wRow), x = v128.load(x0), y = v128.load(x1)
     h00 = addDotBytes(x, a, h00)
     h10 = addDotBytes(x, b, h10)
     h01 = addDotBytes(y, a, h01)
     h11 = addDotBytes(y, b, h11)
     x = v128.load(x0, 16), y = v128.load(x1, 16)
+    l00 = addDotBytes(x, a, l00)
+    l10 = addDotBytes(x, b, l10)
+    l01 = addDotBytes(y, a, l01)
+    l11 = addDotBytes(y, b, l11)
+    a = v128.load(w, 16), b = v128.load(w + wRow, 16), x = v128.load(x0, 32), y = v128.load(x1, 32)
+    h00 = addDotBytes(x, a, h00)
+    h10 = addDotBytes(x, b, h10)
+    h01 = addDotBytes(y, a, h01)
+    h11 = addDotBytes(y, b, h11)
+    x = v128.load(x0, 48), y = v128.load(x1, 48)
     l00 = addDotBytes(x, a, l00)
     l10 = addDotBytes(x, b, l10)
     l01 = addDotBytes(y, a, l01)
