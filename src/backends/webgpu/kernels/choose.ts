@@ -12,7 +12,7 @@ const THREADS = 256
 /** Elements of a row that one workgroup takes when a row goes to several. */
 const SHARE = 2048
 
-const entry = (threads: number, reduce: Reductions) => `${reduce.functions}
+const entry = (threads: number, reduce: Reductions) => `
 @compute @workgroup_size(${threads})
 fn main(${BUILTINS}${reduce.builtins}) {
   let group = ${workgroupIndex};
@@ -35,9 +35,9 @@ export const argmax: Planner<"argmax"> = (_, { x }, { ids }, { features, scratch
     label: "argmax",
     views: { x: reads(x, "u32"), out: writes(winners, "u32") },
     params: { groups, n, shares },
-    enable: reduce.enable,
+    uses: [RANKED, ...reduce.uses],
     workgroups: derive(groups, grid),
-    code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
+    code: (v) => /* wgsl */ `${entry(THREADS, reduce)}
   let row = (group / params.shares) * params.n;
   let share = (params.n + params.shares - 1u) / params.shares;
   let begin = (group % params.shares) * share;
@@ -56,9 +56,9 @@ export const argmax: Planner<"argmax"> = (_, { x }, { ids }, { features, scratch
     label: "argmax of winners",
     views: { x: reads(x, "u32"), winners: reads(winners, "u32"), out: writes(ids, "u32") },
     params: { groups: rows, n, shares },
-    enable: reduce.enable,
+    uses: [RANKED, ...reduce.uses],
     workgroups: derive(rows, grid),
-    code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
+    code: (v) => /* wgsl */ `${entry(THREADS, reduce)}
   var best = ${LOWEST};
   var at = 0xffffffffu;
   for (var s = lid; s < params.shares; s += ${THREADS}u) {
@@ -86,7 +86,7 @@ export const topK: Planner<"top_k"> = ({ k }, { x }, { ids }, { features }) => {
       label: `top_k of ${n}`,
       views: { x: reads(x, "f32"), out: writes(ids, "u32") },
       params: { groups: rows, n, k },
-      enable: reduce.enable,
+      uses: reduce.uses,
       workgroups: derive(rows, grid),
       code: counted
         ? (v) => /* wgsl */ `${entry(threads, reduce)}

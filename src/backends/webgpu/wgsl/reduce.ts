@@ -1,4 +1,5 @@
-import type { GpuFeatures } from "../features.js"
+import { type GpuFeatures, shuffles } from "../features.js"
+import type { Declaration } from "./declaration.js"
 
 /** Below every finite float: what the lanes without a value bring to a maximum. WGSL may assume that infinities do not occur. */
 export const LOWEST = "-3.4028234e38"
@@ -7,12 +8,10 @@ export type ReductionFn = "sum" | "max" | "argmax"
 
 /** How a kernel reduces over its workgroup. */
 export interface Reductions {
-  /** For the dispatch's `enable`. */
-  readonly enable: readonly "subgroups"[]
+  /** The functions, for the dispatch's `uses`. */
+  readonly uses: readonly Declaration[]
   /** Entry point parameters to put after the kernel's own. */
   readonly builtins: string
-  /** WGSL declarations. */
-  readonly functions: string
   /** WGSL (f32) for the sum of `value` (f32) over the workgroup, the same in every lane. */
   sum(value: string): string
   /** WGSL (f32) for the largest `value`. */
@@ -30,11 +29,10 @@ export function reductions(features: GpuFeatures, threads: number, fns: readonly
   const write = features.subgroups ? withSubgroups : withoutSubgroups
   const index = features.subgroups ? "lid, sg_size, sg_lane" : "lid"
   return {
-    enable: features.subgroups ? ["subgroups"] : [],
+    uses: [{ text: write(threads, fns), enable: shuffles(features) }],
     builtins: features.subgroups
       ? ", @builtin(subgroup_size) sg_size: u32, @builtin(subgroup_invocation_id) sg_lane: u32"
       : "",
-    functions: write(threads, fns),
     sum: (value) => `workgroup_sum(${value}, ${index})`,
     max: (value) => `workgroup_max(${value}, ${index})`,
     argmax: (value, i) => `workgroup_argmax(${value}, ${i}, ${index})`,

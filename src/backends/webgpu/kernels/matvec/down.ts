@@ -3,10 +3,11 @@ import type { OperandsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
-import { enables } from "../../features.js"
+import { shuffles } from "../../features.js"
 import { range } from "../../wgsl/range.js"
-import { UNIT, weightAccessors, weightViews } from "./chunk.js"
-import { biases, sameChunk } from "./experts.js"
+import { UNIT } from "../../wgsl/formats/chunk.js"
+import { sameChunk, weightAccessors, weightViews } from "./chunk.js"
+import { biases } from "./experts.js"
 import { isStageable, LANES, stageMemory, stageRows } from "./stage.js"
 import { reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
@@ -24,7 +25,7 @@ export function downFewRows(
   const { features } = context
   const [L, k, K] = x.shape
   const [, N] = output.shape
-  const chunk = sameChunk([weight], K, context)
+  const chunk = sameChunk([weight], K, features)
   if (!chunk || !isStageable(x, null) || k > LANES || context.ranges(parts).length > 1) return null
   const tuning = tune(N, 1, features, (k * K) / UNIT)
   const threads = tuning.groups * LANES
@@ -41,7 +42,8 @@ export function downFewRows(
         residual: reads(residual, "f32"),
         out: writes(output, "f32"),
       } as Record<string, View>,
-      enable: enables(features),
+      uses: chunk.uses,
+      enable: shuffles(features),
       workgroups: ofRows(x, (L) => [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1]),
       bytes: (L * k * parts.reduce((sum, o) => sum + operandBytes(o), 0)) / weight.weight.shape[0],
       code: (v) => {
@@ -64,7 +66,6 @@ export function downFewRows(
         return `
 ${stageMemory(chunk, k * K, 1)}
 ${reductionMemory(threads, 1, features)}
-${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;

@@ -1,19 +1,7 @@
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
-import type { Accessor, KernelContext } from "../../dispatch.js"
-import type { ChunkFormat } from "./chunk.js"
-import { chunkFormat } from "./formats/choose.js"
+import type { Accessor } from "../../dispatch.js"
 import type { Extra } from "./stream.js"
-
-/** The format that several weights have in common, if there is a fast one. */
-export function sameChunk(
-  weights: readonly WeightOf<Operand>[],
-  K: number,
-  { features }: KernelContext,
-): ChunkFormat | null {
-  const chunks = weights.map((weight) => chunkFormat(weight, K, features))
-  return chunks.every((chunk) => chunk && chunk.name === chunks[0]?.name) ? chunks[0] : null
-}
 
 /** The bias of an expert's row, if there is one, as an extra of `streamTasks`. */
 export function biases(

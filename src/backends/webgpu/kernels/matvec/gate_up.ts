@@ -4,10 +4,11 @@ import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
-import { enables } from "../../features.js"
-import { gluFunction } from "../../wgsl/glu.js"
-import { UNIT, weightAccessors, weightViews } from "./chunk.js"
-import { biases, sameChunk } from "./experts.js"
+import { shuffles } from "../../features.js"
+import { glu } from "../../wgsl/glu.js"
+import { UNIT } from "../../wgsl/formats/chunk.js"
+import { sameChunk, weightAccessors, weightViews } from "./chunk.js"
+import { biases } from "./experts.js"
 import {
   choiceBytes,
   choiceMemory,
@@ -42,7 +43,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
   const [L, K] = x.shape
   const [, k, N] = output.shape
   const parts = [...componentsOf(gate), ...componentsOf(up)]
-  const chunk = sameChunk([gate, up], K, context)
+  const chunk = sameChunk([gate, up], K, features)
   if (!chunk || !isStageable(x, norm) || context.ranges(parts).length > 1) return null
   const tuning = tune(k * N, 1, features, K / UNIT)
   const workgroups = Math.ceil((k * N) / (tuning.groups * tuning.tasks))
@@ -65,7 +66,8 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
     dispatch({
       label: `${router ? `top ${k}, ` : ""}experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
-      enable: enables(features),
+      uses: [...chunk.uses, glu(of.activation)],
+      enable: shuffles(features),
       workgroups: ofRows(x, (L) => [workgroups, L, 1]),
       bytes: (L * k * parts.reduce((sum, o) => sum + operandBytes(o), 0)) / gate.weight.shape[0],
       code: (v) => {
@@ -98,8 +100,6 @@ ${stageMemory(chunk, K, 1)}
 ${router ? choiceMemory(router) : ""}
 ${reductionMemory(threads, totals, features)}
 ${norm ? normMemory(threads, 1, features) : ""}
-${chunk.functions}
-${gluFunction(of.activation)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;

@@ -3,9 +3,8 @@ import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
-import { enables } from "../../features.js"
-import { weightAccessors, weightViews } from "./chunk.js"
-import { chunkFormat } from "./formats/choose.js"
+import { shuffles } from "../../features.js"
+import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { chunksPerLane, isStageable, LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { reductionMemory, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
@@ -49,7 +48,8 @@ export function routeFewRows({ x, norm, k, weight, ids, scores }: Route, context
     dispatch({
       label: `route ${chunk.name} ${E}x${K}, norm, top ${k}`,
       views,
-      enable: enables(features),
+      uses: chunk.uses,
+      enable: shuffles(features),
       workgroups: ofRows(x, (L) => [L, 1, 1]),
       bytes: parts.reduce((sum, o) => sum + operandBytes(o), 0),
       code: (v) => {
@@ -73,7 +73,6 @@ var<workgroup> ids: array<u32, ${k}>;
 var<workgroup> odds: array<f32, ${k}>;
 ${normMemory(threads, 1, features)}
 ${reductionMemory(threads, 1, features)}
-${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;

@@ -2,6 +2,7 @@ import { listComponents, componentsOf } from "../../../../ir/operands.js"
 import { itemSize } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { formatOf } from "../../wgsl/formats/formats.js"
 import { range } from "../../wgsl/range.js"
 import type { Route } from "./route.js"
 import { LANES } from "./stage.js"
@@ -25,7 +26,7 @@ const MOST_LOADS = 32
 export function shareRoute(route: Route, workgroups: number, context: KernelContext): RouteShares | null {
   const { quantization, weight } = route.weight
   const [E] = weight.shape
-  const isSimple = !quantization || (quantization.mode === "affine" && 32 % quantization.bits === 0)
+  const isSimple = !quantization || formatOf(route.weight).single !== null
   const isAligned = !quantization || (weight.offset % 4 === 0 && (weight.strides[0] * itemSize(weight.dtype)) % 4 === 0)
   if (!isSimple || !isAligned || E > 4 * LANES || context.ranges(componentsOf(route.weight)).length > 1) return null
   return { route, shares: context.scratch("float32", [E, workgroups]) }
@@ -55,13 +56,12 @@ export function columnExtras(of: RouteShares, v: Readonly<Record<string, Accesso
 }
 
 function element({ weight: of }: Route, v: Readonly<Record<string, Accessor>>, e: string, n: string): string {
-  const { quantization, weight, scales, biases } = of
+  const { weight, scales, biases } = of
+  const { single, groupSize } = formatOf(of)
   const at = (operand: Operand, unit: number) => `(${e}) * ${operand.strides[0] / unit}u`
-  if (!quantization) return v.router_weight.load(`${at(weight, 1)} + (${n})`)
-  const { bits, group_size } = quantization
-  const word = v.router_weight.at(`${at(weight, 4 / itemSize(weight.dtype))} + (${n}) / ${32 / bits}u`)
-  const q = `f32(extractBits(${word}, (${n}) % ${32 / bits}u * ${bits}u, ${bits}u))`
-  const group = (operand: Operand) => `${at(operand, 1)} + (${n}) / ${group_size}u`
+  if (!single) return v.router_weight.load(`${at(weight, 1)} + (${n})`)
+  const q = single((i) => v.router_weight.at(`${at(weight, 4 / itemSize(weight.dtype))} + ${i}`), n)
+  const group = (operand: Operand) => `${at(operand, 1)} + (${n}) / ${groupSize}u`
   return `fma(${q}, ${v.router_scales.load(group(scales!))}, ${v.router_biases.load(group(biases!))})`
 }
 

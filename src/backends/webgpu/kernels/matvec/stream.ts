@@ -3,7 +3,8 @@ import { itemSize } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../../ir/program.js"
 import type { GpuFeatures } from "../../features.js"
 import { range } from "../../wgsl/range.js"
-import type { ChunkFormat, WeightAccessors } from "./chunk.js"
+import type { ChunkFormat } from "../../wgsl/formats/chunk.js"
+import type { WeightAccessors } from "./chunk.js"
 import { chunksPerLane, isWide, LANES, rowVectors } from "./stage.js"
 
 /** A value by name, as WGSL. */

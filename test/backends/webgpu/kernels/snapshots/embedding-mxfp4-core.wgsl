@@ -18,24 +18,16 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> b3: array<f32>;
 struct Eight { lo: vec4f, hi: vec4f }
 fn dot8(a: Eight, b: Eight) -> f32 { return dot(a.lo, b.lo) + dot(a.hi, b.hi); }
-fn e2m1(q: vec4u) -> vec4f {
-  let twice = vec4f((vec4u(0xc8643210u) >> ((q & vec4u(7u)) * 4u)) & vec4u(15u));
-  return twice * select(vec4f(0.5), vec4f(-0.5), (q & vec4u(8u)) != vec4u(0u));
+fn e2m1(q: u32) -> vec4f {
+  let code = vec4u(q, q >> 4u, q >> 8u, q >> 12u);
+  let twice = vec4f((vec4u(0xc8643210u) >> ((code & vec4u(7u)) << vec4u(2u))) & vec4u(15u));
+  return bitcast<vec4f>(bitcast<vec4u>(twice) | ((code & vec4u(8u)) << vec4u(28u)));
 }
-fn e4m3(q: vec4u) -> vec4f {
-  let m = q & vec4u(127u);
-  let normal = bitcast<vec4f>((m << vec4u(20u)) + vec4u(120u << 23u));
-  let magnitude = select(normal, vec4f(m) * 0.001953125, m < vec4u(8u));
-  return select(magnitude, -magnitude, (q & vec4u(128u)) != vec4u(0u));
-}
-// 2^(s - 127) as two factors, as 2^-127 is no normal float.
 fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
 fn w_raw(e: u32, n: u32, k: u32) -> Eight {
   let row = e * params.w_weight_e + n * params.w_weight_n;
-  let byte = (k / 8u) * 4u;
-  let shift = 8u * (byte & 3u);
-  var q = b1[row + byte / 4u] >> shift;
-  return Eight(e2m1((vec4u(q) >> vec4u(0u, 4u, 8u, 12u)) & vec4u(15u)), e2m1((vec4u(q) >> vec4u(16u, 20u, 24u, 28u)) & vec4u(15u)));
+  let q = b1[row + k / 8u];
+  return Eight(0.5 * e2m1(q), 0.5 * e2m1(q >> 16u));
 }
 fn w_eight(e: u32, n: u32, k: u32) -> Eight {
   let q = w_raw(e, n, k);

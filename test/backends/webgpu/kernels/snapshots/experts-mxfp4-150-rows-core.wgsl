@@ -76,33 +76,31 @@ struct Params {
 @group(0) @binding(7) var<storage, read> b6: array<u32>;
 @group(0) @binding(8) var<storage, read> b7: array<u32>;
 @group(0) @binding(9) var<storage, read_write> b8: array<u32>;
+struct Octet { lo: vec4<f32>, hi: vec4<f32> }
+fn e2m1(q: u32) -> vec4f {
+  let code = vec4u(q, q >> 4u, q >> 8u, q >> 12u);
+  let twice = vec4f((vec4u(0xc8643210u) >> ((code & vec4u(7u)) << vec4u(2u))) & vec4u(15u));
+  return bitcast<vec4f>(bitcast<vec4u>(twice) | ((code & vec4u(8u)) << vec4u(28u)));
+}
+fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
+fn glu(gate: f32, up: f32) -> f32 {
+  let g = min(gate, 7.0f);
+  let u = clamp(up, -7.0f, 7.0f);
+  let t = clamp(g, -1e12, 1e12);
+  let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
+  return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
+}
 const K = 192u;
 const N = 96u;
-struct Octet { lo: vec4<f32>, hi: vec4<f32> }
-fn e8m0(byte: u32) -> f32 { return bitcast<f32>(max(byte, 1u) << 23u); }
-fn e2m1(q: u32) -> vec4<f32> {
-  let code = vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u);
-  let twice = vec4<f32>((vec4<u32>(0xc8643210u) >> ((code & vec4<u32>(7u)) << vec4<u32>(2u))) & vec4<u32>(15u));
-  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(twice) | ((code & vec4<u32>(8u)) << vec4<u32>(28u)));
-}
-fn nibbles(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u) & vec4<u32>(15u));
-}
-fn bytes(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 8u, q >> 16u, q >> 24u) & vec4<u32>(255u));
-}
-fn bf16(a: u32, b: u32) -> vec4<f32> {
-  return bitcast<vec4<f32>>(vec4<u32>(a << 16u, a & 0xffff0000u, b << 16u, b & 0xffff0000u));
-}
 struct Raw { q0: u32, scale: f32 }
 fn w_octet0(r: Raw) -> Octet { let s = 0.5 * r.scale; return Octet(vec4<f32>(e2m1(r.q0) * s), vec4<f32>(e2m1(r.q0 >> 16u) * s)); }
 fn load_gate(e: u32, n: u32, k: u32) -> Raw {
   let at = e * 2304u + n * 24u + k / 8u;
-  return Raw(b2[at + 0u], e8m0(extractBits(b3[(0u + (e * 576u + n * 6u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 6u + k / 32u)) & 3u), 8u)));
+  return Raw(b2[at + 0u], e8m0(extractBits(b3[(0u + (e * 576u + n * 6u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 6u + k / 32u)) & 3u), 8u)).x);
 }
 fn load_up(e: u32, n: u32, k: u32) -> Raw {
   let at = e * 2304u + n * 24u + k / 8u;
-  return Raw(b5[at + 0u], e8m0(extractBits(b6[(0u + (e * 576u + n * 6u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 6u + k / 32u)) & 3u), 8u)));
+  return Raw(b5[at + 0u], e8m0(extractBits(b6[(0u + (e * 576u + n * 6u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 6u + k / 32u)) & 3u), 8u)).x);
 }
 struct XRaw { lo: vec4<f32>, hi: vec4<f32> }
 fn load_x(start: u32, k: u32) -> XRaw {  return XRaw(b0[(start + k) / 4u + 0u], b0[(start + k) / 4u + 1u]); }
@@ -115,13 +113,6 @@ const BK = 16u;
 alias Four = vec4<f32>;
 var<workgroup> xs: array<vec4<f32>, 320>;
 var<workgroup> ws: array<vec4<f32>, 320>;
-fn glu(gate: f32, up: f32) -> f32 {
-  let g = min(gate, 7.0f);
-  let u = clamp(up, -7.0f, 7.0f);
-  let t = clamp(g, -1e12, 1e12);
-  let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
-  return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
-}
 // Four words: a single one would misalign the arrays beside it, which matrices are loaded from.
 var<workgroup> chosen: vec4u;
 @compute @workgroup_size(128)
@@ -206,29 +197,20 @@ struct Params {
 @group(0) @binding(4) var<storage, read> b3: array<u32>;
 @group(0) @binding(5) var<storage, read> b4: array<u32>;
 @group(0) @binding(6) var<storage, read_write> b5: array<u32>;
+struct Octet { lo: vec4<f32>, hi: vec4<f32> }
+fn e2m1(q: u32) -> vec4f {
+  let code = vec4u(q, q >> 4u, q >> 8u, q >> 12u);
+  let twice = vec4f((vec4u(0xc8643210u) >> ((code & vec4u(7u)) << vec4u(2u))) & vec4u(15u));
+  return bitcast<vec4f>(bitcast<vec4u>(twice) | ((code & vec4u(8u)) << vec4u(28u)));
+}
+fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
 const K = 96u;
 const N = 192u;
-struct Octet { lo: vec4<f32>, hi: vec4<f32> }
-fn e8m0(byte: u32) -> f32 { return bitcast<f32>(max(byte, 1u) << 23u); }
-fn e2m1(q: u32) -> vec4<f32> {
-  let code = vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u);
-  let twice = vec4<f32>((vec4<u32>(0xc8643210u) >> ((code & vec4<u32>(7u)) << vec4<u32>(2u))) & vec4<u32>(15u));
-  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(twice) | ((code & vec4<u32>(8u)) << vec4<u32>(28u)));
-}
-fn nibbles(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u) & vec4<u32>(15u));
-}
-fn bytes(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 8u, q >> 16u, q >> 24u) & vec4<u32>(255u));
-}
-fn bf16(a: u32, b: u32) -> vec4<f32> {
-  return bitcast<vec4<f32>>(vec4<u32>(a << 16u, a & 0xffff0000u, b << 16u, b & 0xffff0000u));
-}
 struct Raw { q0: u32, scale: f32 }
 fn w_octet0(r: Raw) -> Octet { let s = 0.5 * r.scale; return Octet(vec4<f32>(e2m1(r.q0) * s), vec4<f32>(e2m1(r.q0 >> 16u) * s)); }
 fn load_w(e: u32, n: u32, k: u32) -> Raw {
   let at = e * 2304u + n * 12u + k / 8u;
-  return Raw(b2[at + 0u], e8m0(extractBits(b3[(0u + (e * 576u + n * 3u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 3u + k / 32u)) & 3u), 8u)));
+  return Raw(b2[at + 0u], e8m0(extractBits(b3[(0u + (e * 576u + n * 3u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 3u + k / 32u)) & 3u), 8u)).x);
 }
 struct XRaw { lo: vec4<f32>, hi: vec4<f32> }
 fn load_x(start: u32, k: u32) -> XRaw {  return XRaw(b0[(start + k) / 4u + 0u], b0[(start + k) / 4u + 1u]); }

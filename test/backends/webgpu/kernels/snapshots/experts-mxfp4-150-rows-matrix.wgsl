@@ -81,43 +81,33 @@ struct Params {
 @group(0) @binding(7) var<storage, read> b6: array<u32>;
 @group(0) @binding(8) var<storage, read> b7: array<u32>;
 @group(0) @binding(9) var<storage, read_write> b8: array<u32>;
+struct Octet { lo: vec4<f16>, hi: vec4<f16> }
+fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
+fn glu(gate: f32, up: f32) -> f32 {
+  let g = min(gate, 7.0f);
+  let u = clamp(up, -7.0f, 7.0f);
+  let t = clamp(g, -1e12, 1e12);
+  let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
+  return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
+}
 const K = 192u;
 const N = 96u;
-struct Octet { lo: vec4<f16>, hi: vec4<f16> }
-fn e8m0(byte: u32) -> f32 { return bitcast<f32>(max(byte, 1u) << 23u); }
-fn e2m1(q: u32) -> vec4<f32> {
-  let code = vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u);
-  let twice = vec4<f32>((vec4<u32>(0xc8643210u) >> ((code & vec4<u32>(7u)) << vec4<u32>(2u))) & vec4<u32>(15u));
-  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(twice) | ((code & vec4<u32>(8u)) << vec4<u32>(28u)));
-}
-fn nibbles(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u) & vec4<u32>(15u));
-}
-fn bytes(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 8u, q >> 16u, q >> 24u) & vec4<u32>(255u));
-}
-fn bf16(a: u32, b: u32) -> vec4<f32> {
-  return bitcast<vec4<f32>>(vec4<u32>(a << 16u, a & 0xffff0000u, b << 16u, b & 0xffff0000u));
-}
-fn pair(magnitudes: u32, signs: u32) -> vec2<f16> {
-  return bitcast<vec2<f16>>((magnitudes & 0x0e000e00u) | (signs & 0x80008000u));
-}
 struct Raw { q0: vec2<u32>, scale: f32 }
 fn w_octet0(r: Raw) -> Octet { let s = vec2<f16>(f16(16384.0 * min(r.scale, 2.0)));
-  var a = pair(r.q0.x << 9u, r.q0.x << 12u) * s;
-  var b = pair(r.q0.x << 5u, r.q0.x << 8u) * s;
-  var c = pair(r.q0.x << 1u, r.q0.x << 4u) * s;
-  var d = pair(r.q0.x >> 3u, r.q0.x ) * s;
+  var a = bitcast<vec2<f16>>(((r.q0.x << 9u) & 0x0e000e00u) | ((r.q0.x << 12u) & 0x80008000u)) * s;
+  var b = bitcast<vec2<f16>>(((r.q0.x << 5u) & 0x0e000e00u) | ((r.q0.x << 8u) & 0x80008000u)) * s;
+  var c = bitcast<vec2<f16>>(((r.q0.x << 1u) & 0x0e000e00u) | ((r.q0.x << 4u) & 0x80008000u)) * s;
+  var d = bitcast<vec2<f16>>(((r.q0.x >> 3u) & 0x0e000e00u) | ((r.q0.x ) & 0x80008000u)) * s;
   if (r.scale > 2.0) {
     let rest = vec2<f16>(f16(min(0.5 * r.scale, 16384.0)));
     a *= rest; b *= rest; c *= rest; d *= rest;
   }
   return Octet(vec4<f16>(a, b), vec4<f16>(c, d)); }
 fn w_octet1(r: Raw) -> Octet { let s = vec2<f16>(f16(16384.0 * min(r.scale, 2.0)));
-  var a = pair(r.q0.y << 9u, r.q0.y << 12u) * s;
-  var b = pair(r.q0.y << 5u, r.q0.y << 8u) * s;
-  var c = pair(r.q0.y << 1u, r.q0.y << 4u) * s;
-  var d = pair(r.q0.y >> 3u, r.q0.y ) * s;
+  var a = bitcast<vec2<f16>>(((r.q0.y << 9u) & 0x0e000e00u) | ((r.q0.y << 12u) & 0x80008000u)) * s;
+  var b = bitcast<vec2<f16>>(((r.q0.y << 5u) & 0x0e000e00u) | ((r.q0.y << 8u) & 0x80008000u)) * s;
+  var c = bitcast<vec2<f16>>(((r.q0.y << 1u) & 0x0e000e00u) | ((r.q0.y << 4u) & 0x80008000u)) * s;
+  var d = bitcast<vec2<f16>>(((r.q0.y >> 3u) & 0x0e000e00u) | ((r.q0.y ) & 0x80008000u)) * s;
   if (r.scale > 2.0) {
     let rest = vec2<f16>(f16(min(0.5 * r.scale, 16384.0)));
     a *= rest; b *= rest; c *= rest; d *= rest;
@@ -125,11 +115,11 @@ fn w_octet1(r: Raw) -> Octet { let s = vec2<f16>(f16(16384.0 * min(r.scale, 2.0)
   return Octet(vec4<f16>(a, b), vec4<f16>(c, d)); }
 fn load_gate(e: u32, n: u32, k: u32) -> Raw {
   let at = e * 1152u + n * 12u + k / 16u;
-  return Raw(b2[at + 0u], e8m0(extractBits(b3[(0u + (e * 576u + n * 6u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 6u + k / 32u)) & 3u), 8u)));
+  return Raw(b2[at + 0u], e8m0(extractBits(b3[(0u + (e * 576u + n * 6u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 6u + k / 32u)) & 3u), 8u)).x);
 }
 fn load_up(e: u32, n: u32, k: u32) -> Raw {
   let at = e * 1152u + n * 12u + k / 16u;
-  return Raw(b5[at + 0u], e8m0(extractBits(b6[(0u + (e * 576u + n * 6u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 6u + k / 32u)) & 3u), 8u)));
+  return Raw(b5[at + 0u], e8m0(extractBits(b6[(0u + (e * 576u + n * 6u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 6u + k / 32u)) & 3u), 8u)).x);
 }
 struct XRaw { q: vec4<u32> }
 fn load_x(start: u32, k: u32) -> XRaw {  return XRaw(b0[(start + k) / 8u]); }
@@ -143,13 +133,6 @@ alias Four = vec4<f16>;
 var<workgroup> xs: array<f16, 2560>;
 var<workgroup> ws: array<f16, 5120>;
 var<workgroup> patches: array<f32, 2048>;
-fn glu(gate: f32, up: f32) -> f32 {
-  let g = min(gate, 7.0f);
-  let u = clamp(up, -7.0f, 7.0f);
-  let t = clamp(g, -1e12, 1e12);
-  let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
-  return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
-}
 // Four words: a single one would misalign the arrays beside it, which matrices are loaded from.
 var<workgroup> chosen: vec4u;
 @compute @workgroup_size(256)
@@ -294,43 +277,26 @@ struct Params {
 @group(0) @binding(4) var<storage, read> b3: array<u32>;
 @group(0) @binding(5) var<storage, read> b4: array<u32>;
 @group(0) @binding(6) var<storage, read_write> b5: array<u32>;
+struct Octet { lo: vec4<f16>, hi: vec4<f16> }
+fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
 const K = 96u;
 const N = 192u;
-struct Octet { lo: vec4<f16>, hi: vec4<f16> }
-fn e8m0(byte: u32) -> f32 { return bitcast<f32>(max(byte, 1u) << 23u); }
-fn e2m1(q: u32) -> vec4<f32> {
-  let code = vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u);
-  let twice = vec4<f32>((vec4<u32>(0xc8643210u) >> ((code & vec4<u32>(7u)) << vec4<u32>(2u))) & vec4<u32>(15u));
-  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(twice) | ((code & vec4<u32>(8u)) << vec4<u32>(28u)));
-}
-fn nibbles(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u) & vec4<u32>(15u));
-}
-fn bytes(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 8u, q >> 16u, q >> 24u) & vec4<u32>(255u));
-}
-fn bf16(a: u32, b: u32) -> vec4<f32> {
-  return bitcast<vec4<f32>>(vec4<u32>(a << 16u, a & 0xffff0000u, b << 16u, b & 0xffff0000u));
-}
-fn pair(magnitudes: u32, signs: u32) -> vec2<f16> {
-  return bitcast<vec2<f16>>((magnitudes & 0x0e000e00u) | (signs & 0x80008000u));
-}
 struct Raw { q0: vec2<u32>, scale: f32 }
 fn w_octet0(r: Raw) -> Octet { let s = vec2<f16>(f16(16384.0 * min(r.scale, 2.0)));
-  var a = pair(r.q0.x << 9u, r.q0.x << 12u) * s;
-  var b = pair(r.q0.x << 5u, r.q0.x << 8u) * s;
-  var c = pair(r.q0.x << 1u, r.q0.x << 4u) * s;
-  var d = pair(r.q0.x >> 3u, r.q0.x ) * s;
+  var a = bitcast<vec2<f16>>(((r.q0.x << 9u) & 0x0e000e00u) | ((r.q0.x << 12u) & 0x80008000u)) * s;
+  var b = bitcast<vec2<f16>>(((r.q0.x << 5u) & 0x0e000e00u) | ((r.q0.x << 8u) & 0x80008000u)) * s;
+  var c = bitcast<vec2<f16>>(((r.q0.x << 1u) & 0x0e000e00u) | ((r.q0.x << 4u) & 0x80008000u)) * s;
+  var d = bitcast<vec2<f16>>(((r.q0.x >> 3u) & 0x0e000e00u) | ((r.q0.x ) & 0x80008000u)) * s;
   if (r.scale > 2.0) {
     let rest = vec2<f16>(f16(min(0.5 * r.scale, 16384.0)));
     a *= rest; b *= rest; c *= rest; d *= rest;
   }
   return Octet(vec4<f16>(a, b), vec4<f16>(c, d)); }
 fn w_octet1(r: Raw) -> Octet { let s = vec2<f16>(f16(16384.0 * min(r.scale, 2.0)));
-  var a = pair(r.q0.y << 9u, r.q0.y << 12u) * s;
-  var b = pair(r.q0.y << 5u, r.q0.y << 8u) * s;
-  var c = pair(r.q0.y << 1u, r.q0.y << 4u) * s;
-  var d = pair(r.q0.y >> 3u, r.q0.y ) * s;
+  var a = bitcast<vec2<f16>>(((r.q0.y << 9u) & 0x0e000e00u) | ((r.q0.y << 12u) & 0x80008000u)) * s;
+  var b = bitcast<vec2<f16>>(((r.q0.y << 5u) & 0x0e000e00u) | ((r.q0.y << 8u) & 0x80008000u)) * s;
+  var c = bitcast<vec2<f16>>(((r.q0.y << 1u) & 0x0e000e00u) | ((r.q0.y << 4u) & 0x80008000u)) * s;
+  var d = bitcast<vec2<f16>>(((r.q0.y >> 3u) & 0x0e000e00u) | ((r.q0.y ) & 0x80008000u)) * s;
   if (r.scale > 2.0) {
     let rest = vec2<f16>(f16(min(0.5 * r.scale, 16384.0)));
     a *= rest; b *= rest; c *= rest; d *= rest;
@@ -338,7 +304,7 @@ fn w_octet1(r: Raw) -> Octet { let s = vec2<f16>(f16(16384.0 * min(r.scale, 2.0)
   return Octet(vec4<f16>(a, b), vec4<f16>(c, d)); }
 fn load_w(e: u32, n: u32, k: u32) -> Raw {
   let at = e * 1152u + n * 6u + k / 16u;
-  return Raw(b2[at + 0u], e8m0(extractBits(b3[(0u + (e * 576u + n * 3u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 3u + k / 32u)) & 3u), 8u)));
+  return Raw(b2[at + 0u], e8m0(extractBits(b3[(0u + (e * 576u + n * 3u + k / 32u)) >> 2u], 8u * ((0u + (e * 576u + n * 3u + k / 32u)) & 3u), 8u)).x);
 }
 struct XRaw { lo: vec4<f32>, hi: vec4<f32> }
 fn load_x(start: u32, k: u32) -> XRaw {  return XRaw(b0[(start + k) / 4u + 0u], b0[(start + k) / 4u + 1u]); }

@@ -9,17 +9,12 @@
 @group(0) @binding(8) var<storage, read> b7: array<u32>;
 @group(0) @binding(9) var<storage, read_write> b8: array<f32>;
 @group(0) @binding(10) var<storage, read> b9: array<vec4<u32>>;
-var<workgroup> xs: array<vec4<f32>, 288>;
-var<workgroup> partial: array<f32, 128>;
-var<workgroup> squares: array<f32, 64>;
-fn e8m0(s: u32) -> vec2f {
-  return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u));
-}
 fn e2m1(q: u32) -> vec4f {
-  let m = (vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(7u)) << vec4u(2u);
-  let v = vec4f((vec4u(0xC8643210u) >> m) & vec4u(15u));
-  return select(v, -v, (vec4u(q) & vec4u(0x8u, 0x80u, 0x800u, 0x8000u)) != vec4u(0u));
+  let code = vec4u(q, q >> 4u, q >> 8u, q >> 12u);
+  let twice = vec4f((vec4u(0xc8643210u) >> ((code & vec4u(7u)) << vec4u(2u))) & vec4u(15u));
+  return bitcast<vec4f>(bitcast<vec4u>(twice) | ((code & vec4u(8u)) << vec4u(28u)));
 }
+fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
 fn glu(gate: f32, up: f32) -> f32 {
   let g = min(gate, 7.0f);
   let u = clamp(up, -7.0f, 7.0f);
@@ -27,6 +22,9 @@ fn glu(gate: f32, up: f32) -> f32 {
   let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
   return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
 }
+var<workgroup> xs: array<vec4<f32>, 288>;
+var<workgroup> partial: array<f32, 128>;
+var<workgroup> squares: array<f32, 64>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;
@@ -151,16 +149,14 @@ if (lane == 0u && task < 192u) {
 @group(0) @binding(6) var<storage, read> b5: array<f32>;
 @group(0) @binding(7) var<storage, read> b6: array<f32>;
 @group(0) @binding(8) var<storage, read_write> b7: array<f32>;
+fn e2m1(q: u32) -> vec4f {
+  let code = vec4u(q, q >> 4u, q >> 8u, q >> 12u);
+  let twice = vec4f((vec4u(0xc8643210u) >> ((code & vec4u(7u)) << vec4u(2u))) & vec4u(15u));
+  return bitcast<vec4f>(bitcast<vec4u>(twice) | ((code & vec4u(8u)) << vec4u(28u)));
+}
+fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
 var<workgroup> xs: array<vec4<f32>, 288>;
 var<workgroup> partial: array<f32, 64>;
-fn e8m0(s: u32) -> vec2f {
-  return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u));
-}
-fn e2m1(q: u32) -> vec4f {
-  let m = (vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(7u)) << vec4u(2u);
-  let v = vec4f((vec4u(0xC8643210u) >> m) & vec4u(15u));
-  return select(v, -v, (vec4u(q) & vec4u(0x8u, 0x80u, 0x800u, 0x8000u)) != vec4u(0u));
-}
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;

@@ -12,8 +12,6 @@ diagnostic(off, subgroup_uniformity);
 @group(0) @binding(8) var<storage, read> b7: array<u32>;
 @group(0) @binding(9) var<storage, read_write> b8: array<f32>;
 @group(0) @binding(10) var<storage, read> b9: array<vec4<u32>>;
-var<workgroup> xs: array<vec4<u32>, 160>;
-var<workgroup> squares: array<f32, 22>;
 fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
   return (f32(pair.x) + f32(pair.y)) * bitcast<f32>((clamp(exponent, 126u, 380u) - 126u) << 23u);
 }
@@ -24,6 +22,8 @@ fn glu(gate: f32, up: f32) -> f32 {
   let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
   return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
 }
+var<workgroup> xs: array<vec4<u32>, 160>;
+var<workgroup> squares: array<f32, 22>;
 @compute @workgroup_size(704)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;
@@ -176,10 +176,10 @@ diagnostic(off, subgroup_uniformity);
 @group(0) @binding(6) var<storage, read> b5: array<f32>;
 @group(0) @binding(7) var<storage, read> b6: array<f32>;
 @group(0) @binding(8) var<storage, read_write> b7: array<f32>;
-var<workgroup> xs: array<vec4<u32>, 160>;
 fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
   return (f32(pair.x) + f32(pair.y)) * bitcast<f32>((clamp(exponent, 126u, 380u) - 126u) << 23u);
 }
+var<workgroup> xs: array<vec4<u32>, 160>;
 @compute @workgroup_size(704)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;

@@ -13,8 +13,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> b1: array<u32>;
 @group(0) @binding(3) var<storage, read> b2: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read_write> b3: array<f32>;
-var<workgroup> xs: array<vec4<f32>, 288>;
-var<workgroup> partial: array<f32, 128>;
 fn quants4(q: u32) -> vec4f {
   let v = vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(15u);
   return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
@@ -26,6 +24,8 @@ fn glu(gate: f32, up: f32) -> f32 {
   let z = clamp(1.0f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
   return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 0.0f);
 }
+var<workgroup> xs: array<vec4<f32>, 288>;
+var<workgroup> partial: array<f32, 128>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;

@@ -25,33 +25,6 @@ struct Params {
 @group(0) @binding(7) var<storage, read> b6: array<f32>;
 struct Eight { lo: vec4f, hi: vec4f }
 fn dot8(a: Eight, b: Eight) -> f32 { return dot(a.lo, b.lo) + dot(a.hi, b.hi); }
-fn e2m1(q: vec4u) -> vec4f {
-  let twice = vec4f((vec4u(0xc8643210u) >> ((q & vec4u(7u)) * 4u)) & vec4u(15u));
-  return twice * select(vec4f(0.5), vec4f(-0.5), (q & vec4u(8u)) != vec4u(0u));
-}
-fn e4m3(q: vec4u) -> vec4f {
-  let m = q & vec4u(127u);
-  let normal = bitcast<vec4f>((m << vec4u(20u)) + vec4u(120u << 23u));
-  let magnitude = select(normal, vec4f(m) * 0.001953125, m < vec4u(8u));
-  return select(magnitude, -magnitude, (q & vec4u(128u)) != vec4u(0u));
-}
-// 2^(s - 127) as two factors, as 2^-127 is no normal float.
-fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
-fn w_raw(e: u32, n: u32, k: u32) -> Eight {
-  let row = e * params.w_weight_e + n * params.w_weight_n;
-  let byte = (k / 8u) * 3u;
-  let shift = 8u * (byte & 3u);
-  var q = b1[row + byte / 4u] >> shift; if (shift > 8u) { q |= b1[row + byte / 4u + 1u] << (32u - shift); }
-  return Eight(vec4f((vec4u(q) >> vec4u(0u, 3u, 6u, 9u)) & vec4u(7u)), vec4f((vec4u(q) >> vec4u(12u, 15u, 18u, 21u)) & vec4u(7u)));
-}
-fn w_eight(e: u32, n: u32, k: u32) -> Eight {
-  let q = w_raw(e, n, k);
-  let scale = bitcast<f32>(extractBits(b2[((0u >> 1u) + (e * params.w_scales_e + n * params.w_scales_n + k / 32u)) >> 1u], 16u * (((0u >> 1u) + (e * params.w_scales_e + n * params.w_scales_n + k / 32u)) & 1u), 16u) << 16u);
-  let bias = bitcast<f32>(extractBits(b3[((0u >> 1u) + (e * params.w_biases_e + n * params.w_biases_n + k / 32u)) >> 1u], 16u * (((0u >> 1u) + (e * params.w_biases_e + n * params.w_biases_n + k / 32u)) & 1u), 16u) << 16u);
-  return Eight(q.lo * scale + bias, q.hi * scale + bias);
-}
-fn w_dot(e: u32, n: u32, k: u32, x: Eight) -> f32 { return dot8(w_eight(e, n, k), x); }
-fn w_bias(e: u32, n: u32) -> f32 { return bitcast<f32>(extractBits(b4[((0u >> 1u) + (e * params.w_bias_e + n * params.w_bias_n + 0u)) >> 1u], 16u * (((0u >> 1u) + (e * params.w_bias_e + n * params.w_bias_n + 0u)) & 1u), 16u) << 16u); }
 var<workgroup> reduce_f32: array<f32, 64>;
 fn workgroup_sum(value: f32, lid: u32) -> f32 {
   reduce_f32[lid] = value;
@@ -68,6 +41,20 @@ fn workgroup_sum(value: f32, lid: u32) -> f32 {
   workgroupBarrier();
   return all;
 }
+fn w_raw(e: u32, n: u32, k: u32) -> Eight {
+  let row = e * params.w_weight_e + n * params.w_weight_n;
+  let byte = (k / 8u) * 3u;
+  let shift = 8u * (byte & 3u);
+  var q = b1[row + byte / 4u] >> shift; if (shift > 8u) { q |= b1[row + byte / 4u + 1u] << (32u - shift); }
+  return Eight(vec4f((vec4u(q) >> vec4u(0u, 3u, 6u, 9u)) & vec4u(7u)), vec4f((vec4u(q) >> vec4u(12u, 15u, 18u, 21u)) & vec4u(7u)));
+}
+fn w_eight(e: u32, n: u32, k: u32) -> Eight {
+  let q = w_raw(e, n, k);
+  let scale = vec2f(bitcast<f32>(extractBits(b2[((0u >> 1u) + (e * params.w_scales_e + n * params.w_scales_n + k / 32u)) >> 1u], 16u * (((0u >> 1u) + (e * params.w_scales_e + n * params.w_scales_n + k / 32u)) & 1u), 16u) << 16u), 1.0);
+  return Eight(q.lo * scale.x * scale.y + bitcast<f32>(extractBits(b3[((0u >> 1u) + (e * params.w_biases_e + n * params.w_biases_n + k / 32u)) >> 1u], 16u * (((0u >> 1u) + (e * params.w_biases_e + n * params.w_biases_n + k / 32u)) & 1u), 16u) << 16u), q.hi * scale.x * scale.y + bitcast<f32>(extractBits(b3[((0u >> 1u) + (e * params.w_biases_e + n * params.w_biases_n + k / 32u)) >> 1u], 16u * (((0u >> 1u) + (e * params.w_biases_e + n * params.w_biases_n + k / 32u)) & 1u), 16u) << 16u));
+}
+fn w_dot(e: u32, n: u32, k: u32, x: Eight) -> f32 { return dot8(w_eight(e, n, k), x); }
+fn w_bias(e: u32, n: u32) -> f32 { return bitcast<f32>(extractBits(b4[((0u >> 1u) + (e * params.w_bias_e + n * params.w_bias_n + 0u)) >> 1u], 16u * (((0u >> 1u) + (e * params.w_bias_e + n * params.w_bias_n + 0u)) & 1u), 16u) << 16u); }
 fn x_eight(l: u32, k: u32) -> Eight {
   let at = min(l, params.L - 1u) * params.w_K;
   let last = params.w_K - 1u;

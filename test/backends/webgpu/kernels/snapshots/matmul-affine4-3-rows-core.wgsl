@@ -10,12 +10,12 @@ struct Params {
 @group(0) @binding(5) var<storage, read> b4: array<u32>;
 @group(0) @binding(6) var<storage, read> b5: array<u32>;
 @group(0) @binding(7) var<storage, read> b6: array<u32>;
-var<workgroup> xs: array<vec4<f32>, 576>;
-var<workgroup> partial: array<f32, 128>;
 fn quants4(q: u32) -> vec4f {
   let v = vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(15u);
   return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
 }
+var<workgroup> xs: array<vec4<f32>, 576>;
+var<workgroup> partial: array<f32, 128>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;

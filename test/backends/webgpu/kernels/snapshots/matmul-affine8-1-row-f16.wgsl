@@ -9,10 +9,10 @@ diagnostic(off, subgroup_uniformity);
 @group(0) @binding(5) var<storage, read> b4: array<u32>;
 @group(0) @binding(6) var<storage, read> b5: array<u32>;
 @group(0) @binding(7) var<storage, read> b6: array<u32>;
-var<workgroup> xs: array<vec4<u32>, 96>;
 fn quant_pair(q: u32) -> vec2<f16> {
   return bitcast<vec2<f16>>((q & 0x00ff00ffu) | 0x64006400u) - vec2<f16>(1152.0h);
 }
+var<workgroup> xs: array<vec4<u32>, 96>;
 @compute @workgroup_size(704)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;

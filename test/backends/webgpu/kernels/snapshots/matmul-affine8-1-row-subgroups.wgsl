@@ -8,11 +8,11 @@ diagnostic(off, subgroup_uniformity);
 @group(0) @binding(5) var<storage, read> b4: array<u32>;
 @group(0) @binding(6) var<storage, read> b5: array<u32>;
 @group(0) @binding(7) var<storage, read> b6: array<u32>;
-var<workgroup> xs: array<vec4<f32>, 160>;
 fn quants8(q: u32) -> vec4f {
   let v = vec4u(q & 0xffu, (q >> 8u) & 0xffu, (q >> 16u) & 0xffu, q >> 24u);
   return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
 }
+var<workgroup> xs: array<vec4<f32>, 160>;
 @compute @workgroup_size(704)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;

@@ -44,30 +44,13 @@ struct Params {
 @group(0) @binding(4) var<storage, read> b3: array<u32>;
 @group(0) @binding(5) var<storage, read> b4: array<u32>;
 @group(0) @binding(6) var<storage, read> b5: array<u32>;
+struct Octet { lo: vec4<f16>, hi: vec4<f16> }
+fn converted8(q: u32) -> vec4f { return vec4f(vec4u(q, q >> 8u, q >> 16u, q >> 24u) & vec4u(255u)); }
 const K = 192u;
 const N = 96u;
-struct Octet { lo: vec4<f16>, hi: vec4<f16> }
-fn e8m0(byte: u32) -> f32 { return bitcast<f32>(max(byte, 1u) << 23u); }
-fn e2m1(q: u32) -> vec4<f32> {
-  let code = vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u);
-  let twice = vec4<f32>((vec4<u32>(0xc8643210u) >> ((code & vec4<u32>(7u)) << vec4<u32>(2u))) & vec4<u32>(15u));
-  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(twice) | ((code & vec4<u32>(8u)) << vec4<u32>(28u)));
-}
-fn nibbles(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 4u, q >> 8u, q >> 12u) & vec4<u32>(15u));
-}
-fn bytes(q: u32) -> vec4<f32> {
-  return vec4<f32>(vec4<u32>(q, q >> 8u, q >> 16u, q >> 24u) & vec4<u32>(255u));
-}
-fn bf16(a: u32, b: u32) -> vec4<f32> {
-  return bitcast<vec4<f32>>(vec4<u32>(a << 16u, a & 0xffff0000u, b << 16u, b & 0xffff0000u));
-}
-fn pair(magnitudes: u32, signs: u32) -> vec2<f16> {
-  return bitcast<vec2<f16>>((magnitudes & 0x0e000e00u) | (signs & 0x80008000u));
-}
 struct Raw { q0: vec4<u32>, scale: f32, bias: f32 }
-fn w_octet0(r: Raw) -> Octet { return Octet(vec4<f16>(bytes(r.q0.x) * r.scale + r.bias), vec4<f16>(bytes(r.q0.y) * r.scale + r.bias)); }
-fn w_octet1(r: Raw) -> Octet { return Octet(vec4<f16>(bytes(r.q0.z) * r.scale + r.bias), vec4<f16>(bytes(r.q0.w) * r.scale + r.bias)); }
+fn w_octet0(r: Raw) -> Octet { return Octet(vec4<f16>(converted8(r.q0.x) * r.scale + r.bias), vec4<f16>(converted8(r.q0.y) * r.scale + r.bias)); }
+fn w_octet1(r: Raw) -> Octet { return Octet(vec4<f16>(converted8(r.q0.z) * r.scale + r.bias), vec4<f16>(converted8(r.q0.w) * r.scale + r.bias)); }
 fn load_w(e: u32, n: u32, k: u32) -> Raw {
   let at = e * 0u + n * 12u + k / 16u;
   return Raw(b2[at + 0u], bitcast<f32>(extractBits(b3[((0u >> 1u) + (e * 0u + n * 3u + k / 64u)) >> 1u], 16u * (((0u >> 1u) + (e * 0u + n * 3u + k / 64u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b4[((0u >> 1u) + (e * 0u + n * 3u + k / 64u)) >> 1u], 16u * (((0u >> 1u) + (e * 0u + n * 3u + k / 64u)) & 1u), 16u) << 16u));

@@ -14,11 +14,11 @@ diagnostic(off, subgroup_uniformity);
 @group(0) @binding(10) var<storage, read> b9: array<u32>;
 @group(0) @binding(11) var<storage, read> b10: array<u32>;
 @group(0) @binding(12) var<storage, read> b11: array<u32>;
-var<workgroup> xs: array<vec4<u32>, 96>;
-var<workgroup> contributions: array<f32, 704>;
 fn quant_pair(q: u32) -> vec2<f16> {
   return bitcast<vec2<f16>>((q & 0x00ff00ffu) | 0x64006400u) - vec2<f16>(1152.0h);
 }
+var<workgroup> xs: array<vec4<u32>, 96>;
+var<workgroup> contributions: array<f32, 704>;
 @compute @workgroup_size(704)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;
@@ -130,13 +130,6 @@ diagnostic(off, subgroup_uniformity);
 @group(0) @binding(11) var<storage, read> b10: array<u32>;
 @group(0) @binding(12) var<storage, read_write> b11: array<f32>;
 @group(0) @binding(13) var<storage, read> b12: array<vec4<u32>>;
-var<workgroup> xs: array<vec4<u32>, 160>;
-var<workgroup> raw_logits: array<f32, 8>;
-var<workgroup> router_biases: array<f32, 8>;
-var<workgroup> ranks: array<atomic<u32>, 8>;
-var<workgroup> ids: array<u32, 2>;
-var<workgroup> chosen: array<f32, 2>;
-var<workgroup> squares: array<f32, 22>;
 fn pair_sum(pair: vec2<f16>, exponent: u32) -> f32 {
   return (f32(pair.x) + f32(pair.y)) * bitcast<f32>((clamp(exponent, 126u, 380u) - 126u) << 23u);
 }
@@ -147,6 +140,13 @@ fn glu(gate: f32, up: f32) -> f32 {
   let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
   return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
 }
+var<workgroup> xs: array<vec4<u32>, 160>;
+var<workgroup> raw_logits: array<f32, 8>;
+var<workgroup> router_biases: array<f32, 8>;
+var<workgroup> ranks: array<atomic<u32>, 8>;
+var<workgroup> ids: array<u32, 2>;
+var<workgroup> chosen: array<f32, 2>;
+var<workgroup> squares: array<f32, 22>;
 @compute @workgroup_size(704)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;

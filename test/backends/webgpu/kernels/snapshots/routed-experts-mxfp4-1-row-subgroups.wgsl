@@ -13,12 +13,12 @@ diagnostic(off, subgroup_uniformity);
 @group(0) @binding(10) var<storage, read> b9: array<u32>;
 @group(0) @binding(11) var<storage, read> b10: array<u32>;
 @group(0) @binding(12) var<storage, read> b11: array<u32>;
-var<workgroup> xs: array<vec4<f32>, 160>;
-var<workgroup> contributions: array<f32, 704>;
 fn quants8(q: u32) -> vec4f {
   let v = vec4u(q & 0xffu, (q >> 8u) & 0xffu, (q >> 16u) & 0xffu, q >> 24u);
   return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
 }
+var<workgroup> xs: array<vec4<f32>, 160>;
+var<workgroup> contributions: array<f32, 704>;
 @compute @workgroup_size(704)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;
@@ -127,21 +127,12 @@ diagnostic(off, subgroup_uniformity);
 @group(0) @binding(11) var<storage, read> b10: array<u32>;
 @group(0) @binding(12) var<storage, read_write> b11: array<f32>;
 @group(0) @binding(13) var<storage, read> b12: array<vec4<u32>>;
-var<workgroup> xs: array<vec4<f32>, 288>;
-var<workgroup> raw_logits: array<f32, 8>;
-var<workgroup> router_biases: array<f32, 8>;
-var<workgroup> ranks: array<atomic<u32>, 8>;
-var<workgroup> ids: array<u32, 2>;
-var<workgroup> chosen: array<f32, 2>;
-var<workgroup> squares: array<f32, 22>;
-fn e8m0(s: u32) -> vec2f {
-  return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u));
-}
 fn e2m1(q: u32) -> vec4f {
-  let m = (vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(7u)) << vec4u(2u);
-  let v = vec4f((vec4u(0xC8643210u) >> m) & vec4u(15u));
-  return select(v, -v, (vec4u(q) & vec4u(0x8u, 0x80u, 0x800u, 0x8000u)) != vec4u(0u));
+  let code = vec4u(q, q >> 4u, q >> 8u, q >> 12u);
+  let twice = vec4f((vec4u(0xc8643210u) >> ((code & vec4u(7u)) << vec4u(2u))) & vec4u(15u));
+  return bitcast<vec4f>(bitcast<vec4u>(twice) | ((code & vec4u(8u)) << vec4u(28u)));
 }
+fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
 fn glu(gate: f32, up: f32) -> f32 {
   let g = min(gate, 7.0f);
   let u = clamp(up, -7.0f, 7.0f);
@@ -149,6 +140,13 @@ fn glu(gate: f32, up: f32) -> f32 {
   let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
   return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
 }
+var<workgroup> xs: array<vec4<f32>, 288>;
+var<workgroup> raw_logits: array<f32, 8>;
+var<workgroup> router_biases: array<f32, 8>;
+var<workgroup> ranks: array<atomic<u32>, 8>;
+var<workgroup> ids: array<u32, 2>;
+var<workgroup> chosen: array<f32, 2>;
+var<workgroup> squares: array<f32, 22>;
 @compute @workgroup_size(704)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % 32u;
