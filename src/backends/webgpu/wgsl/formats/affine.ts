@@ -94,23 +94,13 @@ function single(bits: number, word: (i: string) => string, i: string): string {
   return `f32(extractBits(${word(`(${i}) / ${perWord}u`)}, (${i}) % ${perWord}u * ${bits}u, ${bits}u))`
 }
 
-/** WGSL `converted4(q)` or `converted8(q)`: the same as {@link quants}. */
-function converted(bits: 4 | 8): Declaration {
-  const codes =
-    bits === 8
-      ? "vec4u(q, q >> 8u, q >> 16u, q >> 24u) & vec4u(255u)"
-      : "vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(15u)"
-  return { text: `fn converted${bits}(q: u32) -> vec4f { return vec4f(${codes}); }` }
-}
-
 function octets(bits: 4 | 8, element: "f32" | "f16"): Octets {
   return {
-    uses: [converted(bits)],
+    uses: [quants(bits)],
     isPaired: false,
     scale: (stored) => stored,
     decode: ([q, next]) => {
-      const [lo, hi] =
-        bits === 8 ? [`converted8(${q})`, `converted8(${next})`] : [`converted4(${q})`, `converted4(${q} >> 16u)`]
+      const [lo, hi] = bits === 8 ? [`quants8(${q})`, `quants8(${next})`] : [`quants4(${q})`, `quants4(${q} >> 16u)`]
       return returnOctet(element, `${lo} * r.scale + r.bias`, `${hi} * r.scale + r.bias`)
     },
   }

@@ -13,11 +13,14 @@ struct Params {
 @group(0) @binding(6) var<storage, read> b5: array<u32>;
 @group(0) @binding(7) var<storage, read> b6: array<f32>;
 struct Octet { lo: vec4<f32>, hi: vec4<f32> }
-fn converted4(q: u32) -> vec4f { return vec4f(vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(15u)); }
+fn quants4(q: u32) -> vec4f {
+  let v = vec4u(q, q >> 4u, q >> 8u, q >> 12u) & vec4u(15u);
+  return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
+}
 const K = 192u;
 const N = 96u;
 struct Raw { q0: u32, scale: f32, bias: f32 }
-fn w_octet0(r: Raw) -> Octet { return Octet(vec4<f32>(converted4(r.q0) * r.scale + r.bias), vec4<f32>(converted4(r.q0 >> 16u) * r.scale + r.bias)); }
+fn w_octet0(r: Raw) -> Octet { return Octet(vec4<f32>(quants4(r.q0) * r.scale + r.bias), vec4<f32>(quants4(r.q0 >> 16u) * r.scale + r.bias)); }
 fn load_w(e: u32, n: u32, k: u32) -> Raw {
   let at = e * 0u + n * 24u + k / 8u;
   return Raw(b2[at + 0u], bitcast<f32>(extractBits(b3[((0u >> 1u) + (e * 0u + n * 6u + k / 32u)) >> 1u], 16u * (((0u >> 1u) + (e * 0u + n * 6u + k / 32u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b4[((0u >> 1u) + (e * 0u + n * 6u + k / 32u)) >> 1u], 16u * (((0u >> 1u) + (e * 0u + n * 6u + k / 32u)) & 1u), 16u) << 16u));

@@ -45,12 +45,15 @@ struct Params {
 @group(0) @binding(5) var<storage, read> b4: array<u32>;
 @group(0) @binding(6) var<storage, read> b5: array<u32>;
 struct Octet { lo: vec4<f16>, hi: vec4<f16> }
-fn converted8(q: u32) -> vec4f { return vec4f(vec4u(q, q >> 8u, q >> 16u, q >> 24u) & vec4u(255u)); }
+fn quants8(q: u32) -> vec4f {
+  let v = vec4u(q & 0xffu, (q >> 8u) & 0xffu, (q >> 16u) & 0xffu, q >> 24u);
+  return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
+}
 const K = 192u;
 const N = 96u;
 struct Raw { q0: vec4<u32>, scale: f32, bias: f32 }
-fn w_octet0(r: Raw) -> Octet { return Octet(vec4<f16>(converted8(r.q0.x) * r.scale + r.bias), vec4<f16>(converted8(r.q0.y) * r.scale + r.bias)); }
-fn w_octet1(r: Raw) -> Octet { return Octet(vec4<f16>(converted8(r.q0.z) * r.scale + r.bias), vec4<f16>(converted8(r.q0.w) * r.scale + r.bias)); }
+fn w_octet0(r: Raw) -> Octet { return Octet(vec4<f16>(quants8(r.q0.x) * r.scale + r.bias), vec4<f16>(quants8(r.q0.y) * r.scale + r.bias)); }
+fn w_octet1(r: Raw) -> Octet { return Octet(vec4<f16>(quants8(r.q0.z) * r.scale + r.bias), vec4<f16>(quants8(r.q0.w) * r.scale + r.bias)); }
 fn load_w(e: u32, n: u32, k: u32) -> Raw {
   let at = e * 0u + n * 12u + k / 16u;
   return Raw(b2[at + 0u], bitcast<f32>(extractBits(b3[((0u >> 1u) + (e * 0u + n * 3u + k / 64u)) >> 1u], 16u * (((0u >> 1u) + (e * 0u + n * 3u + k / 64u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b4[((0u >> 1u) + (e * 0u + n * 3u + k / 64u)) >> 1u], 16u * (((0u >> 1u) + (e * 0u + n * 3u + k / 64u)) & 1u), 16u) << 16u));
