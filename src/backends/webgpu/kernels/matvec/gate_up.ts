@@ -10,12 +10,12 @@ import { UNIT } from "../../wgsl/formats/chunk.js"
 import { sameChunk, weightAccessors, weightViews } from "./chunk.js"
 import { biases } from "./experts.js"
 import {
-  choiceBytes,
-  choiceMemory,
   choiceRounds,
   choiceViews,
   chooseExperts,
   type RouteShares,
+  choiceBytes,
+  choiceMemory,
 } from "./route_shares.js"
 import { isStageable, LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { reduceLanes, reductionMemory, streamTasks } from "./stream.js"
@@ -66,7 +66,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
     dispatch({
       label: `${router ? `top ${k}, ` : ""}experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
-      uses: [...chunk.uses, glu(of.activation)],
+      uses: [...chunk.uses, glu(of.activation), ...(router ? [choiceMemory(router)] : [])],
       enable: shuffles(features),
       workgroups: ofRows(x, (L) => [workgroups, L, 1]),
       bytes: (L * k * parts.reduce((sum, o) => sum + operandBytes(o), 0)) / gate.weight.shape[0],
@@ -97,7 +97,6 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
         const chosen = choice && [choice.load, stage, choice.choose, `if (wid.x == 0u) {${choice.store}}`].join("\n")
         return `
 ${stageMemory(chunk, K, 1)}
-${router ? choiceMemory(router) : ""}
 ${reductionMemory(threads, totals, features)}
 ${norm ? normMemory(threads, 1, features) : ""}
 @compute @workgroup_size(${threads})

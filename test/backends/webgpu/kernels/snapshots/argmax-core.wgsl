@@ -12,6 +12,7 @@ fn ranked(bits: u32) -> f32 {
   let end = select(0x7f7fffffu, 0xff7fffffu, bits == 0xff800000u);
   return bitcast<f32>(select(end, bits, is_finite(bits)));
 }
+fn goes_before(a: f32, i: u32, b: f32, j: u32) -> bool { return a > b || (a == b && i < j); }
 var<workgroup> reduce_f32: array<f32, 256>;
 var<workgroup> reduce_u32: array<u32, 256>;
 fn workgroup_argmax(value: f32, index: u32, lid: u32) -> u32 {
@@ -24,7 +25,7 @@ fn workgroup_argmax(value: f32, index: u32, lid: u32) -> u32 {
       let i = reduce_u32[lid];
       let b = reduce_f32[lid + half];
       let j = reduce_u32[lid + half];
-      if (b > a || (b == a && j < i)) { reduce_f32[lid] = b; reduce_u32[lid] = j; }
+      if (goes_before(b, j, a, i)) { reduce_f32[lid] = b; reduce_u32[lid] = j; }
      }
   }
   workgroupBarrier();
@@ -44,7 +45,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
   var at = 0xffffffffu;
   for (var i = begin + lid; i < end; i += 256u) {
     let v = ranked(b0[row + i]);
-    if (v > best || (v == best && i < at)) { best = v; at = i; }
+    if (goes_before(v, i, best, at)) { best = v; at = i; }
   }
   let winner = workgroup_argmax(best, at, lid);
   if (lid == 0u) { b1[group] = winner; }
@@ -65,6 +66,7 @@ fn ranked(bits: u32) -> f32 {
   let end = select(0x7f7fffffu, 0xff7fffffu, bits == 0xff800000u);
   return bitcast<f32>(select(end, bits, is_finite(bits)));
 }
+fn goes_before(a: f32, i: u32, b: f32, j: u32) -> bool { return a > b || (a == b && i < j); }
 var<workgroup> reduce_f32: array<f32, 256>;
 var<workgroup> reduce_u32: array<u32, 256>;
 fn workgroup_argmax(value: f32, index: u32, lid: u32) -> u32 {
@@ -77,7 +79,7 @@ fn workgroup_argmax(value: f32, index: u32, lid: u32) -> u32 {
       let i = reduce_u32[lid];
       let b = reduce_f32[lid + half];
       let j = reduce_u32[lid + half];
-      if (b > a || (b == a && j < i)) { reduce_f32[lid] = b; reduce_u32[lid] = j; }
+      if (goes_before(b, j, a, i)) { reduce_f32[lid] = b; reduce_u32[lid] = j; }
      }
   }
   workgroupBarrier();
@@ -94,7 +96,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
   for (var s = lid; s < params.shares; s += 256u) {
     let i = b1[group * params.shares + s];
     if (i < params.n) { let v = ranked(b0[group * params.n + i]);
-    if (v > best || (v == best && i < at)) { best = v; at = i; } }
+    if (goes_before(v, i, best, at)) { best = v; at = i; } }
   }
   let winner = workgroup_argmax(best, at, lid);
   if (lid == 0u) { b2[group] = select(4294967295u, winner, is_finite(b0[group * params.n + winner])); }

@@ -14,6 +14,7 @@ fn ranked(bits: u32) -> f32 {
   let end = select(0x7f7fffffu, 0xff7fffffu, bits == 0xff800000u);
   return bitcast<f32>(select(end, bits, is_finite(bits)));
 }
+fn goes_before(a: f32, i: u32, b: f32, j: u32) -> bool { return a > b || (a == b && i < j); }
 var<workgroup> reduce_f32: array<f32, 256>;
 var<workgroup> reduce_u32: array<u32, 256>;
 fn workgroup_argmax(value: f32, index: u32, lid: u32, sg_size: u32, sg_lane: u32) -> u32 {
@@ -26,7 +27,7 @@ fn workgroup_argmax(value: f32, index: u32, lid: u32, sg_size: u32, sg_lane: u32
   for (var s = 1u; s < (256u + sg_size - 1u) / sg_size; s++) {
     let b = reduce_f32[s];
     let j = reduce_u32[s];
-    if (b > a || (b == a && j < i)) { a = b; i = j; }
+    if (goes_before(b, j, a, i)) { a = b; i = j; }
   }
   workgroupBarrier();
   return i;
@@ -43,7 +44,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
   var at = 0xffffffffu;
   for (var i = begin + lid; i < end; i += 256u) {
     let v = ranked(b0[row + i]);
-    if (v > best || (v == best && i < at)) { best = v; at = i; }
+    if (goes_before(v, i, best, at)) { best = v; at = i; }
   }
   let winner = workgroup_argmax(best, at, lid, sg_size, sg_lane);
   if (lid == 0u) { b1[group] = winner; }
@@ -66,6 +67,7 @@ fn ranked(bits: u32) -> f32 {
   let end = select(0x7f7fffffu, 0xff7fffffu, bits == 0xff800000u);
   return bitcast<f32>(select(end, bits, is_finite(bits)));
 }
+fn goes_before(a: f32, i: u32, b: f32, j: u32) -> bool { return a > b || (a == b && i < j); }
 var<workgroup> reduce_f32: array<f32, 256>;
 var<workgroup> reduce_u32: array<u32, 256>;
 fn workgroup_argmax(value: f32, index: u32, lid: u32, sg_size: u32, sg_lane: u32) -> u32 {
@@ -78,7 +80,7 @@ fn workgroup_argmax(value: f32, index: u32, lid: u32, sg_size: u32, sg_lane: u32
   for (var s = 1u; s < (256u + sg_size - 1u) / sg_size; s++) {
     let b = reduce_f32[s];
     let j = reduce_u32[s];
-    if (b > a || (b == a && j < i)) { a = b; i = j; }
+    if (goes_before(b, j, a, i)) { a = b; i = j; }
   }
   workgroupBarrier();
   return i;
@@ -92,7 +94,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
   for (var s = lid; s < params.shares; s += 256u) {
     let i = b1[group * params.shares + s];
     if (i < params.n) { let v = ranked(b0[group * params.n + i]);
-    if (v > best || (v == best && i < at)) { best = v; at = i; } }
+    if (goes_before(v, i, best, at)) { best = v; at = i; } }
   }
   let winner = workgroup_argmax(best, at, lid, sg_size, sg_lane);
   if (lid == 0u) { b2[group] = select(4294967295u, winner, is_finite(b0[group * params.n + winner])); }

@@ -123,8 +123,10 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> b0: array<f32>;
 @group(0) @binding(2) var<storage, read_write> b1: array<u32>;
 @group(0) @binding(3) var<storage, read_write> b2: array<f32>;
+fn goes_before(a: f32, i: u32, b: f32, j: u32) -> bool { return a > b || (a == b && i < j); }
+var<workgroup> ids: array<u32, 2>;
+var<workgroup> chosen: array<f32, 2>;
 var<workgroup> values: array<f32, 8>;
-var<workgroup> chosen: array<u32, 2>;
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
   let row = (wid.x + wid.y * nwg.x);
@@ -135,19 +137,17 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
     values[e] = sum;
   }
   workgroupBarrier();
-  // A value's place is the number of those that go before it.
-  for (var e = lid; e < 8u; e += 64u) {
+  for (var n = lid; n < 8u; n += 64u) {
+    let own = values[n];
     var place = 0u;
-    for (var other = 0u; other < 8u; other++) {
-      place += u32(values[other] > values[e] || (values[other] == values[e] && other < e));
-    }
-    if (place < 2u) { chosen[place] = e; }
+    for (var other = 0u; other < 8u; other++) { place += u32(goes_before(values[other], other, own, n)); }
+    if (place < 2u) { ids[place] = n; chosen[place] = own; }
   }
   workgroupBarrier();
   if (lid < 2u) {
     var sum = 0.0;
-    for (var j = 0u; j < 2u; j++) { sum += exp(values[chosen[j]] - values[chosen[0]]); }
-    b1[row * 2u + lid] = chosen[lid];
-    b2[row * 2u + lid] = exp(values[chosen[lid]] - values[chosen[0]]) / sum;
+    for (var i = 0u; i < 2u; i++) { sum += exp(chosen[i] - chosen[0]); }
+    b1[row * 2u + lid] = ids[lid];
+    b2[row * 2u + lid] = exp(chosen[lid] - chosen[0]) / sum;
   }
 }

@@ -7,10 +7,11 @@ diagnostic(off, subgroup_uniformity);
 @group(0) @binding(4) var<storage, read> b3: array<u32>;
 @group(0) @binding(5) var<storage, read_write> b4: array<u32>;
 @group(0) @binding(6) var<storage, read_write> b5: array<f32>;
+fn goes_before(a: f32, i: u32, b: f32, j: u32) -> bool { return a > b || (a == b && i < j); }
+var<workgroup> ids: array<u32, 2>;
+var<workgroup> chosen: array<f32, 2>;
 var<workgroup> xs: array<vec4<f32>, 96>;
 var<workgroup> logits: array<f32, 8>;
-var<workgroup> ids: array<u32, 2>;
-var<workgroup> odds: array<f32, 2>;
 var<workgroup> squares: array<f32, 8>;
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
@@ -91,26 +92,17 @@ if (lane == 0u && task < 8u) {
   logits[task] = acc0_0 * inverse0 + bias;
 }}
   workgroupBarrier();
-  // Each expert counts those before it: k rounds of a search would wait on each other.
   for (var n = lid; n < 8u; n += 256u) {
-    let mine = logits[n];
-    var rank = 0u;
-    var highest = mine;
-    for (var other = 0u; other < 8u; other++) {
-      let value = logits[other];
-      highest = max(highest, value);
-      if (value > mine || (value == mine && other < n)) { rank++; }
-    }
-    if (rank < 2u) {
-      ids[rank] = n;
-      odds[rank] = exp(mine - highest);
-    }
+    let own = logits[n];
+    var place = 0u;
+    for (var other = 0u; other < 8u; other++) { place += u32(goes_before(logits[other], other, own, n)); }
+    if (place < 2u) { ids[place] = n; chosen[place] = own; }
   }
   workgroupBarrier();
   if (lid < 2u) {
     var sum = 0.0;
-    for (var i = 0u; i < 2u; i++) { sum += odds[i]; }
+    for (var i = 0u; i < 2u; i++) { sum += exp(chosen[i] - chosen[0]); }
     b4[wid.x * 2u + lid] = ids[lid];
-    b5[wid.x * 2u + lid] = odds[lid] / sum;
+    b5[wid.x * 2u + lid] = exp(chosen[lid] - chosen[0]) / sum;
   }
 }

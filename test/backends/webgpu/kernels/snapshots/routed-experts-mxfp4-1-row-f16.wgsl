@@ -140,12 +140,13 @@ fn glu(gate: f32, up: f32) -> f32 {
   let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
   return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
 }
-var<workgroup> xs: array<vec4<u32>, 160>;
-var<workgroup> raw_logits: array<f32, 8>;
-var<workgroup> router_biases: array<f32, 8>;
-var<workgroup> ranks: array<atomic<u32>, 8>;
+fn goes_before(a: f32, i: u32, b: f32, j: u32) -> bool { return a > b || (a == b && i < j); }
 var<workgroup> ids: array<u32, 2>;
 var<workgroup> chosen: array<f32, 2>;
+var<workgroup> raw_logits: array<f32, 8>;
+var<workgroup> router_biases: array<f32, 8>;
+var<workgroup> places: array<atomic<u32>, 8>;
+var<workgroup> xs: array<vec4<u32>, 160>;
 var<workgroup> squares: array<f32, 22>;
 @compute @workgroup_size(704)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
@@ -203,20 +204,17 @@ let inverse0 = inverseSqrt(square0 / 192.0 + 0.00001f);
 for (var pair = lid; pair < 64u; pair += 704u) {
   let n = pair / 8u;
   let other = pair % 8u;
-  let mine = fma(raw_logits[n], inverse0, router_biases[n]);
-  let value = fma(raw_logits[other], inverse0, router_biases[other]);
-  if (value > mine || (value == mine && other < n)) { atomicAdd(&ranks[n], 1u); }
+  if (goes_before(fma(raw_logits[other], inverse0, router_biases[other]), other, fma(raw_logits[n], inverse0, router_biases[n]), n)) { atomicAdd(&places[n], 1u); }
 }
 workgroupBarrier();
-for (var e = lid; e < 8u; e += 704u) {
-  let rank = atomicLoad(&ranks[e]);
-  if (rank < 2u) {
-    ids[rank] = e;
-    chosen[rank] = fma(raw_logits[e], inverse0, router_biases[e]);
-  }
+for (var n = lid; n < 8u; n += 704u) {
+  let place = atomicLoad(&places[n]);
+  let own = fma(raw_logits[n], inverse0, router_biases[n]);
+  if (place < 2u) { ids[place] = n; chosen[place] = own; }
 }
 workgroupBarrier();
-if (wid.x == 0u) {if (lid < 2u) {
+if (wid.x == 0u) {
+  if (lid < 2u) {
     var sum = 0.0;
     for (var i = 0u; i < 2u; i++) { sum += exp(chosen[i] - chosen[0]); }
     b2[lid] = ids[lid];

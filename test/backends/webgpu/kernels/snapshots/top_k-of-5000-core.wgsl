@@ -7,6 +7,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> b0: array<f32>;
 @group(0) @binding(2) var<storage, read_write> b1: array<u32>;
+fn goes_before(a: f32, i: u32, b: f32, j: u32) -> bool { return a > b || (a == b && i < j); }
 var<workgroup> reduce_f32: array<f32, 256>;
 var<workgroup> reduce_u32: array<u32, 256>;
 fn workgroup_argmax(value: f32, index: u32, lid: u32) -> u32 {
@@ -19,7 +20,7 @@ fn workgroup_argmax(value: f32, index: u32, lid: u32) -> u32 {
       let i = reduce_u32[lid];
       let b = reduce_f32[lid + half];
       let j = reduce_u32[lid + half];
-      if (b > a || (b == a && j < i)) { reduce_f32[lid] = b; reduce_u32[lid] = j; }
+      if (goes_before(b, j, a, i)) { reduce_f32[lid] = b; reduce_u32[lid] = j; }
      }
   }
   workgroupBarrier();
@@ -40,8 +41,8 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
     if (r > 0u) { bound = max(b0[row + last], -3.4028234e38); }
     for (var i = lid; i < params.n; i += 256u) {
       let own = max(b0[row + i], -3.4028234e38);
-      let left = r == 0u || own < bound || (own == bound && i > last);
-      if (left && (own > best || at == 0xffffffffu)) { best = own; at = i; }
+      let is_left = r == 0u || goes_before(bound, last, own, i);
+      if (is_left && goes_before(own, i, best, at)) { best = own; at = i; }
     }
     last = workgroup_argmax(best, at, lid);
     if (lid == 0u) { b1[group * params.k + r] = last; }
