@@ -46,7 +46,8 @@ export function codec(of: Weight, K: number, unit: number, element: "f32" | "f16
   const { quantization, weight } = of
   const format = formatOf(of)
   const octets = format.octets(element)
-  if (!octets) return null
+  // A unit is loaded with one scale.
+  if (!octets || (format.groupSize !== null && format.groupSize % unit !== 0)) return null
   const words = (unit * format.bits) / 32
   const size = Math.min(4, words)
   const outer = weight.strides.slice(0, -1).map((stride) => stride * itemSize(weight.dtype))

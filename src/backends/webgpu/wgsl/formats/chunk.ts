@@ -87,3 +87,41 @@ export function sumPairs(fours: readonly (readonly (readonly [a: string, b: stri
 }
 
 export const COMPONENTS = ["x", "y", "z", "w"]
+
+/** How elements of 4 or 8 bits that have scales of two factors are streamed in f32; a chunk lies in one group. */
+export function scaledChunks(of: {
+  readonly name: string
+  readonly bits: 4 | 8
+  readonly groupSize: number
+  readonly uses: readonly Declaration[]
+  /** WGSL (vec4f) for four elements: those of a word, or in the low half of it. */
+  four(word: string): string
+  /** On every element. */
+  readonly factor: number
+  /** WGSL (vec2f), see `Eights.factors`. */
+  factors(stored: string): string
+}): ChunkFormat {
+  const { name, bits, groupSize, uses, four, factor, factors } = of
+  const elements = 128 / bits
+  const vectors = elements / 4
+  const perWord = vectors / 4
+  const chunksPerGroup = groupSize / elements
+  return {
+    name,
+    elements,
+    stride: vectors + 1,
+    staged: "vec4<f32>",
+    uses,
+    stage: stageFloats({ elements, stride: vectors + 1 }),
+    load: loadVectors(vectors),
+    decode: (p, w) =>
+      range(vectors)
+        .map((i) => `${w}.${COMPONENTS[Math.floor(i / perWord)]}${i % perWord ? " >> 16u" : ""}`)
+        .map((word, i) => `let ${p}${i} = ${four(word)};`)
+        .join("\n"),
+    dot: (w, x, s) => `(${dotVectors(vectors, w, x)})${factor === 1 ? "" : ` * ${factor}`} * ${s}.x * ${s}.y`,
+    scaleType: "vec2f",
+    scales: ({ scales }, row, _, chunk) =>
+      factors(scales!.load(`${row} + ${chunksPerGroup === 1 ? chunk : `(${chunk}) / ${chunksPerGroup}u`}`)),
+  }
+}

@@ -1,5 +1,5 @@
 import { range } from "../range.js"
-import { type ChunkFormat, COMPONENTS, dotVectors, loadVectors, neighbours, stageFloats, sumPairs } from "./chunk.js"
+import { type ChunkFormat, COMPONENTS, loadVectors, neighbours, scaledChunks, sumPairs } from "./chunk.js"
 import { type Eights, type Octets, returnOctet, type WeightFormat } from "./format.js"
 import { E2M1, E2M1_PAIRS, E8M0, e2m1Eight } from "./small_floats.js"
 
@@ -67,23 +67,16 @@ if ((${u}) % 4u == 0u) { xs[at + 4u].x = exponent; }`,
   scales: ({ scales }, row, _, chunk) => scales!.load(`${row} + ${chunk}`),
 }
 
-/** In f32, for devices without f16: exact. */
-const floatChunks: ChunkFormat = {
+/** For devices without f16, and where it must be exact. */
+const floatChunks = scaledChunks({
   name: "mxfp4",
-  elements: 32,
-  stride: 9,
-  staged: "vec4<f32>",
+  bits: 4,
+  groupSize: 32,
   uses: [E2M1, E8M0],
-  stage: stageFloats({ elements: 32, stride: 9 }),
-  load: loadVectors(8),
-  decode: (p, w) =>
-    range(8)
-      .map((i) => `let ${p}${i} = e2m1(${w}.${COMPONENTS[i >> 1]}${i % 2 ? " >> 16u" : ""});`)
-      .join("\n"),
-  dot: (w, x, s) => `(${dotVectors(8, w, x)}) * 0.5 * ${s}.x * ${s}.y`,
-  scaleType: "vec2f",
-  scales: ({ scales }, row, _, chunk) => `e8m0(${scales!.load(`${row} + ${chunk}`)})`,
-}
+  four: (word) => `e2m1(${word})`,
+  factor: 0.5,
+  factors: eights.factors,
+})
 
 /** E2M1 elements, one E8M0 scale per 32 (OCP Microscaling Formats 1.0). */
 export const mxfp4: WeightFormat = {
