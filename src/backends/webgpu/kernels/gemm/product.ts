@@ -12,6 +12,7 @@ import {
   type View,
   writes,
 } from "../../dispatch.js"
+import { areAlike } from "../../wgsl/formats/formats.js"
 import { glu } from "../../wgsl/glu.js"
 import { range } from "../../wgsl/range.js"
 import { type Codec, codec, elementsPerLoad, type Weight } from "./codec.js"
@@ -66,7 +67,7 @@ export function codecFor(tile: Tile, weights: readonly Weight[], x: Operand, K: 
   const unit = matrix ? Math.min(elementsPerLoad(weights[0]), (bn * bk) / threads) : 8
   const codecs = weights.map((weight) => codec(weight, K, unit, element))
   const [first] = codecs
-  if (!first || codecs.some((other) => other?.declarations !== first.declarations)) return null
+  if (!first || !areAlike(weights) || codecs.some((other) => other?.bounded !== first.bounded)) return null
   const vectors = K % 8 === 0 && x.offset % 16 === 0
   if (matrix && (weights[0].weight.dtype === "float32" || unit < 8 || K % 32 !== 0 || !vectors)) return null
   return first

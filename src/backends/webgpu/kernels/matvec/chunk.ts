@@ -5,7 +5,7 @@ import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 import type { ChunkFormat, GroupAccessors } from "../../wgsl/formats/chunk.js"
-import { formatOf } from "../../wgsl/formats/formats.js"
+import { areAlike, formatOf } from "../../wgsl/formats/formats.js"
 
 export interface WeightAccessors extends GroupAccessors {
   readonly weight: Accessor
@@ -33,7 +33,7 @@ function isVectorAligned({ offset, strides, shape, dtype }: Operand): boolean {
 /** The format that several weights have in common, if there is a fast one. */
 export function sameChunk(weights: readonly WeightOf<Operand>[], K: number, features: GpuFeatures): ChunkFormat | null {
   const chunks = weights.map((weight) => chunkFormat(weight, K, features))
-  return chunks.every((chunk) => chunk && chunk.name === chunks[0]?.name) ? chunks[0] : null
+  return areAlike(weights) && chunks.every((chunk) => chunk !== null) ? chunks[0] : null
 }
 
 /** A weight's components by name. */

@@ -22,3 +22,9 @@ export function formatOf({ quantization, weight }: WeightOf<Operand>): WeightFor
   if (!quantization) return dense(weight.dtype)
   return (FORMATS[quantization.mode] as (of: Quantization) => WeightFormat)(quantization)
 }
+
+/** Whether one text reads all of some weights. */
+export function areAlike(weights: readonly WeightOf<Operand>[]): boolean {
+  const [first, ...others] = weights.map(formatOf)
+  return others.every(({ name, groupSize }) => name === first.name && groupSize === first.groupSize)
+}
