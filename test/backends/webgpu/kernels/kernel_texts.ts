@@ -20,6 +20,7 @@ interface Subject {
 const EPS = 1e-5
 const AFFINE_4: Quantization = { mode: "affine", bits: 4, group_size: 32 }
 const AFFINE_3: Quantization = { mode: "affine", bits: 3, group_size: 32 }
+const MXFP8: Quantization = { mode: "mxfp8", bits: 8, group_size: 32 }
 const NVFP4: Quantization = { mode: "nvfp4", bits: 4, group_size: 16 }
 const [GPT_OSS] = ACTIVATIONS
 const CORE: readonly Tier[] = ["core"]
@@ -116,10 +117,12 @@ const core = (...outputs: Value[]): Subject => ({ outputs, tiers: CORE })
 /** One configuration of each kernel, by the name of its snapshot. */
 const SUBJECTS: Readonly<Record<string, Subject>> = {
   "matmul affine8, 1 row": matmul(1, AFFINE_8, ["core", "subgroups", "f16"]),
-  "matmul affine4, 3 rows": matmul(3, AFFINE_4, ["core"]),
-  "matmul nvfp4, 3 rows": matmul(3, NVFP4, ["core"]),
-  "matmul affine3, 12 rows": matmul(12, AFFINE_3, ["core"]),
-  "matmul affine4, 12 rows": matmul(12, AFFINE_4, ["core"]),
+  "matmul affine4, 3 rows": matmul(3, AFFINE_4, CORE),
+  "matmul mxfp8, 3 rows": matmul(3, MXFP8, CORE),
+  "matmul mxfp8, 12 rows": matmul(12, MXFP8, CORE),
+  "matmul nvfp4, 3 rows": matmul(3, NVFP4, CORE),
+  "matmul affine3, 12 rows": matmul(12, AFFINE_3, CORE),
+  "matmul affine4, 12 rows": matmul(12, AFFINE_4, CORE),
   "norm_matmul bfloat16, 2 rows": normMatmul(2, null, ["core", "subgroups"]),
   "norm_matmul affine8, 70 rows": normMatmul(70, AFFINE_8, ["core", "matrix"]),
   "route bfloat16, 2 rows": route(2, null, ["core", "subgroups"]),
