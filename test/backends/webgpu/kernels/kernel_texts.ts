@@ -67,7 +67,7 @@ function experts(L: number, quantization: Quantization | null, tiers: readonly T
 
 /** A product, the router that reads it, and its experts' products: where they share launches. */
 function routed(tiers: readonly Tier[]): Subject {
-  const { y } = apply({ kind: "matmul" }, { x: x(1, N), weight: weightOf(AFFINE_8, [], K, N), residual: x(1, K) })
+  const { y } = apply({ kind: "matmul" }, { x: x(1, 128), weight: weightOf(AFFINE_8, [], K, 128), residual: x(1, K) })
   const rms = norm()
   const choice = apply({ kind: "route", eps: EPS, k }, { x: y, norm: rms, weight: weightOf(AFFINE_8, [], E) })
   const [gate, up] = [0, 1].map(() => weightOf(MXFP4, [E]))

@@ -1,4 +1,4 @@
-// == matvec affine8 192x96, residual, router
+// == matvec affine8 192x128, residual, router
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
 @group(0) @binding(1) var<storage, read> b0: array<vec4<f32>>;
@@ -29,17 +29,17 @@ var task = ((wid.x - 0u) * 22u + group) * 1u;
 var load_task = task;
 var load_turn = 0u;
 var w_row0: u32; var s_row0: u32; var b_row0: u32;
-{ let task = load_task; w_row0 = (min(task * 1u + 0u, 191u)) * 6u;
-s_row0 = (min(task * 1u + 0u, 191u)) * 1.5u;
-b_row0 = (min(task * 1u + 0u, 191u)) * 1.5u; }
+{ let task = load_task; w_row0 = (min(task * 1u + 0u, 191u)) * 8u;
+s_row0 = (min(task * 1u + 0u, 191u)) * 2u;
+b_row0 = (min(task * 1u + 0u, 191u)) * 2u; }
 var t0_w0: vec4u; var t0_s0: vec2f;
 var t1_w0: vec4u; var t1_s0: vec2f;
-{ var c = min(load_turn * 32u + lane, 5u);
+{ var c = min(load_turn * 32u + lane, 7u);
 t0_w0 = b8[w_row0 + c];
 t0_s0 = vec2f(bitcast<f32>(extractBits(b9[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b10[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
 load_turn += 1u;
  }
-{ var c = min(load_turn * 32u + lane, 5u);
+{ var c = min(load_turn * 32u + lane, 7u);
 t1_w0 = b8[w_row0 + c];
 t1_s0 = vec2f(bitcast<f32>(extractBits(b9[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b10[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
 load_turn += 1u;
@@ -50,11 +50,11 @@ var column0 = bitcast<f32>(extractBits(b2[((0u >> 1u) + (min(task * 1u + 0u, 191
 {
 var a0_0 = vec4f();
 var a0_1 = vec4f();
-if (lid < 12u) {
-a0_0 = b0[((first_row) * 96u + (lid + 0u) * 8u) / 4u + 0u];
-a0_1 = b0[((first_row) * 96u + (lid + 0u) * 8u) / 4u + 1u];
+if (lid < 16u) {
+a0_0 = b0[((first_row) * 128u + (lid + 0u) * 8u) / 4u + 0u];
+a0_1 = b0[((first_row) * 128u + (lid + 0u) * 8u) / 4u + 1u];
 }
-if (lid < 12u) {
+if (lid < 16u) {
 let v0 = a0_0;
 let v1 = a0_1;
 let base = 0u * 160u;
@@ -71,7 +71,7 @@ var turn = 0u;
 for (var i = (1u + wid.z) * 1u; i > 0u; i--) {
   let w0 = t0_w0; let s0 = t0_s0;
   t0_w0 = t1_w0; t0_s0 = t1_s0;
-  if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
+  if (i > 2u) { var c = min(load_turn * 32u + lane, 7u);
 t1_w0 = b8[w_row0 + c];
 t1_s0 = vec2f(bitcast<f32>(extractBits(b9[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b10[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
 load_turn += 1u;
