@@ -33,6 +33,12 @@ struct Params {
 @group(0) @binding(5) var<storage, read> b4: array<u32>;
 @group(0) @binding(6) var<storage, read> b5: array<u32>;
 @group(0) @binding(7) var<storage, read_write> b6: array<f32>;
+fn worth(top: f32, other: f32) -> f32 { return exp2(top - other); }
+fn weight_of(part: vec2f, other: f32) -> f32 { return part.y * worth(part.x, other); }
+fn merged(a: vec2f, b: vec2f) -> vec2f {
+  let top = max(a.x, b.x);
+  return vec2f(top, weight_of(a, top) + weight_of(b, top));
+}
 fn first_visible(position: u32) -> u32 { return position + 1u - min(position + 1u, params.window); }
 fn slot_of(sequence: u32, position: u32) -> u32 { return b5[sequence * params.pages + position / 8u] * 8u + position % 8u; }
 const GROUPS = 32u;
@@ -109,7 +115,7 @@ a0_1 = a0_1 * c + p0 * v0_1;
   let head0 = 0u; if (lane == 0u) { maxima[group * 1u + head0] = m0; }
   workgroupBarrier();
   for (var g = 0u; g < params.groups; g++) { m0 = max(m0, maxima[g * 1u + head0]); }
-  let f0 = exp2(maxima[group * 1u + head0] - m0);
+  let f0 = worth(maxima[group * 1u + head0], m0);
   if (lane == 0u) { totals[group * 1u + head0] = l0 * f0; }
 { let f = f0; a0_0 *= f;
 a0_1 *= f; }

@@ -20,6 +20,12 @@ struct Params {
 @group(0) @binding(8) var<storage, read> b7: array<u32>;
 @group(0) @binding(9) var<storage, read_write> b8: array<f32>;
 @group(0) @binding(10) var<storage, read_write> b9: array<vec2<f32>>;
+fn worth(top: f32, other: f32) -> f32 { return exp2(top - other); }
+fn weight_of(part: vec2f, other: f32) -> f32 { return part.y * worth(part.x, other); }
+fn merged(a: vec2f, b: vec2f) -> vec2f {
+  let top = max(a.x, b.x);
+  return vec2f(top, weight_of(a, top) + weight_of(b, top));
+}
 fn first_visible(position: u32) -> u32 { return position + 1u - min(position + 1u, params.window); }
 fn slot_of(sequence: u32, position: u32) -> u32 { return b5[sequence * params.pages + position / 16u] * 16u + position % 16u; }
 fn multiply_wide(a: u32, b: u32) -> vec2u {
@@ -243,16 +249,16 @@ let head2 = 2u; if (lane == 0u) { maxima[group * 4u + head2] = m2; }
 let head3 = 3u; if (lane == 0u) { maxima[group * 4u + head3] = m3; }
   workgroupBarrier();
   for (var g = 0u; g < params.groups; g++) { m0 = max(m0, maxima[g * 4u + head0]); }
-  let f0 = exp2(maxima[group * 4u + head0] - m0);
+  let f0 = worth(maxima[group * 4u + head0], m0);
   if (lane == 0u) { totals[group * 4u + head0] = l0 * f0; }
   for (var g = 0u; g < params.groups; g++) { m1 = max(m1, maxima[g * 4u + head1]); }
-  let f1 = exp2(maxima[group * 4u + head1] - m1);
+  let f1 = worth(maxima[group * 4u + head1], m1);
   if (lane == 0u) { totals[group * 4u + head1] = l1 * f1; }
   for (var g = 0u; g < params.groups; g++) { m2 = max(m2, maxima[g * 4u + head2]); }
-  let f2 = exp2(maxima[group * 4u + head2] - m2);
+  let f2 = worth(maxima[group * 4u + head2], m2);
   if (lane == 0u) { totals[group * 4u + head2] = l2 * f2; }
   for (var g = 0u; g < params.groups; g++) { m3 = max(m3, maxima[g * 4u + head3]); }
-  let f3 = exp2(maxima[group * 4u + head3] - m3);
+  let f3 = worth(maxima[group * 4u + head3], m3);
   if (lane == 0u) { totals[group * 4u + head3] = l3 * f3; }
 { let f = f0; a0_0 *= f;
 a0_1 *= f; }
@@ -292,6 +298,12 @@ pool[group * 128u + mine + 100u] = a3_1.x; pool[group * 128u + mine + 101u] = a3
 @group(0) @binding(2) var<storage, read_write> b1: array<vec2<f32>>;
 @group(0) @binding(3) var<storage, read_write> b2: array<f32>;
 @group(0) @binding(4) var<storage, read> b3: array<u32>;
+fn worth(top: f32, other: f32) -> f32 { return exp2(top - other); }
+fn weight_of(part: vec2f, other: f32) -> f32 { return part.y * worth(part.x, other); }
+fn merged(a: vec2f, b: vec2f) -> vec2f {
+  let top = max(a.x, b.x);
+  return vec2f(top, weight_of(a, top) + weight_of(b, top));
+}
 var<workgroup> shares: array<vec2f, 4>;
 var<workgroup> pool: array<f32, 128>;
 @compute @workgroup_size(128)
@@ -300,17 +312,17 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
 let part0 = b0[(at * 4u + min(lid / 32u + 0u, 3u)) * 32u + lid % 32u];
   for (var s = lid; s < 4u; s += 128u) { shares[s] = b1[at * 4u + s]; }
   workgroupBarrier();
-  let sink = clamp(bitcast<f32>(extractBits(b3[((0u >> 1u) + (wid.x)) >> 1u], 16u * (((0u >> 1u) + (wid.x)) & 1u), 16u) << 16u) * 1.4426950408889634, -1e30, 1e30);
-  var top = sink;
+  let sink = vec2f(clamp(bitcast<f32>(extractBits(b3[((0u >> 1u) + (wid.x)) >> 1u], 16u * (((0u >> 1u) + (wid.x)) & 1u), 16u) << 16u) * 1.4426950408889634, -1e30, 1e30), 1.0);
+  var top = sink.x;
   for (var s = 0u; s < 4u; s++) { top = max(top, shares[s].x); }
-  var total = exp2(sink - top);
-  for (var s = 0u; s < 4u; s++) { total += shares[s].y * exp2(shares[s].x - top); }
+  var total = weight_of(sink, top);
+  for (var s = 0u; s < 4u; s++) { total += weight_of(shares[s], top); }
   var sum = 0.0;
 {
     let split = lid / 32u + 0u;
     if (split < 4u) {
       let share = shares[split];
-      if (share.y > 0.0) { sum += part0 * exp2(share.x - top); }
+      if (share.y > 0.0) { sum += part0 * worth(share.x, top); }
     }
   }
   pool[lid] = sum;

@@ -90,6 +90,12 @@ struct Params {
 @group(0) @binding(6) var<storage, read> b5: array<u32>;
 @group(0) @binding(7) var<storage, read> b6: array<u32>;
 @group(0) @binding(8) var<storage, read> b7: array<u32>;
+fn worth(top: f32, other: f32) -> f32 { return exp2(top - other); }
+fn weight_of(part: vec2f, other: f32) -> f32 { return part.y * worth(part.x, other); }
+fn merged(a: vec2f, b: vec2f) -> vec2f {
+  let top = max(a.x, b.x);
+  return vec2f(top, weight_of(a, top) + weight_of(b, top));
+}
 fn first_visible(position: u32) -> u32 { return position + 1u - min(position + 1u, params.window); }
 fn slot_of(sequence: u32, position: u32) -> u32 { return b6[sequence * params.pages + position / 16u] * 16u + position % 16u; }
 var<workgroup> qs: array<f16, 1536>;
@@ -280,7 +286,7 @@ subgroupMatrixStore<row_major>(&ss, (rows0 + 0u) * 68u + 48u, s0_3, 68u);
 highest = max(highest, partials[r_own * 2u + 0u]);
 highest = max(highest, partials[r_own * 2u + 1u]);
     highest = max(highest, top);
-    let factor = exp2(top - highest);
+    let factor = worth(top, highest);
     top = highest;
     total *= factor;
     if (c_own == 0u) { factors[r_own] = factor; }
@@ -486,9 +492,8 @@ highest = max(highest, partials[r_own * 2u + 1u]);
   workgroupBarrier();
   if (c_own == 0u) {
 total += partials[lid + 1u];
-    let sink = clamp(bitcast<f32>(extractBits(b7[((0u >> 1u) + (head0 + r_own % 4u)) >> 1u], 16u * (((0u >> 1u) + (head0 + r_own % 4u)) & 1u), 16u) << 16u) * 1.4426950408889634, -1e30, 1e30);
-    let highest = max(top, sink);
-    factors[r_own] = exp2(top - highest) / max(total * exp2(top - highest) + exp2(sink - highest), 1e-30);
+    let all = merged(vec2f(top, total), vec2f(clamp(bitcast<f32>(extractBits(b7[((0u >> 1u) + (head0 + r_own % 4u)) >> 1u], 16u * (((0u >> 1u) + (head0 + r_own % 4u)) & 1u), 16u) << 16u) * 1.4426950408889634, -1e30, 1e30), 1.0));
+    factors[r_own] = worth(top, all.x) / max(all.y, 1e-30);
   }
   workgroupBarrier();
   { let e = lid + 0u; let r = e / 16u;

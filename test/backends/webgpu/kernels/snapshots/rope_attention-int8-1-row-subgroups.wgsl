@@ -22,6 +22,12 @@ struct Params {
 @group(0) @binding(8) var<storage, read> b7: array<u32>;
 @group(0) @binding(9) var<storage, read_write> b8: array<f32>;
 @group(0) @binding(10) var<storage, read> b9: array<u32>;
+fn worth(top: f32, other: f32) -> f32 { return exp2(top - other); }
+fn weight_of(part: vec2f, other: f32) -> f32 { return part.y * worth(part.x, other); }
+fn merged(a: vec2f, b: vec2f) -> vec2f {
+  let top = max(a.x, b.x);
+  return vec2f(top, weight_of(a, top) + weight_of(b, top));
+}
 fn first_visible(position: u32) -> u32 { return position + 1u - min(position + 1u, params.window); }
 fn slot_of(sequence: u32, position: u32) -> u32 { return b5[sequence * params.pages + position / 16u] * 16u + position % 16u; }
 fn multiply_wide(a: u32, b: u32) -> vec2u {
@@ -317,7 +323,7 @@ a0_1 = a0_1 * c + p0 * v0_1 + p1 * v1_1;
   let head0 = 0u; if ((lane & 3u) == 0u) { maxima[group * 1u + head0] = m0; }
   workgroupBarrier();
   for (var g = 0u; g < params.groups; g++) { m0 = max(m0, maxima[g * 1u + head0]); }
-  let f0 = exp2(maxima[group * 1u + head0] - m0);
+  let f0 = worth(maxima[group * 1u + head0], m0);
   if ((lane & 3u) == 0u) { totals[group * 1u + head0] = l0 * f0; }
 { let f = f0; a0_0 *= f;
 a0_1 *= f; }
@@ -334,11 +340,9 @@ pool[group * 32u + mine + 4u] = a0_1.x; pool[group * 32u + mine + 5u] = a0_1.y; 
       total += totals[g * 1u + h];
       top = max(top, maxima[g * 1u + h]);
     }
-    let sink = clamp(bitcast<f32>(extractBits(b9[((0u >> 1u) + (head + h)) >> 1u], 16u * (((0u >> 1u) + (head + h)) & 1u), 16u) << 16u) * 1.4426950408889634, -1e30, 1e30);
-    let all = max(top, sink);
-    let scale = exp2(top - all);
-    total = total * scale + exp2(sink - all);
-    sum *= scale;
+    let all = merged(vec2f(top, total), vec2f(clamp(bitcast<f32>(extractBits(b9[((0u >> 1u) + (head + h)) >> 1u], 16u * (((0u >> 1u) + (head + h)) & 1u), 16u) << 16u) * 1.4426950408889634, -1e30, 1e30), 1.0));
+    total = all.y;
+    sum *= worth(top, all.x);
     q_rows[0u + o] = sum / total;
   }
   for (var half = 1u; half < 32u; half *= 2u) {
