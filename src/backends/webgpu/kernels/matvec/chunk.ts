@@ -5,7 +5,7 @@ import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 import type { ChunkFormat, GroupAccessors } from "../../wgsl/formats/chunk.js"
-import { areAlike, formatOf } from "../../wgsl/formats/formats.js"
+import { formatOf } from "../../wgsl/formats/formats.js"
 
 export interface WeightAccessors extends GroupAccessors {
   readonly weight: Accessor
@@ -28,12 +28,6 @@ function isVectorAligned({ offset, strides, shape, dtype }: Operand): boolean {
   const last = shape.length - 1
   const outer = strides.slice(0, -1).every((stride) => (stride * itemSize(dtype)) % 16 === 0)
   return strides[last] === 1 && outer && offset % 16 === 0
-}
-
-/** The format that several weights have in common, if there is a fast one. */
-export function sameChunk(weights: readonly WeightOf<Operand>[], K: number, features: GpuFeatures): ChunkFormat | null {
-  const chunks = weights.map((weight) => chunkFormat(weight, K, features))
-  return areAlike(weights) && chunks.every((chunk) => chunk !== null) ? chunks[0] : null
 }
 
 /** A weight's components by name. */

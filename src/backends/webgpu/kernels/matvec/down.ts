@@ -6,8 +6,8 @@ import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type 
 import { shuffles } from "../../features.js"
 import { range } from "../../wgsl/range.js"
 import { UNIT } from "../../wgsl/formats/chunk.js"
-import { sameChunk, weightAccessors, weightViews } from "./chunk.js"
-import { biases } from "./experts.js"
+import { weightAccessors, weightViews } from "./chunk.js"
+import { biases, sameChunk } from "./experts.js"
 import { isStageable, LANES, stageMemory, stageRows } from "./stage.js"
 import { reductionMemory, streamTasks } from "./stream.js"
 import { tune, workgroupBytes } from "./tuning.js"
@@ -25,7 +25,7 @@ export function downFewRows(
   const { features } = context
   const [L, k, K] = x.shape
   const [, N] = output.shape
-  const chunk = sameChunk([weight], K, features)
+  const chunk = sameChunk([weight], K, context)
   if (!chunk || !isStageable(x, null) || k > LANES || context.ranges(parts).length > 1) return null
   const tuning = tune(N, 1, features, (k * K) / UNIT)
   const threads = tuning.groups * LANES

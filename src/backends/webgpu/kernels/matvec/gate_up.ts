@@ -7,8 +7,8 @@ import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type 
 import { shuffles } from "../../features.js"
 import { glu } from "../../wgsl/glu.js"
 import { UNIT } from "../../wgsl/formats/chunk.js"
-import { sameChunk, weightAccessors, weightViews } from "./chunk.js"
-import { biases } from "./experts.js"
+import { weightAccessors, weightViews } from "./chunk.js"
+import { biases, sameChunk } from "./experts.js"
 import {
   choiceRounds,
   choiceViews,
@@ -43,7 +43,7 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
   const [L, K] = x.shape
   const [, k, N] = output.shape
   const parts = [...componentsOf(gate), ...componentsOf(up)]
-  const chunk = sameChunk([gate, up], K, features)
+  const chunk = sameChunk([gate, up], K, context)
   if (!chunk || !isStageable(x, norm) || context.ranges(parts).length > 1) return null
   const tuning = tune(k * N, 1, features, K / UNIT)
   const workgroups = Math.ceil((k * N) / (tuning.groups * tuning.tasks))
