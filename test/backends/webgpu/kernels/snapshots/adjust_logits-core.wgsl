@@ -24,9 +24,9 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
 
 // == adjust_logits
 struct Params {
-  entries: u32,
-  rows: u32,
   n: u32,
+  rows: u32,
+  tokens: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> b0: array<u32>;
@@ -35,14 +35,14 @@ struct Params {
 @group(0) @binding(4) var<storage, read> b3: array<f32>;
 @group(0) @binding(5) var<storage, read> b4: array<f32>;
 @group(0) @binding(6) var<storage, read_write> b5: array<f32>;
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let i = (wid.x + wid.y * nwg.x) * 64u + lid;
-  if (i >= params.entries) { return; }
+  let i = (wid.x + wid.y * nwg.x) * 256u + lid;
+  if (i >= params.n) { return; }
   let row = b0[i];
   let id = b1[i];
-  if (row >= params.rows || id >= params.n) { return; }
-  let at = row * params.n + id;
+  if (row >= params.rows || id >= params.tokens) { return; }
+  let at = row * params.tokens + id;
   let biased = b5[at] + b2[i];
   let factor = b3[i];
   b5[at] = select(biased * factor, biased / factor, biased > 0.0) + b4[i];

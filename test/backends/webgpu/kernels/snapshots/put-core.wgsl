@@ -1,6 +1,6 @@
 // == put
 struct Params {
-  count: u32,
+  n: u32,
   length: u32,
   rows: u32,
 }
@@ -11,7 +11,7 @@ struct Params {
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
   let i = (wid.x + wid.y * nwg.x) * 256u + lid;
-  if (i >= params.count) { return; }
+  if (i >= params.n) { return; }
   let index = b2[i / params.length];
   if (index >= params.rows) { return; }
   let to = index * params.length + i % params.length;
