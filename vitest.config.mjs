@@ -3,6 +3,9 @@ import { defineConfig } from "vitest/config"
 import { BaseSequencer } from "vitest/node"
 import { swiftshader } from "./tools/swiftshader.mjs"
 
+// The command that the tests start.
+await import("./tools/bundle-cli.mjs")
+
 // The processes that run the tests inherit this: WebGPU's tests then do not depend on the machine's GPU.
 Object.assign(process.env, swiftshader())
 

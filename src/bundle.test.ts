@@ -8,7 +8,7 @@ import * as vite from "vite"
 import { afterAll, describe, expect, it } from "vitest"
 
 const path = (name: string) => fileURLToPath(new URL(name, import.meta.url))
-const kernels = ["kernels.wasm", "kernels_relaxed.wasm"]
+const kernels = ["kernels.wasm", "kernels_relaxed.wasm", "kernels_fused.wasm"]
 const scratch = mkdtempSync(join(tmpdir(), "minerva-bundle-"))
 const app = join(scratch, "app.js")
 writeFileSync(join(scratch, "package.json"), '{ "type": "module" }')
@@ -37,11 +37,7 @@ function run(folder: string): string {
 describe("bundled with esbuild, which leaves files and workers to its user", () => {
   it.each([
     ["answers with all beside the bundle", "", /42/],
-    [
-      "says so without kernels",
-      "kernels_relaxed.wasm",
-      /^BackendError .*\/kernels_relaxed.wasm is missing: bundles of /,
-    ],
+    ["says so without kernels", "kernels_fused.wasm", /^BackendError .*\/kernels_fused.wasm is missing: bundles of /],
     ["says so without the worker", "node_worker.js", /^BackendError .*node_worker.js is missing: bundles of /],
   ])("%s", async (_, missing, expected) => {
     const outdir = join(scratch, `without ${missing}`)

@@ -26,10 +26,10 @@ step() { # limit in seconds, command
 
 for name in ${*:-synth-cut cut-truth shallow synth truth full cut}; do
   case $name in
-    synth-cut) rm -rf "$files/cut" && step 60 node dist/cli/main.js synth --preset gpt-oss-20b --layers 2 --out "$files/cut" ;;
+    synth-cut) rm -rf "$files/cut" && step 60 node dist/bundle/cli/main.js synth --preset gpt-oss-20b --layers 2 --out "$files/cut" ;;
     cut-truth) step 90 "${PYTHON:-python3}" tools/reference/full_logits.py "$files/cut" --out "$files/cut-truth.safetensors" ;;
     shallow) step 90 node tools/compare-logits.mjs "$files/cut" --device "$device" --truth "$files/cut-truth.safetensors" ;;
-    synth) rm -rf "$files/full" && step 180 node dist/cli/main.js synth --preset gpt-oss-20b --routers decided --out "$files/full" ;;
+    synth) rm -rf "$files/full" && step 180 node dist/bundle/cli/main.js synth --preset gpt-oss-20b --routers decided --out "$files/full" ;;
     truth) step 180 "${PYTHON:-python3}" tools/reference/full_logits.py "$files/full" --out "$files/truth.safetensors" ;;
     full) step 180 node tools/compare-logits.mjs "$files/full" --device "$device" --truth "$files/truth.safetensors" ;;
     cut) step 240 node tools/compare-logits.mjs "$files/cut" --device "$device" --against reference --lengths 1,17 ;;

@@ -2,17 +2,18 @@
 // installed; else taken out of Debian's package into node_modules/.cache (a download of 31 MB, once; no root needed).
 //
 //   eval "$(node tools/swiftshader.mjs)"    # then node, vitest or deno find it
-import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { unpackPackage } from "./debian.mjs"
 
 const PACKAGE = "chromium-common"
 const ICD = "vk_swiftshader_icd.json"
 const FILES = ["libvk_swiftshader.so", ICD, "libvulkan.so.1"]
 const INSTALLED = ["/usr/lib/chromium", "/opt/google/chrome"]
 const CACHE = fileURLToPath(new URL("../node_modules/.cache/swiftshader", import.meta.url))
+const UNPACKED = join(CACHE, "usr/lib/chromium")
 
 /**
  * The environment variables with which processes started from here on find SwiftShader, and no other Vulkan driver;
@@ -21,7 +22,7 @@ const CACHE = fileURLToPath(new URL("../node_modules/.cache/swiftshader", import
 export function swiftshader() {
   if (process.platform !== "linux") return null
   const holds = (folder) => FILES.every((file) => existsSync(join(folder, file)))
-  const folder = [...INSTALLED, CACHE].find(holds) ?? download()
+  const folder = [...INSTALLED, UNPACKED].find(holds) ?? download()
   if (!folder) return null
   return {
     VK_ICD_FILENAMES: join(folder, ICD),
@@ -32,33 +33,16 @@ export function swiftshader() {
 }
 
 function download() {
-  mkdirSync(CACHE, { recursive: true })
-  const work = mkdtempSync(join(CACHE, "download-"))
-  const run = (command, args) => execFileSync(command, args, { cwd: work, stdio: ["ignore", "pipe", "pipe"] })
-  const apt = (...args) => run("apt-get", ["-q", ...args])
   try {
-    try {
-      apt("download", PACKAGE)
-    } catch {
-      // Without package lists, or with old ones: lists of our own, which need no root.
-      for (const folder of ["lists/partial", "cache/archives/partial"])
-        mkdirSync(join(work, folder), { recursive: true })
-      const options = ["-o", `Dir::State::lists=${join(work, "lists")}`, "-o", `Dir::Cache=${join(work, "cache")}`]
-      apt(...options, "update")
-      apt(...options, "download", PACKAGE)
-    }
-    const archive = readdirSync(work).find((name) => name.endsWith(".deb"))
-    const paths = FILES.map((file) => `./usr/lib/chromium/${file}`)
-    execFileSync("sh", ["-c", 'dpkg --fsys-tarfile "$0" | tar -x --strip-components=4 "$@"', archive, ...paths], {
-      cwd: work,
-    })
-    for (const file of FILES) renameSync(join(work, file), join(CACHE, file))
-    return CACHE
+    unpackPackage(
+      PACKAGE,
+      CACHE,
+      FILES.map((file) => `./usr/lib/chromium/${file}`),
+    )
+    return UNPACKED
   } catch (error) {
     process.stderr.write(`SwiftShader could not be had from Debian's ${PACKAGE}: ${error.message}\n`)
     return null
-  } finally {
-    rmSync(work, { recursive: true, force: true })
   }
 }
 

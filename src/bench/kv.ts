@@ -1,6 +1,6 @@
 import { pagesHeld } from "../cache/kv_size.js"
 import type { LanguageModel } from "../engine/model.js"
-import type { LoadModelOptions } from "../engine/node_model.js"
+import type { LoadModelOptions } from "../engine/load_model.js"
 import type { Perplexity } from "../engine/perplexity.js"
 import type { KvFormat } from "../tensor/kv_format.js"
 import { median } from "./median.js"

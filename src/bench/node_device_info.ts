@@ -1,8 +1,9 @@
 import type { Backend } from "../backends/backend.js"
+import { CpuBackend } from "../backends/cpu/backend.js"
 import { threadsFor } from "../backends/cpu/node_cpu.js"
 import { WebGpuBackend } from "../backends/webgpu/backend.js"
 import { tierOf } from "../backends/webgpu/features.js"
-import type { BackendOptions } from "../engine/node_backend.js"
+import type { BackendOptions } from "../engine/open_backend.js"
 
 /** Where a measurement ran. */
 export interface DeviceInfo {
@@ -16,17 +17,9 @@ export interface DeviceInfo {
   readonly tier?: string
 }
 
-/** The smallest module that only an engine with relaxed SIMD takes: `i8x16.relaxed_swizzle` of two vectors, dropped. */
-const RELAXED_MODULE = Uint8Array.of(
-  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0],
-  ...[65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11],
-)
-
 export function deviceInfo(backend: Backend, options: BackendOptions): DeviceInfo {
   if (!(backend instanceof WebGpuBackend)) {
-    const isCpu = backend.name === "cpu"
-    // As the backend chose its kernels when it was opened: see `loadKernels`.
-    const simd = isCpu && { relaxed_simd: WebAssembly.validate(RELAXED_MODULE) }
+    const simd = backend instanceof CpuBackend && { relaxed_simd: backend.pool.kernels.isRelaxed }
     return { backend: backend.name, threads: threadsOf(options), ...simd }
   }
   const { description, features } = backend.gpu

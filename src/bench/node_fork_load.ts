@@ -1,6 +1,6 @@
 import { fork } from "node:child_process"
 import { BackendError } from "../backends/backend.js"
-import type { LoadModelOptions } from "../engine/node_model.js"
+import type { LoadModelOptions } from "../engine/load_model.js"
 import type { DeviceInfo } from "./node_device_info.js"
 
 export interface Loaded {

@@ -1,5 +1,6 @@
 import { openBackend } from "../engine/node_backend.js"
-import { type LoadModelOptions, loadModel } from "../engine/node_model.js"
+import type { LoadModelOptions } from "../engine/load_model.js"
+import { loadModel } from "../engine/node_model.js"
 import { answer } from "./prompt.js"
 import { deviceInfo } from "./node_device_info.js"
 
@@ -10,7 +11,7 @@ try {
   const start = performance.now()
   const { device, threads, precision } = options
   const { backend } = await openBackend({ device, threads, precision })
-  const model = await loadModel(path, { ...options, backend })
+  const model = await loadModel(path, { ...options, text: false, backend })
   const ms = performance.now() - start
   await answer(model.scheduler, Uint32Array.of(0), 0)
   const first_token_ms = performance.now() - start

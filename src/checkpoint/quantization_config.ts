@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { type DType, itemSize } from "../tensor/dtype.js"
 import type { Quantization } from "../tensor/quantization.js"
 import type { Shape } from "../tensor/shape.js"

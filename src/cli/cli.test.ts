@@ -11,7 +11,7 @@ import { nodeDirectory } from "../checkpoint/node_directory.js"
 import { readHeader } from "../checkpoint/safetensors.js"
 import { EMBEDDED_MODEL } from "./options.js"
 
-const main = fileURLToPath(new URL("./main.js", import.meta.url))
+const main = fileURLToPath(new URL("../../bundle/cli/main.js", import.meta.url))
 const fixture = fileURLToPath(new URL("../../../test/models/fixtures/three-of-ten/hf", import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), "minerva-cli-"))
 
@@ -93,7 +93,7 @@ describe("help", () => {
 })
 
 describe("what starts quickly because it loads little", () => {
-  /** The files of the package, and the packages, that a command line loads. */
+  /** The sources that a command line loads, those of bundled packages too. */
   const loaded = (args: string[]) => {
     const list = join(scratch, "loaded.txt")
     writeFileSync(list, "")
@@ -106,7 +106,10 @@ describe("what starts quickly because it loads little", () => {
       register("data:text/javascript," + encodeURIComponent(${JSON.stringify(hooks)}))`
     const NODE_OPTIONS = `--import data:text/javascript,${encodeURIComponent(register)}`
     expect(minerva(args, { env: { NODE_OPTIONS } }).code).toBe(0)
-    return readFileSync(list, "utf8").split("\n")
+    const chunks = readFileSync(list, "utf8").match(/^file:.*\/bundle\/.*\.js$/gm) ?? []
+    return chunks.flatMap(
+      (chunk) => JSON.parse(readFileSync(fileURLToPath(`${chunk}.map`), "utf8")).sources as string[],
+    )
   }
   const tokens = ["logits", "--tokens", "1,2", "-o", join(scratch, "few.safetensors")]
 
@@ -114,6 +117,12 @@ describe("what starts quickly because it loads little", () => {
     ["the help", ["--help"], /\/cli\/commands\/|\/engine\/|\/zod\//, /\/commander\//],
     ["the CPU", [...tokens, "-d", "cpu"], /\/webgpu\//, /\/backends\/cpu\//],
     ["a command", ["inspect", "-d", "cpu"], /\/commands\/(?!inspect|pull)|\/server\//, /\/commands\/inspect/],
+    [
+      "an answer",
+      ["generate", "hi", "-d", "cpu", "-n", "1"],
+      /\/webgpu\/|\/reference\/|\/server\/|\/bench\/|\/zod\/.*\/locales\/(?!en\.)|\/huggingface-hub|\/hub\//,
+      /\/engine\/chat/,
+    ],
   ])("%s", (_, args, nothingOf, something) => {
     const files = loaded(args)
     expect(files.filter((file) => nothingOf.test(file))).toEqual([])

@@ -1,21 +1,10 @@
 #!/usr/bin/env node
-import { CommanderError } from "commander"
-import { createProgram } from "./program.js"
-import { reportError } from "./ui/errors.js"
-import { VERSION } from "./version.js"
+import * as nodeModule from "node:module"
 
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  // A reader that has seen enough (`minerva ... | head -1`) is no error.
-  process.exit(error.code === "EPIPE" ? 0 : reportError(error, "standard output"))
-})
-// Notes that nobody can read any more are no reason to stop.
-process.stderr.on("error", () => {})
+// Node keeps what it compiled of the modules from here on for the next start; before 22.8 it cannot.
+const { enableCompileCache } = nodeModule as { enableCompileCache?(): unknown }
+enableCompileCache?.()
+if (process.env.MINERVA_DEBUG === "1") process.setSourceMapsEnabled(true)
 
-try {
-  const program = await createProgram(VERSION, process.argv.slice(2))
-  await program.parseAsync()
-} catch (error) {
-  // Commander has printed its line already; its own exit code for a wrong command line is 1.
-  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2
-  else process.exitCode = reportError(error)
-}
+const { run } = await import("./run.js")
+await run(process.argv.slice(2))

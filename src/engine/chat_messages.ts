@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import type { Message, ToolCall } from "../text/messages.js"
 import { chosen, fields, isObject, json, jsonObject, name, text, unfit } from "./schemas.js"
 

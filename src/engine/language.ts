@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import type { Directory } from "../checkpoint/byte_source.js"
 import { ifMissing, parseJson, readJsonBytes, readOptionalJson } from "../checkpoint/json_file.js"
 import { speaksHarmony } from "../text/harmony_render.js"
@@ -7,6 +7,7 @@ import type { GrammarCompiler } from "../text/grammar.js"
 import type { ChatFormat } from "../text/messages.js"
 import { Tokenizer } from "../text/tokenizer.js"
 import { TokenizerError } from "../text/tokenizer_error.js"
+import { readTokenizerJson, type TokenizerParts } from "../text/tokenizer_json.js"
 import type { StopTokens } from "./generation.js"
 
 /** How a model reads and writes. */
@@ -17,6 +18,14 @@ export interface Language {
   readonly hasFormat: boolean
   /** Harmony's ends of a turn, the end of a text and tokenizer_config.json's `eos_token`, as far as the tokenizer has them. */
   readonly stopTokens: StopTokens
+}
+
+/** What was read of a folder's tokenizer.json before, in another process: see `keptTokenizer`. */
+export interface KeptTokenizer {
+  /** Undefined where there is nothing, or where the file has changed since. */
+  read(): Promise<TokenizerParts | undefined>
+  /** Keeps it for the next process, in the background. */
+  write(parts: TokenizerParts): void
 }
 
 const ENDS = ["<|return|>", "<|call|>", "<|endoftext|>"]
@@ -31,16 +40,21 @@ const settingsSchema = z.looseObject({ model_identity: z.string(), knowledge_cut
  * (`model_identity`, `knowledge_cutoff`); gpt-oss's own where that says nothing.
  *
  * @param compilerFor makes what a turn is held to schemas with, when the model first chats; it is the caller's
+ * @param kept what is known of tokenizer.json from before
  * @returns undefined when there is no tokenizer.json: such a model takes token ids alone
  * @throws TokenizerError for one that cannot be used
  */
 export async function loadLanguage(
   directory: Directory,
   compilerFor?: (text: Tokenizer) => GrammarCompiler,
+  kept?: KeptTokenizer,
 ): Promise<Language | undefined> {
-  const text = await loadTokenizer(directory).catch(ifMissing)
+  const reading = readOptionalJson(directory, "tokenizer_config.json")
+  // Thrown where it is asked for.
+  reading.catch(() => {})
+  const text = await loadTokenizer(directory, kept).catch(ifMissing)
   if (text === undefined) return undefined
-  const config = await readOptionalJson(directory, "tokenizer_config.json")
+  const config = await reading
   const settings = readSettings(config)
   let format: ChatFormat | undefined
   return {
@@ -59,11 +73,16 @@ export async function loadLanguage(
  *
  * @throws TokenizerError for one that cannot be used; CheckpointError for a file that is missing, or no JSON
  */
-export async function loadTokenizer(directory: Directory): Promise<Tokenizer> {
+export async function loadTokenizer(directory: Directory, kept?: KeptTokenizer): Promise<Tokenizer> {
   const file = "tokenizer.json"
+  const known = await kept?.read()
+  if (known) return new Tokenizer(known, file)
   const bytes = await readJsonBytes(directory, file)
   try {
-    return new Tokenizer(bytes, file)
+    const parts = readTokenizerJson(bytes, file)
+    const tokenizer = new Tokenizer(parts, file)
+    kept?.write(parts)
+    return tokenizer
   } catch (error) {
     // An error page or an unfinished download is told better as such.
     parseJson(bytes, file)

@@ -1,5 +1,5 @@
 import { listFiles, listModels, modelInfo } from "@huggingface/hub"
-import { z } from "zod"
+import * as z from "zod"
 import { isRepositoryId } from "../checkpoint/node_hub.js"
 import { HubError, PassingFailure } from "./hub_error.js"
 import { type Persistence, persist } from "./patience.js"

@@ -1,5 +1,5 @@
 import type { ListFileEntry } from "@huggingface/hub"
-import { z } from "zod"
+import * as z from "zod"
 import { isAdapter } from "../checkpoint/weight_files.js"
 import { HubError } from "./hub_error.js"
 

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { CheckpointError, quote } from "../checkpoint/errors.js"
 import type { YarnScaling } from "../nn/rope.js"
 import { badConfig, checked } from "./checked.js"

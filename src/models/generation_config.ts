@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import type { Directory } from "../checkpoint/byte_source.js"
 import { checked } from "./checked.js"
 import { checkEndTokens, endTokens } from "./config.js"

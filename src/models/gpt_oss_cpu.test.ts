@@ -2,16 +2,23 @@ import { describe, expect, it } from "vitest"
 import { CpuBackend } from "../backends/cpu/backend.js"
 import { createCpuBackend, loadKernels, type NodeCpuOptions } from "../backends/cpu/node_cpu.js"
 import { NodeThreadPool } from "../backends/cpu/node_thread_pool.js"
+import { InlinePool } from "../backends/cpu/thread_pool.js"
 import { logitsOf, type Setting } from "../../test/engine/scheduling.js"
 import { argmaxDisagreements, fixtures, openFixture, relativeError } from "../../test/models/fixtures.js"
 
+interface Cpu extends NodeCpuOptions {
+  /** Whether memory is that of one thread, which is then the calling one: as in a page of a browser that may not share memory. */
+  readonly isOrdinary?: boolean
+}
+
 /** With as many threads as asked for, whatever processors there are. */
-async function cpuBackend({ threads, ...options }: NodeCpuOptions): Promise<CpuBackend> {
+async function cpuBackend({ threads, isOrdinary, ...options }: Cpu): Promise<CpuBackend> {
+  if (isOrdinary) return new CpuBackend(new InlinePool(await loadKernels(false)), options)
   if (!threads) return createCpuBackend({ threads, ...options })
   return new CpuBackend(new NodeThreadPool(await loadKernels(), threads), options)
 }
 
-async function computed(shape: string, layout: string, cpu: NodeCpuOptions, options?: Setting) {
+async function computed(shape: string, layout: string, cpu: Cpu, options?: Setting) {
   const backend = await cpuBackend(cpu)
   const { checkpoint, model, expected } = await openFixture(shape, layout)
   const logits = await logitsOf(model, backend, expected.tokens, options)
@@ -44,8 +51,10 @@ describe("gpt-oss on the cpu backend, against transformers and mlx-lm", () => {
 })
 
 describe("gpt-oss on the cpu backend", () => {
-  const variants: [string, NodeCpuOptions, Setting][] = [
+  const variants: [string, Cpu, Setting][] = [
     ["on the calling thread", { threads: 0 }, {}],
+    ["on the calling thread, in ordinary memory", { isOrdinary: true }, {}],
+    ["in ordinary memories of 3 MiB", { isOrdinary: true, segment_bytes: 3 << 20 }, { prefill_chunk: 7 }],
     ["with 1 thread", { threads: 1 }, {}],
     ["with 3 threads", { threads: 3 }, {}],
     ["with 2 threads at every step", { threads: 2, part_bytes: 1 }, {}],

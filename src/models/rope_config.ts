@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import type { YarnScaling } from "../nn/rope.js"
 import { badConfig, checked, show } from "./checked.js"
 

@@ -1,5 +1,5 @@
 import type { Handler, Hono, MiddlewareHandler } from "hono"
-import { z } from "zod"
+import * as z from "zod"
 
 export interface RouteDescription {
   /** One line. */

@@ -1,5 +1,5 @@
 import { Hono } from "hono"
-import { z } from "zod"
+import * as z from "zod"
 import type { ServerMetrics } from "./metrics.js"
 import { describeRoute, openApiDocument } from "./openapi.js"
 

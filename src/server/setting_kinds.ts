@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { parseBytes } from "../tensor/bytes.js"
 
 // A setting comes as text, from a flag or the environment, or as JSON, from a file: each kind takes both. An issue's message is what

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { nearestNames } from "../checkpoint/errors.js"
 import { bytes, duration, keys, list, oneOf, onOff, whole, words } from "./setting_kinds.js"
 

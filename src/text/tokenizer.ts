@@ -53,15 +53,15 @@ export class Tokenizer {
   private spellings: RegExp | undefined
 
   /**
-   * @param json tokenizer.json's bytes
+   * @param from tokenizer.json's bytes, or what was read from them
    * @param file its name, for messages
    * @throws TokenizerError naming the file and the field
    */
   constructor(
-    json: Uint8Array,
+    from: Uint8Array | TokenizerParts,
     private readonly file = "tokenizer.json",
   ) {
-    const parts = readTokenizerJson(json, file)
+    const parts = from instanceof Uint8Array ? readTokenizerJson(from, file) : from
     const { settings, vocabulary, ids } = parts
     // As the tokenizers package, which passes over tokens of no characters.
     const added_tokens = settings.added_tokens.filter(({ content }) => content !== "")

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { TokenizerError } from "./tokenizer_error.js"
 
 /** No id is higher. */
@@ -47,8 +47,32 @@ const schema = z.looseObject({
   }),
 })
 
-/** All of tokenizer.json but the vocabulary and the merges. */
-export type TokenizerSettings = z.output<typeof schema>
+interface PreTokenizer {
+  readonly type: string
+  readonly add_prefix_space: boolean
+  readonly use_regex: boolean
+  readonly [name: string]: unknown
+}
+
+/** All of tokenizer.json but the vocabulary and the merges. Written out, so that the package's types need none of zod's. */
+export interface TokenizerSettings {
+  readonly added_tokens: readonly {
+    readonly id: number
+    readonly content: string
+    readonly special: boolean
+    readonly single_word: boolean
+    readonly lstrip: boolean
+    readonly rstrip: boolean
+    readonly normalized?: boolean
+  }[]
+  readonly pre_tokenizer: PreTokenizer & { readonly pretokenizers?: readonly PreTokenizer[] }
+  readonly model: {
+    readonly unk_token?: string | null
+    readonly ignore_merges: boolean
+    readonly [name: string]: unknown
+  }
+  readonly [name: string]: unknown
+}
 
 /** Checks them. @throws TokenizerError naming the file and the field */
 export function parseSettings(value: unknown, file: string): TokenizerSettings {

@@ -1,6 +1,8 @@
 /** Of an empty text. */
 export const EMPTY_HASH = 0
 const FACTOR = 0x01000193
+/** Places behind the likely one that are looked at before the text is searched. */
+const NEAR = 3
 
 /** The hash of a text that goes on with a byte. */
 export const hashOn = (hash: number, byte: number): number => (Math.imul(hash, FACTOR) + byte + 1) | 0
@@ -17,7 +19,7 @@ export class Vocabulary {
   /** A text that stands there before. */
   readonly twice?: number
   /** Pairs of a place plus one, 0 for none, and the hash of what stands there. */
-  private readonly table: Int32Array
+  readonly table: Int32Array
   private readonly shift: number
   /** FACTOR to the power of each length. */
   private readonly powers: Int32Array
@@ -25,19 +27,21 @@ export class Vocabulary {
   /**
    * @param bytes of all texts, one after another
    * @param starts `[length + 1]`: where each begins
+   * @param table of a vocabulary of the same texts; else it is made
    */
   constructor(
-    private readonly bytes: Uint8Array,
-    private readonly starts: Uint32Array,
+    readonly bytes: Uint8Array,
+    readonly starts: Uint32Array,
+    table?: Int32Array,
   ) {
     this.length = starts.length - 1
     const bits = Math.max(4, 33 - Math.clz32(this.length))
     this.shift = 32 - bits
-    this.table = new Int32Array(2 << bits)
+    this.table = table ?? new Int32Array(2 << bits)
     let longest = 1
     for (let place = 0; place < this.length; place++) {
       longest = Math.max(longest, starts[place + 1] - starts[place])
-      if (!this.add(place)) this.twice ??= place
+      if (!table && !this.add(place)) this.twice ??= place
     }
     this.longest = longest
     this.powers = new Int32Array(longest + 1)
@@ -65,6 +69,13 @@ export class Vocabulary {
       if (table[slot + 1] === hash && this.says(table[slot] - 1, source, start, end)) return table[slot] - 1
     }
     return -1
+  }
+
+  /** As `find`, for a text that is likely to stand at a place or just behind it. */
+  findNear(near: number, hash: number, source: Uint8Array, end: number): number {
+    const last = Math.min(near + NEAR, this.length - 1)
+    for (let place = near; place <= last; place++) if (this.says(place, source, 0, end)) return place
+    return this.find(hash, source, 0, end)
   }
 
   /** As `find`, of a text whose hash is not known. */

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises"
 const runs = Number(process.argv[2] ?? 5)
 const PORT = 11499
 const args = [
-  "dist/src/cli/main.js",
+  "dist/bundle/cli/main.js",
   "serve",
   process.argv[3] ?? "models/minerva-tiny",
   "--port",

@@ -6,10 +6,12 @@ import { listOperands } from "../../ir/operands.js"
 import type { Program } from "../../ir/program.js"
 import type { Tolerance } from "../../ir/op_spec.js"
 import { CpuExecutable } from "./executable.js"
+import { type Interleaving, interleaveJob, interleavings, scratchBytes } from "./interleaving.js"
 import { Loans } from "./loans.js"
-import { SegmentedMemory } from "./memory.js"
+import { type CpuBlock, SegmentedMemory } from "./memory.js"
 import { ReplayQueue } from "./replay_queue.js"
 import { Residents } from "./residents.js"
+import { sectionsOf } from "./sections.js"
 import type { ThreadPool } from "./thread_pool.js"
 
 export interface CpuOptions {
@@ -32,8 +34,9 @@ export interface CpuOptions {
  */
 export const PART_BYTES = 64 << 10
 
-/** Twice the largest error of products with MXFP4 weights and activations as int8 in the conformance suite. */
+/** Twice the largest errors of products in the conformance suite: with MXFP4 weights and activations as int8, and with int16. */
 const INT8_TOLERANCE = 4e-2
+const INT16_TOLERANCE = 4e-4
 
 /** WebAssembly kernels on threads over shared memory. Weights stay as stored; kernels decode them in registers. */
 export class CpuBackend implements Backend {
@@ -57,15 +60,15 @@ export class CpuBackend implements Backend {
   ) {
     this.precision = precision
     this.part_bytes = part_bytes
-    this.memory = new SegmentedMemory((memory) => pool.addSegment(memory), segment_bytes)
-    this.residents = new Residents(this, this.memory)
+    this.memory = new SegmentedMemory((memory) => pool.addSegment(memory), segment_bytes, pool.kernels.isShared)
+    this.residents = new Residents(this, this.memory, (how, block) => this.interleave(how, block))
     this.loans = new Loans(this.memory)
   }
 
   /** Kernels are float32 throughout, except products. */
   tolerance(of: Tolerance): number {
     if (of !== "product" || this.precision === "exact") return 1e-5
-    return this.precision === "int16" ? 2e-4 : INT8_TOLERANCE
+    return this.precision === "int16" ? INT16_TOLERANCE : INT8_TOLERANCE
   }
 
   makeResident(storages: Iterable<Storage>, options?: LoadOptions): Promise<void> {
@@ -74,12 +77,42 @@ export class CpuBackend implements Backend {
 
   async compile(program: Program, options?: LoadOptions): Promise<Executable> {
     const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
-    await this.residents.load(storages, options, statesTogether(program))
+    // Kernels for activations of other kinds take rows as they are.
+    const arrangement = {
+      together: statesTogether(program),
+      interleavings: this.precision === "fast" ? interleavings(program) : new Map(),
+    }
+    await this.straighten(storages.filter((storage) => !arrangement.interleavings.has(storage)))
+    await this.residents.load(storages, options, arrangement)
     return new CpuExecutable(this, program, this.programs++)
   }
 
   fence(): Promise<void> {
     return this.queue.idle()
+  }
+
+  /** Has rows lie as they are in their files. Programs that found them interleaved have to be compiled anew. */
+  private async straighten(storages: readonly Storage[]): Promise<void> {
+    if (!storages.some((storage) => this.residents.isInterleaved(storage))) return
+    await this.queue.run(async () => {
+      for (const storage of storages) this.residents.straighten(storage)
+    })
+  }
+
+  private interleave(how: Interleaving, block: CpuBlock): Promise<void> {
+    const { memory, pool } = this
+    return this.queue.run(async () => {
+      const bytes = scratchBytes(how) * pool.threads
+      const scratch = memory.allocateWorking("room to interleave rows in", bytes, block.segment)
+      const id = this.programs++
+      try {
+        pool.load(id, sectionsOf([interleaveJob(how, block, scratch)], pool.threads, this.part_bytes))
+        await pool.run(id, [])
+      } finally {
+        pool.drop(id)
+        memory.free(scratch)
+      }
+    })
   }
 
   async close(): Promise<void> {

@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process"
-import { readFile } from "node:fs/promises"
 import { promisify } from "node:util"
 import { describe, expect, it } from "vitest"
 import { apply, constant, input, state } from "../../graph/build.js"
 import { lower } from "../../graph/lower.js"
 import { Storage } from "../../tensor/storage.js"
 import { BackendError } from "../backend.js"
+import { type KernelFile, kernelsOf } from "../../../test/backends/cpu/kernels.js"
 import { runConformance } from "../../../test/backends/conformance/conformance.js"
 import { CpuBackend } from "./backend.js"
 import { createCpuBackend, loadKernels } from "./node_cpu.js"
@@ -29,10 +29,13 @@ it("keeps the process until it is closed", async () => {
   expect(stdout).toBe("closed\n")
 })
 
-runConformance("cpu, fast, on the calling thread, without relaxed SIMD", async () => {
-  const kernels = await WebAssembly.compile(await readFile(new URL("./kernels.wasm", import.meta.url)))
-  return new CpuBackend(new InlinePool(kernels))
-})
+// The kernels that this engine would not choose.
+runConformance("cpu, fast, on the calling thread, without relaxed SIMD", async () => inline("kernels"))
+runConformance("cpu, fast, on the calling thread, with relaxed SIMD", async () => inline("kernels_relaxed"))
+
+async function inline(kernels: KernelFile): Promise<CpuBackend> {
+  return new CpuBackend(new InlinePool(await kernelsOf(kernels)))
+}
 
 describe("cpu", () => {
   const append = (cache: Storage) =>

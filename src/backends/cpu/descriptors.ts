@@ -12,6 +12,8 @@ import { BackendError } from "../backend.js"
 export interface Placed extends Operand {
   /** Byte offset in that memory. */
   readonly address: number
+  /** Whether its rows are interleaved four at a time: see wasm/interleaved.ts. */
+  readonly interleaved: boolean
 }
 
 /** The codes that the kernels know dtypes by: see wasm/weight.ts and wasm/elementwise.ts. */
@@ -73,6 +75,7 @@ export function weightDescriptor(of: WeightOf<Placed>, K: number, activations = 
     ...place(bias),
     bias ? floatCode("bias", bias) : 0,
     activations,
+    Number(weight.interleaved),
   ]
 }
 

@@ -16,7 +16,7 @@ import type { ThreadPool } from "./thread_pool.js"
 export interface CpuPorts {
   readonly memory: SegmentedMemory
   /** Where storages lie now. */
-  readonly residents: Pick<Residents, "departures" | "blockOf" | "written">
+  readonly residents: Pick<Residents, "departures" | "blockOf" | "isInterleaved" | "written">
   readonly loans: Loans
   readonly pool: Pick<ThreadPool, "threads" | "load" | "run" | "drop">
   readonly queue: Pick<ReplayQueue, "run">
@@ -49,7 +49,8 @@ export class CpuExecutable implements Executable {
       const split = splitGlu(program, (buffer) => given[buffer].segment)
       const blocks = [...given, ...split.buffers.slice(given.length).map((buffer) => this.blockFor(buffer))]
       this.buffers = replayBuffers(split, blocks)
-      this.linker = new Linker(memory, pool.threads, precision, split, blocks, this.owned)
+      const interleaved = (buffer: number) => this.isInterleaved(split.buffers[buffer])
+      this.linker = new Linker(memory, pool.threads, precision, split, blocks, interleaved, this.owned)
       this.linker.link((byteLength, segment) => this.borrow(byteLength, segment))
       pool.load(id, sectionsOf(this.linker.jobs, pool.threads, part_bytes))
     } catch (error) {
@@ -111,6 +112,10 @@ export class CpuExecutable implements Executable {
     const block = this.ports.memory.allocateWorking(`input ${buffer.name}`, buffer.byteLength)
     this.owned.push(block)
     return block
+  }
+
+  private isInterleaved(buffer: ProgramBuffer): boolean {
+    return buffer.kind === "storage" && this.ports.residents.isInterleaved(buffer.storage)
   }
 
   private borrow(byteLength: number, segment?: number): CpuBlock {

@@ -1,6 +1,7 @@
 import { type Claims, BrokenRun } from "./claims.js"
-import type { Section } from "./sections.js"
 import type { CopyJob, KernelJob } from "./jobs.js"
+import type { KernelModule } from "./kernel_module.js"
+import type { Section } from "./sections.js"
 
 type Kernel = (...args: number[]) => void
 
@@ -24,21 +25,21 @@ export class JobRunner {
   private readonly programs = new Map<number, Loaded>()
 
   constructor(
-    private readonly module: WebAssembly.Module,
+    private readonly kernels: KernelModule,
     private readonly thread: number,
     private readonly claims: Claims,
   ) {}
 
   addSegment(memory: WebAssembly.Memory): void {
-    const { exports } = new WebAssembly.Instance(this.module, { env: { memory } })
+    const { exports } = new WebAssembly.Instance(this.kernels.module, { env: { memory } })
     this.instances.push({ memory, kernels: exports as unknown as Record<string, Kernel> })
   }
 
   /** Takes a program whose steps work in the memory that there is by now. */
   load(id: number, sections: readonly Section[]): void {
     // A shared memory that grows just while it is sent to a thread stays as short there, and V8 then lets no memory.copy or
-    // memory.fill reach what was added. Growing by nothing looks at its length again.
-    for (const { memory } of this.instances) memory.grow(0)
+    // memory.fill reach what was added. Growing by nothing looks at its length again. An ordinary memory never grows.
+    if (this.kernels.isShared) for (const { memory } of this.instances) memory.grow(0)
     const tell: ((rows: readonly number[]) => void)[] = []
     this.programs.set(id, {
       parts: sections.map(({ parts }) => parts),

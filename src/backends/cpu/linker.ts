@@ -59,6 +59,7 @@ export class Linker {
 
   /**
    * @param blocks where each of the program's buffers lies
+   * @param interleaved whether the rows of a buffer are interleaved
    * @param owned takes note of what is allocated for this program alone
    */
   constructor(
@@ -67,6 +68,7 @@ export class Linker {
     private readonly precision: Precision,
     private readonly program: Program,
     private readonly blocks: readonly CpuBlock[],
+    private readonly interleaved: (buffer: number) => boolean,
     private readonly owned: CpuBlock[],
   ) {}
 
@@ -85,7 +87,7 @@ export class Linker {
     const staged = touched(instruction).filter((operand) => this.isStaged(operand, home))
     let shared = staged.reduce((sum, operand) => sum + aligned(spanOf(operand)), 0)
     const calls = lower(
-      place(instruction, (operand) => ({ ...operand, address: 0 })),
+      place(instruction, (operand) => ({ ...operand, address: 0, interleaved: false })),
       {
         precision: this.precision,
         describe: () => 0,
@@ -107,17 +109,17 @@ export class Linker {
     const after: Job[] = []
     const placed = place(instruction, (operand, isResult): Placed => {
       const block = this.blocks[operand.buffer]
-      if (block.segment === home) return { ...operand, address: block.offset + operand.offset }
-      if (!this.isStaged(operand, home)) {
-        return { ...operand, address: this.constantIn(home, operand.buffer).offset + operand.offset }
-      }
+      const interleaved = this.interleaved(operand.buffer)
+      const at = (address: number): Placed => ({ ...operand, address, interleaved })
+      if (block.segment === home) return at(block.offset + operand.offset)
+      if (!this.isStaged(operand, home)) return at(this.constantIn(home, operand.buffer).offset + operand.offset)
       const byteLength = spanOf(operand)
       const there = { segment: block.segment, offset: block.offset + operand.offset }
       const here = { segment: home, offset: room }
       room += aligned(byteLength)
       if (isResult) after.push({ from: here, to: there, byteLength, work: 2 * byteLength })
       else this.jobs.push({ from: there, to: here, byteLength, work: 2 * byteLength })
-      return { ...operand, address: here.offset }
+      return at(here.offset)
     })
     const calls = lower(placed, {
       precision: this.precision,

@@ -16,6 +16,12 @@ const LAST_BYTES = PAGE
 /** 4 GiB is as far as a 32-bit address reaches; one page less, since a length of 2^32 does not fit 32 bits. */
 export const MAX_SEGMENT_BYTES = 65535 * PAGE
 
+/**
+ * An ordinary memory has its size from the start, for growth would cut off whoever looks into it: so much, or what a larger
+ * array takes. What is never touched takes no memory.
+ */
+const ORDINARY_BYTES = 512 << 20
+
 /** The part of a segment that arrays leave to the working memory of the kernels that read them. */
 const WORKING_SHARE = 1 / 8
 
@@ -26,7 +32,7 @@ interface Hole {
   byteLength: number
 }
 
-/** A shared WebAssembly memory that grows as it fills, and what is free in it. */
+/** A WebAssembly memory, and what is free in it. A shared one grows as it fills. */
 class Segment {
   readonly memory: WebAssembly.Memory
   private readonly holes: Hole[] = []
@@ -34,8 +40,12 @@ class Segment {
   /** From here on the memory was never handed out, so it is zero. */
   private untouched = FIRST_BYTE
 
-  constructor(private readonly maxBytes: number) {
-    this.memory = new WebAssembly.Memory({ initial: 2, maximum: maxBytes / PAGE, shared: true })
+  constructor(
+    private readonly maxBytes: number,
+    isShared: boolean,
+  ) {
+    const maximum = maxBytes / PAGE
+    this.memory = new WebAssembly.Memory({ initial: isShared ? 2 : maximum, maximum, shared: isShared })
   }
 
   /** The lowest hole that fits. */
@@ -51,11 +61,11 @@ class Segment {
     return offset
   }
 
-  /** More from the end, of which `kept` bytes must stay free. */
+  /** More from the end, unless less than the share `kept` of the segment would stay free. */
   extend(byteLength: number, kept: number): number | null {
     const offset = this.end
     const needed = offset + byteLength + LAST_BYTES
-    if (needed + kept > this.maxBytes) return null
+    if (needed > this.maxBytes * (1 - kept)) return null
     const missing = Math.ceil((needed - this.memory.buffer.byteLength) / PAGE)
     if (missing > 0) this.memory.grow(missing)
     this.clear(offset, Math.min(byteLength, this.untouched - offset))
@@ -91,15 +101,19 @@ class Segment {
 export class SegmentedMemory {
   private readonly segments: Segment[] = []
 
-  /** @param onSegment tells the threads of a new memory */
+  /**
+   * @param onSegment tells the threads of a new memory
+   * @param isShared whether memories are shared between threads, which not every page of a browser may do
+   */
   constructor(
     private readonly onSegment: (memory: WebAssembly.Memory) => void,
     private readonly segmentBytes = MAX_SEGMENT_BYTES,
+    private readonly isShared = true,
   ) {}
 
   /** Zeroed bytes for an array, aligned for SIMD. @throws BackendError when the memory does not suffice */
   allocate(what: string, bytes: number): CpuBlock {
-    return this.find(what, bytes, { kept: this.segmentBytes * WORKING_SHARE })
+    return this.find(what, bytes, { kept: WORKING_SHARE })
   }
 
   /** As `allocate`, for several arrays in one segment. */
@@ -133,7 +147,7 @@ export class SegmentedMemory {
 
   private find(what: string, bytes: number, { kept, segment }: { kept: number; segment?: number }): CpuBlock {
     const byteLength = aligned(bytes)
-    const most = this.segmentBytes - FIRST_BYTE - LAST_BYTES - kept
+    const most = Math.floor(this.segmentBytes * (1 - kept)) - FIRST_BYTE - LAST_BYTES
     if (byteLength > most) {
       throw new BackendError(`${what} takes ${bytes} bytes; one array on the cpu backend takes ${most} at most`)
     }
@@ -153,7 +167,7 @@ export class SegmentedMemory {
       if (offset !== null) return { segment, offset, byteLength }
     }
     for (let segment = Math.max(0, this.segments.length - 1); ; segment++) {
-      if (segment === this.segments.length) this.addSegment()
+      if (segment === this.segments.length) this.addSegment(byteLength, kept)
       const offset = this.segments[segment].extend(byteLength, kept)
       if (offset !== null) return { segment, offset, byteLength }
     }
@@ -164,8 +178,12 @@ export class SegmentedMemory {
     return offset === null ? null : { segment, offset, byteLength }
   }
 
-  private addSegment(): void {
-    const segment = new Segment(this.segmentBytes)
+  /** One that takes so many bytes beside the share that is kept free. */
+  private addSegment(byteLength: number, kept: number): void {
+    const needed = (FIRST_BYTE + byteLength + LAST_BYTES) / (1 - kept)
+    const ordinary = Math.max(ORDINARY_BYTES, Math.ceil(needed / PAGE) * PAGE)
+    const bytes = this.isShared ? this.segmentBytes : Math.min(this.segmentBytes, ordinary)
+    const segment = new Segment(bytes, this.isShared)
     this.segments.push(segment)
     this.onSegment(segment.memory)
   }

@@ -3,7 +3,8 @@ import { fileURLToPath } from "node:url"
 import { setFlagsFromString } from "node:v8"
 import { BackendError } from "../backend.js"
 import { CpuBackend, type CpuOptions } from "./backend.js"
-import { missingAsset } from "./node_asset.js"
+import { compileKernels, type KernelModule } from "./kernel_module.js"
+import { missingAsset } from "./missing_asset.js"
 import { coresAvailable } from "./node_cores.js"
 import { NodeThreadPool } from "./node_thread_pool.js"
 import { InlinePool } from "./thread_pool.js"
@@ -16,13 +17,21 @@ export interface NodeCpuOptions extends CpuOptions {
   readonly threads?: number
 }
 
-/** The kernels for what this engine has: with relaxed SIMD (fused multiply-add, plain byte shuffles) or without. */
-export async function loadKernels(): Promise<WebAssembly.Module> {
-  const relaxed = await readKernels(new URL("./kernels_relaxed.wasm", import.meta.url))
-  // Node 20 has the instructions, finished, one V8 release before they were on by default. 15 % on MXFP4.
-  if (!WebAssembly.validate(relaxed)) setFlagsFromString("--experimental-wasm-relaxed-simd")
-  if (WebAssembly.validate(relaxed)) return WebAssembly.compile(relaxed)
-  return WebAssembly.compile(await readKernels(new URL("./kernels.wasm", import.meta.url)))
+/**
+ * The kernels for this Node.
+ *
+ * @param isShared whether they are to work in memories that threads share, as those of threads do
+ */
+export async function loadKernels(isShared = true): Promise<KernelModule> {
+  const fused = await readKernels(new URL("./kernels_fused.wasm", import.meta.url))
+  // Node 20 has the instructions, finished, one V8 release before they were on by default.
+  if (!WebAssembly.validate(fused)) setFlagsFromString("--experimental-wasm-relaxed-simd")
+  const files = {
+    fused: async () => fused,
+    relaxed: () => readKernels(new URL("./kernels_relaxed.wasm", import.meta.url)),
+    baseline: () => readKernels(new URL("./kernels.wasm", import.meta.url)),
+  }
+  return compileKernels(files, { isShared })
 }
 
 async function readKernels(url: URL): Promise<Uint8Array<ArrayBuffer>> {
@@ -40,7 +49,7 @@ export function threadsFor(wanted = Number.POSITIVE_INFINITY): number {
 
 /** The CPU backend under Node, with worker threads. Close it to end them; they do not keep the process alive. */
 export async function createCpuBackend({ threads, ...options }: NodeCpuOptions = {}): Promise<CpuBackend> {
-  const module = await loadKernels()
-  if (threads === 0) return new CpuBackend(new InlinePool(module), options)
-  return new CpuBackend(new NodeThreadPool(module, threadsFor(threads)), options)
+  const kernels = await loadKernels()
+  if (threads === 0) return new CpuBackend(new InlinePool(kernels), options)
+  return new CpuBackend(new NodeThreadPool(kernels, threadsFor(threads)), options)
 }

@@ -1,5 +1,6 @@
 import type { MemorySpace, Replica, Storage } from "../../tensor/storage.js"
 import { BackendError, type LoadOptions } from "../backend.js"
+import { type Interleaving, placeOf } from "./interleaving.js"
 import type { CpuBlock, SegmentedMemory } from "./memory.js"
 
 /** Tensors read from their files at the same time. */
@@ -7,7 +8,18 @@ const PARALLEL_READS = 4
 
 interface CpuReplica extends Replica {
   readonly block: CpuBlock
+  readonly interleaving: Interleaving | null
 }
+
+/** What is loaded for a program beside storages on their own. */
+export interface Arrangement {
+  /** Storages that belong in one memory, such as the keys and values of a layer. */
+  readonly together: readonly (readonly Storage[])[]
+  /** Storages whose rows may be interleaved, and how. */
+  readonly interleavings: ReadonlyMap<Storage, Interleaving>
+}
+
+const NO_ARRANGEMENT: Arrangement = { together: [], interleavings: new Map() }
 
 /** The storages that lie in the backend's memory. */
 export class Residents {
@@ -16,6 +28,8 @@ export class Residents {
   constructor(
     private readonly space: MemorySpace,
     private readonly memory: SegmentedMemory,
+    /** Interleaves what was read into a block. */
+    private readonly interleave: (how: Interleaving, block: CpuBlock) => Promise<void>,
   ) {}
 
   /** Grows when a storage leaves its block: as long as it does not, all lie where they did. */
@@ -23,15 +37,11 @@ export class Residents {
     return this.departed
   }
 
-  /**
-   * As `Backend.makeResident`.
-   *
-   * @param together storages that belong in one memory, such as the keys and values of a layer
-   */
+  /** As `Backend.makeResident`. */
   async load(
     storages: Iterable<Storage>,
     { onProgress, signal }: LoadOptions = {},
-    together: readonly (readonly Storage[])[] = [],
+    { together, interleavings }: Arrangement = NO_ARRANGEMENT,
   ): Promise<void> {
     const missing = new Set([...storages].filter((storage) => !storage.replicaIn(this.space)))
     const total = [...missing].reduce((sum, { byteLength }) => sum + byteLength, 0)
@@ -48,15 +58,17 @@ export class Residents {
     const readNext = async (): Promise<void> => {
       for (let next = queue.shift(); next; next = queue.shift()) {
         const { storage, block } = next
+        const how = interleavings.get(storage) ?? null
         try {
           signal?.throwIfAborted()
           if (!storage.isZero) await storage.read(0, this.memory.view(block, storage.byteLength))
+          if (how) await this.interleave(how, block)
         } catch (error) {
           this.memory.free(block)
           for (const { block: other } of queue.splice(0)) this.memory.free(other)
           throw error
         }
-        storage.addReplica(this.space, this.replica(storage, block))
+        storage.addReplica(this.space, this.replica(storage, block, how))
         loaded += storage.byteLength
         onProgress?.(loaded, total)
       }
@@ -78,17 +90,55 @@ export class Residents {
     storage.written(this.space)
   }
 
-  private replica(storage: Storage, block: CpuBlock): CpuReplica {
+  /** Whether a storage's rows are interleaved here. */
+  isInterleaved(storage: Storage): boolean {
+    return this.interleavingOf(storage) !== null
+  }
+
+  private interleavingOf(storage: Storage): Interleaving | null {
+    return (storage.replicaIn(this.space) as CpuReplica | undefined)?.interleaving ?? null
+  }
+
+  /** Puts the rows of a storage in order, if they are interleaved. */
+  straighten(storage: Storage): void {
+    const how = this.interleavingOf(storage)
+    if (!how) return
+    const block = this.memory.allocate(storage.name, storage.byteLength)
+    const from = this.memory.view(this.blockOf(storage), storage.byteLength)
+    const to = this.memory.view(block, storage.byteLength)
+    for (let at = 0; at < to.length; at++) to[at] = from[placeOf(at, how)]
+    storage.addReplica(this.space, this.replica(storage, block, null))
+  }
+
+  private replica(storage: Storage, block: CpuBlock, interleaving: Interleaving | null): CpuReplica {
     const { byteLength } = storage
+    const bytes = () => this.memory.view(block, byteLength)
+    const dispose = () => {
+      this.departed++
+      this.memory.free(block)
+    }
+    if (!interleaving) {
+      return {
+        block,
+        interleaving,
+        view: bytes,
+        read: async (offset, into) => into.set(this.memory.view(block, into.byteLength, offset)),
+        write: (offset, from) => this.memory.view(block, from.byteLength, offset).set(from),
+        dispose,
+      }
+    }
     return {
       block,
-      view: () => this.memory.view(block, byteLength),
-      read: async (offset, into) => into.set(this.memory.view(block, into.byteLength, offset)),
-      write: (offset, bytes) => this.memory.view(block, bytes.byteLength, offset).set(bytes),
-      dispose: () => {
-        this.departed++
-        this.memory.free(block)
+      interleaving,
+      read: async (offset, into) => {
+        const from = bytes()
+        for (let at = 0; at < into.length; at++) into[at] = from[placeOf(offset + at, interleaving)]
       },
+      write: (offset, from) => {
+        const to = bytes()
+        for (let at = 0; at < from.length; at++) to[placeOf(offset + at, interleaving)] = from[at]
+      },
+      dispose,
     }
   }
 }

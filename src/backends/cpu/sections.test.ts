@@ -6,6 +6,7 @@ import { Storage } from "../../tensor/storage.js"
 import { CpuBackend } from "./backend.js"
 import { type Section, sectionsOf, widest } from "./sections.js"
 import type { KernelJob } from "./jobs.js"
+import type { KernelModule } from "./kernel_module.js"
 import type { ThreadPool } from "./thread_pool.js"
 
 const job = (work: number): KernelJob => ({ kernel: "unary", segment: 0, args: [], scratch: null, work })
@@ -39,10 +40,13 @@ describe("sections", () => {
 })
 
 describe("the threads a program calls for", () => {
+  const kernels: KernelModule = { module: {}, isRelaxed: true, isShared: true }
+
   /** How many parts each section has of `rows` rows times a weight `[N, K]` in float32, with 8 threads. */
   async function partsOf(rows: number, N: number, K: number): Promise<number[]> {
     let loaded: readonly Section[] = []
     const pool: ThreadPool = {
+      kernels,
       threads: 8,
       addSegment() {},
       load(_, sections) {

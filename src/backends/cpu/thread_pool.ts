@@ -1,10 +1,12 @@
 import { BackendError } from "../backend.js"
 import { Claims } from "./claims.js"
-import type { Section } from "./sections.js"
 import { JobRunner } from "./job_runner.js"
+import type { KernelModule } from "./kernel_module.js"
+import type { Section } from "./sections.js"
 
 /** The threads that run programs, and share the parts of each. */
 export interface ThreadPool {
+  readonly kernels: KernelModule
   readonly threads: number
   /** Gives the threads the next segment: the first has number 0. */
   addSegment(memory: WebAssembly.Memory): void
@@ -28,8 +30,8 @@ export class InlinePool implements ThreadPool {
   private readonly runner: JobRunner
   private readonly claims = new Claims(new Int32Array(Claims.BYTES / 4))
 
-  constructor(module: WebAssembly.Module) {
-    this.runner = new JobRunner(module, 0, this.claims)
+  constructor(readonly kernels: KernelModule) {
+    this.runner = new JobRunner(kernels, 0, this.claims)
   }
 
   addSegment(memory: WebAssembly.Memory): void {

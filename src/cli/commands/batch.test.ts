@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, beforeAll, expect, it, vi } from "vitest"
 
-const main = fileURLToPath(new URL("../main.js", import.meta.url))
+const main = fileURLToPath(new URL("../../../bundle/cli/main.js", import.meta.url))
 let folder: string
 let input: string
 

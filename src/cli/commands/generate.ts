@@ -15,7 +15,6 @@ import {
   withModelOptions,
   withSamplingOptions,
 } from "../options.js"
-import { withTrace } from "../trace.js"
 import { AnswerView } from "../ui/answer.js"
 import { UsageError } from "../ui/errors.js"
 import { peakRssBytes, printJson, printNote } from "../ui/output.js"
@@ -51,7 +50,9 @@ Examples:
       withModel(flags, async (model, backend) => {
         const text = await textOf()
         const answerIt = () => answer(model, text, flags)
-        return flags.trace ? withTrace(backend, flags.trace, answerIt) : answerIt()
+        if (!flags.trace) return answerIt()
+        const { withTrace } = await import("../trace.js")
+        return withTrace(backend, flags.trace, answerIt)
       })
     if (prompt?.trim() && prompt !== "-") {
       return withPipedInput((piped) => run(async () => joinPrompt(prompt, await piped())))

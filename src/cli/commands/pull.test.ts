@@ -8,7 +8,7 @@ import { COMMIT, FakeHub, filesOf, REPOSITORY } from "../../../test/hub/fake_hub
 import { EMBEDDED_MODEL } from "../options.js"
 
 const files = filesOf(EMBEDDED_MODEL)
-const main = fileURLToPath(new URL("../main.js", import.meta.url))
+const main = fileURLToPath(new URL("../../../bundle/cli/main.js", import.meta.url))
 let hub: FakeHub
 let home: string
 beforeEach(async () => {

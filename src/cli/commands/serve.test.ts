@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest"
 
-const main = fileURLToPath(new URL("../main.js", import.meta.url))
+const main = fileURLToPath(new URL("../../../bundle/cli/main.js", import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), "minerva-serve-"))
 const running: ChildProcess[] = []
 

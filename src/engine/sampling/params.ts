@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { ParameterError, valueAt } from "../errors.js"
 import { tokenIdBelow } from "../token_ids.js"
 

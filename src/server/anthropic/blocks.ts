@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { chosen, isObject, name, text, unfit } from "../../engine/schemas.js"
 import { argumentsOf } from "../call_input.js"
 import { signedText } from "./signature.js"

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { chosen, isObject, text, unfit } from "../../engine/schemas.js"
 import { assistantContent, systemContent, systemText, userContent } from "./blocks.js"
 import { bool, jsonSchema, tool } from "./tools.js"

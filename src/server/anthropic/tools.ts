@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import type { ToolParam } from "../../engine/chat_request.js"
 import { chosen, isObject, name, text } from "../../engine/schemas.js"
 import { toolsSection } from "../../text/harmony_tools.js"

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 
 /** When a file is removed, after it was made. */
 export const expiry = z.strictObject(

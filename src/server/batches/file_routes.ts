@@ -1,5 +1,5 @@
 import type { Hono } from "hono"
-import { z } from "zod"
+import * as z from "zod"
 import { parseBody, readBytes } from "../body.js"
 import { describeRoute } from "../openapi.js"
 import { RequestError } from "../request_error.js"

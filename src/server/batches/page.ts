@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 
 export interface Page {
   /** The id behind which it begins. */

@@ -1,5 +1,5 @@
 import { Hono } from "hono"
-import { z } from "zod"
+import * as z from "zod"
 import { isObject } from "../../engine/schemas.js"
 import { parseBody, readJson } from "../body.js"
 import type { ServerContext } from "../context.js"

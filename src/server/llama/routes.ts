@@ -1,5 +1,5 @@
 import { Hono } from "hono"
-import { z } from "zod"
+import * as z from "zod"
 import { checkTokenIds } from "../../engine/token_ids.js"
 import { flag, model } from "../openai/fields.js"
 import { parseBody, readJson } from "../body.js"

@@ -1,4 +1,4 @@
-import type { LoadModelOptions } from "../../engine/node_model.js"
+import type { LoadModelOptions } from "../../engine/load_model.js"
 import { asRequestError } from "../faults.js"
 import { type ErrorKind, RequestError, type RequestErrorDetails } from "../request_error.js"
 import type { ServedModel, ServedModelInfo } from "../served_model.js"

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { chosen, isObject, name, text } from "../../engine/schemas.js"
 import { argumentsOf } from "../call_input.js"
 

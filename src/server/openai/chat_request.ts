@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import type { ChatMessage } from "../../engine/chat_messages.js"
 import { chosen, isObject, text, unfit } from "../../engine/schemas.js"
 import type { ResponseFormat } from "../../text/messages.js"

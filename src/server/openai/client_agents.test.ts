@@ -1,6 +1,6 @@
 import { Agent, OpenAIProvider, Runner, tool } from "@openai/agents"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { z } from "zod"
+import * as z from "zod"
 import { faceOf, listening } from "../../../test/server/face.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
 import { loadModel } from "../../engine/node_model.js"

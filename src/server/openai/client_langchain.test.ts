@@ -2,7 +2,7 @@ import { AIMessageChunk, HumanMessage, ToolMessage } from "@langchain/core/messa
 import { tool } from "@langchain/core/tools"
 import { ChatOpenAI } from "@langchain/openai"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { z } from "zod"
+import * as z from "zod"
 import { faceOf, listening } from "../../../test/server/face.js"
 import { scriptedModel } from "../../../test/server/scripted_model.js"
 import { loadModel } from "../../engine/node_model.js"

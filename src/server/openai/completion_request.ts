@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { chosen, text } from "../../engine/schemas.js"
 import { refused } from "../request_error.js"
 import type { CompletionOptions } from "../served_model.js"

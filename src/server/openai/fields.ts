@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { isObject, text } from "../../engine/schemas.js"
 import { REASONING_EFFORTS, type ReasoningEffort } from "../../text/messages.js"
 import type { ParamName } from "./param_names.js"

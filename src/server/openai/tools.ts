@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import type { ToolParam } from "../../engine/chat_request.js"
 import { chosen, isObject, text, unfit } from "../../engine/schemas.js"
 import type { ToolChoice } from "../../text/messages.js"

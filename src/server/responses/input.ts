@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { asJson } from "../../engine/errors.js"
 import { chosen, isObject, name, text, unfit } from "../../engine/schemas.js"
 import { type CallOutput, type FunctionCall, type InputMessage, type Item, itemId, unsealed } from "./items.js"

@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import { parseBody } from "../body.js"
 import { refused } from "../request_error.js"
 import type { Item } from "./items.js"

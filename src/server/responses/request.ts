@@ -1,4 +1,4 @@
-import { z } from "zod"
+import * as z from "zod"
 import type { ResponseFormat } from "../../text/messages.js"
 import { chosen, isObject, jsonObject, name, text, unfit } from "../../engine/schemas.js"
 import { effort, engineEffort, flag, model, wholeIn } from "../openai/fields.js"

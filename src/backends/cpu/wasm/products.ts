@@ -1,7 +1,8 @@
 import { bfloat16s4x1, dotFloats, floats4x1 } from "./float_dot"
-import { narrow4x1, narrow4x2, unpackNarrow } from "./narrow_tile"
+import { interleaved4x1, TOGETHER } from "./interleaved"
 import { isDirect, packed1x1 } from "./packed_dot"
-import { locate, narrow, scales as activationScales, stride as rowBytes, sums, values, valuesRow } from "./quantize"
+import { BYTES, form, locate, scales as activationScales, stride as rowBytes, sums, values, valuesRow } from "./quantize"
+import { SUMS, tile4x1, tile4x2, unpackTile, unpackTileScales } from "./tile"
 import { loadRowBiases, loadRowScales, unpacked1x1, unpackRow, wide2x2 } from "./unpacked_dot"
 import { AFFINE, BFLOAT16, decodeRow, DENSE, outputBias, Weight } from "./weight"
 
@@ -81,16 +82,20 @@ export function add(source: u32, target: usize): void {
 
 /** Products of weight rows `[from, to)` with all sources; row n goes to the targets' element `n - origin`. */
 export function multiplyRange(expert: u32, from: u32, to: u32, origin: u32): void {
-  if (integer && count <= DIRECT_ROWS && isDirect(w)) {
+  if (integer && count == 1 && w.interleaved) {
+    multiplyInterleaved(expert, from, to, origin)
+    return
+  }
+  if (integer && count <= DIRECT_ROWS && !w.interleaved && isDirect(w)) {
     multiplyPacked(expert, from, to, origin)
     return
   }
   for (let n = from; n < to; n += TILE) {
     const rows = min(TILE, to - n)
-    if (rows == TILE) touch(w.data + expert * w.dataExpert + n * w.dataRow, w.dataRow, w.dataRow)
-    if (integer && narrow) multiplyNarrow(expert, n, rows, origin)
-    else if (integer) multiplyUnpacked(expert, n, rows, origin)
-    else multiplyFloats(expert, n, rows, origin)
+    if (rows == TILE) touchRows(w.data + expert * w.dataExpert + n * w.dataRow, w.dataRow, w.dataRow)
+    if (!integer) multiplyFloats(expert, n, rows, origin)
+    else if (form == BYTES) multiplyTile(expert, n, rows, origin)
+    else multiplyUnpacked(expert, n, rows, origin)
   }
 }
 
@@ -134,16 +139,44 @@ const STREAMS: u32 = 4
 let touched: u32 = 0
 
 /**
- * Brings a row of each stream into the cache. In a burst: a processor waits for no more lines at once than it finds among its next few
+ * Brings four stretches of memory into the cache. In a burst: a processor waits for no more lines at once than it finds among its next few
  * hundred instructions, and products have many to a line. MXFP4 streams half as fast again for it.
  */
-function touch(row: usize, apart: usize, bytes: u32): void {
-  const b = row + apart, c = b + apart, d = c + apart
+function touch(a: usize, b: usize, c: usize, d: usize, bytes: u32): void {
   let all: u32 = 0
   for (let at: usize = 0; at < bytes; at += 64) {
-    all ^= load<u32>(row + at) ^ load<u32>(b + at) ^ load<u32>(c + at) ^ load<u32>(d + at)
+    all ^= load<u32>(a + at) ^ load<u32>(b + at) ^ load<u32>(c + at) ^ load<u32>(d + at)
   }
   touched = all
+}
+
+/** Rows `apart` bytes from each other. */
+function touchRows(row: usize, apart: usize, bytes: u32): void {
+  touch(row, row + apart, row + 2 * apart, row + 3 * apart, bytes)
+}
+
+/** Rows that are interleaved lie together: two streams of four rows are as many lines as the cache should take at once. */
+function multiplyInterleaved(expert: u32, from: u32, to: u32, origin: u32): void {
+  const blocks = (to - from) / TOGETHER
+  const apart = (blocks + 1) / 2 * TOGETHER
+  const bytes = TOGETHER * w.dataRow
+  const data = w.data + expert * w.dataExpert
+  for (let n = from; n < from + apart; n += TOGETHER) {
+    const block = data + n * w.dataRow
+    const other = block + apart * w.dataRow
+    if (n + apart < to) touch(block, block + (bytes >> 1), other, other + (bytes >> 1), bytes >> 1)
+    for (let row = n; row < to; row += apart) multiplyBlock(expert, data + row * w.dataRow, row, origin)
+  }
+}
+
+function multiplyBlock(expert: u32, data: usize, row: u32, origin: u32): void {
+  const source = load<u32>(sources)
+  const toScales = source * rowBytes
+  const four = interleaved4x1(
+    data, w.scales + expert * w.scalesExpert + row * w.scalesRow, values + source * valuesRow, activationScales + toScales,
+    sums + toScales,
+  )
+  v128.store(load<usize>(targets) + ((row - origin) << 2), f32x4.add(four, bias4(expert, row)))
 }
 
 function multiplyPacked(expert: u32, from: u32, to: u32, origin: u32): void {
@@ -151,7 +184,7 @@ function multiplyPacked(expert: u32, from: u32, to: u32, origin: u32): void {
   const data = w.data + expert * w.dataExpert
   for (let n = from; n < from + apart; n++) {
     // The last stream may be shorter.
-    if (n + (STREAMS - 1) * apart < to) touch(data + n * w.dataRow, apart * w.dataRow, w.dataRow)
+    if (n + (STREAMS - 1) * apart < to) touchRows(data + n * w.dataRow, apart * w.dataRow, w.dataRow)
     for (let row = n; row < to; row += apart) multiplyRow(expert, data + row * w.dataRow, row, origin)
   }
 }
@@ -186,32 +219,35 @@ function multiplyUnpacked(expert: u32, n: u32, rows: u32, origin: u32): void {
   for (; i < count; i++) for (let r: u32 = 0; r < rows; r++) multiplyByOne(expert, n, r, i, origin)
 }
 
-function multiplyNarrow(expert: u32, n: u32, rows: u32, origin: u32): void {
+function multiplyTile(expert: u32, n: u32, rows: u32, origin: u32): void {
   // What is missing of four rows is worked out from the last ones once more.
   const first = n + rows < TILE ? 0 : n + rows - TILE
-  const scales = w.scales + expert * w.scalesExpert + first * w.scalesRow
-  unpackNarrow(w.data + expert * w.dataExpert + first * w.dataRow, w.dataRow, scales, w.scalesRow, tile, tileScales)
+  unpackTile(w, expert, first, tile)
+  unpackTileScales(w, expert, first, tileScales)
   const toSums = sums - activationScales
   let i: u32 = 0
   for (; i + 2 <= count; i += 2) {
     const a = load<u32>(sources + (i << 2)), b = load<u32>(sources + (i << 2), 4)
-    narrow4x2(
+    tile4x2(
       tile, tileScales, values + a * valuesRow, values + b * valuesRow,
       activationScales + a * rowBytes, activationScales + b * rowBytes, toSums, room,
     )
     putRows(expert, n, rows, i, origin, room + ((n - first) << 2))
-    putRows(expert, n, rows, i + 1, origin, room + 128 + ((n - first) << 2))
+    putRows(expert, n, rows, i + 1, origin, room + SUMS + ((n - first) << 2))
   }
   if (i == count) return
   const last = load<u32>(sources + (i << 2))
-  narrow4x1(tile, tileScales, values + last * valuesRow, activationScales + last * rowBytes, toSums, room)
+  tile4x1(tile, tileScales, values + last * valuesRow, activationScales + last * rowBytes, toSums, room)
   putRows(expert, n, rows, i, origin, room + ((n - first) << 2))
 }
 
 function putRows(expert: u32, n: u32, rows: u32, i: u32, origin: u32, products: usize): void {
   const target = load<usize>(targets + (i << 2)) + ((n - origin) << 2)
-  for (let r: u32 = 0; r < rows; r++) {
-    store<f32>(target + (r << 2), load<f32>(products + (r << 2)) + outputBias(w, expert, n + r))
+  if (rows == TILE) v128.store(target, f32x4.add(v128.load(products), bias4(expert, n)))
+  else {
+    for (let r: u32 = 0; r < rows; r++) {
+      store<f32>(target + (r << 2), load<f32>(products + (r << 2)) + outputBias(w, expert, n + r))
+    }
   }
 }
 
@@ -219,7 +255,7 @@ function multiplyTwoByTwo(expert: u32, n: u32, r: u32, i: u32, origin: u32): voi
   const first = load<u32>(sources + (i << 2)), second = load<u32>(sources + (i << 2), 4)
   const scales = tileScales + r * rowBytes
   const four = wide2x2(
-    tile + r * valuesRow, valuesRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : scales,
+    tile + r * valuesRow, valuesRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : 0,
     values + first * valuesRow, values + second * valuesRow,
     activationScales + first * rowBytes, activationScales + second * rowBytes, sums - activationScales, room,
   )
@@ -234,8 +270,8 @@ function multiplyByOne(expert: u32, n: u32, r: u32, i: u32, origin: u32): void {
   const source = load<u32>(sources + (i << 2))
   const scales = tileScales + r * rowBytes
   const result = unpacked1x1(
-    tile + r * valuesRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : scales,
-    values + source * valuesRow, activationScales + source * rowBytes, sums + source * rowBytes, room,
+    tile + r * valuesRow, scales, w.mode == AFFINE ? tileBiases + r * rowBytes : 0,
+    values + source * valuesRow, activationScales + source * rowBytes, sums - activationScales, room,
   )
   store<f32>(load<usize>(targets + (i << 2)) + ((n + r - origin) << 2), result + outputBias(w, expert, n + r))
 }

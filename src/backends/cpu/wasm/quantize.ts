@@ -1,4 +1,5 @@
-import { max } from "./simd"
+import { FUSED } from "./fused"
+import { evens, max, odds } from "./simd"
 import { MXFP4, Weight } from "./weight"
 
 /** What is added to twice an E2M1 value so that it is not negative. */
@@ -6,13 +7,23 @@ export const E2M1_OFFSET: i32 = 12
 
 // Rows of activations as integers of 8 or 16 bits, one scale per group of 32 or 64 elements: x = scale * q within scale / 2.
 
-/** `[rows, K]` of int8, where `narrow`, or of int16; ordered within chunks of 32 as the weights unpack. */
+/** How values are stored. Activations of 8 bits are bytes; those of 16 bits are int16, or two planes where sums are fused. */
+export const BYTES: u32 = 0
+export const INT16: u32 = 1
+/** Sixteen high bytes, then the same elements' low bytes; both signed: q = 256 * high + low. */
+export const PLANES: u32 = 2
+export let form: u32 = BYTES
+
+/** `[rows, K]` in this form; ordered within chunks of 32 as the weights unpack. */
 export let values: usize = 0
 /** Bytes from one row of values to the next. */
 export let valuesRow: u32 = 0
 /** float32 `[rows, stride / 4]`, zero beyond the last group. */
 export let scales: usize = 0
-/** What the zero point of weights is multiplied with: the sum of each group's values, times the scale; laid out as `scales`. */
+/**
+ * What the offset of weights adds, laid out as `scales`. Affine weights have zero points of their own: the sum of a group's values,
+ * times the scale, which they are multiplied with. E2M1 has one for all: int32, added to the integer products of a group.
+ */
 export let sums: usize = 0
 /** Activations that share a scale. */
 export let group: u32 = 0
@@ -20,17 +31,16 @@ export let group: u32 = 0
 export let groups: u32 = 0
 /** Bytes from one row of scales to the next. */
 export let stride: u32 = 0
-/** Whether values are bytes: what has 8 bits where the build has relaxed SIMD, which multiplies bytes. */
-export let narrow: bool = false
 
 /** Finds the parts of `rows` quantized rows that start at `at`; `product` in kernels.ts gives them the memory. */
 export function locate(at: usize, rows: u32, weight: Weight): void {
-  narrow = weight.activations == 8 && ASC_FEATURE_RELAXED_SIMD != 0
+  if (weight.activations == 8) form = BYTES
+  else form = FUSED ? PLANES : INT16
   group = min(weight.group, 64)
   groups = weight.K / group
   stride = ((groups + 3) & ~3) * 4
   values = at
-  valuesRow = narrow ? weight.K : weight.K << 1
+  valuesRow = form == BYTES ? weight.K : weight.K << 1
   scales = values + ((rows * valuesRow + 15) & ~15)
   sums = scales + rows * stride
 }
@@ -41,14 +51,17 @@ export function quantize(x: usize, rows: u32, weight: Weight, to: usize, part: u
   for (let row = part; row < rows; row += parts) quantizeRow(x + (row * weight.K << 2), weight, row)
 }
 
+/** The largest integers: those of 16 bits are the largest whose high byte, rounded, is a signed byte, too. */
+const LIMIT8: f32 = 127
+const LIMIT16: f32 = 127 * 256 + 127
+
 function quantizeRow(x: usize, weight: Weight, row: u32): void {
-  const limit: f32 = weight.activations == 8 ? 127 : 32767
+  const limit = weight.activations == 8 ? LIMIT8 : LIMIT16
   const isE2M1 = weight.mode == MXFP4
   // Products are with twice the E2M1 value, and its offset.
   const scaleFactor: f32 = isE2M1 ? 0.5 : 1
-  const sumFactor: f32 = isE2M1 ? <f32>(-E2M1_OFFSET) * 0.5 : 1
   const byNibbles = weight.bits == 4
-  const size = narrow ? 0 : 1
+  const bytes: usize = form == BYTES ? 32 : 64
   let to = values + row * valuesRow
   const toScales = scales + row * stride
   const toSums = sums + row * stride
@@ -61,21 +74,22 @@ function quantizeRow(x: usize, weight: Weight, row: u32): void {
     // Beneath 1e-35 the reciprocal would overflow: such a group counts as zero. Not-a-numbers stay in the scale.
     const inverse = f32x4.splat(top < 1e-35 ? 0 : limit / top)
     let total = i32x4.splat(0)
-    for (; x < end; x += 128) {
+    for (; x < end; x += 128, to += bytes) {
       const a = rounded8(x, inverse)
       const b = rounded8(x + 32, inverse)
       const c = rounded8(x + 64, inverse)
       const d = rounded8(x + 96, inverse)
-      if (narrow) storeBytes(to, a, b, c, d)
+      if (form == BYTES) storeBytes(to, a, b, c, d, byNibbles, 16)
+      else if (form == PLANES) storePlanes(to, a, b, c, d, byNibbles)
       else if (byNibbles) storeByNibbles(to, a, b, c, d)
       else storeInOrder(to, a, b, c, d)
-      to += <usize>32 << size
       total = i32x4.add(total, i32x4.add(i32x4.add(pairs(a), pairs(b)), i32x4.add(pairs(c), pairs(d))))
     }
     const count =
       i32x4.extract_lane(total, 0) + i32x4.extract_lane(total, 1) + i32x4.extract_lane(total, 2) + i32x4.extract_lane(total, 3)
     store<f32>(toScales + (g << 2), scale * scaleFactor)
-    store<f32>(toSums + (g << 2), scale * <f32>count * sumFactor)
+    if (isE2M1) store<i32>(toSums + (g << 2), -E2M1_OFFSET * count)
+    else store<f32>(toSums + (g << 2), scale * <f32>count)
   }
   for (let at: usize = groups << 2; at < stride; at += 4) {
     store<f32>(toScales + at, 0)
@@ -83,14 +97,34 @@ function quantizeRow(x: usize, weight: Weight, row: u32): void {
   }
 }
 
-/** Bytes, as nibbles unpack to them: the even elements, then the odd ones. */
+/** Low bytes of 32 elements, sixteen at a time, `apart` bytes from each other: as they are, or as nibbles unpack, the even elements first. */
 // @ts-ignore: decorator
 @inline
-function storeBytes(to: usize, a: v128, b: v128, c: v128, d: v128): void {
+function storeBytes(to: usize, a: v128, b: v128, c: v128, d: v128, byNibbles: bool, apart: usize): void {
   const low = i8x16.narrow_i16x8_s(a, b)
   const high = i8x16.narrow_i16x8_s(c, d)
-  v128.store(to, v128.shuffle<i8>(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30))
-  v128.store(to, v128.shuffle<i8>(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), 16)
+  v128.store(to, byNibbles ? evens(low, high) : low)
+  v128.store(to + apart, byNibbles ? odds(low, high) : high)
+}
+
+// @ts-ignore: decorator
+@inline
+function storePlanes(to: usize, a: v128, b: v128, c: v128, d: v128, byNibbles: bool): void {
+  storeBytes(to, highByte(a), highByte(b), highByte(c), highByte(d), byNibbles, 32)
+  storeBytes(to + 16, lowByte(a), lowByte(b), lowByte(c), lowByte(d), byNibbles, 32)
+}
+
+// @ts-ignore: decorator
+@inline
+function lowByte(v: v128): v128 {
+  return i16x8.shr_s(i16x8.shl(v, 8), 8)
+}
+
+/** What is left for the high byte once the low one is taken as signed. */
+// @ts-ignore: decorator
+@inline
+function highByte(v: v128): v128 {
+  return i16x8.shr_s(i16x8.sub(v, lowByte(v)), 8)
 }
 
 /** Every fourth element, from 0, 2, 1 and 3: nibbles come out as 16-bit lanes in that order without a shuffle. */

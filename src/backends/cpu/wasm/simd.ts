@@ -6,7 +6,7 @@ export function madd(a: v128, b: v128, c: v128): v128 {
   else return f32x4.add(f32x4.mul(a, b), c)
 }
 
-/** Looks up 16 indices below 16. */
+/** Looks up 16 indices below 16; from 128 on they give zero. */
 // @ts-ignore: decorator
 @inline
 export function lookup16(table: v128, indices: v128): v128 {
@@ -30,6 +30,56 @@ export function dotBytes(signed: v128, bytes: v128): v128 {
     dot(i16x8.extend_low_i8x16_s(signed), i16x8.extend_low_i8x16_u(bytes)),
     dot(i16x8.extend_high_i8x16_s(signed), i16x8.extend_high_i8x16_u(bytes)),
   )
+}
+
+/**
+ * Adds to four sums the products of four neighbouring bytes each: signed ones times unsigned ones of up to eight bits. Only in builds
+ * with FUSED; in others of bytes below 128, and slowly.
+ */
+// @ts-ignore: decorator
+@inline
+export function addDotBytes(signed: v128, bytes: v128, sums: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(signed, bytes, sums)
+  else return i32x4.add(i32x4.extadd_pairwise_i16x8_s(dotBytes(signed, bytes)), sums)
+}
+
+// @ts-ignore: decorator
+@lazy
+const EXTREMES = memory.data<u8>([
+  128, 128, 128, 128, 127, 127, 127, 127, 128, 127, 128, 127, 255, 1, 254, 2,
+  255, 255, 255, 255, 255, 255, 255, 255, 255, 254, 128, 127, 255, 129, 1, 200,
+], 16)
+
+/** Whether `addDotBytes` gives the sums of signed bytes times unsigned ones of eight bits here. */
+export function dotsAreExact(): bool {
+  const sums = addDotBytes(v128.load(EXTREMES), v128.load(EXTREMES, 16), i32x4(1, 2, 3, 4))
+  return v128.bitmask<i32>(i32x4.eq(sums, i32x4(-130559, 129542, -634, 276))) == 15
+}
+
+/** The bytes at even places of a, then of b. */
+// @ts-ignore: decorator
+@inline
+export function evens(a: v128, b: v128): v128 {
+  return v128.shuffle<i8>(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+}
+
+/** The bytes at odd places. */
+// @ts-ignore: decorator
+@inline
+export function odds(a: v128, b: v128): v128 {
+  return v128.shuffle<i8>(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+}
+
+/** Of four vectors of four lanes. */
+// @ts-ignore: decorator
+@inline
+export function storeTransposed(a: v128, b: v128, c: v128, d: v128, out: usize): void {
+  const ab = v128.shuffle<i32>(a, b, 0, 4, 1, 5), cd = v128.shuffle<i32>(c, d, 0, 4, 1, 5)
+  const ef = v128.shuffle<i32>(a, b, 2, 6, 3, 7), gh = v128.shuffle<i32>(c, d, 2, 6, 3, 7)
+  v128.store(out, v128.shuffle<i64>(ab, cd, 0, 2))
+  v128.store(out, v128.shuffle<i64>(ab, cd, 1, 3), 16)
+  v128.store(out, v128.shuffle<i64>(ef, gh, 0, 2), 32)
+  v128.store(out, v128.shuffle<i64>(ef, gh, 1, 3), 48)
 }
 
 /** The sums of four vectors of int32, in order. */

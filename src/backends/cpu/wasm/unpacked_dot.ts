@@ -1,21 +1,31 @@
+import { FUSED } from "./fused"
 import { group, groups, stride } from "./quantize"
-import { dot, firstLanes, lookup16, madd, sum, sum4, sums32 } from "./simd"
-import { AFFINE, loadFloats, loadScales, repeated, shiftedE2M1, Weight } from "./weight"
+import { addDotBytes, dot, firstLanes, lookup16, madd, sum, sum4, sums32 } from "./simd"
+import { AFFINE, loadFloats, loadScales, repeated, shiftedE2M1, unpackBits, Weight } from "./weight"
 
-// Rows of weights that are unpacked to int16 once, to multiply them with many rows of activations of int16: see packed_dot.ts.
+// Rows of weights that are unpacked once, to multiply them with many rows of activations of 16 bits: see packed_dot.ts. Both are int16,
+// or, where sums are fused, weights are bytes and activations planes of bytes.
 
-/** One row's weights as int16, in the order of the activations. */
+/** Bytes of an unpacked weight. */
+export const SIZE: u32 = FUSED ? 1 : 2
+
+/** One row's weights, in the order of the activations. */
 export function unpackRow(w: Weight, data: usize, out: usize): void {
   const K = w.K
+  if (w.bits != 8 && w.bits != 4) {
+    if (FUSED) unpackBits<u8>(w, data, out)
+    else unpackBits<u16>(w, data, out)
+    return
+  }
   if (w.bits == 8) {
+    if (FUSED) {
+      memory.copy(out, data, K)
+      return
+    }
     for (let k: u32 = 0; k < K; k += 16) {
       v128.store(out + (k << 1), v128.load8x8_u(data + k))
       v128.store(out + (k << 1), v128.load8x8_u(data + k, 8), 16)
     }
-    return
-  }
-  if (w.bits != 4) {
-    unpackBits(w, data, out)
     return
   }
   const e2m1 = w.mode != AFFINE
@@ -28,22 +38,16 @@ export function unpackRow(w: Weight, data: usize, out: usize): void {
       even = lookup16(table, even)
       odd = lookup16(table, odd)
     }
+    if (FUSED) {
+      v128.store(out + k, even)
+      v128.store(out + k, odd, 16)
+      continue
+    }
     const to = out + (k << 1)
     v128.store(to, v128.and(even, i16x8.splat(255)))
     v128.store(to, i16x8.shr_u(even, 8), 16)
     v128.store(to, v128.and(odd, i16x8.splat(255)), 32)
     v128.store(to, i16x8.shr_u(odd, 8), 48)
-  }
-}
-
-/** Elements of any width lie in a little-endian bit stream, element 0 lowest: eight take as many bytes as one takes bits. */
-function unpackBits(w: Weight, data: usize, out: usize): void {
-  const bits = w.bits
-  const mask: u64 = (1 << bits) - 1
-  for (const end = out + (w.K << 1); out < end; out += 16, data += bits) {
-    // Rows are read a few bytes beyond their end: memory ends later.
-    let word = load<u64>(data)
-    for (let i: usize = 0; i < 16; i += 2, word >>= bits) store<u16>(out + i, <u16>(word & mask))
   }
 }
 
@@ -64,65 +68,80 @@ export function loadRowBiases(w: Weight, biases: usize, out: usize): void {
   }
 }
 
-/** 32 products of int16, in lanes. */
+/** 32 products, in lanes. */
 // @ts-ignore: decorator
 @inline
 function dotWide(w: usize, x: usize): v128 {
+  if (FUSED) {
+    const a = v128.load(w), b = v128.load(w, 16)
+    const high = addDotBytes(v128.load(x, 32), b, addDotBytes(v128.load(x), a, i32x4.splat(0)))
+    return together(high, addDotBytes(v128.load(x, 48), b, addDotBytes(v128.load(x, 16), a, i32x4.splat(0))))
+  }
   return i32x4.add(
     i32x4.add(dot(v128.load(w), v128.load(x)), dot(v128.load(w, 16), v128.load(x, 16))),
     i32x4.add(dot(v128.load(w, 32), v128.load(x, 32)), dot(v128.load(w, 48), v128.load(x, 48))),
   )
 }
 
-/** What a row's zero points add, in the lanes of the groups' sums. */
+/** The sums of both planes. */
 // @ts-ignore: decorator
 @inline
-function zeroPoints(biases: usize, sums: usize): v128 {
-  let zero = f32x4.splat(0)
-  for (let at: usize = 0; at < groups << 2; at += 16) zero = madd(v128.load(biases + at), v128.load(sums + at), zero)
-  return zero
+function together(high: v128, low: v128): v128 {
+  return i32x4.add(i32x4.shl(high, 8), low)
 }
 
-/** Four groups' sums of products, in lanes, times their scales. */
+/** The sums of a row's products, in lanes, with what the zero points of affine weights add. */
 // @ts-ignore: decorator
 @inline
-function scaled(room: usize, scales: usize, xScales: usize, total: v128): v128 {
-  const sums = sums32(v128.load(room), v128.load(room, 16), v128.load(room, 32), v128.load(room, 48))
+function withZeroPoints(total: v128, biases: usize, sums: usize): v128 {
+  if (biases == 0) return total
+  let zero = f32x4.splat(0)
+  for (let at: usize = 0; at < groups << 2; at += 16) zero = madd(v128.load(biases + at), v128.load(sums + at), zero)
+  return f32x4.add(total, zero)
+}
+
+/** Adds four groups' products, in lanes, times their scales; `offsets`: what E2M1's offset adds to them, or 0. */
+// @ts-ignore: decorator
+@inline
+function addScaled(room: usize, scales: usize, xScales: usize, offsets: usize, total: v128): v128 {
+  let sums = sums32(v128.load(room), v128.load(room, 16), v128.load(room, 32), v128.load(room, 48))
+  if (offsets != 0) sums = i32x4.add(sums, v128.load(offsets))
   return madd(f32x4.convert_i32x4_s(sums), f32x4.mul(v128.load(scales), v128.load(xScales)), total)
 }
 
-function wideProduct(w: usize, scales: usize, x: usize, xScales: usize, room: usize): v128 {
+/**
+ * One row of weights times one of activations.
+ *
+ * @param biases of affine weights, else 0
+ */
+export function unpacked1x1(
+  w: usize, scales: usize, biases: usize, x: usize, xScales: usize, toSums: usize, room: usize
+): f32 {
   const pair = group == 64
-  const step: usize = pair ? 128 : 64
+  const step: usize = SIZE << (pair ? 6 : 5), xStep: usize = 2 << (pair ? 6 : 5)
   let total = f32x4.splat(0)
   for (let g: u32 = 0; g < groups; g += 4) {
+    const at = g << 2
     let to = room
     for (const end = room + (min(4, groups - g) << 4); to < end; to += 16) {
       let d = dotWide(w, x)
-      if (pair) d = i32x4.add(d, dotWide(w + 64, x + 64))
+      if (pair) d = i32x4.add(d, dotWide(w + (SIZE << 5), x + 64))
       v128.store(to, d)
       w += step
-      x += step
+      x += xStep
     }
     for (const end = room + 64; to < end; to += 16) v128.store(to, i32x4.splat(0))
-    total = scaled(room, scales, xScales, total)
-    scales += 16
-    xScales += 16
+    total = addScaled(room, scales + at, xScales + at, biases == 0 ? xScales + toSums + at : 0, total)
   }
-  return total
-}
-
-/** One row of weights times one of activations. */
-export function unpacked1x1(
-  w: usize, scales: usize, biases: usize, x: usize, xScales: usize, xSums: usize, room: usize
-): f32 {
-  const total = wideProduct(w, scales, x, xScales, room)
-  return sum(f32x4.add(total, zeroPoints(biases, xSums)))
+  return sum(withZeroPoints(total, biases, xScales + toSums))
 }
 
 /**
- * Two rows of weights times two of activations, of int16: [w0 x0, w1 x0, w0 x1, w1 x1]. The rows of weights lie `wRow` bytes apart,
+ * Two rows of weights times two of activations: [w0 x0, w1 x0, w0 x1, w1 x1]. The rows of weights lie `wRow` bytes apart,
  * of scales and biases `stride`; from scales of activations to their sums it is `toSums` bytes.
+ *
+ * @param biases of affine weights, else 0
+ * @param room for the sums of four groups of each product
  */
 export function wide2x2(
   w: usize, wRow: usize, scales: usize, biases: usize, x0: usize, x1: usize, s0: usize, s1: usize, toSums: usize, room: usize
@@ -133,34 +152,70 @@ export function wide2x2(
     const at = g << 2
     let to = room
     for (const end = room + (min(4, groups - g) << 4); to < end; to += 16) {
-      let i00 = i32x4.splat(0), i10 = i32x4.splat(0), i01 = i32x4.splat(0), i11 = i32x4.splat(0)
-      for (const chunk = w + (group << 1); w < chunk; w += 32, x0 += 32, x1 += 32) {
-        let a = v128.load(w), b = v128.load(w + wRow), x = v128.load(x0), y = v128.load(x1)
-        i00 = i32x4.add(i00, dot(a, x))
-        i10 = i32x4.add(i10, dot(b, x))
-        i01 = i32x4.add(i01, dot(a, y))
-        i11 = i32x4.add(i11, dot(b, y))
-        a = v128.load(w, 16), b = v128.load(w + wRow, 16), x = v128.load(x0, 16), y = v128.load(x1, 16)
-        i00 = i32x4.add(i00, dot(a, x))
-        i10 = i32x4.add(i10, dot(b, x))
-        i01 = i32x4.add(i01, dot(a, y))
-        i11 = i32x4.add(i11, dot(b, y))
-      }
-      v128.store(to, i00)
-      v128.store(to, i10, 64)
-      v128.store(to, i01, 128)
-      v128.store(to, i11, 192)
+      if (FUSED) planes2x2(w, wRow, x0, x1, to)
+      else int16s2x2(w, wRow, x0, x1, to)
+      w += SIZE * group, x0 += group << 1, x1 += group << 1
     }
     for (; to < last; to += 16) {
       for (let pair: usize = 0; pair < 256; pair += 64) v128.store(to + pair, i32x4.splat(0))
     }
-    r00 = scaled(room, scales + at, s0 + at, r00)
-    r10 = scaled(room + 64, scales + stride + at, s0 + at, r10)
-    r01 = scaled(room + 128, scales + at, s1 + at, r01)
-    r11 = scaled(room + 192, scales + stride + at, s1 + at, r11)
+    const o0 = biases == 0 ? s0 + toSums + at : 0, o1 = biases == 0 ? s1 + toSums + at : 0
+    r00 = addScaled(room, scales + at, s0 + at, o0, r00)
+    r10 = addScaled(room + 64, scales + stride + at, s0 + at, o0, r10)
+    r01 = addScaled(room + 128, scales + at, s1 + at, o1, r01)
+    r11 = addScaled(room + 192, scales + stride + at, s1 + at, o1, r11)
   }
+  const second: usize = biases == 0 ? 0 : biases + stride
   return sum4(
-    f32x4.add(r00, zeroPoints(biases, s0 + toSums)), f32x4.add(r10, zeroPoints(biases + stride, s0 + toSums)),
-    f32x4.add(r01, zeroPoints(biases, s1 + toSums)), f32x4.add(r11, zeroPoints(biases + stride, s1 + toSums)),
+    withZeroPoints(r00, biases, s0 + toSums), withZeroPoints(r10, second, s0 + toSums),
+    withZeroPoints(r01, biases, s1 + toSums), withZeroPoints(r11, second, s1 + toSums),
   )
+}
+
+/** A group's products, in lanes, 64 bytes from each other. */
+// @ts-ignore: decorator
+@inline
+function int16s2x2(w: usize, wRow: usize, x0: usize, x1: usize, to: usize): void {
+  let i00 = i32x4.splat(0), i10 = i32x4.splat(0), i01 = i32x4.splat(0), i11 = i32x4.splat(0)
+  for (const end = w + (group << 1); w < end; w += 32, x0 += 32, x1 += 32) {
+    let a = v128.load(w), b = v128.load(w + wRow), x = v128.load(x0), y = v128.load(x1)
+    i00 = i32x4.add(i00, dot(a, x))
+    i10 = i32x4.add(i10, dot(b, x))
+    i01 = i32x4.add(i01, dot(a, y))
+    i11 = i32x4.add(i11, dot(b, y))
+    a = v128.load(w, 16), b = v128.load(w + wRow, 16), x = v128.load(x0, 16), y = v128.load(x1, 16)
+    i00 = i32x4.add(i00, dot(a, x))
+    i10 = i32x4.add(i10, dot(b, x))
+    i01 = i32x4.add(i01, dot(a, y))
+    i11 = i32x4.add(i11, dot(b, y))
+  }
+  v128.store(to, i00)
+  v128.store(to, i10, 64)
+  v128.store(to, i01, 128)
+  v128.store(to, i11, 192)
+}
+
+/** As `int16s2x2`, of bytes and planes. */
+// @ts-ignore: decorator
+@inline
+function planes2x2(w: usize, wRow: usize, x0: usize, x1: usize, to: usize): void {
+  let h00 = i32x4.splat(0), h10 = i32x4.splat(0), h01 = i32x4.splat(0), h11 = i32x4.splat(0)
+  let l00 = i32x4.splat(0), l10 = i32x4.splat(0), l01 = i32x4.splat(0), l11 = i32x4.splat(0)
+  for (const end = w + group; w < end; w += 16, x0 += 32, x1 += 32) {
+    const a = v128.load(w), b = v128.load(w + wRow)
+    let x = v128.load(x0), y = v128.load(x1)
+    h00 = addDotBytes(x, a, h00)
+    h10 = addDotBytes(x, b, h10)
+    h01 = addDotBytes(y, a, h01)
+    h11 = addDotBytes(y, b, h11)
+    x = v128.load(x0, 16), y = v128.load(x1, 16)
+    l00 = addDotBytes(x, a, l00)
+    l10 = addDotBytes(x, b, l10)
+    l01 = addDotBytes(y, a, l01)
+    l11 = addDotBytes(y, b, l11)
+  }
+  v128.store(to, together(h00, l00))
+  v128.store(to, together(h10, l10), 64)
+  v128.store(to, together(h01, l01), 128)
+  v128.store(to, together(h11, l11), 192)
 }

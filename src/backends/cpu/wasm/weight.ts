@@ -37,6 +37,8 @@ export class Weight {
   biasFloats: u32
   /** Bits of the integers that its products take activations as; 0: float32. */
   activations: u32
+  /** Whether rows are interleaved four at a time: see interleaved.ts. */
+  interleaved: bool
 }
 
 /** Four consecutive floats. Reads whole vectors: up to 15 bytes after the last float wanted. */
@@ -122,8 +124,24 @@ export function outputBias(w: Weight, expert: u32, n: u32): f32 {
   return loadFloat(w.bias + expert * w.biasExpert + n * w.biasRow, w.biasFloats)
 }
 
+/** One row's elements of any width: they lie in a little-endian bit stream, element 0 lowest, so that eight take as many bytes as one takes bits. */
+export function unpackBits<T>(w: Weight, data: usize, out: usize): void {
+  const bits = w.bits
+  const mask: u64 = (1 << bits) - 1
+  const step = sizeof<T>()
+  for (const end = out + w.K * <u32>step; out < end; out += step << 3, data += bits) {
+    // Rows are read a few bytes beyond their end: memory ends later.
+    let word = load<u64>(data)
+    for (let i: usize = 0; i < step << 3; i += step, word >>= bits) store<T>(out + i, <T>(word & mask))
+  }
+}
+
 /** Decodes one row to float32: `fl(fl(q * scale) + bias)` for affine, `element * scale` for the others. */
 export function decodeRow(w: Weight, expert: u32, n: u32, out: usize): void {
+  if (w.interleaved) {
+    decodeInterleaved(w, expert, n, out)
+    return
+  }
   const data = w.data + expert * w.dataExpert + n * w.dataRow
   const K = w.K
   if (w.mode == DENSE) {
@@ -148,8 +166,21 @@ export function decodeRow(w: Weight, expert: u32, n: u32, out: usize): void {
         v128.store(out + (k << 2), f32x4.mul(fromE4M3(loadBytes4(data + k)), scale))
       }
     } else {
-      decodeE2M1(data + (from >> 1), group, f32x4.mul(scale, f32x4.splat(0.5)), out + (from << 2))
+      const halfScale = f32x4.mul(scale, f32x4.splat(0.5))
+      for (let k = from; k < from + group; k += 8) decodeE2M1(v128.load32_zero(data + (k >> 1)), halfScale, out + (k << 2))
     }
+  }
+}
+
+/** A row of MXFP4 that is interleaved with three others. */
+function decodeInterleaved(w: Weight, expert: u32, n: u32, out: usize): void {
+  const first = n & ~3, r = n & 3
+  let data = w.data + expert * w.dataExpert + first * w.dataRow + (r << 2)
+  let scales = w.scales + expert * w.scalesExpert + first * w.scalesRow + r
+  for (const end = out + (w.K << 2); out < end; out += 128, data += 64, scales += 4) {
+    const scale = v128.shuffle<f32>(fromE8M0(loadBytes4(scales)), f32x4.splat(0), 0, 0, 0, 0)
+    const halfScale = f32x4.mul(scale, f32x4.splat(0.5))
+    for (let word: usize = 0; word < 4; word++) decodeE2M1(v128.load32_zero(data + (word << 4)), halfScale, out + (word << 5))
   }
 }
 
@@ -177,22 +208,14 @@ function decodeBits(data: usize, bits: u32, from: u32, count: u32, scale: v128, 
   }
 }
 
+/** The first eight nibbles. */
 // @ts-ignore: decorator
 @inline
-function decodeE2M1(data: usize, count: u32, halfScale: v128, out: usize): void {
-  const table = e2m1Doubled()
-  for (let k: u32 = 0; k < count; k += 16) {
-    const packed = v128.load64_zero(data + (k >> 1))
-    const low = v128.and(packed, i8x16.splat(15))
-    const high = v128.and(i16x8.shr_u(packed, 4), i8x16.splat(15))
-    const codes = v128.shuffle<i8>(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-    const values = lookup16(table, codes)
-    const first = i16x8.extend_low_i8x16_s(values)
-    const second = i16x8.extend_high_i8x16_s(values)
-    const to = out + (k << 2)
-    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(first)), halfScale))
-    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(first)), halfScale), 16)
-    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(second)), halfScale), 32)
-    v128.store(to, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(second)), halfScale), 48)
-  }
+function decodeE2M1(packed: v128, halfScale: v128, out: usize): void {
+  const low = v128.and(packed, i8x16.splat(15))
+  const high = v128.and(i16x8.shr_u(packed, 4), i8x16.splat(15))
+  const codes = v128.shuffle<i8>(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 0, 0, 0, 0, 0, 0, 0, 0)
+  const values = i16x8.extend_low_i8x16_s(lookup16(e2m1Doubled(), codes))
+  v128.store(out, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(values)), halfScale))
+  v128.store(out, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(values)), halfScale), 16)
 }

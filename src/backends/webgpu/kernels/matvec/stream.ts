@@ -6,6 +6,7 @@ import { range } from "../../wgsl/range.js"
 import type { ChunkFormat } from "../../wgsl/formats/chunk.js"
 import type { WeightAccessors } from "./chunk.js"
 import { chunksPerLane, isWide, LANES, rowVectors } from "./stage.js"
+import { rolledTurns, turnPrefix, type Turns, unrolledTurns } from "./turns.js"
 
 /** A value by name, as WGSL. */
 export interface Extra {
@@ -39,7 +40,7 @@ export interface Stream {
   readonly first: string
   /** WGSL between the first loads and their use: staging activations takes as long as the loads. */
   readonly prologue: string
-  /** Turns that loads run ahead of their use: 2, unless there is nothing else to wait for. */
+  /** Turns that loads run ahead of their use: {@link AHEAD}, unless there is nothing else to wait for. */
   readonly ahead?: number
   /** Further values (f32) that the epilogue uses by name, as WGSL given `task`: loaded with the weights. */
   readonly extras?: readonly Extra[]
@@ -50,19 +51,19 @@ export interface Stream {
   readonly features: GpuFeatures
 }
 
+const AHEAD = 2
+
 /**
  * WGSL of the main part of a mat-vec kernel: every lane of a group takes every 32nd chunk of the task's rows. One loop
  * runs over the chunks of all tasks, and loads what comes some turns later, be it of the next task, so that memory never
- * waits; rolled, and as short as can be, since kernels that alternate are fetched anew each time. Needs `wid`, the workgroup's id, with z = 0.
+ * waits; as short as can be, since kernels that alternate are fetched anew each time. Needs `wid`, the workgroup's id, with z = 0.
  */
 export function streamTasks(stream: Stream): string {
-  const { chunk, K, parts = 1, rows, tasks, features, ahead = 2 } = stream
+  const { chunk, K, parts = 1, rows, tasks, features, ahead = AHEAD } = stream
   const totals = rows.flatMap(({ slots }, r) => slots.map((_, i) => `acc${r}_${i}`))
   const names = rows.flatMap((_, r) => [`w${r}`, `s${r}`])
-  const each = (text: (name: string) => string) => names.map(text).join(" ")
-  const turn = (depth: number) => `t${depth}_`
   const type = (name: string) => (name.startsWith("w") ? "vec4u" : chunk.scaleType)
-  const declared = range(ahead).map((d) => each((name) => `var ${turn(d)}${name}: ${type(name)};`))
+  const declared = range(ahead).map((d) => names.map((name) => `var ${turnPrefix(d)}${name}: ${type(name)};`).join(" "))
   // Plus a zero that compilers do not know: they would unroll the loop.
   const turns = `(${chunksPerLane(chunk, K)}u + wid.z)`
   const findRows = (task: string) => `{ let task = ${task}; ${rows.map((row, r) => findRow(row, r)).join("\n")} }`
@@ -90,6 +91,18 @@ ${tasks > 1 ? nextTask : ""} }`
     task += 1u;
     ${extras.map(({ name, value }) => `${name} = ${value};`).join("\n    ")}
   }`
+  const loop: Turns = {
+    each: chunksPerLane(chunk, K),
+    tasks,
+    total: `${turns} * ${tasks}u`,
+    ahead,
+    names,
+    load,
+    multiply: [...allSlots.map((slot, i) => chunk.load(`x${i}_`, at(slot))), ...products].join("\n  "),
+    next,
+  }
+  // With more activations than one row, or loads further ahead, kernels would be long.
+  const isAlone = ahead === AHEAD && rows.every(({ slots }) => slots.length === 1)
   return `
 var task = ${stream.first};
 var load_task = task;
@@ -98,23 +111,13 @@ ${rows.map((_, r) => `var w_row${r}: u32; var s_row${r}: u32; var b_row${r}: u32
 ${parts === 1 ? findRows("load_task") : ""}
 ${declared.join("\n")}
 ${range(ahead)
-  .map((d) => load(turn(d)))
+  .map((d) => load(turnPrefix(d)))
   .join("\n")}
 ${extras.map(({ name, value }) => `var ${name} = ${value};`).join("\n")}
 ${stream.prologue}
 ${totals.map((a) => `var ${a} = 0.0;`).join(" ")}
 var turn = 0u;
-for (var i = ${turns} * ${tasks}u; i > 0u; i--) {
-  ${each((name) => `let ${name} = ${turn(0)}${name};`)}
-  ${range(ahead - 1)
-    .map((d) => each((name) => `${turn(d)}${name} = ${turn(d + 1)}${name};`))
-    .join("\n  ")}
-  if (i > ${ahead}u) ${load(turn(ahead - 1))}
-  ${allSlots.map((slot, i) => chunk.load(`x${i}_`, at(slot))).join("\n  ")}
-  ${products.join("\n  ")}
-  turn += 1u;
-  ${tasks > 1 ? next : ""}
-}
+${isAlone ? unrolledTurns(loop) : rolledTurns(loop)}
 ${tasks > 1 ? "" : finish}`
 }
 

@@ -4,7 +4,7 @@
  */
 export function missingAsset(file: string): string {
   return (
-    `${file} is missing: bundles of minerva-mlx need dist/src/backends/cpu/*.wasm and a bundled node_worker.js beside them, or ` +
-    "minerva-mlx as an external package; in a checkout, npm run build makes the files"
+    `${file} is missing: bundles of minerva-mlx need dist/src/backends/cpu/*.wasm and a bundled node_worker.js (in browsers ` +
+    "web_worker.js) beside them, or minerva-mlx as an external package; in a checkout, npm run build makes the files"
   )
 }
