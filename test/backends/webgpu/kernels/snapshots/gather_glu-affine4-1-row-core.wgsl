@@ -76,16 +76,9 @@ xs[base + (((lid + 0u)) / 4u) * 9u + (((lid + 0u)) % 4u) * 2u + 1u] = v1;
 workgroupBarrier();
 var acc0_0 = 0.0; var acc1_0 = 0.0;
 var turn = 0u;
-for (var i = (1u + wid.z) * 1u; i > 0u; i--) {
+for (var i = (1u + wid.z) * 1u; i > 0u;) {
+{
   let w0 = t0_w0; let s0 = t0_s0; let w1 = t0_w1; let s1 = t0_s1;
-  t0_w0 = t1_w0; t0_s0 = t1_s0; t0_w1 = t1_w1; t0_s1 = t1_s1;
-  if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
-t1_w0 = b2[w_row0 + c];
-t1_s0 = vec2f(bitcast<f32>(extractBits(b1[((params.scales0_start >> 1u) + (s_row0 + (c) / 1u)) >> 1u], 16u * (((params.scales0_start >> 1u) + (s_row0 + (c) / 1u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b1[((params.biases0_start >> 1u) + (b_row0 + (c) / 1u)) >> 1u], 16u * (((params.biases0_start >> 1u) + (b_row0 + (c) / 1u)) & 1u), 16u) << 16u));
-t1_w1 = b2[(params.weight1_start >> 4u) + (w_row1 + c)];
-t1_s1 = vec2f(bitcast<f32>(extractBits(b1[((params.scales1_start >> 1u) + (s_row1 + (c) / 1u)) >> 1u], 16u * (((params.scales1_start >> 1u) + (s_row1 + (c) / 1u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b1[((params.biases1_start >> 1u) + (b_row1 + (c) / 1u)) >> 1u], 16u * (((params.biases1_start >> 1u) + (b_row1 + (c) / 1u)) & 1u), 16u) << 16u));
-load_turn += 1u;
- }
   let x0_0 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 0u];
 let x0_1 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 1u];
 let x0_2 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 2u];
@@ -117,7 +110,60 @@ let q6 = quants4(w1.w);
 let q7 = quants4(w1.w >> 16u);
 acc1_0 += fma(dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3) + dot(q4, x0_4) + dot(q5, x0_5) + dot(q6, x0_6) + dot(q7, x0_7), s1.x, s1.y * x0_sum);
 }
-  turn += 1u;
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
+t0_w0 = b2[w_row0 + c];
+t0_s0 = vec2f(bitcast<f32>(extractBits(b1[((params.scales0_start >> 1u) + (s_row0 + (c) / 1u)) >> 1u], 16u * (((params.scales0_start >> 1u) + (s_row0 + (c) / 1u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b1[((params.biases0_start >> 1u) + (b_row0 + (c) / 1u)) >> 1u], 16u * (((params.biases0_start >> 1u) + (b_row0 + (c) / 1u)) & 1u), 16u) << 16u));
+t0_w1 = b2[(params.weight1_start >> 4u) + (w_row1 + c)];
+t0_s1 = vec2f(bitcast<f32>(extractBits(b1[((params.scales1_start >> 1u) + (s_row1 + (c) / 1u)) >> 1u], 16u * (((params.scales1_start >> 1u) + (s_row1 + (c) / 1u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b1[((params.biases1_start >> 1u) + (b_row1 + (c) / 1u)) >> 1u], 16u * (((params.biases1_start >> 1u) + (b_row1 + (c) / 1u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
+if (i == 0u) { break; }
+{
+  let w0 = t1_w0; let s0 = t1_s0; let w1 = t1_w1; let s1 = t1_s1;
+  let x0_0 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 0u];
+let x0_1 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 1u];
+let x0_2 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 2u];
+let x0_3 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 3u];
+let x0_4 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 4u];
+let x0_5 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 5u];
+let x0_6 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 6u];
+let x0_7 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 7u];
+let x0_sum = dot(x0_0 + x0_1 + x0_2 + x0_3 + x0_4 + x0_5 + x0_6 + x0_7, vec4f(1.0));
+  {
+let q0 = quants4(w0.x);
+let q1 = quants4(w0.x >> 16u);
+let q2 = quants4(w0.y);
+let q3 = quants4(w0.y >> 16u);
+let q4 = quants4(w0.z);
+let q5 = quants4(w0.z >> 16u);
+let q6 = quants4(w0.w);
+let q7 = quants4(w0.w >> 16u);
+acc0_0 += fma(dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3) + dot(q4, x0_4) + dot(q5, x0_5) + dot(q6, x0_6) + dot(q7, x0_7), s0.x, s0.y * x0_sum);
+}
+  {
+let q0 = quants4(w1.x);
+let q1 = quants4(w1.x >> 16u);
+let q2 = quants4(w1.y);
+let q3 = quants4(w1.y >> 16u);
+let q4 = quants4(w1.z);
+let q5 = quants4(w1.z >> 16u);
+let q6 = quants4(w1.w);
+let q7 = quants4(w1.w >> 16u);
+acc1_0 += fma(dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3) + dot(q4, x0_4) + dot(q5, x0_5) + dot(q6, x0_6) + dot(q7, x0_7), s1.x, s1.y * x0_sum);
+}
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
+t1_w0 = b2[w_row0 + c];
+t1_s0 = vec2f(bitcast<f32>(extractBits(b1[((params.scales0_start >> 1u) + (s_row0 + (c) / 1u)) >> 1u], 16u * (((params.scales0_start >> 1u) + (s_row0 + (c) / 1u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b1[((params.biases0_start >> 1u) + (b_row0 + (c) / 1u)) >> 1u], 16u * (((params.biases0_start >> 1u) + (b_row0 + (c) / 1u)) & 1u), 16u) << 16u));
+t1_w1 = b2[(params.weight1_start >> 4u) + (w_row1 + c)];
+t1_s1 = vec2f(bitcast<f32>(extractBits(b1[((params.scales1_start >> 1u) + (s_row1 + (c) / 1u)) >> 1u], 16u * (((params.scales1_start >> 1u) + (s_row1 + (c) / 1u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b1[((params.biases1_start >> 1u) + (b_row1 + (c) / 1u)) >> 1u], 16u * (((params.biases1_start >> 1u) + (b_row1 + (c) / 1u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
 }
 workgroupBarrier();
 if (lid % 1u == 0u) {

@@ -66,14 +66,9 @@ if (((lid + 0u)) % 2u == 0u) { xs[at + 2u] = vec4u((exponent - 4u) << 23u, bitca
 workgroupBarrier();
 var acc0_0 = 0.0;
 var turn = 0u;
-for (var i = (1u + wid.z) * 1u; i > 0u; i--) {
+for (var i = (1u + wid.z) * 1u; i > 0u;) {
+{
   let w0 = t0_w0; let s0 = t0_s0;
-  t0_w0 = t1_w0; t0_s0 = t1_s0;
-  if (i > 2u) { var c = min(load_turn * 32u + lane, 11u);
-t1_w0 = b3[w_row0 + c];
-t1_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
-load_turn += 1u;
- }
   let x0_0 = xs[(0u) * 96u + (turn * 32u + lane) * 3u + 0u];
 let x0_1 = xs[(0u) * 96u + (turn * 32u + lane) * 3u + 1u]; let x0_pad = bitcast<vec2f>(xs[(0u) * 96u + (turn * 32u + lane) * 3u + 2u].xy);
   {
@@ -83,7 +78,34 @@ let q20 = quant_pair(w0.z); let q21 = quant_pair(w0.z >> 8u);
 let q30 = quant_pair(w0.w); let q31 = quant_pair(w0.w >> 8u);
 acc0_0 += fma(dot(vec2f(fma(q11, bitcast<vec2<f16>>(x0_0.w), fma(q10, bitcast<vec2<f16>>(x0_0.z), fma(q01, bitcast<vec2<f16>>(x0_0.y), q00 * bitcast<vec2<f16>>(x0_0.x)))) + fma(q31, bitcast<vec2<f16>>(x0_1.w), fma(q30, bitcast<vec2<f16>>(x0_1.z), fma(q21, bitcast<vec2<f16>>(x0_1.y), q20 * bitcast<vec2<f16>>(x0_1.x))))), vec2f(x0_pad.x)), s0.x, fma(s0.x, 128.0, s0.y) * x0_pad.y);
 }
-  turn += 1u;
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 11u);
+t0_w0 = b3[w_row0 + c];
+t0_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
+if (i == 0u) { break; }
+{
+  let w0 = t1_w0; let s0 = t1_s0;
+  let x0_0 = xs[(0u) * 96u + (turn * 32u + lane) * 3u + 0u];
+let x0_1 = xs[(0u) * 96u + (turn * 32u + lane) * 3u + 1u]; let x0_pad = bitcast<vec2f>(xs[(0u) * 96u + (turn * 32u + lane) * 3u + 2u].xy);
+  {
+let q00 = quant_pair(w0.x); let q01 = quant_pair(w0.x >> 8u);
+let q10 = quant_pair(w0.y); let q11 = quant_pair(w0.y >> 8u);
+let q20 = quant_pair(w0.z); let q21 = quant_pair(w0.z >> 8u);
+let q30 = quant_pair(w0.w); let q31 = quant_pair(w0.w >> 8u);
+acc0_0 += fma(dot(vec2f(fma(q11, bitcast<vec2<f16>>(x0_0.w), fma(q10, bitcast<vec2<f16>>(x0_0.z), fma(q01, bitcast<vec2<f16>>(x0_0.y), q00 * bitcast<vec2<f16>>(x0_0.x)))) + fma(q31, bitcast<vec2<f16>>(x0_1.w), fma(q30, bitcast<vec2<f16>>(x0_1.z), fma(q21, bitcast<vec2<f16>>(x0_1.y), q20 * bitcast<vec2<f16>>(x0_1.x))))), vec2f(x0_pad.x)), s0.x, fma(s0.x, 128.0, s0.y) * x0_pad.y);
+}
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 11u);
+t1_w0 = b3[w_row0 + c];
+t1_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
 }
 acc0_0 += subgroupShuffleXor(acc0_0, 1u);
 acc0_0 += subgroupShuffleXor(acc0_0, 2u);

@@ -61,14 +61,9 @@ if (((lid + 0u)) % 2u == 0u) { xs[base + (((lid + 0u)) / 2u) * 5u + 4u] = vec4f(
 workgroupBarrier();
 var acc0_0 = 0.0;
 var turn = 0u;
-for (var i = (1u + wid.z) * 1u; i > 0u; i--) {
+for (var i = (1u + wid.z) * 1u; i > 0u;) {
+{
   let w0 = t0_w0; let s0 = t0_s0;
-  t0_w0 = t1_w0; t0_s0 = t1_s0;
-  if (i > 2u) { var c = min(load_turn * 32u + lane, 11u);
-t1_w0 = b3[w_row0 + c];
-t1_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
-load_turn += 1u;
- }
   let x0_0 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 0u];
 let x0_1 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 1u];
 let x0_2 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 2u];
@@ -81,7 +76,37 @@ let q2 = quants8(w0.z);
 let q3 = quants8(w0.w);
 acc0_0 += fma(dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3), s0.x, s0.y * x0_sum);
 }
-  turn += 1u;
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 11u);
+t0_w0 = b3[w_row0 + c];
+t0_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
+if (i == 0u) { break; }
+{
+  let w0 = t1_w0; let s0 = t1_s0;
+  let x0_0 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 0u];
+let x0_1 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 1u];
+let x0_2 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 2u];
+let x0_3 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 3u];
+let x0_sum = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 4u].x;
+  {
+let q0 = quants8(w0.x);
+let q1 = quants8(w0.y);
+let q2 = quants8(w0.z);
+let q3 = quants8(w0.w);
+acc0_0 += fma(dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3), s0.x, s0.y * x0_sum);
+}
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 11u);
+t1_w0 = b3[w_row0 + c];
+t1_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
 }
 acc0_0 += subgroupShuffleXor(acc0_0, 1u);
 acc0_0 += subgroupShuffleXor(acc0_0, 2u);

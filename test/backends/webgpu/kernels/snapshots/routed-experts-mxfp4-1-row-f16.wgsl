@@ -73,14 +73,9 @@ if (((lid + 0u)) % 2u == 0u) { xs[at + 2u] = vec4u((exponent - 4u) << 23u, bitca
 workgroupBarrier();
 var acc0_0 = 0.0;
 var turn = 0u;
-for (var i = (1u + wid.z) * 1u; i > 0u; i--) {
+for (var i = (1u + wid.z) * 1u; i > 0u;) {
+{
   let w0 = t0_w0; let s0 = t0_s0;
-  t0_w0 = t1_w0; t0_s0 = t1_s0;
-  if (i > 2u) { var c = min(load_turn * 32u + lane, 7u);
-t1_w0 = b8[w_row0 + c];
-t1_s0 = vec2f(bitcast<f32>(extractBits(b9[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b10[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
-load_turn += 1u;
- }
   let x0_0 = xs[(0u) * 96u + (turn * 32u + lane) * 3u + 0u];
 let x0_1 = xs[(0u) * 96u + (turn * 32u + lane) * 3u + 1u]; let x0_pad = bitcast<vec2f>(xs[(0u) * 96u + (turn * 32u + lane) * 3u + 2u].xy);
   {
@@ -90,7 +85,34 @@ let q20 = quant_pair(w0.z); let q21 = quant_pair(w0.z >> 8u);
 let q30 = quant_pair(w0.w); let q31 = quant_pair(w0.w >> 8u);
 acc0_0 += fma(dot(vec2f(fma(q11, bitcast<vec2<f16>>(x0_0.w), fma(q10, bitcast<vec2<f16>>(x0_0.z), fma(q01, bitcast<vec2<f16>>(x0_0.y), q00 * bitcast<vec2<f16>>(x0_0.x)))) + fma(q31, bitcast<vec2<f16>>(x0_1.w), fma(q30, bitcast<vec2<f16>>(x0_1.z), fma(q21, bitcast<vec2<f16>>(x0_1.y), q20 * bitcast<vec2<f16>>(x0_1.x))))), vec2f(x0_pad.x)), s0.x, fma(s0.x, 128.0, s0.y) * x0_pad.y);
 }
-  turn += 1u;
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 7u);
+t0_w0 = b8[w_row0 + c];
+t0_s0 = vec2f(bitcast<f32>(extractBits(b9[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b10[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
+if (i == 0u) { break; }
+{
+  let w0 = t1_w0; let s0 = t1_s0;
+  let x0_0 = xs[(0u) * 96u + (turn * 32u + lane) * 3u + 0u];
+let x0_1 = xs[(0u) * 96u + (turn * 32u + lane) * 3u + 1u]; let x0_pad = bitcast<vec2f>(xs[(0u) * 96u + (turn * 32u + lane) * 3u + 2u].xy);
+  {
+let q00 = quant_pair(w0.x); let q01 = quant_pair(w0.x >> 8u);
+let q10 = quant_pair(w0.y); let q11 = quant_pair(w0.y >> 8u);
+let q20 = quant_pair(w0.z); let q21 = quant_pair(w0.z >> 8u);
+let q30 = quant_pair(w0.w); let q31 = quant_pair(w0.w >> 8u);
+acc0_0 += fma(dot(vec2f(fma(q11, bitcast<vec2<f16>>(x0_0.w), fma(q10, bitcast<vec2<f16>>(x0_0.z), fma(q01, bitcast<vec2<f16>>(x0_0.y), q00 * bitcast<vec2<f16>>(x0_0.x)))) + fma(q31, bitcast<vec2<f16>>(x0_1.w), fma(q30, bitcast<vec2<f16>>(x0_1.z), fma(q21, bitcast<vec2<f16>>(x0_1.y), q20 * bitcast<vec2<f16>>(x0_1.x))))), vec2f(x0_pad.x)), s0.x, fma(s0.x, 128.0, s0.y) * x0_pad.y);
+}
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 7u);
+t1_w0 = b8[w_row0 + c];
+t1_s0 = vec2f(bitcast<f32>(extractBits(b9[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b10[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
 }
 acc0_0 += subgroupShuffleXor(acc0_0, 1u);
 acc0_0 += subgroupShuffleXor(acc0_0, 2u);
@@ -250,16 +272,9 @@ var gate_bias = bitcast<f32>(extractBits(b7[((0u >> 1u) + ((ids[min(task, 191u) 
 var up_bias = bitcast<f32>(extractBits(b10[((0u >> 1u) + ((ids[min(task, 191u) / 96u]) * 96u + (min(task, 191u) % 96u) * 1u)) >> 1u], 16u * (((0u >> 1u) + ((ids[min(task, 191u) / 96u]) * 96u + (min(task, 191u) % 96u) * 1u)) & 1u), 16u) << 16u);
 var acc0_0 = 0.0; var acc1_0 = 0.0;
 var turn = 0u;
-for (var i = (1u + wid.z) * 1u; i > 0u; i--) {
+for (var i = (1u + wid.z) * 1u; i > 0u;) {
+{
   let w0 = t0_w0; let s0 = t0_s0; let w1 = t0_w1; let s1 = t0_s1;
-  t0_w0 = t1_w0; t0_s0 = t1_s0; t0_w1 = t1_w1; t0_s1 = t1_s1;
-  if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
-t1_w0 = b5[w_row0 + c];
-t1_s0 = extractBits(b6[(0u + (s_row0 + c)) >> 2u], 8u * ((0u + (s_row0 + c)) & 3u), 8u);
-t1_w1 = b8[w_row1 + c];
-t1_s1 = extractBits(b9[(0u + (s_row1 + c)) >> 2u], 8u * ((0u + (s_row1 + c)) & 3u), 8u);
-load_turn += 1u;
- }
   let x0_0 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 0u];
 let x0_1 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 1u];
 let x0_2 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 2u];
@@ -302,7 +317,71 @@ let q32 = bitcast<vec2<f16>>(((w1.w << 1u) & 0x0e000e00u) | ((w1.w << 4u) & 0x80
 let q33 = bitcast<vec2<f16>>(((w1.w >> 3u) & 0x0e000e00u) | ((w1.w ) & 0x80008000u));
 acc1_0 += pair_sum(fma(q13, bitcast<vec2<f16>>(x0_1.w), fma(q12, bitcast<vec2<f16>>(x0_1.z), fma(q11, bitcast<vec2<f16>>(x0_1.y), fma(q10, bitcast<vec2<f16>>(x0_1.x), fma(q03, bitcast<vec2<f16>>(x0_0.w), fma(q02, bitcast<vec2<f16>>(x0_0.z), fma(q01, bitcast<vec2<f16>>(x0_0.y), q00 * bitcast<vec2<f16>>(x0_0.x)))))))) + fma(q33, bitcast<vec2<f16>>(x0_3.w), fma(q32, bitcast<vec2<f16>>(x0_3.z), fma(q31, bitcast<vec2<f16>>(x0_3.y), fma(q30, bitcast<vec2<f16>>(x0_3.x), fma(q23, bitcast<vec2<f16>>(x0_2.w), fma(q22, bitcast<vec2<f16>>(x0_2.z), fma(q21, bitcast<vec2<f16>>(x0_2.y), q20 * bitcast<vec2<f16>>(x0_2.x)))))))), s1 + x0_exponent);
 }
-  turn += 1u;
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
+t0_w0 = b5[w_row0 + c];
+t0_s0 = extractBits(b6[(0u + (s_row0 + c)) >> 2u], 8u * ((0u + (s_row0 + c)) & 3u), 8u);
+t0_w1 = b8[w_row1 + c];
+t0_s1 = extractBits(b9[(0u + (s_row1 + c)) >> 2u], 8u * ((0u + (s_row1 + c)) & 3u), 8u);
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
+if (i == 0u) { break; }
+{
+  let w0 = t1_w0; let s0 = t1_s0; let w1 = t1_w1; let s1 = t1_s1;
+  let x0_0 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 0u];
+let x0_1 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 1u];
+let x0_2 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 2u];
+let x0_3 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 3u]; let x0_exponent = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 4u].x;
+  {
+let q00 = bitcast<vec2<f16>>(((w0.x << 9u) & 0x0e000e00u) | ((w0.x << 12u) & 0x80008000u));
+let q01 = bitcast<vec2<f16>>(((w0.x << 5u) & 0x0e000e00u) | ((w0.x << 8u) & 0x80008000u));
+let q02 = bitcast<vec2<f16>>(((w0.x << 1u) & 0x0e000e00u) | ((w0.x << 4u) & 0x80008000u));
+let q03 = bitcast<vec2<f16>>(((w0.x >> 3u) & 0x0e000e00u) | ((w0.x ) & 0x80008000u));
+let q10 = bitcast<vec2<f16>>(((w0.y << 9u) & 0x0e000e00u) | ((w0.y << 12u) & 0x80008000u));
+let q11 = bitcast<vec2<f16>>(((w0.y << 5u) & 0x0e000e00u) | ((w0.y << 8u) & 0x80008000u));
+let q12 = bitcast<vec2<f16>>(((w0.y << 1u) & 0x0e000e00u) | ((w0.y << 4u) & 0x80008000u));
+let q13 = bitcast<vec2<f16>>(((w0.y >> 3u) & 0x0e000e00u) | ((w0.y ) & 0x80008000u));
+let q20 = bitcast<vec2<f16>>(((w0.z << 9u) & 0x0e000e00u) | ((w0.z << 12u) & 0x80008000u));
+let q21 = bitcast<vec2<f16>>(((w0.z << 5u) & 0x0e000e00u) | ((w0.z << 8u) & 0x80008000u));
+let q22 = bitcast<vec2<f16>>(((w0.z << 1u) & 0x0e000e00u) | ((w0.z << 4u) & 0x80008000u));
+let q23 = bitcast<vec2<f16>>(((w0.z >> 3u) & 0x0e000e00u) | ((w0.z ) & 0x80008000u));
+let q30 = bitcast<vec2<f16>>(((w0.w << 9u) & 0x0e000e00u) | ((w0.w << 12u) & 0x80008000u));
+let q31 = bitcast<vec2<f16>>(((w0.w << 5u) & 0x0e000e00u) | ((w0.w << 8u) & 0x80008000u));
+let q32 = bitcast<vec2<f16>>(((w0.w << 1u) & 0x0e000e00u) | ((w0.w << 4u) & 0x80008000u));
+let q33 = bitcast<vec2<f16>>(((w0.w >> 3u) & 0x0e000e00u) | ((w0.w ) & 0x80008000u));
+acc0_0 += pair_sum(fma(q13, bitcast<vec2<f16>>(x0_1.w), fma(q12, bitcast<vec2<f16>>(x0_1.z), fma(q11, bitcast<vec2<f16>>(x0_1.y), fma(q10, bitcast<vec2<f16>>(x0_1.x), fma(q03, bitcast<vec2<f16>>(x0_0.w), fma(q02, bitcast<vec2<f16>>(x0_0.z), fma(q01, bitcast<vec2<f16>>(x0_0.y), q00 * bitcast<vec2<f16>>(x0_0.x)))))))) + fma(q33, bitcast<vec2<f16>>(x0_3.w), fma(q32, bitcast<vec2<f16>>(x0_3.z), fma(q31, bitcast<vec2<f16>>(x0_3.y), fma(q30, bitcast<vec2<f16>>(x0_3.x), fma(q23, bitcast<vec2<f16>>(x0_2.w), fma(q22, bitcast<vec2<f16>>(x0_2.z), fma(q21, bitcast<vec2<f16>>(x0_2.y), q20 * bitcast<vec2<f16>>(x0_2.x)))))))), s0 + x0_exponent);
+}
+  {
+let q00 = bitcast<vec2<f16>>(((w1.x << 9u) & 0x0e000e00u) | ((w1.x << 12u) & 0x80008000u));
+let q01 = bitcast<vec2<f16>>(((w1.x << 5u) & 0x0e000e00u) | ((w1.x << 8u) & 0x80008000u));
+let q02 = bitcast<vec2<f16>>(((w1.x << 1u) & 0x0e000e00u) | ((w1.x << 4u) & 0x80008000u));
+let q03 = bitcast<vec2<f16>>(((w1.x >> 3u) & 0x0e000e00u) | ((w1.x ) & 0x80008000u));
+let q10 = bitcast<vec2<f16>>(((w1.y << 9u) & 0x0e000e00u) | ((w1.y << 12u) & 0x80008000u));
+let q11 = bitcast<vec2<f16>>(((w1.y << 5u) & 0x0e000e00u) | ((w1.y << 8u) & 0x80008000u));
+let q12 = bitcast<vec2<f16>>(((w1.y << 1u) & 0x0e000e00u) | ((w1.y << 4u) & 0x80008000u));
+let q13 = bitcast<vec2<f16>>(((w1.y >> 3u) & 0x0e000e00u) | ((w1.y ) & 0x80008000u));
+let q20 = bitcast<vec2<f16>>(((w1.z << 9u) & 0x0e000e00u) | ((w1.z << 12u) & 0x80008000u));
+let q21 = bitcast<vec2<f16>>(((w1.z << 5u) & 0x0e000e00u) | ((w1.z << 8u) & 0x80008000u));
+let q22 = bitcast<vec2<f16>>(((w1.z << 1u) & 0x0e000e00u) | ((w1.z << 4u) & 0x80008000u));
+let q23 = bitcast<vec2<f16>>(((w1.z >> 3u) & 0x0e000e00u) | ((w1.z ) & 0x80008000u));
+let q30 = bitcast<vec2<f16>>(((w1.w << 9u) & 0x0e000e00u) | ((w1.w << 12u) & 0x80008000u));
+let q31 = bitcast<vec2<f16>>(((w1.w << 5u) & 0x0e000e00u) | ((w1.w << 8u) & 0x80008000u));
+let q32 = bitcast<vec2<f16>>(((w1.w << 1u) & 0x0e000e00u) | ((w1.w << 4u) & 0x80008000u));
+let q33 = bitcast<vec2<f16>>(((w1.w >> 3u) & 0x0e000e00u) | ((w1.w ) & 0x80008000u));
+acc1_0 += pair_sum(fma(q13, bitcast<vec2<f16>>(x0_1.w), fma(q12, bitcast<vec2<f16>>(x0_1.z), fma(q11, bitcast<vec2<f16>>(x0_1.y), fma(q10, bitcast<vec2<f16>>(x0_1.x), fma(q03, bitcast<vec2<f16>>(x0_0.w), fma(q02, bitcast<vec2<f16>>(x0_0.z), fma(q01, bitcast<vec2<f16>>(x0_0.y), q00 * bitcast<vec2<f16>>(x0_0.x)))))))) + fma(q33, bitcast<vec2<f16>>(x0_3.w), fma(q32, bitcast<vec2<f16>>(x0_3.z), fma(q31, bitcast<vec2<f16>>(x0_3.y), fma(q30, bitcast<vec2<f16>>(x0_3.x), fma(q23, bitcast<vec2<f16>>(x0_2.w), fma(q22, bitcast<vec2<f16>>(x0_2.z), fma(q21, bitcast<vec2<f16>>(x0_2.y), q20 * bitcast<vec2<f16>>(x0_2.x)))))))), s1 + x0_exponent);
+}
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
+t1_w0 = b5[w_row0 + c];
+t1_s0 = extractBits(b6[(0u + (s_row0 + c)) >> 2u], 8u * ((0u + (s_row0 + c)) & 3u), 8u);
+t1_w1 = b8[w_row1 + c];
+t1_s1 = extractBits(b9[(0u + (s_row1 + c)) >> 2u], 8u * ((0u + (s_row1 + c)) & 3u), 8u);
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
 }
 acc0_0 += subgroupShuffleXor(acc0_0, 1u); acc1_0 += subgroupShuffleXor(acc1_0, 1u);
 acc0_0 += subgroupShuffleXor(acc0_0, 2u); acc1_0 += subgroupShuffleXor(acc1_0, 2u);

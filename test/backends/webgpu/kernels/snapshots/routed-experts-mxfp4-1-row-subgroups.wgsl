@@ -68,14 +68,9 @@ if (((lid + 0u)) % 2u == 0u) { xs[base + (((lid + 0u)) / 2u) * 5u + 4u] = vec4f(
 workgroupBarrier();
 var acc0_0 = 0.0;
 var turn = 0u;
-for (var i = (1u + wid.z) * 1u; i > 0u; i--) {
+for (var i = (1u + wid.z) * 1u; i > 0u;) {
+{
   let w0 = t0_w0; let s0 = t0_s0;
-  t0_w0 = t1_w0; t0_s0 = t1_s0;
-  if (i > 2u) { var c = min(load_turn * 32u + lane, 7u);
-t1_w0 = b8[w_row0 + c];
-t1_s0 = vec2f(bitcast<f32>(extractBits(b9[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b10[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
-load_turn += 1u;
- }
   let x0_0 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 0u];
 let x0_1 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 1u];
 let x0_2 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 2u];
@@ -88,7 +83,37 @@ let q2 = quants8(w0.z);
 let q3 = quants8(w0.w);
 acc0_0 += fma(dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3), s0.x, s0.y * x0_sum);
 }
-  turn += 1u;
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 7u);
+t0_w0 = b8[w_row0 + c];
+t0_s0 = vec2f(bitcast<f32>(extractBits(b9[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b10[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
+if (i == 0u) { break; }
+{
+  let w0 = t1_w0; let s0 = t1_s0;
+  let x0_0 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 0u];
+let x0_1 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 1u];
+let x0_2 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 2u];
+let x0_3 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 3u];
+let x0_sum = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 4u].x;
+  {
+let q0 = quants8(w0.x);
+let q1 = quants8(w0.y);
+let q2 = quants8(w0.z);
+let q3 = quants8(w0.w);
+acc0_0 += fma(dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3), s0.x, s0.y * x0_sum);
+}
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 7u);
+t1_w0 = b8[w_row0 + c];
+t1_s0 = vec2f(bitcast<f32>(extractBits(b9[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b10[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
 }
 acc0_0 += subgroupShuffleXor(acc0_0, 1u);
 acc0_0 += subgroupShuffleXor(acc0_0, 2u);
@@ -243,16 +268,9 @@ var gate_bias = bitcast<f32>(extractBits(b7[((0u >> 1u) + ((ids[min(task, 191u) 
 var up_bias = bitcast<f32>(extractBits(b10[((0u >> 1u) + ((ids[min(task, 191u) / 96u]) * 96u + (min(task, 191u) % 96u) * 1u)) >> 1u], 16u * (((0u >> 1u) + ((ids[min(task, 191u) / 96u]) * 96u + (min(task, 191u) % 96u) * 1u)) & 1u), 16u) << 16u);
 var acc0_0 = 0.0; var acc1_0 = 0.0;
 var turn = 0u;
-for (var i = (1u + wid.z) * 1u; i > 0u; i--) {
+for (var i = (1u + wid.z) * 1u; i > 0u;) {
+{
   let w0 = t0_w0; let s0 = t0_s0; let w1 = t0_w1; let s1 = t0_s1;
-  t0_w0 = t1_w0; t0_s0 = t1_s0; t0_w1 = t1_w1; t0_s1 = t1_s1;
-  if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
-t1_w0 = b5[w_row0 + c];
-t1_s0 = e8m0(extractBits(b6[(0u + (s_row0 + c)) >> 2u], 8u * ((0u + (s_row0 + c)) & 3u), 8u));
-t1_w1 = b8[w_row1 + c];
-t1_s1 = e8m0(extractBits(b9[(0u + (s_row1 + c)) >> 2u], 8u * ((0u + (s_row1 + c)) & 3u), 8u));
-load_turn += 1u;
- }
   let x0_0 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 0u];
 let x0_1 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 1u];
 let x0_2 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 2u];
@@ -283,7 +301,59 @@ let q6 = e2m1(w1.w);
 let q7 = e2m1(w1.w >> 16u);
 acc1_0 += (dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3) + dot(q4, x0_4) + dot(q5, x0_5) + dot(q6, x0_6) + dot(q7, x0_7)) * 0.5 * s1.x * s1.y;
 }
-  turn += 1u;
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
+t0_w0 = b5[w_row0 + c];
+t0_s0 = e8m0(extractBits(b6[(0u + (s_row0 + c)) >> 2u], 8u * ((0u + (s_row0 + c)) & 3u), 8u));
+t0_w1 = b8[w_row1 + c];
+t0_s1 = e8m0(extractBits(b9[(0u + (s_row1 + c)) >> 2u], 8u * ((0u + (s_row1 + c)) & 3u), 8u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
+if (i == 0u) { break; }
+{
+  let w0 = t1_w0; let s0 = t1_s0; let w1 = t1_w1; let s1 = t1_s1;
+  let x0_0 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 0u];
+let x0_1 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 1u];
+let x0_2 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 2u];
+let x0_3 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 3u];
+let x0_4 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 4u];
+let x0_5 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 5u];
+let x0_6 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 6u];
+let x0_7 = xs[(0u) * 288u + (turn * 32u + lane) * 9u + 7u];
+  {
+let q0 = e2m1(w0.x);
+let q1 = e2m1(w0.x >> 16u);
+let q2 = e2m1(w0.y);
+let q3 = e2m1(w0.y >> 16u);
+let q4 = e2m1(w0.z);
+let q5 = e2m1(w0.z >> 16u);
+let q6 = e2m1(w0.w);
+let q7 = e2m1(w0.w >> 16u);
+acc0_0 += (dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3) + dot(q4, x0_4) + dot(q5, x0_5) + dot(q6, x0_6) + dot(q7, x0_7)) * 0.5 * s0.x * s0.y;
+}
+  {
+let q0 = e2m1(w1.x);
+let q1 = e2m1(w1.x >> 16u);
+let q2 = e2m1(w1.y);
+let q3 = e2m1(w1.y >> 16u);
+let q4 = e2m1(w1.z);
+let q5 = e2m1(w1.z >> 16u);
+let q6 = e2m1(w1.w);
+let q7 = e2m1(w1.w >> 16u);
+acc1_0 += (dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3) + dot(q4, x0_4) + dot(q5, x0_5) + dot(q6, x0_6) + dot(q7, x0_7)) * 0.5 * s1.x * s1.y;
+}
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 5u);
+t1_w0 = b5[w_row0 + c];
+t1_s0 = e8m0(extractBits(b6[(0u + (s_row0 + c)) >> 2u], 8u * ((0u + (s_row0 + c)) & 3u), 8u));
+t1_w1 = b8[w_row1 + c];
+t1_s1 = e8m0(extractBits(b9[(0u + (s_row1 + c)) >> 2u], 8u * ((0u + (s_row1 + c)) & 3u), 8u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
 }
 acc0_0 += subgroupShuffleXor(acc0_0, 1u); acc1_0 += subgroupShuffleXor(acc1_0, 1u);
 acc0_0 += subgroupShuffleXor(acc0_0, 2u); acc1_0 += subgroupShuffleXor(acc1_0, 2u);
