@@ -65,7 +65,7 @@ describe("a traced step of gpt-oss with every fusion", () => {
       const { model } = unreadModel("gpt-oss-20b", format, layers)
       const decoding = program(model, 1, true)
       for (const features of [H100, { ...H100, matrix: null }]) {
-        const labels = await plannedDispatches(decoding, features)
+        const labels = (await plannedDispatches(decoding, features)).map(({ label }) => label)
         // Ids and embeddings before; the head, its largest logit in two launches, and where that is kept after.
         expect(labels).toHaveLength(2 + 5 * layers + 4)
         // The choice of experts runs with their products, on what the output projection's launch leaves.

@@ -6,6 +6,8 @@ import { sizeOf } from "../../tensor/shape.js"
 import type { Operand } from "../../ir/program.js"
 import { type Bindable, isPerReplay, most, type PerReplay } from "./bindable.js"
 import type { GpuFeatures } from "./features.js"
+import { type Declaration, type Extension, gather } from "./wgsl/declaration.js"
+import { denseOne, isDense } from "./wgsl/formats/dense_floats.js"
 
 /** Element types that a kernel may see a buffer as, with their bytes. */
 const ELEMENT_BYTES = {
@@ -63,7 +65,10 @@ export interface Dispatch<V extends string = string> {
   readonly label: string
   readonly views: Readonly<Record<V, View>>
   readonly params?: Readonly<Record<string, Param>>
-  readonly enable?: readonly ("f16" | "subgroups" | "chromium_experimental_subgroup_matrix")[]
+  /** What the code calls that it does not declare itself. */
+  readonly uses?: readonly Declaration[]
+  /** Extensions that the code uses itself. */
+  readonly enable?: readonly Extension[]
   readonly code: (views: Readonly<Record<V, Accessor>>) => string
   readonly workgroups: Bindable<Workgroups>
   /** Bytes of weights and caches that it must at least read. */
@@ -246,10 +251,11 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
     ({ type, mutable }, i) =>
       `@group(0) @binding(${i + 1}) var<storage, ${mutable ? "read_write" : "read"}> b${i}: array<${type}>;`,
   )
+  const { texts, enable } = gather([...(of.uses ?? []), { text: body, enable: of.enable }])
   const code = [
-    ...(of.enable ?? []).map((feature) => `enable ${feature};`),
+    ...enable.map((extension) => `enable ${extension};`),
     // Kernels keep to whole groups of lanes by construction, which the analysis cannot see.
-    of.enable?.includes("subgroups") ? "diagnostic(off, subgroup_uniformity);" : "",
+    enable.includes("subgroups") ? "diagnostic(off, subgroup_uniformity);" : "",
     ...(usesParams
       ? [
           "struct Params {",
@@ -259,7 +265,7 @@ export function assemble(of: Dispatch, locate: Locate, limits: BindingLimits): A
         ]
       : []),
     ...declarations,
-    body,
+    ...texts,
   ].join("\n")
   const bindings = slots.map(({ type, buffer, start, end }) => {
     const unit = Math.max(4, ELEMENT_BYTES[type])
@@ -288,17 +294,14 @@ function accessor(array: string, byteStart: string, type: ElementType, dtype: DT
 
 /** WGSL for element `i` of a dtype in an array of u32. */
 function loadElement(array: string, byteStart: string, dtype: DType, i: string): string {
-  const size = itemSize(dtype)
-  if (size === 4) {
-    const word = `${array}[(${byteStart} >> 2u) + (${i})]`
-    return dtype === "float32" ? `bitcast<f32>(${word})` : word
-  }
-  if (size === 2) {
-    const index = `((${byteStart} >> 1u) + (${i}))`
-    const half = `extractBits(${array}[${index} >> 1u], 16u * (${index} & 1u), 16u)`
-    if (dtype === "float16") return `unpack2x16float(${half}).x`
-    return dtype === "bfloat16" ? `bitcast<f32>(${half} << 16u)` : half
-  }
-  const index = `(${byteStart} + (${i}))`
-  return `extractBits(${array}[${index} >> 2u], 8u * (${index} & 3u), 8u)`
+  const bits = loadBits(array, byteStart, itemSize(dtype), i)
+  return isDense(dtype) ? denseOne(dtype, bits) : bits
+}
+
+function loadBits(array: string, byteStart: string, size: number, i: string): string {
+  if (size === 4) return `${array}[(${byteStart} >> 2u) + (${i})]`
+  const [shift, bits] = size === 2 ? [1, 16] : [0, 8]
+  const perWord = 4 / size
+  const index = shift === 0 ? `(${byteStart} + (${i}))` : `((${byteStart} >> ${shift}u) + (${i}))`
+  return `extractBits(${array}[${index} >> ${2 - shift}u], ${bits}u * (${index} & ${perWord - 1}u), ${bits}u)`
 }

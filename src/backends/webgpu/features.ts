@@ -46,7 +46,7 @@ export function limitedTo(features: GpuFeatures, tier: Tier): GpuFeatures {
   }
 }
 
-/** The WGSL extensions of kernels that use all that the features offer, matrices apart. */
-export function enables({ f16, subgroups }: GpuFeatures): ("f16" | "subgroups")[] {
-  return [...(f16 ? (["f16"] as const) : []), ...(subgroups ? (["subgroups"] as const) : [])]
+/** The extension with which lanes tell each other values, where the features offer it. */
+export function shuffles({ subgroups }: GpuFeatures): "subgroups"[] {
+  return subgroups ? ["subgroups"] : []
 }

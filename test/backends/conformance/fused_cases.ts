@@ -63,6 +63,16 @@ export function normMatmulCases(random: Random): Case[] {
       outputs: [normMatmul(random, 1, 2880, [101], [{ ...affine8, format: { quantization: AFFINE_8, bias: false } }])],
     },
     {
+      name: "groups of different sizes",
+      outputs: [1, 17].map((L) => {
+        const inGroups = (group_size: 32 | 64): NamedFormat => ({
+          ...affine4,
+          format: { quantization: { mode: "affine", bits: 4, group_size }, bias: false },
+        })
+        return normMatmul(random, L, 192, [7, 5], [inGroups(64), inGroups(32)])
+      }),
+    },
+    {
       name: "different formats",
       outputs: [1, 17].map((L) => normMatmul(random, L, 192, [7, 5, 6], [affine8, mxfp4, dense])),
     },

@@ -1,6 +1,7 @@
 import { allocateBlocks } from "../../../src/backends/webgpu/blocks.js"
 import { Buffers } from "../../../src/backends/webgpu/buffers.js"
 import { GRANTING } from "../../../src/backends/webgpu/counter.js"
+import type { Assembled } from "../../../src/backends/webgpu/dispatch.js"
 import type { GpuFeatures } from "../../../src/backends/webgpu/features.js"
 import { layOut } from "../../../src/backends/webgpu/layout.js"
 import { Workspace } from "../../../src/backends/webgpu/workspace.js"
@@ -21,8 +22,8 @@ export const H100: GpuFeatures = {
   uniformAlignment: 256,
 }
 
-/** The labels of the dispatches that a program becomes on a device with such features; it need not be here. */
-export async function plannedDispatches(program: Program, features: GpuFeatures): Promise<string[]> {
+/** The dispatches that a program becomes on a device with such features; it need not be here. */
+export async function plannedDispatches(program: Program, features: GpuFeatures): Promise<readonly Assembled[]> {
   const buffers = new Buffers(GRANTING, "planned", Number.POSITIVE_INFINITY)
   const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
   const newcomers = storages.map((storage) => ({ storage, isLoaded: !storage.isZero }))
@@ -34,5 +35,5 @@ export async function plannedDispatches(program: Program, features: GpuFeatures)
     blockOf: (storage: (typeof storages)[number]) => places.get(storage)!,
   }
   const { dispatches } = await layOut(program, memory, features)
-  return dispatches.map(({ label }) => label)
+  return dispatches
 }

@@ -15,7 +15,7 @@ import {
   writes,
 } from "../dispatch.js"
 import { reductions } from "../wgsl/reduce.js"
-import { EIGHT, weightReader } from "../wgsl/weights.js"
+import { weightReader } from "../wgsl/weights.js"
 import { glu } from "./elementwise.js"
 import { BUILTINS } from "./per_thread.js"
 import type { Planner } from "./planner.js"
@@ -61,10 +61,10 @@ export function anyMatmul(
         groups: ofRows(x, (L) => range.count * tiles(L)),
         ...reader.params,
       },
-      enable: reduce.enable,
+      uses: [...reader.uses, ...reduce.uses],
       workgroups: ofRows(x, (L) => grid(range.count * tiles(L))),
       bytes: componentsOf(part).reduce((sum, operand) => sum + extentBytes(operand), 0),
-      code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}${reduce.functions}
+      code: (v) => /* wgsl */ `${reader.functions(v)}
 fn x_eight(l: u32, k: u32) -> Eight {
   let at = min(l, params.L - 1u) * params.w_K;
   let last = params.w_K - 1u;
@@ -127,9 +127,9 @@ export function anyGatherMatmul(
         groups: ofRows(ids, (L) => L * k * N),
         ...reader.params,
       },
-      enable: reduce.enable,
+      uses: [...reader.uses, ...reduce.uses],
       workgroups: ofRows(ids, (L) => grid(L * k * N)),
-      code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}${reduce.functions}
+      code: (v) => /* wgsl */ `${reader.functions(v)}
 ${ENTRY(THREADS, reduce.builtins)}
   let group = ${workgroupIndex};
   if (group >= params.groups) { return; }
@@ -186,8 +186,9 @@ export const embedding: Planner<"embedding"> = (_, { ids, weight }, { y: output 
         count: range.count,
         ...reader.params,
       },
+      uses: reader.uses,
       workgroups: ofRows(ids, (L) => grid(Math.ceil((L * eights) / size))),
-      code: (v) => /* wgsl */ `${EIGHT}${reader.functions(v)}
+      code: (v) => /* wgsl */ `${reader.functions(v)}
 ${ENTRY(size)}
   let i = ${workgroupIndex} * ${size}u + lid;
   let l = i / params.eights;

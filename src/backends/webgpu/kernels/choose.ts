@@ -2,6 +2,7 @@ import { NO_INDEX } from "../../../ir/specs/rows.js"
 import { derive, most } from "../bindable.js"
 import { dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
 import { RANKED } from "../wgsl/ranked.js"
+import { countPlace, ORDER } from "../wgsl/ranking.js"
 import { LOWEST, type Reductions, reductions } from "../wgsl/reduce.js"
 import { BUILTINS } from "./per_thread.js"
 import type { Planner } from "./planner.js"
@@ -12,7 +13,7 @@ const THREADS = 256
 /** Elements of a row that one workgroup takes when a row goes to several. */
 const SHARE = 2048
 
-const entry = (threads: number, reduce: Reductions) => `${reduce.functions}
+const entry = (threads: number, reduce: Reductions) => `
 @compute @workgroup_size(${threads})
 fn main(${BUILTINS}${reduce.builtins}) {
   let group = ${workgroupIndex};
@@ -29,15 +30,15 @@ export const argmax: Planner<"argmax"> = (_, { x }, { ids }, { features, scratch
   const groups = derive(rows, (rows) => rows * shares)
   const winners = shares === 1 ? ids : scratch("uint32", [most(rows), shares])
   const better = (value: string, index: string) => `let v = ${value};
-    if (v > best || (v == best && ${index} < at)) { best = v; at = ${index}; }`
+    if (goes_before(v, ${index}, best, at)) { best = v; at = ${index}; }`
   const chosen = (bits: string) => `select(${NO_INDEX}u, winner, is_finite(${bits}))`
   const first = dispatch({
     label: "argmax",
     views: { x: reads(x, "u32"), out: writes(winners, "u32") },
     params: { groups, n, shares },
-    enable: reduce.enable,
+    uses: [RANKED, ...reduce.uses],
     workgroups: derive(groups, grid),
-    code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
+    code: (v) => /* wgsl */ `${entry(THREADS, reduce)}
   let row = (group / params.shares) * params.n;
   let share = (params.n + params.shares - 1u) / params.shares;
   let begin = (group % params.shares) * share;
@@ -56,9 +57,9 @@ export const argmax: Planner<"argmax"> = (_, { x }, { ids }, { features, scratch
     label: "argmax of winners",
     views: { x: reads(x, "u32"), winners: reads(winners, "u32"), out: writes(ids, "u32") },
     params: { groups: rows, n, shares },
-    enable: reduce.enable,
+    uses: [RANKED, ...reduce.uses],
     workgroups: derive(rows, grid),
-    code: (v) => /* wgsl */ `${RANKED}${entry(THREADS, reduce)}
+    code: (v) => /* wgsl */ `${entry(THREADS, reduce)}
   var best = ${LOWEST};
   var at = 0xffffffffu;
   for (var s = lid; s < params.shares; s += ${THREADS}u) {
@@ -86,19 +87,15 @@ export const topK: Planner<"top_k"> = ({ k }, { x }, { ids }, { features }) => {
       label: `top_k of ${n}`,
       views: { x: reads(x, "f32"), out: writes(ids, "u32") },
       params: { groups: rows, n, k },
-      enable: reduce.enable,
+      uses: [ORDER, ...reduce.uses],
       workgroups: derive(rows, grid),
       code: counted
         ? (v) => /* wgsl */ `${entry(threads, reduce)}
   let row = group * params.n;
-  for (var i = lid; i < params.n; i += ${threads}u) {
-    let own = ${value(v.x, "i")};
-    var rank = 0u;
-    for (var j = 0u; j < params.n; j++) {
-      let other = ${value(v.x, "j")};
-      rank += u32(other > own || (other == own && j < i));
-    }
-    if (rank < params.k) { ${v.out.at("group * params.k + rank")} = i; }
+  for (var n = lid; n < params.n; n += ${threads}u) {
+    let own = ${value(v.x, "n")};
+    ${countPlace("params.n", (i) => value(v.x, i))}
+    if (place < params.k) { ${v.out.at("group * params.k + place")} = n; }
   }
 }`
         : (v) => /* wgsl */ `${entry(threads, reduce)}
@@ -111,8 +108,8 @@ export const topK: Planner<"top_k"> = ({ k }, { x }, { ids }, { features }) => {
     if (r > 0u) { bound = ${value(v.x, "last")}; }
     for (var i = lid; i < params.n; i += ${threads}u) {
       let own = ${value(v.x, "i")};
-      let left = r == 0u || own < bound || (own == bound && i > last);
-      if (left && (own > best || at == 0xffffffffu)) { best = own; at = i; }
+      let is_left = r == 0u || goes_before(bound, last, own, i);
+      if (is_left && goes_before(own, i, best, at)) { best = own; at = i; }
     }
     last = ${reduce.argmax("best", "at")};
     if (lid == 0u) { ${v.out.at("group * params.k + r")} = last; }

@@ -3,8 +3,9 @@ import { BackendError } from "../../backend.js"
 import type { Operand } from "../../../ir/program.js"
 import { ofElements } from "../bindable.js"
 import { reads, writes } from "../dispatch.js"
+import type { Declaration } from "../wgsl/declaration.js"
 import { conversion } from "../wgsl/floats.js"
-import { stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
+import { type StridedLoop, stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
 import { perThread } from "./per_thread.js"
 import type { Planner } from "./planner.js"
 
@@ -25,11 +26,7 @@ export const copy: Planner<"copy"> = (_, { x }, { y }) => {
       views: { x: reads({ ...x, dtype: bits, ...(wide && wordsOf(x)) }, "u32"), out: writes(y, "u32") },
       params: { elements: ofElements(y, (n) => n), ...strideParams(loop) },
       n: ofElements(y, (n) => (wide ? 2 * n : Math.ceil(n / perWord))),
-      functions: `${convert}
-fn element(i: u32) -> u32 {
-  ${stridedIndices(loop, "i", ["at"])}
-  return at;
-}`,
+      uses: [convert, elementIndex(loop)],
       body: ({ x, out }) =>
         wide
           ? `${out.at("i")} = ${x.at("2u * element(i / 2u) + i % 2u")};`
@@ -46,6 +43,17 @@ fn element(i: u32) -> u32 {
   ${out.at("i")} = packed;`,
     }),
   ]
+}
+
+/** WGSL `element(i)`: where element `i` of the loop lies. */
+function elementIndex(loop: StridedLoop): Declaration {
+  return {
+    text: /* wgsl */ `
+fn element(i: u32) -> u32 {
+  ${stridedIndices(loop, "i", ["at"])}
+  return at;
+}`,
+  }
 }
 
 /** The extent of 8-byte elements in words. */

@@ -3,7 +3,7 @@ import type { BinaryFn } from "../../../ir/specs/elementwise.js"
 import type { Operand } from "../../../ir/program.js"
 import { ofElements } from "../bindable.js"
 import { type Dispatch, reads, type View, writes } from "../dispatch.js"
-import { gluFunction } from "../wgsl/glu.js"
+import { glu as gluFunction } from "../wgsl/glu.js"
 import { stridedIndices, stridedLoop, strideParams } from "../wgsl/strides.js"
 import { perThread } from "./per_thread.js"
 import type { Planner } from "./planner.js"
@@ -43,7 +43,7 @@ export const glu: Planner<"glu"> = ({ activation }, { gate, up }, { y }) => [
     label: "glu",
     views: { gate: reads(gate, "f32"), up: reads(up, "f32"), out: writes(y, "f32") },
     n: elements(y),
-    functions: gluFunction(activation),
+    uses: [gluFunction(activation)],
     body: ({ gate, up, out }) => `${out.at("i")} = glu(${gate.at("i")}, ${up.at("i")});`,
   }),
 ]

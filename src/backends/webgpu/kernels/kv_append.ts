@@ -3,9 +3,8 @@ import type { Operand } from "../../../ir/program.js"
 import { ofRows } from "../bindable.js"
 import { appendCodes } from "./attention/append_codes.js"
 import { cacheLayout } from "./attention/cache_layout.js"
-import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../dispatch.js"
-
-const SIZE = 256
+import { type Dispatch, reads, writes } from "../dispatch.js"
+import { perThread } from "./per_thread.js"
 
 /**
  * Copies rows into their slots; a thread per 32-bit word of the cache. Where rows of float16 are odd, neighbours share
@@ -23,21 +22,15 @@ export function kvAppend(_: unknown, { cache, x, slots }: OperandsOf<"kv_append"
   const shared = half && row % 2 === 1
   const words = half && !shared ? row / 2 : row
   return [
-    dispatch({
+    perThread({
       label: `kv_append ${cache.dtype}`,
       views: {
         cache: writes(cache, shared ? "atomic<u32>" : half ? "u32" : "f32"),
         x: reads(x, "f32"),
         slots: reads(slots, "u32"),
       },
-      params: { n: ofRows(x, (L) => L * words) },
-      workgroups: ofRows(x, (L) => grid(Math.ceil((L * words) / SIZE))),
-      code: ({ cache, x, slots }) => /* wgsl */ `
-@compute @workgroup_size(${SIZE})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let i = ${workgroupIndex} * ${SIZE}u + lid;
-  if (i >= params.n) { return; }
-  let at = ${slots.at(`i / ${words}u`)} * ${words}u + i % ${words}u;
+      n: ofRows(x, (L) => L * words),
+      body: ({ cache, x, slots }) => `let at = ${slots.at(`i / ${words}u`)} * ${words}u + i % ${words}u;
   ${
     shared
       ? `let word = &${cache.at("at >> 1u")};
@@ -47,8 +40,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, 
       : half
         ? `${cache.at("at")} = pack2x16float(vec2f(${x.at("2u * i")}, ${x.at("2u * i + 1u")}));`
         : `${cache.at("at")} = ${x.at("i")};`
-  }
-}`,
+  }`,
     }),
   ]
 }

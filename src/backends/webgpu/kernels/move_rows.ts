@@ -5,6 +5,7 @@ import { type DType, itemSize } from "../../../tensor/dtype.js"
 import { sizeOf } from "../../../tensor/shape.js"
 import { derive, ofElements, ofRows } from "../bindable.js"
 import { type Accessor, type Dispatch, dispatch, grid, reads, type View, workgroupIndex, writes } from "../dispatch.js"
+import { BUILTINS, perThread } from "./per_thread.js"
 
 const SIZE = 256
 
@@ -29,10 +30,6 @@ function unitsOf({ dtype, shape }: Operand): Units {
 function inUnits(operand: Operand, { dtype, length }: Units): Operand {
   return { ...operand, dtype, shape: [operand.shape[0], length], strides: [length, 1] }
 }
-
-const ENTRY = `@compute @workgroup_size(${SIZE})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let i = ${workgroupIndex} * ${SIZE}u + lid;`
 
 /** A thread per word of the result. */
 export function take(
@@ -62,7 +59,9 @@ fn unit(i: u32) -> u32 {
       params: { count, words, length, rows: ofRows(x, (rows) => rows) },
       workgroups: derive(words, (n) => grid(Math.ceil(n / SIZE))),
       code: (v) => /* wgsl */ `${unit(v)}
-${ENTRY}
+@compute @workgroup_size(${SIZE})
+fn main(${BUILTINS}) {
+  let i = ${workgroupIndex} * ${SIZE}u + lid;
   if (i >= params.words) { return; }
   ${
     perWord === 1
@@ -88,21 +87,17 @@ ${ENTRY}
 export function put(_: unknown, { state, x, indices }: OperandsOf<"put", Operand>): Dispatch[] {
   const units = unitsOf(state)
   const { bits, length, perWord } = units
-  const count = ofElements(inUnits(x, units), (n) => n)
   return [
-    dispatch({
+    perThread({
       label: "put",
       views: {
         state: writes(state, perWord === 1 ? "u32" : "atomic<u32>"),
         x: reads(inUnits(x, units), "u32"),
         indices: reads(indices, "u32"),
       },
-      params: { count, length, rows: state.shape[0] },
-      workgroups: derive(count, (n) => grid(Math.ceil(n / SIZE))),
-      code: ({ state, x, indices }) => /* wgsl */ `
-${ENTRY}
-  if (i >= params.count) { return; }
-  let index = ${indices.at("i / params.length")};
+      params: { length, rows: state.shape[0] },
+      n: ofElements(inUnits(x, units), (n) => n),
+      body: ({ state, x, indices }) => `let index = ${indices.at("i / params.length")};
   if (index >= params.rows) { return; }
   let to = index * params.length + i % params.length;
   let unit = ${x.load("i")};
@@ -113,8 +108,7 @@ ${ENTRY}
   let shift = ${bits}u * (to % ${perWord}u);
   atomicAnd(&${state.at(`to / ${perWord}u`)}, ~(${2 ** bits - 1}u << shift));
   atomicOr(&${state.at(`to / ${perWord}u`)}, unit << shift);`
-  }
-}`,
+  }`,
     }),
   ]
 }

@@ -1,6 +1,6 @@
 import { ofRows } from "../bindable.js"
 import { reads, writes } from "../dispatch.js"
-import { rotation } from "../wgsl/rotation.js"
+import { ROTATION } from "../wgsl/rotation.js"
 import { perThread } from "./per_thread.js"
 import type { Planner } from "./planner.js"
 
@@ -19,7 +19,7 @@ export const rope: Planner<"rope"> = ({ scale }, { x, positions, inv_freq }, { y
       },
       params: { scale: { f32: scale } },
       n: ofRows(x, (L) => L * heads * half),
-      functions: rotation,
+      uses: [ROTATION],
       body: ({ x, positions, frequencies, out }) => `let within = i % ${half}u;
   let turn = params.scale * rotation(${positions.at(`i / ${heads * half}u`)}, ${frequencies.at("within")});
   let at = i / ${half}u * ${headDim}u + within;

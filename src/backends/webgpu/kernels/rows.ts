@@ -46,9 +46,9 @@ function perRow<V extends string>(
       label,
       views,
       params: { rows, n, ...params },
-      enable: reduce.enable,
+      uses: reduce.uses,
       workgroups: derive(rows, grid),
-      code: (v) => /* wgsl */ `${reduce.functions}
+      code: (v) => /* wgsl */ `
 @compute @workgroup_size(${THREADS})
 fn main(${BUILTINS}${reduce.builtins}) {
   let row = ${workgroupIndex};

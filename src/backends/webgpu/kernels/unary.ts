@@ -2,6 +2,7 @@ import { BackendError } from "../../backend.js"
 import type { UnaryFn } from "../../../ir/specs/elementwise.js"
 import { ofElements } from "../bindable.js"
 import { reads, writes } from "../dispatch.js"
+import type { Declaration } from "../wgsl/declaration.js"
 import { perThread } from "./per_thread.js"
 import type { Planner } from "./planner.js"
 
@@ -21,7 +22,8 @@ const EXPRESSIONS: Record<UnaryFn, string> = {
  * GPUs may flush subnormals, so those are read from their bits, times 2^24. Near 1 WGSL's log is off by up to 2^-21, more
  * than the logarithm itself: there 2 atanh(s), s = (v - 1) / (v + 1), by its series.
  */
-const HELPERS = /* wgsl */ `
+const HELPERS: Declaration = {
+  text: /* wgsl */ `
 fn subnormal(b: u32) -> bool { return (b & 0x7f800000u) == 0u; }
 fn raised(b: u32) -> f32 {
   if (subnormal(b)) { return f32(b & 0x7fffffu) * 0x1p-125f; }
@@ -33,7 +35,8 @@ fn log_near_1(v: f32) -> f32 {
   let s = d / (2.0 + d);
   let t = s * s;
   return 2.0 * s * (1.0 + t * (1.0 / 3.0 + t * (0.2 + t * (1.0 / 7.0 + t / 9.0))));
-}`
+}`,
+}
 
 export const unary: Planner<"unary"> = ({ fn }, { x }, { y }) => {
   if (x.dtype !== "float32") throw new BackendError(`webgpu: ${fn} takes float32, found ${x.dtype}: cast it`)
@@ -42,7 +45,7 @@ export const unary: Planner<"unary"> = ({ fn }, { x }, { y }) => {
       label: `unary ${fn}`,
       views: { x: reads(x, "u32"), out: writes(y, "u32") },
       n: ofElements(y, (n) => n),
-      functions: HELPERS,
+      uses: [HELPERS],
       body: ({ x, out }) => `let b = ${x.at("i")};
   let v = bitcast<f32>(b);
   ${out.at("i")} = ${EXPRESSIONS[fn]};`,

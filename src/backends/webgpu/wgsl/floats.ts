@@ -1,4 +1,5 @@
 import type { DType } from "../../../tensor/dtype.js"
+import type { Declaration } from "./declaration.js"
 
 /**
  * WGSL bodies that turn an element's bits `b` (u32, zeros above) into those of a float32. On integers throughout: a NaN
@@ -81,13 +82,16 @@ const FROM_FLOAT32: { readonly [D in DType]?: string } = {
 const isInteger = (dtype: DType) => dtype === "uint32" || dtype === "int32" || dtype === "uint8"
 
 /** WGSL function `convert(b: u32) -> u32` from an element's bits to another dtype's, or null where there is none. */
-export function conversion(from: DType, to: DType): string | null {
+export function conversion(from: DType, to: DType): Declaration | null {
   // Integers of two's complement differ in nothing but how many bits are kept.
-  if (from === to || (isInteger(from) && isInteger(to))) return "fn convert(b: u32) -> u32 { return b; }"
+  if (from === to || (isInteger(from) && isInteger(to))) {
+    return { text: "fn convert(b: u32) -> u32 { return b; }" }
+  }
   const [decode, encode] = [TO_FLOAT32[from], FROM_FLOAT32[to]]
   if (!decode || !encode) return null
-  return `
+  const text = /* wgsl */ `
 fn to_float32(b: u32) -> u32 { ${decode} }
 fn from_float32(b: u32) -> u32 { ${encode} }
 fn convert(b: u32) -> u32 { return from_float32(to_float32(b)); }`
+  return { text }
 }

@@ -1,4 +1,6 @@
-import type { GpuFeatures } from "../features.js"
+import { type GpuFeatures, shuffles } from "../features.js"
+import type { Declaration } from "./declaration.js"
+import { ORDER } from "./ranking.js"
 
 /** Below every finite float: what the lanes without a value bring to a maximum. WGSL may assume that infinities do not occur. */
 export const LOWEST = "-3.4028234e38"
@@ -7,12 +9,10 @@ export type ReductionFn = "sum" | "max" | "argmax"
 
 /** How a kernel reduces over its workgroup. */
 export interface Reductions {
-  /** For the dispatch's `enable`. */
-  readonly enable: readonly "subgroups"[]
+  /** The functions, for the dispatch's `uses`. */
+  readonly uses: readonly Declaration[]
   /** Entry point parameters to put after the kernel's own. */
   readonly builtins: string
-  /** WGSL declarations. */
-  readonly functions: string
   /** WGSL (f32) for the sum of `value` (f32) over the workgroup, the same in every lane. */
   sum(value: string): string
   /** WGSL (f32) for the largest `value`. */
@@ -30,11 +30,10 @@ export function reductions(features: GpuFeatures, threads: number, fns: readonly
   const write = features.subgroups ? withSubgroups : withoutSubgroups
   const index = features.subgroups ? "lid, sg_size, sg_lane" : "lid"
   return {
-    enable: features.subgroups ? ["subgroups"] : [],
+    uses: [{ text: write(threads, fns), needs: fns.includes("argmax") ? [ORDER] : [], enable: shuffles(features) }],
     builtins: features.subgroups
       ? ", @builtin(subgroup_size) sg_size: u32, @builtin(subgroup_invocation_id) sg_lane: u32"
       : "",
-    functions: write(threads, fns),
     sum: (value) => `workgroup_sum(${value}, ${index})`,
     max: (value) => `workgroup_max(${value}, ${index})`,
     argmax: (value, i) => `workgroup_argmax(${value}, ${i}, ${index})`,
@@ -43,7 +42,7 @@ export function reductions(features: GpuFeatures, threads: number, fns: readonly
 
 const COMBINE = { sum: "a + b", max: "max(a, b)" } as const
 const SUBGROUP = { sum: "subgroupAdd", max: "subgroupMax" } as const
-const ORDER = "b > a || (b == a && j < i)"
+const IS_BETTER = "goes_before(b, j, a, i)"
 
 /** Lane `s * size` of each subgroup leaves its result in slot `s`; every lane then combines the slots. */
 function withSubgroups(threads: number, fns: readonly ReductionFn[]): string {
@@ -65,7 +64,7 @@ fn workgroup_argmax(value: f32, index: u32, ${parameters}) -> u32 {
   for (var s = 1u; s < ${slots}; s++) {
     let b = reduce_f32[s];
     let j = reduce_u32[s];
-    if (${ORDER}) { a = b; i = j; }
+    if (${IS_BETTER}) { a = b; i = j; }
   }
   workgroupBarrier();
   return i;
@@ -106,7 +105,7 @@ fn workgroup_argmax(value: f32, index: u32, lid: u32) -> u32 {
       let i = reduce_u32[lid];
       let b = reduce_f32[lid + half];
       let j = reduce_u32[lid + half];
-      if (${ORDER}) { reduce_f32[lid] = b; reduce_u32[lid] = j; }
+      if (${IS_BETTER}) { reduce_f32[lid] = b; reduce_u32[lid] = j; }
     `)}
   let best = reduce_u32[0];
   workgroupBarrier();

@@ -1,3 +1,5 @@
+import type { Declaration } from "./declaration.js"
+
 /**
  * WGSL for `rotation(position, frequency)`: cosine and sine of their product in radians, for frequencies from 0 to 2^24.
  *
@@ -5,7 +7,8 @@
  * position has lost its fraction. So turns are counted in integers: the frequency times 1 / (2 pi) in 64 fractional bits,
  * times the position, modulo one turn. Polynomials then cover an eighth of a turn to either side.
  */
-export const rotation = /* wgsl */ `
+export const ROTATION: Declaration = {
+  text: /* wgsl */ `
 fn multiply_wide(a: u32, b: u32) -> vec2u {
   let low = (a & 0xffffu) * (b & 0xffffu);
   let mid = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
@@ -33,5 +36,5 @@ fn rotation(position: u32, frequency: f32) -> vec2f {
   let c = 1.0 + aa * (-0.5 + aa * (4.1666667e-2 + aa * (-1.3888889e-3 + aa * 2.4801587e-5)));
   let turned = select(vec2f(c, s), vec2f(-s, c), (quarter & 1u) == 1u);
   return select(turned, -turned, quarter >= 2u);
+}`,
 }
-`

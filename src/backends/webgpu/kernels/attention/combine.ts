@@ -1,6 +1,7 @@
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, reads, type View, writes } from "../../dispatch.js"
+import { PARTIAL_SOFTMAX, sinkPart } from "../../wgsl/partial_softmax.js"
 import { cacheLayout } from "./cache_layout.js"
 import { hadamard } from "./hadamard.js"
 import { type Attention, describe, sinkLogit } from "./problem.js"
@@ -29,6 +30,7 @@ export function combine(of: Attention, { splits, sums, weights }: Partials): Dis
   return dispatch({
     label: `attention ${describe(of)} combine`,
     views,
+    uses: [PARTIAL_SOFTMAX],
     workgroups: ofRows(output, (rows) => [heads, rows, 1]),
     code: (v) => /* wgsl */ `
 var<workgroup> shares: array<vec2f, ${splits}>;
@@ -42,11 +44,11 @@ ${Array.from({ length: each }, (_, i) => {
 }).join("\n")}
   for (var s = lid; s < ${splits}u; s += ${threads}u) { shares[s] = ${v.weights.at(`at * ${splits}u + s`)}; }
   workgroupBarrier();
-  ${sinks ? `let sink = ${sinkLogit(v.sinks, "wid.x")};` : ""}
-  var top = ${sinks ? "sink" : "shares[0].x"};
+  ${sinks ? `let sink = ${sinkPart(sinkLogit(v.sinks, "wid.x"))};` : ""}
+  var top = ${sinks ? "sink" : "shares[0]"}.x;
   for (var s = 0u; s < ${splits}u; s++) { top = max(top, shares[s].x); }
-  var total = ${sinks ? "exp2(sink - top)" : "0.0"};
-  for (var s = 0u; s < ${splits}u; s++) { total += shares[s].y * exp2(shares[s].x - top); }
+  var total = ${sinks ? "weight_of(sink, top)" : "0.0"};
+  for (var s = 0u; s < ${splits}u; s++) { total += weight_of(shares[s], top); }
   var sum = 0.0;
 ${Array.from({ length: each }, (_, i) => {
   const split = `lid / ${D}u + ${i * parts}u`
@@ -54,7 +56,7 @@ ${Array.from({ length: each }, (_, i) => {
     let split = ${split};
     if (split < ${splits}u) {
       let share = shares[split];
-      if (share.y > 0.0) { sum += part${i} * exp2(share.x - top); }
+      if (share.y > 0.0) { sum += part${i} * worth(share.x, top); }
     }
   }`
 }).join("\n")}

@@ -1,6 +1,7 @@
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { PARTIAL_SOFTMAX } from "../../wgsl/partial_softmax.js"
 import { cacheLayout } from "./cache_layout.js"
 import { combine, type Partials } from "./combine.js"
 import { divide } from "./division.js"
@@ -52,6 +53,7 @@ export function fewRows(of: Attention, queries: Queries, context: KernelContext)
   const first = dispatch({
     label: `attention ${describe(of)}${rotate ? " rope" : ""}${slots ? " append" : ""}`,
     views,
+    uses: [PARTIAL_SOFTMAX],
     params: {
       ...pageParams(of),
       splits,

@@ -1,3 +1,4 @@
+import { sinkPart } from "../../wgsl/partial_softmax.js"
 import { range } from "../../wgsl/range.js"
 import type { CacheLayout } from "./cache_layout.js"
 import { codeFunctions } from "./codes.js"
@@ -140,11 +141,9 @@ function leave({ heads, headDim: D }: Attention, v: Views): string {
 /** Adds the sink and stores the result: see {@link mergeGroups}. */
 function finish({ sinks }: Views, place: string): string {
   const sink = /* wgsl */ `
-    let sink = ${sinks ? sinkLogit(sinks, "head + h") : ""};
-    let all = max(top, sink);
-    let scale = exp2(top - all);
-    total = total * scale + exp2(sink - all);
-    sum *= scale;`
+    let all = merged(vec2f(top, total), ${sinks ? sinkPart(sinkLogit(sinks, "head + h")) : ""});
+    total = all.y;
+    sum *= worth(top, all.x);`
   return `${sinks ? sink : ""}
     ${place} = sum / total;`
 }

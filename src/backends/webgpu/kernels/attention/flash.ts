@@ -1,6 +1,7 @@
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import { PARTIAL_SOFTMAX, sinkPart } from "../../wgsl/partial_softmax.js"
 import { cacheLayout } from "./cache_layout.js"
 import { codeFunctions } from "./codes.js"
 import { flashMath } from "./flash_math.js"
@@ -51,6 +52,7 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
     label: `attention ${describe(of)} tiles${math.enable.length ? " matrix" : ""}`,
     views,
     params: { ...pageParams(of), scale: { f32: of.scale * LOG2E } },
+    uses: [PARTIAL_SOFTMAX],
     enable: math.enable,
     workgroups: ofRows(output, (rows) => [Math.ceil(rows / height), kvHeads * chunks, sequences]),
     code: (v) => {
@@ -156,7 +158,7 @@ ${each(
     workgroupBarrier();
 ${each(team, (j) => `highest = max(highest, partials[r_own * ${team}u + ${j}u]);`)}
     highest = max(highest, top);
-    let factor = exp2(top - highest);
+    let factor = worth(top, highest);
     top = highest;
     total *= factor;
     if (c_own == 0u) { factors[r_own] = factor; }
@@ -180,9 +182,8 @@ ${each(
 ${each(team - 1, (j) => `total += partials[lid + ${j + 1}u];`)}
     ${
       sinks
-        ? `let sink = ${sinkLogit(v.sinks, `head0 + r_own % ${chunk}u`)};
-    let highest = max(top, sink);
-    factors[r_own] = exp2(top - highest) / max(total * exp2(top - highest) + exp2(sink - highest), 1e-30);`
+        ? `let all = merged(vec2f(top, total), ${sinkPart(sinkLogit(v.sinks, `head0 + r_own % ${chunk}u`))});
+    factors[r_own] = worth(top, all.x) / max(all.y, 1e-30);`
         : "factors[r_own] = 1.0 / max(total, 1e-30);"
     }
   }

@@ -21,7 +21,7 @@ interface Merge {
 }
 
 /**
- * WGSL that merges the online softmaxes of a workgroup's `params.groups` groups of lanes, each of which saw keys of its
+ * WGSL, with `partial_softmax.ts`, that merges the online softmaxes of a workgroup's `params.groups` groups of lanes, each of which saw keys of its
  * own: through workgroup memory `maxima` and `totals` `[groups, heads]` and `pool` `[groups, atOnce * headDim]`.
  */
 export function mergeGroups(of: Merge): string {
@@ -33,7 +33,7 @@ ${each(
   sums.kept,
   (i) => `
   for (var g = 0u; g < params.groups; g++) { m${i} = max(m${i}, maxima[g * ${heads}u + head${i}]); }
-  let f${i} = exp2(maxima[group * ${heads}u + head${i}] - m${i});
+  let f${i} = worth(maxima[group * ${heads}u + head${i}], m${i});
   if (${sums.speaks}) { totals[group * ${heads}u + head${i}] = l${i} * f${i}; }`,
 )}
 ${each(heads, (h) => `{ let f = ${sums.fetch("f", h)}; ${each(vectors, (i) => `a${h}_${i} *= f;`)} }`)}

@@ -1,6 +1,6 @@
 import type { Operand } from "../../../../ir/program.js"
 import type { Accessor } from "../../dispatch.js"
-import { rotation } from "../../wgsl/rotation.js"
+import { ROTATION } from "../../wgsl/rotation.js"
 
 /** How heads are rotated as they are read. */
 export interface Rotate {
@@ -15,7 +15,7 @@ export interface Rotate {
 export function rotatedHeads(x: Accessor, headDim: number): string {
   const half = headDim / 2
   return /* wgsl */ `
-${rotation}
+${ROTATION.text}
 var<workgroup> turns: array<vec2f, ${half}>;
 fn rotated(base: u32, d: u32) -> f32 {
   let turn = turns[d % ${half}u];

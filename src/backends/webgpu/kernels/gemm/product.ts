@@ -12,9 +12,10 @@ import {
   type View,
   writes,
 } from "../../dispatch.js"
-import { gluFunction } from "../../wgsl/glu.js"
+import { areAlike } from "../../wgsl/formats/formats.js"
+import { glu } from "../../wgsl/glu.js"
 import { range } from "../../wgsl/range.js"
-import { type Codec, codec, decoders, elementsPerLoad, type Weight } from "./codec.js"
+import { type Codec, codec, elementsPerLoad, type Weight } from "./codec.js"
 import { mathOf } from "./math.js"
 import { guarded, loads, stagings, xLoader } from "./staging.js"
 import { type Tile, tileName } from "./tiles.js"
@@ -66,7 +67,7 @@ export function codecFor(tile: Tile, weights: readonly Weight[], x: Operand, K: 
   const unit = matrix ? Math.min(elementsPerLoad(weights[0]), (bn * bk) / threads) : 8
   const codecs = weights.map((weight) => codec(weight, K, unit, element))
   const [first] = codecs
-  if (!first || codecs.some((other) => other?.declarations !== first.declarations)) return null
+  if (!first || !areAlike(weights) || codecs.some((other) => other?.bounded !== first.bounded)) return null
   const vectors = K % 8 === 0 && x.offset % 16 === 0
   if (matrix && (weights[0].weight.dtype === "float32" || unit < 8 || K % 32 !== 0 || !vectors)) return null
   return first
@@ -101,6 +102,7 @@ export function tiledProduct(of: TiledProduct, tile: Tile, code: Codec): Dispatc
       steps: stepsPerSlice,
       ...(groups && { tiles: groups.tiles, first_expert: of.firstExpert ?? 0 }),
     },
+    uses: [...code.uses, ...(of.activation ? [glu(of.activation)] : [])],
     enable: tile.matrix ? ["f16", "subgroups", "chromium_experimental_subgroup_matrix"] : [],
     workgroups: derive(groups ? groups.tiles : derive(rows, (rows) => Math.ceil(rows / tile.bm)), (tiles) => [
       tiles,
@@ -133,7 +135,6 @@ function text(
 ): string {
   const { bm, bn, bk, threads } = tile
   const { K, steps } = dims
-  const element = tile.matrix ? "f16" : "f32"
   const width = dims.names.length
   const math = mathOf(tile, width)
   const ragged = K % bk !== 0
@@ -149,12 +150,10 @@ function text(
   return /* wgsl */ `
 const K = ${K}u;
 const N = ${dims.N}u;
-${decoders(element)}
 ${code.declarations}
 ${dims.names.map((name, i) => code.loader(name, of.weights[i], accessors)).join("\n")}
 ${xLoader(of.x, code, dims.vectors, ragged, accessors.x)}
 ${math.declarations}
-${of.activation ? gluFunction(of.activation) : ""}
 ${groups ? "// Four words: a single one would misalign the arrays beside it, which matrices are loaded from.\nvar<workgroup> chosen: vec4u;" : ""}
 
 @compute @workgroup_size(${threads})

@@ -1,6 +1,7 @@
 import type { Operand } from "../../../../ir/program.js"
 import { ofElements, ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, grid, reads, workgroupIndex, writes } from "../../dispatch.js"
+import { countPlace, keepIfFirst, largest, storeLargest } from "../../wgsl/ranking.js"
 import { BUILTINS, perThread } from "../per_thread.js"
 
 const THREADS = 256
@@ -63,9 +64,9 @@ export function expertsOfLogits(logits: Operand, slices: number, ids: Operand, s
     views: { logits: reads(logits, "f32"), ids: writes(ids, "u32"), scores: writes(scores, "f32") },
     params: { rows: ofRows(ids, (rows) => rows), slices },
     workgroups: ofRows(ids, grid),
+    uses: [largest(k)],
     code: ({ logits, ids, scores }) => /* wgsl */ `
 var<workgroup> values: array<f32, ${E}>;
-var<workgroup> chosen: array<u32, ${k}>;
 @compute @workgroup_size(64)
 fn main(${BUILTINS}) {
   let row = ${workgroupIndex};
@@ -76,21 +77,17 @@ fn main(${BUILTINS}) {
     values[e] = sum;
   }
   workgroupBarrier();
-  // A value's place is the number of those that go before it.
-  for (var e = lid; e < ${E}u; e += 64u) {
-    var place = 0u;
-    for (var other = 0u; other < ${E}u; other++) {
-      place += u32(values[other] > values[e] || (values[other] == values[e] && other < e));
-    }
-    if (place < ${k}u) { chosen[place] = e; }
+  for (var n = lid; n < ${E}u; n += 64u) {
+    let own = values[n];
+    ${countPlace(`${E}u`, (i) => `values[${i}]`)}
+    ${keepIfFirst(k)}
   }
   workgroupBarrier();
-  if (lid < ${k}u) {
-    var sum = 0.0;
-    for (var j = 0u; j < ${k}u; j++) { sum += exp(values[chosen[j]] - values[chosen[0]]); }
-    ${ids.at(`row * ${k}u + lid`)} = chosen[lid];
-    ${scores.at(`row * ${k}u + lid`)} = exp(values[chosen[lid]] - values[chosen[0]]) / sum;
-  }
+  ${storeLargest(
+    k,
+    (slot) => ids.at(`row * ${k}u + ${slot}`),
+    (slot) => scores.at(`row * ${k}u + ${slot}`),
+  )}
 }`,
   })
 }

@@ -1,72 +1,34 @@
+import { itemSize } from "../../../../tensor/dtype.js"
 import { listComponents } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, reads, type View } from "../../dispatch.js"
-import { range } from "../../wgsl/range.js"
+import type { GpuFeatures } from "../../features.js"
+import type { ChunkFormat, GroupAccessors } from "../../wgsl/formats/chunk.js"
+import { formatOf } from "../../wgsl/formats/formats.js"
 
-/** Activations are staged in units of 8 elements. */
-export const UNIT = 8
-
-/**
- * How 16 bytes of a weight row, a chunk, are multiplied with activations staged in workgroup memory. A chunk's
- * activations take `stride` vectors, the last of them a pad against bank conflicts.
- */
-export interface ChunkFormat {
-  readonly name: string
-  /** Elements in 16 bytes. */
-  readonly elements: number
-  /** Workgroup vectors per chunk of activations, the pad included. */
-  readonly stride: number
-  /** Element type of the staged activations. */
-  readonly staged: "vec4<u32>" | "vec4<f32>"
-  /** WGSL that stores unit `u` of activations, given as `v0` and `v1` (vec4<f32>), into `xs`; a row's vectors start at `base`. */
-  stage(u: string): string
-  /** WGSL that loads the activations of a chunk at vector `at` of `xs` into registers with the given prefix. */
-  load(prefix: string, at: string): string
-  /** WGSL functions that the expressions below call. */
-  readonly functions: string
-  /** WGSL statements that decode the chunk `w` (vec4<u32>) into registers with the given prefix. */
-  decode(prefix: string, w: string): string
-  /** WGSL expression (f32) for the product of a decoded chunk and loaded activations, with scales `s`. */
-  dot(weight: string, x: string, s: string): string
-  /** WGSL type of the scales of a chunk. */
-  readonly scaleType: "vec2f" | "u32"
-  /** WGSL expression for what `dot` takes as scales of a chunk; rows are given as the index of their first element. */
-  scales(weights: WeightAccessors, scaleRow: string, biasRow: string, chunk: string): string
-}
-
-export interface WeightAccessors {
+export interface WeightAccessors extends GroupAccessors {
   readonly weight: Accessor
-  readonly scales?: Accessor
-  readonly biases?: Accessor
   readonly bias?: Accessor
 }
 
-/** Vector of the staged activations that holds elements `4v` to `4v + 3` of unit `u`. */
-function vectorOf(u: string, v: number, { elements, stride }: { elements: number; stride: number }): string {
-  if (elements < UNIT) {
-    const perUnit = UNIT / elements
-    return `(${u}) * ${perUnit * stride}u + ${Math.floor((4 * v) / elements) * stride + (v % (elements / 4))}u`
-  }
-  const units = elements / UNIT
-  return `((${u}) / ${units}u) * ${stride}u + ((${u}) % ${units}u) * ${UNIT / 4}u + ${v}u`
+/** How rows of `K` elements of a weight are streamed, in float32 if it must be exact; null where the generic kernel has to do. */
+export function chunkFormat(
+  of: WeightOf<Operand>,
+  K: number,
+  features: GpuFeatures,
+  isExact = false,
+): ChunkFormat | null {
+  if (K % 32 !== 0 || !isVectorAligned(of.weight)) return null
+  return formatOf(of).chunks(features, isExact)
 }
 
-/** `ChunkFormat.stage` of formats that keep activations as float32. */
-export const stageFloats = (layout: { elements: number; stride: number }) => (u: string) =>
-  range(UNIT / 4)
-    .map((v) => `xs[base + ${vectorOf(u, v, layout)}] = v${v};`)
-    .join("\n")
-
-/** WGSL that combines a variable with those of the neighbours that stage the same chunk. */
-export function neighbours(count: number, name: string, combine: "max" | "sum"): string {
-  return range(Math.log2(count))
-    .map((bit) => `subgroupShuffleXor(${name}, ${2 ** bit}u)`)
-    .map((other) => `${name} = ${combine === "max" ? `max(${name}, ${other})` : `${name} + ${other}`};`)
-    .join("\n")
+/** Rows can be loaded 16 bytes at a time. The offset of its buffer is checked too, as bindings start 256-aligned. */
+function isVectorAligned({ offset, strides, shape, dtype }: Operand): boolean {
+  const last = shape.length - 1
+  const outer = strides.slice(0, -1).every((stride) => (stride * itemSize(dtype)) % 16 === 0)
+  return strides[last] === 1 && outer && offset % 16 === 0
 }
-
-export const COMPONENTS = ["x", "y", "z", "w"]
 
 /** A weight's components by name. */
 export function weightViews(weight: WeightOf<Operand>, suffix: string): Record<string, View> {

@@ -3,9 +3,10 @@ import type { OperandsOf } from "../../../../ir/operations.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
-import { enables } from "../../features.js"
+import { shuffles } from "../../features.js"
 import { range } from "../../wgsl/range.js"
-import { UNIT, weightAccessors, weightViews } from "./chunk.js"
+import { UNIT } from "../../wgsl/formats/chunk.js"
+import { weightAccessors, weightViews } from "./chunk.js"
 import { biases, sameChunk } from "./experts.js"
 import { isStageable, LANES, stageMemory, stageRows } from "./stage.js"
 import { reductionMemory, streamTasks } from "./stream.js"
@@ -41,7 +42,8 @@ export function downFewRows(
         residual: reads(residual, "f32"),
         out: writes(output, "f32"),
       } as Record<string, View>,
-      enable: enables(features),
+      uses: chunk.uses,
+      enable: shuffles(features),
       workgroups: ofRows(x, (L) => [Math.ceil(N / (tuning.groups * tuning.tasks)), L, 1]),
       bytes: (L * k * parts.reduce((sum, o) => sum + operandBytes(o), 0)) / weight.weight.shape[0],
       code: (v) => {
@@ -64,7 +66,6 @@ export function downFewRows(
         return `
 ${stageMemory(chunk, k * K, 1)}
 ${reductionMemory(threads, 1, features)}
-${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;

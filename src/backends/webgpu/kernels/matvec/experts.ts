@@ -1,8 +1,9 @@
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import type { Accessor, KernelContext } from "../../dispatch.js"
-import type { ChunkFormat } from "./chunk.js"
-import { chunkFormat } from "./formats/choose.js"
+import type { ChunkFormat } from "../../wgsl/formats/chunk.js"
+import { areAlike } from "../../wgsl/formats/formats.js"
+import { chunkFormat } from "./chunk.js"
 import type { Extra } from "./stream.js"
 
 /** The format that several weights have in common, if there is a fast one. */
@@ -12,7 +13,7 @@ export function sameChunk(
   { features }: KernelContext,
 ): ChunkFormat | null {
   const chunks = weights.map((weight) => chunkFormat(weight, K, features))
-  return chunks.every((chunk) => chunk && chunk.name === chunks[0]?.name) ? chunks[0] : null
+  return areAlike(weights) && chunks.every((chunk) => chunk !== null) ? chunks[0] : null
 }
 
 /** The bias of an expert's row, if there is one, as an extra of `streamTasks`. */

@@ -4,17 +4,18 @@ import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
-import { enables } from "../../features.js"
-import { gluFunction } from "../../wgsl/glu.js"
-import { UNIT, weightAccessors, weightViews } from "./chunk.js"
+import { shuffles } from "../../features.js"
+import { glu } from "../../wgsl/glu.js"
+import { UNIT } from "../../wgsl/formats/chunk.js"
+import { weightAccessors, weightViews } from "./chunk.js"
 import { biases, sameChunk } from "./experts.js"
 import {
-  choiceBytes,
-  choiceMemory,
   choiceRounds,
   choiceViews,
   chooseExperts,
   type RouteShares,
+  choiceBytes,
+  choiceMemory,
 } from "./route_shares.js"
 import { isStageable, LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { reduceLanes, reductionMemory, streamTasks } from "./stream.js"
@@ -65,7 +66,8 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
     dispatch({
       label: `${router ? `top ${k}, ` : ""}experts gate+up ${chunk.name} ${N}x${K}${norm ? ", norm" : ""}`,
       views,
-      enable: enables(features),
+      uses: [...chunk.uses, glu(of.activation), ...(router ? [choiceMemory(router)] : [])],
+      enable: shuffles(features),
       workgroups: ofRows(x, (L) => [workgroups, L, 1]),
       bytes: (L * k * parts.reduce((sum, o) => sum + operandBytes(o), 0)) / gate.weight.shape[0],
       code: (v) => {
@@ -95,11 +97,8 @@ export function gateUpFewRows(of: GateUp, context: KernelContext): Dispatch[] | 
         const chosen = choice && [choice.load, stage, choice.choose, `if (wid.x == 0u) {${choice.store}}`].join("\n")
         return `
 ${stageMemory(chunk, K, 1)}
-${router ? choiceMemory(router) : ""}
 ${reductionMemory(threads, totals, features)}
 ${norm ? normMemory(threads, 1, features) : ""}
-${chunk.functions}
-${gluFunction(of.activation)}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;

@@ -12,9 +12,10 @@ import {
   type View,
   writes,
 } from "../../dispatch.js"
-import { enables, type GpuFeatures } from "../../features.js"
+import { shuffles, type GpuFeatures } from "../../features.js"
 import { range } from "../../wgsl/range.js"
-import { type ChunkFormat, type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
+import type { ChunkFormat } from "../../wgsl/formats/chunk.js"
+import { type WeightAccessors, weightAccessors, weightViews } from "./chunk.js"
 import { columnExtras, contribute, contributionMemory, contributionViews, type RouteShares } from "./route_shares.js"
 import { LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { reductionMemory, streamTasks } from "./stream.js"
@@ -62,7 +63,8 @@ export function matvec(plan: MatvecPlan, { features }: KernelContext): Dispatch 
     label: router ? `${plan.label}, router` : plan.label,
     views,
     params: { L: ofRows(x, (L) => L) },
-    enable: enables(features),
+    uses: chunk.uses,
+    enable: shuffles(features),
     workgroups: ofRows(x, (L) => [blocks.reduce((a, b) => a + b, 0), Math.ceil(L / tile), 1]),
     bytes: [...segments.map(({ weight }) => weight), ...(router ? [router.route.weight] : [])]
       .flatMap(componentsOf)
@@ -94,7 +96,6 @@ ${stageMemory(chunk, K, tile)}
 ${reductionMemory(threads, tuning.rows * tile, features)}
 ${router ? contributionMemory(router, tuning.groups) : ""}
 ${norm ? normMemory(threads, tile, features) : ""}
-${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;

@@ -2,8 +2,8 @@ import { componentsOf } from "../../../../ir/operands.js"
 import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Dispatch, type KernelContext, partOfWeight } from "../../dispatch.js"
-import { UNIT } from "./chunk.js"
-import { chunkFormat } from "./formats/choose.js"
+import { UNIT } from "../../wgsl/formats/chunk.js"
+import { sameChunk } from "./experts.js"
 import { matvec, type Segment } from "./matvec.js"
 import type { Route } from "./route.js"
 import { contributionBytes, type RouteShares, shareRoute } from "./route_shares.js"
@@ -27,9 +27,8 @@ interface FewRowsProduct {
 export function fewRows(product: FewRowsProduct, context: KernelContext): Dispatch[] | null {
   const { x, norm, weights, residual, router = null, output } = product
   const [L, K] = x.shape
-  const chunks = weights.map((weight) => chunkFormat(weight, K, context.features))
-  const [chunk] = chunks
-  if (!chunk || chunks.some((other) => other?.name !== chunk.name) || !isStageable(x, norm)) return null
+  const chunk = sameChunk(weights, K, context)
+  if (!chunk || !isStageable(x, norm)) return null
   const tuning = tuningOf(weights, K, context)
   const fits = (tile: number) =>
     workgroupBytes({

@@ -3,9 +3,9 @@ import type { WeightOf } from "../../../../ir/type.js"
 import type { Operand } from "../../../../ir/program.js"
 import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, operandBytes, reads, type View, writes } from "../../dispatch.js"
-import { enables } from "../../features.js"
-import { weightAccessors, weightViews } from "./chunk.js"
-import { chunkFormat } from "./formats/choose.js"
+import { shuffles } from "../../features.js"
+import { countPlace, keepIfFirst, largest, largestBytes, storeLargest } from "../../wgsl/ranking.js"
+import { chunkFormat, weightAccessors, weightViews } from "./chunk.js"
 import { chunksPerLane, isStageable, LANES, type Norm, normMemory, normView, stageMemory, stageRows } from "./stage.js"
 import { reductionMemory, streamTasks } from "./stream.js"
 import { workgroupBytes } from "./tuning.js"
@@ -35,21 +35,22 @@ export function routeFewRows({ x, norm, k, weight, ids, scores }: Route, context
   if (!chunk || !isStageable(x, norm) || context.ranges(parts).length > 1) return null
   const groups = Math.min(E, Math.floor(features.maxInvocations / LANES), 32)
   const threads = groups * LANES
-  const memory = workgroupBytes({ chunk, K, slots: 1, totals: 1, groups, features }) + (E + 2 * k) * 4
+  const memory = workgroupBytes({ chunk, K, slots: 1, totals: 1, groups, features }) + 4 * E + largestBytes(k)
   const tasks = Math.ceil(E / groups)
   if (memory > features.maxWorkgroupStorage || tasks > 64) return null
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
     norm: normView(norm),
     ...weightViews(weight, "0"),
-    chosen: writes(ids, "u32"),
+    routed: writes(ids, "u32"),
     scores: writes(scores, "f32"),
   }
   return [
     dispatch({
       label: `route ${chunk.name} ${E}x${K}, norm, top ${k}`,
       views,
-      enable: enables(features),
+      uses: [...chunk.uses, largest(k)],
+      enable: shuffles(features),
       workgroups: ofRows(x, (L) => [L, 1, 1]),
       bytes: parts.reduce((sum, o) => sum + operandBytes(o), 0),
       code: (v) => {
@@ -69,11 +70,8 @@ export function routeFewRows({ x, norm, k, weight, ids, scores }: Route, context
         return `
 ${stageMemory(chunk, K, 1)}
 var<workgroup> logits: array<f32, ${E}>;
-var<workgroup> ids: array<u32, ${k}>;
-var<workgroup> odds: array<f32, ${k}>;
 ${normMemory(threads, 1, features)}
 ${reductionMemory(threads, 1, features)}
-${chunk.functions}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
@@ -95,28 +93,17 @@ if (lane == 0u && task < ${E}u) {
 }`,
   })}}
   workgroupBarrier();
-  // Each expert counts those before it: k rounds of a search would wait on each other.
-  for (var n = lid; n < ${E}u; n += ${groups * LANES}u) {
-    let mine = logits[n];
-    var rank = 0u;
-    var highest = mine;
-    for (var other = 0u; other < ${E}u; other++) {
-      let value = logits[other];
-      highest = max(highest, value);
-      if (value > mine || (value == mine && other < n)) { rank++; }
-    }
-    if (rank < ${k}u) {
-      ids[rank] = n;
-      odds[rank] = exp(mine - highest);
-    }
+  for (var n = lid; n < ${E}u; n += ${threads}u) {
+    let own = logits[n];
+    ${countPlace(`${E}u`, (i) => `logits[${i}]`)}
+    ${keepIfFirst(k)}
   }
   workgroupBarrier();
-  if (lid < ${k}u) {
-    var sum = 0.0;
-    for (var i = 0u; i < ${k}u; i++) { sum += odds[i]; }
-    ${v.chosen.at(`wid.x * ${k}u + lid`)} = ids[lid];
-    ${v.scores.at(`wid.x * ${k}u + lid`)} = odds[lid] / sum;
-  }
+  ${storeLargest(
+    k,
+    (slot) => v.routed.at(`wid.x * ${k}u + ${slot}`),
+    (slot) => v.scores.at(`wid.x * ${k}u + ${slot}`),
+  )}
 }`
       },
     }),

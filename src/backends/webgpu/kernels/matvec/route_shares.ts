@@ -2,7 +2,10 @@ import { listComponents, componentsOf } from "../../../../ir/operands.js"
 import { itemSize } from "../../../../tensor/dtype.js"
 import type { Operand } from "../../../../ir/program.js"
 import { type Accessor, type KernelContext, reads, type View, writes } from "../../dispatch.js"
+import type { Declaration } from "../../wgsl/declaration.js"
+import { formatOf } from "../../wgsl/formats/formats.js"
 import { range } from "../../wgsl/range.js"
+import { keepIfFirst, largest, largestBytes, storeLargest } from "../../wgsl/ranking.js"
 import type { Route } from "./route.js"
 import { LANES } from "./stage.js"
 import type { Extra } from "./stream.js"
@@ -25,7 +28,7 @@ const MOST_LOADS = 32
 export function shareRoute(route: Route, workgroups: number, context: KernelContext): RouteShares | null {
   const { quantization, weight } = route.weight
   const [E] = weight.shape
-  const isSimple = !quantization || (quantization.mode === "affine" && 32 % quantization.bits === 0)
+  const isSimple = !quantization || formatOf(route.weight).single !== null
   const isAligned = !quantization || (weight.offset % 4 === 0 && (weight.strides[0] * itemSize(weight.dtype)) % 4 === 0)
   if (!isSimple || !isAligned || E > 4 * LANES || context.ranges(componentsOf(route.weight)).length > 1) return null
   return { route, shares: context.scratch("float32", [E, workgroups]) }
@@ -55,13 +58,12 @@ export function columnExtras(of: RouteShares, v: Readonly<Record<string, Accesso
 }
 
 function element({ weight: of }: Route, v: Readonly<Record<string, Accessor>>, e: string, n: string): string {
-  const { quantization, weight, scales, biases } = of
+  const { weight, scales, biases } = of
+  const { single, groupSize } = formatOf(of)
   const at = (operand: Operand, unit: number) => `(${e}) * ${operand.strides[0] / unit}u`
-  if (!quantization) return v.router_weight.load(`${at(weight, 1)} + (${n})`)
-  const { bits, group_size } = quantization
-  const word = v.router_weight.at(`${at(weight, 4 / itemSize(weight.dtype))} + (${n}) / ${32 / bits}u`)
-  const q = `f32(extractBits(${word}, (${n}) % ${32 / bits}u * ${bits}u, ${bits}u))`
-  const group = (operand: Operand) => `${at(operand, 1)} + (${n}) / ${group_size}u`
+  if (!single) return v.router_weight.load(`${at(weight, 1)} + (${n})`)
+  const q = single((i) => v.router_weight.at(`${at(weight, 4 / itemSize(weight.dtype))} + ${i}`), n)
+  const group = (operand: Operand) => `${at(operand, 1)} + (${n}) / ${groupSize}u`
   return `fma(${q}, ${v.router_scales.load(group(scales!))}, ${v.router_biases.load(group(biases!))})`
 }
 
@@ -100,18 +102,19 @@ for (var e = lid; e < ${E}u; e += ${groups * LANES}u) {
 
 /** Bytes of {@link choiceMemory}. */
 export function choiceBytes({ route, shares }: RouteShares): number {
-  return (3 * shares.shape[0] + 2 * route.k) * 4
+  return 12 * shares.shape[0] + largestBytes(route.k)
 }
 
-/** WGSL declarations for {@link chooseExperts}. */
-export function choiceMemory({ route, shares }: RouteShares): string {
+/** What {@link chooseExperts} uses. */
+export function choiceMemory({ route, shares }: RouteShares): Declaration {
   const [E] = shares.shape
-  return `
+  return {
+    text: `
 var<workgroup> raw_logits: array<f32, ${E}>;
 var<workgroup> router_biases: array<f32, ${E}>;
-var<workgroup> ranks: array<atomic<u32>, ${E}>;
-var<workgroup> ids: array<u32, ${route.k}>;
-var<workgroup> chosen: array<f32, ${route.k}>;`
+var<workgroup> places: array<atomic<u32>, ${E}>;`,
+    needs: [largest(route.k)],
+  }
 }
 
 /** Experts that a group of lanes adds the shares of, one after the other; null when there are too many. */
@@ -177,24 +180,15 @@ ${names.map((name, r) => `if (lane == 0u && ${expert(r)} < ${E}u) { raw_logits[$
 for (var pair = lid; pair < ${E * E}u; pair += ${groups * LANES}u) {
   let n = pair / ${E}u;
   let other = pair % ${E}u;
-  let mine = ${logit("n")};
-  let value = ${logit("other")};
-  if (value > mine || (value == mine && other < n)) { atomicAdd(&ranks[n], 1u); }
+  if (goes_before(${logit("other")}, other, ${logit("n")}, n)) { atomicAdd(&places[n], 1u); }
 }
 workgroupBarrier();
-for (var e = lid; e < ${E}u; e += ${groups * LANES}u) {
-  let rank = atomicLoad(&ranks[e]);
-  if (rank < ${k}u) {
-    ids[rank] = e;
-    chosen[rank] = ${logit("e")};
-  }
+for (var n = lid; n < ${E}u; n += ${groups * LANES}u) {
+  let place = atomicLoad(&places[n]);
+  let own = ${logit("n")};
+  ${keepIfFirst(k)}
 }
 workgroupBarrier();`,
-    store: `if (lid < ${k}u) {
-    var sum = 0.0;
-    for (var i = 0u; i < ${k}u; i++) { sum += exp(chosen[i] - chosen[0]); }
-    ${v.routed.at("lid")} = ids[lid];
-    ${v.scores.at("lid")} = exp(chosen[lid] - chosen[0]) / sum;
-  }`,
+    store: storeLargest(k, v.routed.at, v.scores.at),
   }
 }

@@ -3,8 +3,8 @@ import { type Accessor, reads, type View } from "../../dispatch.js"
 import type { GpuFeatures } from "../../features.js"
 import { wgslFloat } from "../../wgsl/float_literal.js"
 import { range } from "../../wgsl/range.js"
-import { type ChunkFormat, UNIT } from "./chunk.js"
-import { denseFour } from "./formats/dense.js"
+import { type ChunkFormat, UNIT } from "../../wgsl/formats/chunk.js"
+import { denseFour } from "../../wgsl/formats/dense_floats.js"
 
 export interface Norm {
   readonly weight: Operand
@@ -142,7 +142,7 @@ function loadNorm({ weight: { dtype } }: Norm, view: Accessor, g: string, unit: 
       .map((i) => `${g}${i} = bitcast<vec4f>(${view.at(`${unit} * 2u + ${i}u`)});`)
       .join("\n")
   const halves = dtype === "float16" ? dtype : "bfloat16"
-  return `{ let w = ${view.at(unit)}; ${g}0 = ${denseFour(halves, "w", 0)}; ${g}1 = ${denseFour(halves, "w", 1)}; }`
+  return `{ let w = ${view.at(unit)}; ${g}0 = ${denseFour(halves, ["w.x", "w.y"])}; ${g}1 = ${denseFour(halves, ["w.z", "w.w"])}; }`
 }
 
 /** WGSL that leaves the parts of a row's sum of squares in workgroup memory. */

@@ -1,5 +1,5 @@
 import type { GpuFeatures } from "../../features.js"
-import type { ChunkFormat } from "./chunk.js"
+import type { ChunkFormat } from "../../wgsl/formats/chunk.js"
 import { LANES, normBytes, rowVectors } from "./stage.js"
 import { reductionBytes } from "./stream.js"
 

@@ -1,9 +1,8 @@
 import { ofRows } from "../../bindable.js"
-import { dispatch, grid, reads, workgroupIndex, writes } from "../../dispatch.js"
+import { reads, writes } from "../../dispatch.js"
 import { copy } from "../copy.js"
+import { perThread } from "../per_thread.js"
 import type { Planner } from "../planner.js"
-
-const SIZE = 64
 
 /** A copy, then a thread per entry. What lies outside the logits is left out, as entries without a row are. */
 export const adjustLogits: Planner<"adjust_logits"> = (
@@ -14,7 +13,7 @@ export const adjustLogits: Planner<"adjust_logits"> = (
 ) => {
   return [
     ...copy({ kind: "copy", dtype: logits.dtype }, { x: logits }, { y }, context),
-    dispatch({
+    perThread({
       label: "adjust_logits",
       views: {
         rows: reads(rows, "u32"),
@@ -24,21 +23,15 @@ export const adjustLogits: Planner<"adjust_logits"> = (
         shift: reads(shift, "f32"),
         out: writes(y, "f32"),
       },
-      params: { entries: ofRows(rows, (U) => U), rows: ofRows(y, (W) => W), n: y.shape[1] },
-      workgroups: ofRows(rows, (U) => grid(Math.ceil(U / SIZE))),
-      code: (v) => /* wgsl */ `
-@compute @workgroup_size(${SIZE})
-fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
-  let i = ${workgroupIndex} * ${SIZE}u + lid;
-  if (i >= params.entries) { return; }
-  let row = ${v.rows.at("i")};
+      params: { rows: ofRows(y, (W) => W), tokens: y.shape[1] },
+      n: ofRows(rows, (U) => U),
+      body: (v) => `let row = ${v.rows.at("i")};
   let id = ${v.ids.at("i")};
-  if (row >= params.rows || id >= params.n) { return; }
-  let at = row * params.n + id;
+  if (row >= params.rows || id >= params.tokens) { return; }
+  let at = row * params.tokens + id;
   let biased = ${v.out.at("at")} + ${v.bias.at("i")};
   let factor = ${v.factor.at("i")};
-  ${v.out.at("at")} = select(biased * factor, biased / factor, biased > 0.0) + ${v.shift.at("i")};
-}`,
+  ${v.out.at("at")} = select(biased * factor, biased / factor, biased > 0.0) + ${v.shift.at("i")};`,
     }),
   ]
 }

@@ -52,7 +52,7 @@ fn put_matrix(at: u32, sums: array<f32, ${perLane}>, row: u32) {
       /([xw]s)\[to \+ (\d)u\] = (o\.\w+\.\w); [xw]s\[to \+ \du\] = (o\.\w+\.\w);/g,
       (_, array, i, a, b) => `${array}[to / 2u + ${i / 2}u] = pack2x16float(vec2<f32>(${a}, ${b}));`,
     )
-    .replace("return bitcast<vec2<f16>>(", "return unpack2x16float(")
+    .replaceAll("bitcast<vec2<f16>>(", "unpack2x16float(")
     .replace(/bitcast<vec4<f16>>\(r\.q\.(\w)(\w)\)/g, "vec4<f32>(unpack2x16float(r.q.$1), unpack2x16float(r.q.$2))")
     .replace(/vec([24])<f16>/g, "vec$1<f32>")
     .replaceAll("f16(", "f32(")

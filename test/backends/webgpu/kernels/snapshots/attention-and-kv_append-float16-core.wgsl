@@ -1,0 +1,137 @@
+// == kv_append float16
+struct Params {
+  n: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> b0: array<u32>;
+@group(0) @binding(2) var<storage, read> b1: array<f32>;
+@group(0) @binding(3) var<storage, read> b2: array<u32>;
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let i = (wid.x + wid.y * nwg.x) * 256u + lid;
+  if (i >= params.n) { return; }
+  let at = b2[i / 16u] * 16u + i % 16u;
+  b0[at] = pack2x16float(vec2f(b1[2u * i], b1[2u * i + 1u]));
+}
+
+// == attention f16 window 20
+struct Params {
+  rows: u32,
+  pages: u32,
+  window: u32,
+  splits: u32,
+  groups: u32,
+  row_width: u32,
+  scale: f32,
+  rope_scale: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> b0: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b1: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> b2: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> b3: array<u32>;
+@group(0) @binding(5) var<storage, read> b4: array<u32>;
+@group(0) @binding(6) var<storage, read> b5: array<u32>;
+@group(0) @binding(7) var<storage, read_write> b6: array<f32>;
+fn worth(top: f32, other: f32) -> f32 { return exp2(top - other); }
+fn weight_of(part: vec2f, other: f32) -> f32 { return part.y * worth(part.x, other); }
+fn merged(a: vec2f, b: vec2f) -> vec2f {
+  let top = max(a.x, b.x);
+  return vec2f(top, weight_of(a, top) + weight_of(b, top));
+}
+fn first_visible(position: u32) -> u32 { return position + 1u - min(position + 1u, params.window); }
+fn slot_of(sequence: u32, position: u32) -> u32 { return b5[sequence * params.pages + position / 8u] * 8u + position % 8u; }
+const GROUPS = 32u;
+var<workgroup> span: vec2u;
+var<workgroup> q_rows: array<f32, 32>;
+var<workgroup> maxima: array<f32, 32>;
+var<workgroup> totals: array<f32, 32>;
+var<workgroup> pool: array<f32, 1024>;
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let row = wid.z;
+  let split = wid.x;
+  let kv = wid.y / 2u;
+  let head = wid.y * 1u;
+  let lane = lid % 4u;
+  let group = lid / 4u;
+  let mine = lane * 8u;
+  let sequence = b4[row];
+  let position = b3[row];
+  if (lid == 0u) {
+    let visible_from = first_visible(position);
+    // What is appended does not come from the cache.
+    let visible_to = position + 1u;
+    let share = max(64u, (visible_to - visible_from + params.splits - 1u) / params.splits);
+    let start = min(visible_to, visible_from + split * share);
+    span = vec2u(start, min(visible_to, start + share));
+  }
+  let own = workgroupUniformLoad(&span);
+  if (own.x >= own.y && split > 0u) {
+    return;
+  }
+  let x_row = row * params.row_width;
+  for (var i = lid; i < 32u; i += 128u) {
+    q_rows[i] = params.scale * b0[x_row + head * 32u + i / 32u * 32u + i % 32u];
+  }
+  workgroupBarrier();
+let q0_0 = vec4f(q_rows[mine + 0u], q_rows[mine + 1u], q_rows[mine + 2u], q_rows[mine + 3u]);
+let q0_1 = vec4f(q_rows[mine + 4u], q_rows[mine + 5u], q_rows[mine + 6u], q_rows[mine + 7u]);
+var m0 = f32(-1e30); var l0 = 0.0;
+var a0_0 = vec4f(0.0);
+var a0_1 = vec4f(0.0);
+  let final_position = max(own.y, 1u) - 1u;
+  var next = own.x + group;
+  var next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
+  for (var base = own.x; base < own.y; base += 1u * GROUPS) {
+    let j = base + group;
+    let at0 = next_at0;
+let key0_0 = b1[at0 * 4u + lane * 1u + 0u];
+let value0_0 = b2[at0 * 4u + lane * 1u + 0u];
+    next = j + 1u * GROUPS;
+    next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
+let k0_0 = vec4f(unpack2x16float(key0_0.x), unpack2x16float(key0_0.y));
+let k0_1 = vec4f(unpack2x16float(key0_0.z), unpack2x16float(key0_0.w));
+var s0_0 = dot(q0_0, k0_0) + dot(q0_1, k0_1);
+pool[0u + lid] = s0_0;
+workgroupBarrier();
+s0_0 = pool[0u + lid - lane] + pool[1u + lid - lane] + pool[2u + lid - lane] + pool[3u + lid - lane];
+workgroupBarrier();
+s0_0 = select(-3e38, s0_0, j + 0u * GROUPS < own.y);
+    let top0 = max(m0, s0_0);
+    let c0 = exp2(m0 - top0);
+    m0 = top0;
+    s0_0 = exp2(s0_0 - top0);
+    l0 = l0 * c0 + s0_0;
+let v0_0 = vec4f(unpack2x16float(value0_0.x), unpack2x16float(value0_0.y));
+let v0_1 = vec4f(unpack2x16float(value0_0.z), unpack2x16float(value0_0.w));
+{
+      let c = c0;
+      let p0 = s0_0;
+      a0_0 = a0_0 * c + p0 * v0_0;
+a0_1 = a0_1 * c + p0 * v0_1;
+    }
+  }
+  let head0 = 0u; if (lane == 0u) { maxima[group * 1u + head0] = m0; }
+  workgroupBarrier();
+  for (var g = 0u; g < params.groups; g++) { m0 = max(m0, maxima[g * 1u + head0]); }
+  let f0 = worth(maxima[group * 1u + head0], m0);
+  if (lane == 0u) { totals[group * 1u + head0] = l0 * f0; }
+{ let f = f0; a0_0 *= f;
+a0_1 *= f; }
+pool[group * 32u + mine + 0u] = a0_0.x; pool[group * 32u + mine + 1u] = a0_0.y; pool[group * 32u + mine + 2u] = a0_0.z; pool[group * 32u + mine + 3u] = a0_0.w;
+pool[group * 32u + mine + 4u] = a0_1.x; pool[group * 32u + mine + 5u] = a0_1.y; pool[group * 32u + mine + 6u] = a0_1.z; pool[group * 32u + mine + 7u] = a0_1.w;
+  workgroupBarrier();
+  for (var o = lid; o < 32u; o += 128u) {
+    let h = 0u + o / 32u;
+    var sum = 0.0;
+    var total = 0.0;
+    var top = maxima[h];
+    for (var g = 0u; g < params.groups; g++) {
+      sum += pool[g * 32u + o];
+      total += totals[g * 1u + h];
+      top = max(top, maxima[g * 1u + h]);
+    }
+    b6[(row * 2u + head) * 32u + 0u + o] = sum / total;
+  }
+}

@@ -1,0 +1,172 @@
+// == rms_norm
+struct Params {
+  rows: u32,
+  n: u32,
+  eps: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> b0: array<f32>;
+@group(0) @binding(2) var<storage, read> b1: array<u32>;
+@group(0) @binding(3) var<storage, read_write> b2: array<f32>;
+var<workgroup> reduce_f32: array<f32, 256>;
+fn workgroup_sum(value: f32, lid: u32) -> f32 {
+  reduce_f32[lid] = value;
+  for (var half = 128u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lid < half) {
+      let a = reduce_f32[lid];
+      let b = reduce_f32[lid + half];
+      reduce_f32[lid] = a + b;
+     }
+  }
+  workgroupBarrier();
+  let all = reduce_f32[0];
+  workgroupBarrier();
+  return all;
+}
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let row = (wid.x + wid.y * nwg.x);
+  if (row >= params.rows) { return; }
+  let at = row * params.n;
+  var own = 0.0;
+  for (var i = lid; i < params.n; i += 256u) { let v = b0[at + i]; own += v * v; }
+  let inverse = inverseSqrt(workgroup_sum(own, lid) / f32(params.n) + params.eps);
+  for (var i = lid; i < params.n; i += 256u) { b2[at + i] = b0[at + i] * inverse * bitcast<f32>(extractBits(b1[((0u >> 1u) + (i)) >> 1u], 16u * (((0u >> 1u) + (i)) & 1u), 16u) << 16u); }
+}
+
+// == gather_matmul nvfp4 4/16, any size
+struct Params {
+  N: u32,
+  experts: u32,
+  first: u32,
+  count: u32,
+  per_row: u32,
+  groups: u32,
+  w_K: u32,
+  w_weight_n: u32,
+  w_weight_e: u32,
+  w_scales_n: u32,
+  w_scales_e: u32,
+  w_bias_n: u32,
+  w_bias_e: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> b0: array<f32>;
+@group(0) @binding(2) var<storage, read> b1: array<u32>;
+@group(0) @binding(3) var<storage, read> b2: array<u32>;
+@group(0) @binding(4) var<storage, read> b3: array<u32>;
+@group(0) @binding(5) var<storage, read> b4: array<u32>;
+@group(0) @binding(6) var<storage, read_write> b5: array<f32>;
+struct Eight { lo: vec4f, hi: vec4f }
+fn dot8(a: Eight, b: Eight) -> f32 { return dot(a.lo, b.lo) + dot(a.hi, b.hi); }
+fn e2m1(q: u32) -> vec4f {
+  let code = vec4u(q, q >> 4u, q >> 8u, q >> 12u);
+  let twice = vec4f((vec4u(0xc8643210u) >> ((code & vec4u(7u)) << vec4u(2u))) & vec4u(15u));
+  return bitcast<vec4f>(bitcast<vec4u>(twice) | ((code & vec4u(8u)) << vec4u(28u)));
+}
+fn e4m3(q: u32) -> vec4f {
+  let code = vec4u(q, q >> 8u, q >> 16u, q >> 24u);
+  let m = code & vec4u(127u);
+  let normal = bitcast<vec4f>((m << vec4u(20u)) + vec4u(120u << 23u));
+  let magnitude = select(normal, vec4f(m) * 0.001953125, m < vec4u(8u));
+  return select(magnitude, -magnitude, (code & vec4u(128u)) != vec4u(0u));
+}
+var<workgroup> reduce_f32: array<f32, 64>;
+fn workgroup_sum(value: f32, lid: u32) -> f32 {
+  reduce_f32[lid] = value;
+  for (var half = 32u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lid < half) {
+      let a = reduce_f32[lid];
+      let b = reduce_f32[lid + half];
+      reduce_f32[lid] = a + b;
+     }
+  }
+  workgroupBarrier();
+  let all = reduce_f32[0];
+  workgroupBarrier();
+  return all;
+}
+fn w_raw(e: u32, n: u32, k: u32) -> Eight {
+  let row = e * params.w_weight_e + n * params.w_weight_n;
+  let q = b2[row + k / 8u];
+  return Eight(0.5 * e2m1(q), 0.5 * e2m1(q >> 16u));
+}
+fn w_eight(e: u32, n: u32, k: u32) -> Eight {
+  let q = w_raw(e, n, k);
+  let scale = vec2f(e4m3(extractBits(b3[(0u + (e * params.w_scales_e + n * params.w_scales_n + k / 16u)) >> 2u], 8u * ((0u + (e * params.w_scales_e + n * params.w_scales_n + k / 16u)) & 3u), 8u)).x, 1.0);
+  return Eight(q.lo * scale.x * scale.y, q.hi * scale.x * scale.y);
+}
+fn w_dot(e: u32, n: u32, k: u32, x: Eight) -> f32 {
+  let scale = vec2f(e4m3(extractBits(b3[(0u + (e * params.w_scales_e + n * params.w_scales_n + k / 16u)) >> 2u], 8u * ((0u + (e * params.w_scales_e + n * params.w_scales_n + k / 16u)) & 3u), 8u)).x, 1.0);
+  return dot8(w_raw(e, n, k), x) * scale.x * scale.y;
+}
+fn w_bias(e: u32, n: u32) -> f32 { return bitcast<f32>(extractBits(b4[((0u >> 1u) + (e * params.w_bias_e + n * params.w_bias_n + 0u)) >> 1u], 16u * (((0u >> 1u) + (e * params.w_bias_e + n * params.w_bias_n + 0u)) & 1u), 16u) << 16u); }
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let group = (wid.x + wid.y * nwg.x);
+  if (group >= params.groups) { return; }
+  let n = group % params.N;
+  let slot = group / params.N;
+  let e = min(b1[slot], params.experts - 1u) - params.first;
+  // An expert of another part of the weight wraps to beyond the count.
+  let here = e < params.count;
+  let row = (slot / params.per_row) * params.w_K;
+  let last = params.w_K - 1u;
+  var own = 0.0;
+  if (here) {
+    for (var k = 8u * lid; k < params.w_K; k += 512u) {
+      let x = Eight(
+        vec4f(b0[row + min(k + 0u, last)], b0[row + min(k + 1u, last)], b0[row + min(k + 2u, last)], b0[row + min(k + 3u, last)]),
+        vec4f(b0[row + min(k + 4u, last)], b0[row + min(k + 5u, last)], b0[row + min(k + 6u, last)], b0[row + min(k + 7u, last)]),
+      );
+      own += w_dot(e, n, k, x);
+    }
+  }
+  let sum = workgroup_sum(own, lid);
+  if (here && lid == 0u) { b5[group] = sum + w_bias(e, n); }
+}
+
+// == glu
+struct Params {
+  n: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> b0: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b1: array<f32>;
+@group(0) @binding(3) var<storage, read_write> b2: array<f32>;
+fn glu(gate: f32, up: f32) -> f32 {
+  let g = min(gate, 7.0f);
+  let u = clamp(up, -7.0f, 7.0f);
+  let t = clamp(g, -1e12, 1e12);
+  let z = clamp(1.702f * clamp(g, -1e30, 1e30) + 0.0f * t * t * t, -88.0, 88.0);
+  return select(g / (1.0 + exp(-z)), 0.0, z == -88.0) * (u + 1.0f);
+}
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let i = (wid.x + wid.y * nwg.x) * 256u + lid;
+  if (i >= params.n) { return; }
+  b2[i] = glu(b0[i], b1[i]);
+}
+
+// == weighted sum, residual
+struct Params {
+  n: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> b0: array<f32>;
+@group(0) @binding(2) var<storage, read> b1: array<f32>;
+@group(0) @binding(3) var<storage, read> b2: array<f32>;
+@group(0) @binding(4) var<storage, read_write> b3: array<f32>;
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(num_workgroups) nwg: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let i = (wid.x + wid.y * nwg.x) * 256u + lid;
+  if (i >= params.n) { return; }
+  let row = i / 192u;
+  var sum = 0.0;
+  for (var j = 0u; j < 2u; j++) {
+    sum += b1[row * 2u + j] * b0[(row * 2u + j) * 192u + i % 192u];
+  }
+  b3[i] = b2[i] + sum;
+}

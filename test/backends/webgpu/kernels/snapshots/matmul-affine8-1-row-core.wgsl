@@ -1,0 +1,124 @@
+// == matvec affine8 96x192, residual
+@group(0) @binding(1) var<storage, read> b0: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> b1: array<f32>;
+@group(0) @binding(3) var<storage, read> b2: array<f32>;
+@group(0) @binding(4) var<storage, read> b3: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read> b4: array<u32>;
+@group(0) @binding(6) var<storage, read> b5: array<u32>;
+@group(0) @binding(7) var<storage, read> b6: array<u32>;
+fn quants8(q: u32) -> vec4f {
+  let v = vec4u(q & 0xffu, (q >> 8u) & 0xffu, (q >> 16u) & 0xffu, q >> 24u);
+  return bitcast<vec4f>(v | vec4u(0x4B000000u)) - vec4f(8388608.0);
+}
+var<workgroup> xs: array<vec4<f32>, 160>;
+var<workgroup> partial: array<f32, 64>;
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let lane = lid % 32u;
+  let group = lid / 32u;
+  let first_row = wid.y * 1u;
+  {
+var task = ((wid.x - 0u) * 2u + group) * 1u;
+var load_task = task;
+var load_turn = 0u;
+var w_row0: u32; var s_row0: u32; var b_row0: u32;
+{ let task = load_task; w_row0 = (min(task * 1u + 0u, 95u)) * 12u;
+s_row0 = (min(task * 1u + 0u, 95u)) * 3u;
+b_row0 = (min(task * 1u + 0u, 95u)) * 3u; }
+var t0_w0: vec4u; var t0_s0: vec2f;
+var t1_w0: vec4u; var t1_s0: vec2f;
+{ var c = min(load_turn * 32u + lane, 11u);
+t0_w0 = b3[w_row0 + c];
+t0_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+{ var c = min(load_turn * 32u + lane, 11u);
+t1_w0 = b3[w_row0 + c];
+t1_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+var bias0 = bitcast<f32>(extractBits(b6[((0u >> 1u) + ((min(task * 1u + 0u, 95u)) * 1u)) >> 1u], 16u * (((0u >> 1u) + ((min(task * 1u + 0u, 95u)) * 1u)) & 1u), 16u) << 16u);
+var residual0_0 = b2[first_row * 96u + 0u + min(task * 1u + 0u, 95u)];
+{
+var a0_0 = vec4f();
+var a0_1 = vec4f();
+if (lid < 24u) {
+a0_0 = b0[((first_row) * 192u + (lid + 0u) * 8u) / 4u + 0u];
+a0_1 = b0[((first_row) * 192u + (lid + 0u) * 8u) / 4u + 1u];
+}
+if (lid < 24u) {
+let v0 = a0_0;
+let v1 = a0_1;
+let base = 0u * 160u;
+xs[base + (((lid + 0u)) / 2u) * 5u + (((lid + 0u)) % 2u) * 2u + 0u] = v0;
+xs[base + (((lid + 0u)) / 2u) * 5u + (((lid + 0u)) % 2u) * 2u + 1u] = v1;
+}
+}
+workgroupBarrier();
+var acc0_0 = 0.0;
+var turn = 0u;
+for (var i = (1u + wid.z) * 1u; i > 0u;) {
+{
+  let w0 = t0_w0; let s0 = t0_s0;
+  let x0_0 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 0u];
+let x0_1 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 1u];
+let x0_2 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 2u];
+let x0_3 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 3u];
+let x0_sum = dot(x0_0 + x0_1 + x0_2 + x0_3, vec4f(1.0));
+  {
+let q0 = quants8(w0.x);
+let q1 = quants8(w0.y);
+let q2 = quants8(w0.z);
+let q3 = quants8(w0.w);
+acc0_0 += fma(dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3), s0.x, s0.y * x0_sum);
+}
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 11u);
+t0_w0 = b3[w_row0 + c];
+t0_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
+if (i == 0u) { break; }
+{
+  let w0 = t1_w0; let s0 = t1_s0;
+  let x0_0 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 0u];
+let x0_1 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 1u];
+let x0_2 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 2u];
+let x0_3 = xs[(0u) * 160u + (turn * 32u + lane) * 5u + 3u];
+let x0_sum = dot(x0_0 + x0_1 + x0_2 + x0_3, vec4f(1.0));
+  {
+let q0 = quants8(w0.x);
+let q1 = quants8(w0.y);
+let q2 = quants8(w0.z);
+let q3 = quants8(w0.w);
+acc0_0 += fma(dot(q0, x0_0) + dot(q1, x0_1) + dot(q2, x0_2) + dot(q3, x0_3), s0.x, s0.y * x0_sum);
+}
+}
+if (i > 2u) { var c = min(load_turn * 32u + lane, 11u);
+t1_w0 = b3[w_row0 + c];
+t1_s0 = vec2f(bitcast<f32>(extractBits(b4[((0u >> 1u) + (s_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (s_row0 + (c) / 4u)) & 1u), 16u) << 16u), bitcast<f32>(extractBits(b5[((0u >> 1u) + (b_row0 + (c) / 4u)) >> 1u], 16u * (((0u >> 1u) + (b_row0 + (c) / 4u)) & 1u), 16u) << 16u));
+load_turn += 1u;
+ }
+i -= 1u;
+turn += 1u;
+}
+workgroupBarrier();
+if (lid % 1u == 0u) {
+  partial[(lid / 1u) * 1u + 0u] = acc0_0;
+}
+workgroupBarrier();
+acc0_0 = 0.0;
+for (var p = group * 32u; p < (group + 1u) * 32u; p++) {
+  acc0_0 += partial[p * 1u + 0u];
+}
+let y0 = acc0_0 + bias0 + residual0_0;
+if (lane == 0u) {
+  let n = task * 1u + 0u;
+  if (n < 96u) {
+    b1[(first_row + 0u) * 96u + 0u + n] = y0;
+  }
+}
+}
+}

@@ -1,0 +1,91 @@
+// == gemm mxfp8 16x64x32
+struct Params {
+  rows: u32,
+  column: u32,
+  steps: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> b0: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> b1: array<f32>;
+@group(0) @binding(3) var<storage, read> b2: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read> b3: array<u32>;
+@group(0) @binding(5) var<storage, read> b4: array<u32>;
+@group(0) @binding(6) var<storage, read> b5: array<f32>;
+struct Octet { lo: vec4<f32>, hi: vec4<f32> }
+fn e4m3(q: u32) -> vec4f {
+  let code = vec4u(q, q >> 8u, q >> 16u, q >> 24u);
+  let m = code & vec4u(127u);
+  let normal = bitcast<vec4f>((m << vec4u(20u)) + vec4u(120u << 23u));
+  let magnitude = select(normal, vec4f(m) * 0.001953125, m < vec4u(8u));
+  return select(magnitude, -magnitude, (code & vec4u(128u)) != vec4u(0u));
+}
+fn e8m0(s: u32) -> vec2f { return vec2f(bitcast<f32>(max(s, 1u) << 23u), select(1.0, 0.5, s == 0u)); }
+const K = 192u;
+const N = 96u;
+struct Raw { q0: vec2<u32>, scale: f32 }
+fn w_octet0(r: Raw) -> Octet { return Octet(vec4<f32>(e4m3(r.q0.x) * r.scale), vec4<f32>(e4m3(r.q0.y) * r.scale)); }
+fn load_w(e: u32, n: u32, k: u32) -> Raw {
+  let at = e * 0u + n * 24u + k / 8u;
+  return Raw(b2[at + 0u], e8m0(extractBits(b3[(0u + (e * 0u + n * 6u + k / 32u)) >> 2u], 8u * ((0u + (e * 0u + n * 6u + k / 32u)) & 3u), 8u)).x);
+}
+struct XRaw { lo: vec4<f32>, hi: vec4<f32> }
+fn load_x(start: u32, k: u32) -> XRaw {  return XRaw(b0[(start + k) / 4u + 0u], b0[(start + k) / 4u + 1u]); }
+fn x_octet(r: XRaw) -> Octet {
+  let lo = Four(r.lo);
+  let hi = Four(r.hi);
+  return Octet(lo, hi);
+}
+const BK = 32u;
+alias Four = vec4<f32>;
+var<workgroup> xs: array<vec4<f32>, 144>;
+var<workgroup> ws: array<vec4<f32>, 576>;
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let expert = 0u;
+  let n0 = wid.y * 64u;
+  var step = wid.z * params.steps;
+  let last = min(step + params.steps, 6u);
+  let x0_row = (lid) / 4u;
+  let x0_k = (lid) % 4u * 8u;
+  let x0_start = min(wid.x * 16u + x0_row, params.rows - 1u) * K;
+  var x0_0: XRaw;
+  let w0_column = (lid) / 4u;
+  let w0_k = (lid) % 4u * 8u;
+  let w0_n = min(n0 + w0_column % 64u, N - 1u);
+  let w0_at = (w0_column / 64u) * 64u + (w0_column % 64u);
+  var w0_0: Raw;
+  let first = step;
+  if (lid < 64u) { x0_0 = load_x(x0_start, (min(step + 0u, last - 1u)) * BK + x0_k); }
+      { w0_0 = load_w(expert, w0_n, (min(step + 0u, last - 1u)) * BK + w0_k); }
+  let ty = lid / 16u;
+  let tx = lid % 16u;
+  var s0 = vec4<f32>();
+  for (; step < last; step++) {
+    workgroupBarrier();
+    if (lid < 64u) { let o = x_octet(x0_0); xs[x0_row * 9u + (x0_k) / 4u] = o.lo; xs[x0_row * 9u + (x0_k) / 4u + 1u] = o.hi; }
+    { { let o = w_octet0(w0_0); ws[w0_at * 9u + (w0_k + 0u) / 4u] = o.lo; ws[w0_at * 9u + (w0_k + 0u) / 4u + 1u] = o.hi; } }
+    workgroupBarrier();
+    if (step + 1u < last && (step + 1u - first) % 1u == 0u) {
+      if (lid < 64u) { x0_0 = load_x(x0_start, (min(step + 1u, last - 1u)) * BK + x0_k); }
+      { w0_0 = load_w(expert, w0_n, (min(step + 1u, last - 1u)) * BK + w0_k); }
+    }
+    for (var k = 0u; k < 8u; k++) {
+      let x_0 = xs[(ty + 0u) * 9u + k];
+      let w_0 = ws[(tx + 0u) * 9u + k];
+      let w_1 = ws[(tx + 16u) * 9u + k];
+      let w_2 = ws[(tx + 32u) * 9u + k];
+      let w_3 = ws[(tx + 48u) * 9u + k];
+      s0 += vec4<f32>(dot(x_0, w_0),dot(x_0, w_1),dot(x_0, w_2),dot(x_0, w_3));
+    }
+  }
+  var sums = array<vec4<f32>, 1>(s0);
+  for (var i = 0u; i < 1u; i++) {
+    let row = select(0xffffffffu, wid.x * 16u + ty + i * 16u, wid.x * 16u + ty + i * 16u < params.rows);
+    for (var j = 0u; j < 4u; j++) {
+      let n = n0 + tx + j * 16u;
+      if (row != 0xffffffffu && n < N) {
+        b1[(wid.z * params.rows + row) * 96u + params.column + n] = sums[i][j + 0u] + select(0.0, bitcast<f32>(extractBits(b4[((0u >> 1u) + (expert * 0u + n * 1u)) >> 1u], 16u * (((0u >> 1u) + (expert * 0u + n * 1u)) & 1u), 16u) << 16u), wid.z == 0u) + select(0.0, b5[row * 96u + params.column + n], wid.z == 0u);
+      }
+    }
+  }
+}

@@ -1,0 +1,308 @@
+// == attention f16 rope append
+enable subgroups;
+diagnostic(off, subgroup_uniformity);
+struct Params {
+  rows: u32,
+  pages: u32,
+  window: u32,
+  splits: u32,
+  groups: u32,
+  row_width: u32,
+  scale: f32,
+  rope_scale: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> b0: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b1: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read_write> b2: array<vec4<u32>>;
+@group(0) @binding(4) var<storage, read> b3: array<u32>;
+@group(0) @binding(5) var<storage, read> b4: array<u32>;
+@group(0) @binding(6) var<storage, read> b5: array<u32>;
+@group(0) @binding(7) var<storage, read> b6: array<f32>;
+@group(0) @binding(8) var<storage, read> b7: array<u32>;
+@group(0) @binding(9) var<storage, read_write> b8: array<f32>;
+@group(0) @binding(10) var<storage, read_write> b9: array<vec2<f32>>;
+fn worth(top: f32, other: f32) -> f32 { return exp2(top - other); }
+fn weight_of(part: vec2f, other: f32) -> f32 { return part.y * worth(part.x, other); }
+fn merged(a: vec2f, b: vec2f) -> vec2f {
+  let top = max(a.x, b.x);
+  return vec2f(top, weight_of(a, top) + weight_of(b, top));
+}
+fn first_visible(position: u32) -> u32 { return position + 1u - min(position + 1u, params.window); }
+fn slot_of(sequence: u32, position: u32) -> u32 { return b5[sequence * params.pages + position / 16u] * 16u + position % 16u; }
+fn multiply_wide(a: u32, b: u32) -> vec2u {
+  let low = (a & 0xffffu) * (b & 0xffffu);
+  let mid = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
+  let mid2 = (a & 0xffffu) * (b >> 16u) + (mid & 0xffffu);
+  return vec2u((mid2 << 16u) | (low & 0xffffu), (a >> 16u) * (b >> 16u) + (mid >> 16u) + (mid2 >> 16u));
+}
+fn rotation(position: u32, frequency: f32) -> vec2f {
+  let bits = bitcast<u32>(frequency);
+  let mantissa = (bits & 0x7fffffu) | 0x800000u;
+  let low = multiply_wide(mantissa, 0x9391054au);
+  let high = multiply_wide(mantissa, 0x28be60dbu);
+  let middle = low.y + high.x;
+  var words = array<u32, 8>(low.x, middle, high.y + select(0u, 1u, middle < low.y), 0u, 0u, 0u, 0u, 0u);
+  let shift = 150u - ((bits >> 23u) & 255u);
+  let k = shift >> 5u;
+  let up = 31u - (shift & 31u);
+  let first = (words[k] >> (shift & 31u)) | ((words[k + 1u] << 1u) << up);
+  let second = (words[k + 1u] >> (shift & 31u)) | ((words[k + 2u] << 1u) << up);
+  let turns = position * second + multiply_wide(position, first).y;
+  let quarter = (turns + 0x20000000u) >> 30u;
+  let a = f32(bitcast<i32>(turns - (quarter << 30u))) * 1.4629180792671596e-9;
+  let aa = a * a;
+  let s = a + a * aa * (-0.16666667 + aa * (8.3333333e-3 + aa * (-1.9841270e-4 + aa * 2.7557319e-6)));
+  let c = 1.0 + aa * (-0.5 + aa * (4.1666667e-2 + aa * (-1.3888889e-3 + aa * 2.4801587e-5)));
+  let turned = select(vec2f(c, s), vec2f(-s, c), (quarter & 1u) == 1u);
+  return select(turned, -turned, quarter >= 2u);
+}
+var<workgroup> turns: array<vec2f, 16>;
+fn rotated(base: u32, d: u32) -> f32 {
+  let turn = turns[d % 16u];
+  let a = b0[base + d];
+  if (d < 16u) { return a * turn.x - b0[base + d + 16u] * turn.y; }
+  return a * turn.x + b0[base + d - 16u] * turn.y;
+}
+const GROUPS = 32u;
+var<workgroup> span: vec2u;
+var<workgroup> q_rows: array<f32, 128>;
+var<workgroup> new_heads: array<f32, 64>;
+var<workgroup> maxima: array<f32, 128>;
+var<workgroup> totals: array<f32, 128>;
+var<workgroup> pool: array<f32, 4096>;
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32, @builtin(subgroup_invocation_id) sg_lane: u32) {
+  let row = wid.z;
+  let split = wid.x;
+  let kv = wid.y / 1u;
+  let head = wid.y * 4u;
+  let lane = lid % 4u;
+  let group = lid / 4u;
+  let mine = lane * 8u;
+  let sequence = b4[row];
+  let position = b3[row];
+  for (var i = lid; i < 16u; i += 128u) {
+    turns[i] = params.rope_scale * rotation(position, b6[i]);
+  }
+  if (lid == 0u) {
+    let visible_from = first_visible(position);
+    // What is appended does not come from the cache.
+    let visible_to = position + 0u;
+    let share = max(64u, (visible_to - visible_from + params.splits - 1u) / params.splits);
+    let start = min(visible_to, visible_from + split * share);
+    span = vec2u(start, min(visible_to, start + share));
+  }
+  let own = workgroupUniformLoad(&span);
+  if (own.x >= own.y && split > 0u) {
+    if (lid < 4u) { b9[(row * 4u + head + lid) * params.splits + split] = vec2f(-1e30, 0.0); }
+    return;
+  }
+  let x_row = row * params.row_width;
+  for (var i = lid; i < 128u; i += 128u) {
+    q_rows[i] = params.scale * rotated(x_row + head * 32u + i / 32u * 32u, i % 32u);
+  }
+  for (var i = lid; i < 32u; i += 128u) {
+    new_heads[i] = unpack2x16float(pack2x16float(vec2f(rotated(x_row + (4u + kv) * 32u, i), 0.0))).x;
+    new_heads[32u + i] = unpack2x16float(pack2x16float(vec2f(b0[x_row + (5u + kv) * 32u + i], 0.0))).x;
+  }
+  workgroupBarrier();
+  if (split == 0u && wid.y % 1u == 0u) {
+    let slot = (b7[row] * 1u + kv) * 4u;
+    for (var i = lid; i < 4u; i += 128u) {
+      b1[slot + i] = vec4u(pack2x16float(vec2f(new_heads[i * 8u + 0u], new_heads[i * 8u + 1u])), pack2x16float(vec2f(new_heads[i * 8u + 2u], new_heads[i * 8u + 3u])), pack2x16float(vec2f(new_heads[i * 8u + 4u], new_heads[i * 8u + 5u])), pack2x16float(vec2f(new_heads[i * 8u + 6u], new_heads[i * 8u + 7u])));
+      b2[slot + i] = vec4u(pack2x16float(vec2f(new_heads[i * 8u + 32u], new_heads[i * 8u + 33u])), pack2x16float(vec2f(new_heads[i * 8u + 34u], new_heads[i * 8u + 35u])), pack2x16float(vec2f(new_heads[i * 8u + 36u], new_heads[i * 8u + 37u])), pack2x16float(vec2f(new_heads[i * 8u + 38u], new_heads[i * 8u + 39u])));
+    }
+  }
+let q0_0 = vec4f(q_rows[mine + 0u], q_rows[mine + 1u], q_rows[mine + 2u], q_rows[mine + 3u]);
+let q0_1 = vec4f(q_rows[mine + 4u], q_rows[mine + 5u], q_rows[mine + 6u], q_rows[mine + 7u]);
+let q1_0 = vec4f(q_rows[mine + 32u], q_rows[mine + 33u], q_rows[mine + 34u], q_rows[mine + 35u]);
+let q1_1 = vec4f(q_rows[mine + 36u], q_rows[mine + 37u], q_rows[mine + 38u], q_rows[mine + 39u]);
+let q2_0 = vec4f(q_rows[mine + 64u], q_rows[mine + 65u], q_rows[mine + 66u], q_rows[mine + 67u]);
+let q2_1 = vec4f(q_rows[mine + 68u], q_rows[mine + 69u], q_rows[mine + 70u], q_rows[mine + 71u]);
+let q3_0 = vec4f(q_rows[mine + 96u], q_rows[mine + 97u], q_rows[mine + 98u], q_rows[mine + 99u]);
+let q3_1 = vec4f(q_rows[mine + 100u], q_rows[mine + 101u], q_rows[mine + 102u], q_rows[mine + 103u]);
+var m0 = f32(-1e30); var l0 = 0.0;
+var a0_0 = vec4f(0.0);
+var a0_1 = vec4f(0.0);
+var a1_0 = vec4f(0.0);
+var a1_1 = vec4f(0.0);
+var a2_0 = vec4f(0.0);
+var a2_1 = vec4f(0.0);
+var a3_0 = vec4f(0.0);
+var a3_1 = vec4f(0.0);
+  {
+    let kn_0 = vec4f(new_heads[mine + 0u], new_heads[mine + 1u], new_heads[mine + 2u], new_heads[mine + 3u]);
+    let vn_0 = vec4f(new_heads[mine + 32u], new_heads[mine + 33u], new_heads[mine + 34u], new_heads[mine + 35u]);
+    let kn_1 = vec4f(new_heads[mine + 4u], new_heads[mine + 5u], new_heads[mine + 6u], new_heads[mine + 7u]);
+    let vn_1 = vec4f(new_heads[mine + 36u], new_heads[mine + 37u], new_heads[mine + 38u], new_heads[mine + 39u]);
+var sn_0 = dot(q0_0, kn_0) + dot(q0_1, kn_1);
+var sn_1 = dot(q1_0, kn_0) + dot(q1_1, kn_1);
+var sn_2 = dot(q2_0, kn_0) + dot(q2_1, kn_1);
+var sn_3 = dot(q3_0, kn_0) + dot(q3_1, kn_1);
+sn_0 = select(sn_0, sn_2, (lane & 2u) != 0u) + subgroupShuffleXor(select(sn_2, sn_0, (lane & 2u) != 0u), 2u);
+sn_1 = select(sn_1, sn_3, (lane & 2u) != 0u) + subgroupShuffleXor(select(sn_3, sn_1, (lane & 2u) != 0u), 2u);
+sn_0 = select(sn_0, sn_1, (lane & 1u) != 0u) + subgroupShuffleXor(select(sn_1, sn_0, (lane & 1u) != 0u), 1u);
+    if (split == 0u && group == 0u) {
+m0 = sn_0; l0 = 1.0;
+a0_0 = vn_0;
+a0_1 = vn_1;
+a1_0 = vn_0;
+a1_1 = vn_1;
+a2_0 = vn_0;
+a2_1 = vn_1;
+a3_0 = vn_0;
+a3_1 = vn_1;
+    }
+  }
+  let final_position = max(own.y, 1u) - 1u;
+  var next = own.x + group;
+  var next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
+var next_at1 = (slot_of(sequence, min(next + 1u * GROUPS, final_position)) * 1u + kv);
+  for (var base = own.x; base < own.y; base += 2u * GROUPS) {
+    let j = base + group;
+    let at0 = next_at0;
+let at1 = next_at1;
+let key0_0 = b1[at0 * 4u + lane * 1u + 0u];
+let key1_0 = b1[at1 * 4u + lane * 1u + 0u];
+let value0_0 = b2[at0 * 4u + lane * 1u + 0u];
+let value1_0 = b2[at1 * 4u + lane * 1u + 0u];
+    next = j + 2u * GROUPS;
+    next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
+next_at1 = (slot_of(sequence, min(next + 1u * GROUPS, final_position)) * 1u + kv);
+let k0_0 = vec4f(unpack2x16float(key0_0.x), unpack2x16float(key0_0.y));
+let k0_1 = vec4f(unpack2x16float(key0_0.z), unpack2x16float(key0_0.w));
+var s0_0 = dot(q0_0, k0_0) + dot(q0_1, k0_1);
+var s0_1 = dot(q1_0, k0_0) + dot(q1_1, k0_1);
+var s0_2 = dot(q2_0, k0_0) + dot(q2_1, k0_1);
+var s0_3 = dot(q3_0, k0_0) + dot(q3_1, k0_1);
+s0_0 = select(s0_0, s0_2, (lane & 2u) != 0u) + subgroupShuffleXor(select(s0_2, s0_0, (lane & 2u) != 0u), 2u);
+s0_1 = select(s0_1, s0_3, (lane & 2u) != 0u) + subgroupShuffleXor(select(s0_3, s0_1, (lane & 2u) != 0u), 2u);
+s0_0 = select(s0_0, s0_1, (lane & 1u) != 0u) + subgroupShuffleXor(select(s0_1, s0_0, (lane & 1u) != 0u), 1u);
+s0_0 = select(-3e38, s0_0, j + 0u * GROUPS < own.y);
+let k1_0 = vec4f(unpack2x16float(key1_0.x), unpack2x16float(key1_0.y));
+let k1_1 = vec4f(unpack2x16float(key1_0.z), unpack2x16float(key1_0.w));
+var s1_0 = dot(q0_0, k1_0) + dot(q0_1, k1_1);
+var s1_1 = dot(q1_0, k1_0) + dot(q1_1, k1_1);
+var s1_2 = dot(q2_0, k1_0) + dot(q2_1, k1_1);
+var s1_3 = dot(q3_0, k1_0) + dot(q3_1, k1_1);
+s1_0 = select(s1_0, s1_2, (lane & 2u) != 0u) + subgroupShuffleXor(select(s1_2, s1_0, (lane & 2u) != 0u), 2u);
+s1_1 = select(s1_1, s1_3, (lane & 2u) != 0u) + subgroupShuffleXor(select(s1_3, s1_1, (lane & 2u) != 0u), 2u);
+s1_0 = select(s1_0, s1_1, (lane & 1u) != 0u) + subgroupShuffleXor(select(s1_1, s1_0, (lane & 1u) != 0u), 1u);
+s1_0 = select(-3e38, s1_0, j + 1u * GROUPS < own.y);
+    let top0 = max(max(m0, s0_0), s1_0);
+    let c0 = exp2(m0 - top0);
+    m0 = top0;
+    s0_0 = exp2(s0_0 - top0);
+s1_0 = exp2(s1_0 - top0);
+    l0 = l0 * c0 + s0_0 + s1_0;
+let v0_0 = vec4f(unpack2x16float(value0_0.x), unpack2x16float(value0_0.y));
+let v0_1 = vec4f(unpack2x16float(value0_0.z), unpack2x16float(value0_0.w));
+let v1_0 = vec4f(unpack2x16float(value1_0.x), unpack2x16float(value1_0.y));
+let v1_1 = vec4f(unpack2x16float(value1_0.z), unpack2x16float(value1_0.w));
+{
+      let c = subgroupShuffle(c0, sg_lane - lane + 0u);
+      let p0 = subgroupShuffle(s0_0, sg_lane - lane + 0u);
+let p1 = subgroupShuffle(s1_0, sg_lane - lane + 0u);
+      a0_0 = a0_0 * c + p0 * v0_0 + p1 * v1_0;
+a0_1 = a0_1 * c + p0 * v0_1 + p1 * v1_1;
+    }
+{
+      let c = subgroupShuffle(c0, sg_lane - lane + 1u);
+      let p0 = subgroupShuffle(s0_0, sg_lane - lane + 1u);
+let p1 = subgroupShuffle(s1_0, sg_lane - lane + 1u);
+      a1_0 = a1_0 * c + p0 * v0_0 + p1 * v1_0;
+a1_1 = a1_1 * c + p0 * v0_1 + p1 * v1_1;
+    }
+{
+      let c = subgroupShuffle(c0, sg_lane - lane + 2u);
+      let p0 = subgroupShuffle(s0_0, sg_lane - lane + 2u);
+let p1 = subgroupShuffle(s1_0, sg_lane - lane + 2u);
+      a2_0 = a2_0 * c + p0 * v0_0 + p1 * v1_0;
+a2_1 = a2_1 * c + p0 * v0_1 + p1 * v1_1;
+    }
+{
+      let c = subgroupShuffle(c0, sg_lane - lane + 3u);
+      let p0 = subgroupShuffle(s0_0, sg_lane - lane + 3u);
+let p1 = subgroupShuffle(s1_0, sg_lane - lane + 3u);
+      a3_0 = a3_0 * c + p0 * v0_0 + p1 * v1_0;
+a3_1 = a3_1 * c + p0 * v0_1 + p1 * v1_1;
+    }
+  }
+  let head0 = 0u + select(0u, 2u, (lane & 2u) != 0u) + select(0u, 1u, (lane & 1u) != 0u); if (true) { maxima[group * 4u + head0] = m0; }
+  workgroupBarrier();
+  for (var g = 0u; g < params.groups; g++) { m0 = max(m0, maxima[g * 4u + head0]); }
+  let f0 = worth(maxima[group * 4u + head0], m0);
+  if (true) { totals[group * 4u + head0] = l0 * f0; }
+{ let f = subgroupShuffle(f0, sg_lane - lane + 0u); a0_0 *= f;
+a0_1 *= f; }
+{ let f = subgroupShuffle(f0, sg_lane - lane + 1u); a1_0 *= f;
+a1_1 *= f; }
+{ let f = subgroupShuffle(f0, sg_lane - lane + 2u); a2_0 *= f;
+a2_1 *= f; }
+{ let f = subgroupShuffle(f0, sg_lane - lane + 3u); a3_0 *= f;
+a3_1 *= f; }
+pool[group * 128u + mine + 0u] = a0_0.x; pool[group * 128u + mine + 1u] = a0_0.y; pool[group * 128u + mine + 2u] = a0_0.z; pool[group * 128u + mine + 3u] = a0_0.w;
+pool[group * 128u + mine + 4u] = a0_1.x; pool[group * 128u + mine + 5u] = a0_1.y; pool[group * 128u + mine + 6u] = a0_1.z; pool[group * 128u + mine + 7u] = a0_1.w;
+pool[group * 128u + mine + 32u] = a1_0.x; pool[group * 128u + mine + 33u] = a1_0.y; pool[group * 128u + mine + 34u] = a1_0.z; pool[group * 128u + mine + 35u] = a1_0.w;
+pool[group * 128u + mine + 36u] = a1_1.x; pool[group * 128u + mine + 37u] = a1_1.y; pool[group * 128u + mine + 38u] = a1_1.z; pool[group * 128u + mine + 39u] = a1_1.w;
+pool[group * 128u + mine + 64u] = a2_0.x; pool[group * 128u + mine + 65u] = a2_0.y; pool[group * 128u + mine + 66u] = a2_0.z; pool[group * 128u + mine + 67u] = a2_0.w;
+pool[group * 128u + mine + 68u] = a2_1.x; pool[group * 128u + mine + 69u] = a2_1.y; pool[group * 128u + mine + 70u] = a2_1.z; pool[group * 128u + mine + 71u] = a2_1.w;
+pool[group * 128u + mine + 96u] = a3_0.x; pool[group * 128u + mine + 97u] = a3_0.y; pool[group * 128u + mine + 98u] = a3_0.z; pool[group * 128u + mine + 99u] = a3_0.w;
+pool[group * 128u + mine + 100u] = a3_1.x; pool[group * 128u + mine + 101u] = a3_1.y; pool[group * 128u + mine + 102u] = a3_1.z; pool[group * 128u + mine + 103u] = a3_1.w;
+  workgroupBarrier();
+  for (var o = lid; o < 128u; o += 128u) {
+    let h = 0u + o / 32u;
+    var sum = 0.0;
+    var total = 0.0;
+    var top = maxima[h];
+    for (var g = 0u; g < params.groups; g++) {
+      sum += pool[g * 128u + o];
+      total += totals[g * 4u + h];
+      top = max(top, maxima[g * 4u + h]);
+    }
+    let part = (row * 4u + head + h) * params.splits + split;
+    b8[part * 32u + o % 32u] = sum;
+    if (o % 32u == 0u) { b9[part] = vec2f(top, total); }
+  }
+}
+
+// == attention f16 combine
+@group(0) @binding(1) var<storage, read_write> b0: array<f32>;
+@group(0) @binding(2) var<storage, read_write> b1: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read_write> b2: array<f32>;
+@group(0) @binding(4) var<storage, read> b3: array<u32>;
+fn worth(top: f32, other: f32) -> f32 { return exp2(top - other); }
+fn weight_of(part: vec2f, other: f32) -> f32 { return part.y * worth(part.x, other); }
+fn merged(a: vec2f, b: vec2f) -> vec2f {
+  let top = max(a.x, b.x);
+  return vec2f(top, weight_of(a, top) + weight_of(b, top));
+}
+var<workgroup> shares: array<vec2f, 4>;
+var<workgroup> pool: array<f32, 128>;
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
+  let at = wid.y * 4u + wid.x;
+let part0 = b0[(at * 4u + min(lid / 32u + 0u, 3u)) * 32u + lid % 32u];
+  for (var s = lid; s < 4u; s += 128u) { shares[s] = b1[at * 4u + s]; }
+  workgroupBarrier();
+  let sink = vec2f(clamp(bitcast<f32>(extractBits(b3[((0u >> 1u) + (wid.x)) >> 1u], 16u * (((0u >> 1u) + (wid.x)) & 1u), 16u) << 16u) * 1.4426950408889634, -1e30, 1e30), 1.0);
+  var top = sink.x;
+  for (var s = 0u; s < 4u; s++) { top = max(top, shares[s].x); }
+  var total = weight_of(sink, top);
+  for (var s = 0u; s < 4u; s++) { total += weight_of(shares[s], top); }
+  var sum = 0.0;
+{
+    let split = lid / 32u + 0u;
+    if (split < 4u) {
+      let share = shares[split];
+      if (share.y > 0.0) { sum += part0 * worth(share.x, top); }
+    }
+  }
+  pool[lid] = sum;
+  workgroupBarrier();
+  if (lid < 32u) {
+    sum += pool[lid + 32u]; sum += pool[lid + 64u]; sum += pool[lid + 96u];
+    b2[at * 32u + lid] = sum / total;
+  }
+}
