@@ -33,7 +33,7 @@ export async function compileKernels(
 }
 
 /** Whether dot products of bytes take weights of eight bits as unsigned, and add them without saturating. */
-function hasExactDots({ module, isShared }: KernelModule): boolean {
+export function hasExactDots({ module, isShared }: KernelModule): boolean {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: isShared })
   const { exports } = new WebAssembly.Instance(module, { env: { memory } })
   return (exports.dotsAreExact as () => number)() !== 0

@@ -9,6 +9,7 @@ import { costOf } from "../placement.js"
 import { type Count, counted } from "./counts.js"
 import type { Placed } from "./descriptors.js"
 import { type CpuKind, CALLS, type KernelCall, type CallContext } from "./kernels.js"
+import { interleavedOffset } from "./interleaving.js"
 import type { CpuBlock, SegmentedMemory } from "./memory.js"
 import type { Argument, KernelJob, Job } from "./jobs.js"
 
@@ -111,8 +112,9 @@ export class Linker {
       const block = this.blocks[operand.buffer]
       const interleaved = this.interleaved(operand.buffer)
       const at = (address: number): Placed => ({ ...operand, address, interleaved })
-      if (block.segment === home) return at(block.offset + operand.offset)
-      if (!this.isStaged(operand, home)) return at(this.constantIn(home, operand.buffer).offset + operand.offset)
+      const offset = interleaved ? interleavedOffset(operand) : operand.offset
+      if (block.segment === home) return at(block.offset + offset)
+      if (!this.isStaged(operand, home)) return at(this.constantIn(home, operand.buffer).offset + offset)
       const byteLength = spanOf(operand)
       const there = { segment: block.segment, offset: block.offset + operand.offset }
       const here = { segment: home, offset: room }

@@ -95,6 +95,11 @@ export class Residents {
     return this.interleavingOf(storage) !== null
   }
 
+  /** Whether a storage is here, its rows in order. */
+  isOrdered(storage: Storage): boolean {
+    return storage.replicaIn(this.space) !== undefined && !this.isInterleaved(storage)
+  }
+
   private interleavingOf(storage: Storage): Interleaving | null {
     return (storage.replicaIn(this.space) as CpuReplica | undefined)?.interleaving ?? null
   }

@@ -164,7 +164,7 @@ function touchRows(row: usize, apart: usize, bytes: u32): void {
 function multiplyInterleaved(expert: u32, from: u32, to: u32, origin: u32): void {
   const blocks = (to - from) / TOGETHER
   const apart = (blocks + 1) / 2 * TOGETHER
-  const bytes = TOGETHER * w.dataRow
+  const bytes = TOGETHER * (w.K >> 1)
   const data = w.data + expert * w.dataExpert
   for (let n = from; n < from + apart; n += TOGETHER) {
     const block = data + n * w.dataRow
