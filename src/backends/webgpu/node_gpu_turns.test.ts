@@ -2,7 +2,9 @@ import { afterEach, expect, it } from "vitest"
 import { paceTurns } from "./node_gpu_turns.js"
 
 const own = globalThis.setImmediate
-afterEach(() => void (globalThis.setImmediate = own))
+afterEach(() => {
+  globalThis.setImmediate = own
+})
 
 /** As Dawn's: looks in turns that it asks the global setImmediate for, until so many milliseconds are over. */
 function fakeClasses() {
