@@ -8,7 +8,8 @@ import { type Case, expectClose, run } from "../../../../../test/backends/confor
 import { ReferenceBackend } from "../../../reference/backend.js"
 import type { WebGpuBackend } from "../../backend.js"
 import { describeWithGpu } from "../../../../../test/backends/webgpu/test_gpu.js"
-import { emulated, emulatedHalves } from "../../../../../test/backends/webgpu/kernels/attention/emulated_matrix.js"
+import { emulated } from "../../../../../test/backends/webgpu/kernels/attention/emulated_matrix.js"
+import { emulatedHalves } from "../../../../../test/backends/webgpu/kernels/emulated_halves.js"
 
 interface Shape {
   readonly rows: number

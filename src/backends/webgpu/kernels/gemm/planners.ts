@@ -9,7 +9,11 @@ import { codecFor, columnsPerTile, shapeN, type TiledProduct, tiledProduct } fro
 import { expertsOfLogits, normRows, sumSlices } from "./rows.js"
 import { type Tile, tilesFor } from "./tiles.js"
 import { sumOfSlots } from "../elementwise.js"
+import { groupedFewRows } from "../matvec/grouped.js"
 import type { Attempt } from "../planner.js"
+
+/** Rows an expert, on average, up to which weights are streamed past them. */
+const FEW_PER_EXPERT = 4
 
 /** Planners of products for many rows. Each returns null for weights that it has no fast decoder for. */
 
@@ -52,7 +56,10 @@ export const gemmGatherMatmulSum: Attempt<"gather_matmul_sum"> = (
   context,
 ) => {
   const products = context.scratch("float32", [...ids.shape, shapeN(weight)])
-  const dispatches = grouped(x, ids, [weight], undefined, products, context)
+  const few = isFew(ids, weight)
+    ? groupedFewRows({ x, norm: null, ids, weights: [weight], output: products }, context)
+    : null
+  const dispatches = few ?? grouped(x, ids, [weight], undefined, products, context)
   return dispatches && [...dispatches, sumOfSlots(products, scores, residual, y)]
 }
 
@@ -65,6 +72,10 @@ export const gemmNormGatherGlu: Attempt<"norm_gather_glu"> = (
   { y },
   context,
 ) => {
+  const few = isFew(ids, gate)
+    ? groupedFewRows({ x, norm: { weight: norm, eps }, ids, weights: [gate, up], activation, output: y }, context)
+    : null
+  if (few) return few
   const chosen = choose([[gate, up]], x, rowsPerExpert(ids, gate), false, context)
   if (!chosen) return null
   const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape, x.rows)
@@ -140,6 +151,10 @@ function grouped(
   const rows = ofElements(ids, (slots) => slots)
   const of = { x, weights, activation, groups, out: output, columns: shapeN(weights[0]), column: 0, rows, slices: 1 }
   return [dispatch, ...products(of, chosen, context)]
+}
+
+function isFew(ids: Operand, weight: Weight): boolean {
+  return rowsPerExpert(ids, weight) <= FEW_PER_EXPERT
 }
 
 function rowsPerExpert(ids: Operand, { weight }: Weight): number {

@@ -1,11 +1,3 @@
-/** Text that computes with f16, for devices without: in float32. */
-export function emulatedHalves(code: string): string {
-  return code
-    .replace("enable f16;", "")
-    .replaceAll("bitcast<vec2<f16>>(", "unpack2x16float(")
-    .replaceAll("vec2<f16>", "vec2f")
-}
-
 /**
  * The text of attention on subgroup matrices for devices that have neither those nor f16: halves are float32 rounded to
  * them, a subgroup is 32 consecutive threads, a factor is where it lies in workgroup memory. What is left of the kernel
