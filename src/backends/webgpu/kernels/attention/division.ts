@@ -16,7 +16,6 @@ export interface Division {
   /** Groups of lanes: keys at a time, times so many that are unrolled. */
   readonly groups: number
   readonly unroll: number
-  readonly ahead: boolean
   /** Shares of a row's keys. */
   readonly splits: number
   /** Whether the last share is the row's new key and value alone: to encode them takes as long as a share. */
@@ -77,7 +76,6 @@ export function divide(of: Attention, layout: CacheLayout, features: GpuFeatures
     groups,
     merged,
     unroll: subgroups ? 2 : 1,
-    ahead: false,
     sums: subgroups ? shuffledSums(chunk, lanes) : pooledSums(chunk, lanes, threads),
     math: laneMath(layout, width, features),
     pool: Math.max(merged * groups * D, subgroups ? 0 : chunk * threads),

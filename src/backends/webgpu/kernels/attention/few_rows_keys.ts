@@ -89,7 +89,7 @@ ${each(chunk, (h) => each(width / lanes, (i) => `a${h}_${i} = ${weight}vn_${i};`
   }`
 }
 
-/** The groups take the share's keys in turn; where the next ones lie is looked up while these are on their way. */
+/** The groups take the share's keys in turn; meanwhile the next ones are on their way, and where those after them lie is looked up. */
 export function attendCached(
   { kvHeads, headDim: D }: Attention,
   division: Division,
@@ -98,41 +98,34 @@ export function attendCached(
 ): string {
   const { unroll, width, sums, math } = division
   const units = width / layout.unit
-  const { ahead } = division
   const names = (name: "key" | "value", u: number) => range(units).map((i) => `${name}${u}_${i}`)
-  const load = (name: "key" | "value", u: number, declare: "let " | "var next_" | "next_", at: string) =>
-    names(name, u)
-      .map((unit, i) => {
-        const place = `${at}${u} * ${D / layout.unit}u + lane * ${units}u + ${i}u`
-        return `${declare}${unit} = ${layout.read(v[`${name}s`], place)};`
-      })
+  const held = range(unroll).flatMap((u) => [...names("key", u), ...names("value", u)])
+  /** Loads what is next. */
+  const load = (declare: "var " | "") =>
+    (["key", "value"] as const)
+      .flatMap((name) =>
+        range(unroll).flatMap((u) =>
+          names(name, u).map((unit, i) => {
+            const place = `next_at${u} * ${D / layout.unit}u + lane * ${units}u + ${i}u`
+            return `${declare}next_${unit} = ${layout.read(v[`${name}s`], place)};`
+          }),
+        ),
+      )
       .join("\n")
-  const loads = (declare: "let " | "var next_" | "next_", at: string) =>
-    (["key", "value"] as const).map((name) => each(unroll, (u) => load(name, u, declare, at))).join("\n")
-  const held = (["key", "value"] as const).flatMap((name) => range(unroll).flatMap((u) => names(name, u)))
   const lookUp = (u: number) => `(slot_of(sequence, min(next + ${u}u * GROUPS, final_position)) * ${kvHeads}u + kv)`
   return /* wgsl */ `
   let final_position = max(own.y, 1u) - 1u;
   var next = own.x + group;
   ${each(unroll, (u) => `var next_at${u} = ${lookUp(u)};`)}
-  ${
-    ahead
-      ? `${loads("var next_", "next_at")}
-  ${each(unroll, (u) => `var soon_at${u} = next_at${u};`)}
+  ${load("var ")}
+  ${layout.codes && !division.hasSubgroups ? each(unroll, (u) => `var at${u} = next_at${u};`) : ""}
   next += ${unroll}u * GROUPS;
-  ${each(unroll, (u) => `next_at${u} = ${lookUp(u)};`)}`
-      : ""
-  }
+  ${each(unroll, (u) => `next_at${u} = ${lookUp(u)};`)}
   for (var base = own.x; base < own.y; base += ${unroll}u * GROUPS) {
     let j = base + group;
-    ${
-      ahead
-        ? `${held.map((name) => `let ${name} = next_${name};`).join("\n")}
-    ${each(unroll, (u) => `let at${u} = soon_at${u}; soon_at${u} = next_at${u};`)}
-    ${loads("next_", "soon_at")}`
-        : `${each(unroll, (u) => `let at${u} = next_at${u};`)}
-    ${loads("let ", "at")}`
-    }
+    ${held.map((name) => `let ${name} = next_${name};`).join("\n")}
+    ${layout.codes && !division.hasSubgroups ? each(unroll, (u) => `let own_at${u} = at${u}; at${u} = next_at${u};`) : ""}
+    ${load("")}
     next += ${unroll}u * GROUPS;
     ${each(unroll, (u) => `next_at${u} = ${lookUp(u)};`)}
     ${layout.codes ? cachedScales(layout.codes, division, units) : ""}
@@ -162,7 +155,7 @@ function cachedScales(codes: Codes, { unroll, lanes, hasSubgroups, math }: Divis
     return names
       .map(
         (name) =>
-          `let ${scale(name)} = ${1 / math.part} * scale_of(${name.slice(0, -1)}_parities(at${name.slice(-1)}));`,
+          `let ${scale(name)} = ${1 / math.part} * scale_of(${name.slice(0, -1)}_parities(own_at${name.slice(-1)}));`,
       )
       .join("\n")
   }

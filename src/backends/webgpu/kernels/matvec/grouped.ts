@@ -27,8 +27,8 @@ import {
 /** Lanes that share a weight row: few, so that a subgroup's rows are many and take the same activations at the same time. */
 const SHARE = 4
 
-/** Threads of a workgroup, and weight rows that each share of lanes takes one after the other. */
-const THREADS = 256
+/** Most threads of a workgroup, which stages its slots once; and weight rows that each share of lanes takes one after the other. */
+const MOST_THREADS = 512
 const TASKS = 2
 
 /** Turns that loads run ahead of their use. */
@@ -58,20 +58,28 @@ interface Grouped {
 export function groupedFewRows(of: Grouped, context: KernelContext): Dispatch[] | null {
   const { x, norm, ids, weights, activation, output } = of
   const { features } = context
+  const threads = Math.min(MOST_THREADS, features.maxInvocations)
   const K = x.shape[x.shape.length - 1]
   const [experts, N] = weights[0].weight.shape
   const parts = weights.flatMap(componentsOf)
   const chunk = sameChunk(weights, K, context)
   const shares = features.subgroups?.min ?? 1
-  if (!chunk || shares < SHARE || !isStageable(x, norm) || context.ranges(parts).length > 1) return null
-  const rowBytes = rowVectors(chunk, K) * 16 + normBytes(THREADS, norm ? 1 : 0, features)
+  if (
+    !chunk ||
+    shares < SHARE ||
+    features.maxInvocations < threads ||
+    !isStageable(x, norm) ||
+    context.ranges(parts).length > 1
+  )
+    return null
+  const rowBytes = rowVectors(chunk, K) * 16 + normBytes(threads, norm ? 1 : 0, features)
   const room = Math.floor((features.maxWorkgroupStorage - 64) / rowBytes)
   const perExpert = (ids.shape[0] * ids.shape[1]) / experts
   const slots = Math.min(perExpert <= 2 ? 4 : MOST_SLOTS, Math.floor(room / PAIR) * PAIR)
   if (slots < PAIR) return null
   const slotsPerRow = x.shape.length === 2 ? ids.shape[1] : 1
   const { groups, dispatch: sort } = groupRows(ids, experts, slots, slotsPerRow, context)
-  const rows = (THREADS / SHARE) * TASKS
+  const rows = (threads / SHARE) * TASKS
   const names = weights.map((_, r) => `${r}`)
   const views: Record<string, View> = {
     x: reads(x, "vec4<f32>"),
@@ -114,7 +122,7 @@ export function groupedFewRows(of: Grouped, context: KernelContext): Dispatch[] 
     let c = min(load_turn * ${SHARE}u + part, ${last}u);
     ${names.map((r, i) => `w${d}_${r} = ${accessors[i].weight.at(`w_row${r} + c`)}; s${d}_${r} = ${chunk.scales(accessors[i], `s_row${r}`, `b_row${r}`, "c")};`).join("\n")}
     load_turn++;
-    if (load_turn == turns) { load_turn = 0u; load_row += ${THREADS / SHARE}u; ${find} }
+    if (load_turn == turns) { load_turn = 0u; load_row += ${threads / SHARE}u; ${find} }
   }`
       const multiply = (t: number) => `{
       ${chunk.load("x", `${t * rowVectors(chunk, K)}u + at`)}
@@ -133,11 +141,11 @@ export function groupedFewRows(of: Grouped, context: KernelContext): Dispatch[] 
       }
       return `
 ${stageMemory(chunk, K, slots)}
-${norm ? normMemory(THREADS, slots, features) : ""}
+${norm ? normMemory(threads, slots, features) : ""}
 var<workgroup> chosen: vec4u;
 ${chunk.functions}
 ${activation ? gluFunction(activation) : ""}
-@compute @workgroup_size(${THREADS})
+@compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let lane = lid % ${LANES}u;
   let group = lid / ${LANES}u;
@@ -164,7 +172,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   ${stageRows({
     chunk,
     K,
-    threads: THREADS,
+    threads,
     slots,
     row: (t) => `min(${slot(t)}, params.slots - 1u) / ${slotsPerRow}u`,
     xStride: K,
@@ -198,7 +206,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
         ${range(slots).map(store).join("\n")}
       }
       ${sums.map((sum) => `${sum} = 0.0;`).join(" ")}
-      row += ${THREADS / SHARE}u;
+      row += ${threads / SHARE}u;
     }
   }
 }`
