@@ -9,7 +9,7 @@ import { codecFor, columnsPerTile, shapeN, type TiledProduct, tiledProduct } fro
 import { expertsOfLogits, normRows, sumSlices } from "./rows.js"
 import { type Tile, tilesFor } from "./tiles.js"
 import { sumOfSlots } from "../elementwise.js"
-import { groupedFewRows } from "../matvec/grouped.js"
+import { type Grouped, groupedFewRows } from "../matvec/grouped.js"
 import type { Attempt } from "../planner.js"
 
 /** Rows an expert, on average, up to which weights are streamed past them. */
@@ -56,10 +56,7 @@ export const gemmGatherMatmulSum: Attempt<"gather_matmul_sum"> = (
   context,
 ) => {
   const products = context.scratch("float32", [...ids.shape, shapeN(weight)])
-  const few = isFew(ids, weight)
-    ? groupedFewRows({ x, norm: null, ids, weights: [weight], output: products }, context)
-    : null
-  const dispatches = few ?? grouped(x, ids, [weight], undefined, products, context)
+  const dispatches = grouped(x, ids, [weight], undefined, products, context)
   return dispatches && [...dispatches, sumOfSlots(products, scores, residual, y)]
 }
 
@@ -72,9 +69,7 @@ export const gemmNormGatherGlu: Attempt<"norm_gather_glu"> = (
   { y },
   context,
 ) => {
-  const few = isFew(ids, gate)
-    ? groupedFewRows({ x, norm: { weight: norm, eps }, ids, weights: [gate, up], activation, output: y }, context)
-    : null
+  const few = groupedOfFew({ x, norm: { weight: norm, eps }, ids, weights: [gate, up], activation, output: y }, context)
   if (few) return few
   const chosen = choose([[gate, up]], x, rowsPerExpert(ids, gate), false, context)
   if (!chosen) return null
@@ -143,6 +138,8 @@ function grouped(
   output: Operand,
   context: KernelContext,
 ): Dispatch[] | null {
+  const few = groupedOfFew({ x, norm: null, ids, weights, activation, output }, context)
+  if (few) return few
   const [experts] = weights[0].weight.shape
   const chosen = choose([weights], x, rowsPerExpert(ids, weights[0]), false, context)
   if (!chosen) return null
@@ -153,8 +150,10 @@ function grouped(
   return [dispatch, ...products(of, chosen, context)]
 }
 
-function isFew(ids: Operand, weight: Weight): boolean {
-  return rowsPerExpert(ids, weight) <= FEW_PER_EXPERT
+/** The same, where experts have a few rows each and the device takes it. */
+function groupedOfFew(of: Grouped, context: KernelContext): Dispatch[] | null {
+  const dispatches = rowsPerExpert(of.ids, of.weights[0]) <= FEW_PER_EXPERT ? groupedFewRows(of, context) : null
+  return dispatches?.every(context.fits) ? dispatches : null
 }
 
 function rowsPerExpert(ids: Operand, { weight }: Weight): number {
