@@ -1,10 +1,13 @@
 import { BackendError } from "../backend.js"
 import type { GpuProvider } from "./gpu_provider.js"
+import { paceTurns } from "./node_gpu_turns.js"
 
 export interface NodeGpuOptions {
   /** Check every call and every index: slower, and what tests want. */
   readonly validate?: boolean
 }
+
+let isPaced = false
 
 /**
  * Dawn, through the `webgpu` package: Metal on macOS, Vulkan on Linux, Direct3D 12 on Windows. Loaded when asked for,
@@ -16,10 +19,12 @@ export async function nodeGpu({ validate = false }: NodeGpuOptions = {}): Promis
   if (process.platform === "linux" && !hasLibrary("libvulkan.so.1")) {
     throw new BackendError("no GPU found (the Vulkan loader libvulkan.so.1 is missing)")
   }
-  const { create } = await import("webgpu").catch((error: Error) => {
+  const { create, globals } = await import("webgpu").catch((error: Error) => {
     const [firstLine] = error.message.split("\n")
     throw new BackendError(`no WebGPU on ${process.platform} ${process.arch} (${firstLine})`)
   })
+  if (!isPaced) paceTurns(globals as Parameters<typeof paceTurns>[0])
+  isPaced = true
   const enable = ["allow_unsafe_apis", "vulkan_enable_f16_on_nvidia"]
   if (!validate) enable.push("skip_validation", "disable_robustness")
   // Workgroup memory is zeroed by a loop in the kernel: drivers that unroll the extension's way compile for seconds.

@@ -134,17 +134,18 @@ function normGatherGlu(
   [L, K]: readonly [number, number],
   rows: Rows,
   packing?: "uint8",
+  experts = 5,
 ) {
   const { format, dtype } = named
-  const both = weight(random, format, [5], 26, K, dtype, packing)
+  const both = weight(random, format, [experts], 26, K, dtype, packing)
   const half = (first: number): WeightOf<Value> =>
-    rows === "apart" ? weight(random, format, [5], 13, K, dtype) : everySecondRow(both, 1, first)
+    rows === "apart" ? weight(random, format, [experts], 13, K, dtype) : everySecondRow(both, 1, first)
   return apply(
     { kind: "norm_gather_glu", eps: EPS, activation },
     {
       x: floats(random, [L, K], "float32", 3),
       norm: floats(random, [K], dtype, 3),
-      ids: integers(random, [L, 3], 5),
+      ids: integers(random, [L, 3], experts),
       gate: half(0),
       up: half(1),
     },
@@ -211,6 +212,10 @@ export function normGatherGluCases(random: Random): Case[] {
       name: `mxfp4, packed in bytes, ${L} rows`,
       outputs: [normGatherGlu(random, GPT_OSS, mxfp4, [L, 96], "interleaved", "uint8")],
     })),
+    ...[mxfp4, affine8].map((named) => ({
+      name: `${named.name}, few rows an expert`,
+      outputs: [normGatherGlu(random, GPT_OSS, named, [19, 192], "apart", undefined, 30)],
+    })),
     { name: "gpt-oss's hidden size", outputs: [normGatherGlu(random, GPT_OSS, mxfp4, [2, 2880], "apart")] },
     {
       name: "gate and up in different formats",
@@ -231,13 +236,21 @@ export function normGatherGluCases(random: Random): Case[] {
   ]
 }
 
-function gatherMatmulSum(random: Random, { format, dtype }: NamedFormat, L: number, k: number, N: number, K: number) {
+function gatherMatmulSum(
+  random: Random,
+  { format, dtype }: NamedFormat,
+  L: number,
+  k: number,
+  N: number,
+  K: number,
+  experts = 5,
+) {
   return apply(
     { kind: "gather_matmul_sum" },
     {
       x: floats(random, [L, k, K]),
-      ids: integers(random, [L, k], 5),
-      weight: weight(random, format, [5], N, K, dtype),
+      ids: integers(random, [L, k], experts),
+      weight: weight(random, format, [experts], N, K, dtype),
       scores: floats(random, [L, k]),
       residual: floats(random, [L, N], "float32", 3),
     },
@@ -251,6 +264,7 @@ export function gatherMatmulSumCases(random: Random): Case[] {
       outputs: [1, 5].map((L) => gatherMatmulSum(random, named, L, 3, 11, rowLength(named.format))),
     })),
     ...ROWS.map((L) => ({ name: `mxfp4, ${L} rows`, outputs: [gatherMatmulSum(random, mxfp4, L, 4, 33, 192)] })),
+    { name: "few rows an expert", outputs: [gatherMatmulSum(random, mxfp4, 19, 3, 33, 192, 30)] },
     { name: "one expert a row", outputs: [1, 6].map((L) => gatherMatmulSum(random, mxfp4, L, 1, 7, 96)) },
     { name: "gpt-oss's hidden size", outputs: [gatherMatmulSum(random, mxfp4, 2, 4, 9, 2880)] },
   ]

@@ -49,12 +49,13 @@ export function appendCodes(codes: Codes, of: Rows, parts: readonly Part[]): Dis
     ...Object.fromEntries(parts.map(({ to }, i) => [`part${i}`, cacheLayout(to, D).view(to, true)])),
   }
   const starts = parts.map((_, i) => parts.slice(0, i).reduce((sum, part) => sum + part.heads, 0))
+  const vectors = { array: "vectors", first: 0, count: VECTORS, headDim: D }
   /** Heads before these stay floats. */
   const coded = starts[parts.findIndex(({ to }) => cacheLayout(to, D).codes !== null)]
   return dispatch({
     label: `rotate and append int${codes.bits}`,
     views,
-    params: { rope_scale: { f32: rotate?.scale ?? 1 } },
+    params: { head_dim: D, rope_scale: { f32: rotate?.scale ?? 1 } },
     workgroups: ofRows(x, (rows) => [rows, Math.ceil(heads / VECTORS), 1]),
     code: (v) => {
       const element = (isTurned: boolean) => (isTurned ? "rotated(base, i % D)" : v.x.at("base + i % D"))
@@ -84,7 +85,7 @@ const D = ${D}u;
 var<workgroup> vectors: array<f32, ${VECTORS * D}>;
 ${rotate ? rotatedHeads(v.x, D) : ""}
 ${scaleFunctions(codes)}
-${encoder(codes, "vectors", VECTORS, D)}
+${encoder(codes, vectors)}
 @compute @workgroup_size(${SIZE})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
   let row = wid.x;
@@ -102,7 +103,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   ${store(false)}
   workgroupBarrier();
   if (head0 + ${VECTORS}u > ${coded}u) {
-  ${encode("vectors", VECTORS, D, SIZE)}
+  ${encode(vectors, SIZE)}
   ${store(true)}
   }
 }`

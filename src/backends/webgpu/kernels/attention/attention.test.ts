@@ -9,6 +9,7 @@ import { ReferenceBackend } from "../../../reference/backend.js"
 import type { WebGpuBackend } from "../../backend.js"
 import { describeWithGpu } from "../../../../../test/backends/webgpu/test_gpu.js"
 import { emulated } from "../../../../../test/backends/webgpu/kernels/attention/emulated_matrix.js"
+import { emulatedHalves } from "../../../../../test/backends/webgpu/kernels/emulated_halves.js"
 
 interface Shape {
   readonly rows: number
@@ -167,6 +168,23 @@ await describeWithGpu("attention", { tier: "subgroups" }, (gpu, createBackend) =
 
   it.each(CODED)("over %s", async (format, shape) => {
     await expectTruth(await createBackend(), [shape], 2e-3, format)
+  })
+
+  it("of few rows over codes, which become pairs of f16, emulated", async () => {
+    const { features } = gpu
+    const texts: string[] = []
+    Object.assign(gpu, {
+      features: { ...features, f16: true },
+      pipeline: (label: string, code: string) => {
+        texts.push(code)
+        return Object.getPrototypeOf(gpu).pipeline.call(gpu, label, emulatedHalves(code))
+      },
+    })
+    await expectTruth(await createBackend(), [FEW[0], FEW[2]], 2e-3, "int4")
+    await expectTruth(await createBackend(), [FEW[0], FEW[2]], 2e-3, "int8")
+    expect(texts.filter((text) => text.includes("half_levels")).length).toBe(4)
+    Object.assign(gpu, { features })
+    Reflect.deleteProperty(gpu, "pipeline")
   })
 
   // Rotated queries and weights round to float16.

@@ -57,7 +57,7 @@ function parityFunction(codes: Codes, name: string, cache: Accessor, headDim: nu
 fn ${name}(at: u32) -> u32 { return ${parities(codes, words)}; }`
 }
 
-/** WGSL for the vectors of 4 levels in a word, not scaled. */
+/** WGSL for the vectors of 4 levels in a word, not scaled; needs {@link LEVELS}. */
 export function levels({ bits }: Codes, word: string): string[] {
   if (bits === 8) {
     const bytes = `vec4u(${word} << 24u, ${word} << 16u, ${word} << 8u, ${word})`
@@ -70,18 +70,59 @@ export function levels({ bits }: Codes, word: string): string[] {
   return [four(0), four(16)]
 }
 
-/** WGSL that {@link levels} need. */
-const CUBIC = /* wgsl */ `
+export const LEVELS: Readonly<Record<Codes["bits"], string>> = {
+  8: "",
+  4: /* wgsl */ `
 fn cubic(codes: vec4u) -> vec4f {
   let c = 2.0 * vec4f(codes) - 15.0;
   return c * (450.0 + c * c);
-}`
+}`,
+}
 
-/** WGSL for `key_parities(at)`, `value_parities(at)`, `scale_of` and what {@link levels} need. */
+/** Levels as pairs of f16. */
+export interface HalfLevels {
+  /** Levels over those of {@link levels}: so that products with queries stay well within f16. */
+  readonly part: number
+  /** WGSL function that {@link pair} calls. */
+  readonly text: string
+  /** The elements of each pair of a word. */
+  readonly pairs: readonly (readonly [number, number])[]
+  /** WGSL (vec2<f16>) for the `i`-th pair of a word. */
+  pair(word: string, i: number): string
+}
+
+/** Codes become numbers as the lowest bits of 1024's mantissa. 4 bits' levels are rounded by up to 2^-12 of them. */
+export const HALF_LEVELS: Readonly<Record<Codes["bits"], HalfLevels>> = {
+  8: {
+    part: 1 / 64,
+    text: /* wgsl */ `
+fn half_levels(bytes: u32) -> vec2<f16> {
+  let biased = bitcast<vec2<f16>>(((bytes & 0x00ff00ffu) ^ 0x00800080u) | 0x64006400u);
+  return fma(biased, vec2<f16>(0.015625), vec2<f16>(-18.0));
+}`,
+    pairs: [
+      [0, 2],
+      [1, 3],
+    ],
+    pair: (word, i) => `half_levels(${word}${i === 0 ? "" : " >> 8u"})`,
+  },
+  4: {
+    part: 1 / 4096,
+    text: /* wgsl */ `
+fn half_levels(doubled: u32) -> vec2<f16> {
+  let biased = bitcast<vec2<f16>>((doubled & 0x001e001eu) | 0x64006400u);
+  let c = fma(biased, vec2<f16>(0.0625), vec2<f16>(-64.9375));
+  return c * fma(c, c, vec2<f16>(1.7578125));
+}`,
+    pairs: range(4).map((i) => [i, i + 4]),
+    pair: (word, i) => `half_levels(${word} ${i === 0 ? "<< 1u" : `>> ${4 * i - 1}u`})`,
+  },
+}
+
+/** WGSL for `key_parities(at)` and `value_parities(at)`, and `scale_of`. */
 export function codeFunctions(codes: Codes, v: Readonly<Record<string, Accessor>>, headDim: number): string {
   return [
     scaleFunctions(codes),
-    codes.bits === 4 ? CUBIC : "",
     parityFunction(codes, "key_parities", v.keys, headDim),
     parityFunction(codes, "value_parities", v.values, headDim),
   ].join("\n")

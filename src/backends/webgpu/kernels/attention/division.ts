@@ -1,4 +1,6 @@
 import type { GpuFeatures } from "../../features.js"
+import type { CacheLayout } from "./cache_layout.js"
+import { type LaneMath, laneMath } from "./lane_math.js"
 import { type LaneSums, pooledSums, shuffledSums } from "./lanes.js"
 import { type Attention, largestDivisor, mostKeys } from "./problem.js"
 
@@ -16,7 +18,10 @@ export interface Division {
   readonly unroll: number
   /** Shares of a row's keys. */
   readonly splits: number
+  /** Whether the last share is the row's new key and value alone: to encode them takes as long as a share. */
+  readonly isNewApart: boolean
   readonly sums: LaneSums
+  readonly math: LaneMath
   /** Heads whose groups are merged at a time. */
   readonly merged: number
   /** Floats of workgroup memory for the sums across lanes, and across groups. */
@@ -37,8 +42,13 @@ const WORKGROUPS = 256
 const POOL = 8192
 const OTHER_BYTES = 12 << 10
 
-/** For few rows, each of which streams the cache for itself. */
-export function divide(of: Attention, { subgroups, maxWorkgroupStorage }: GpuFeatures): Division {
+/**
+ * For few rows, each of which streams the cache for itself.
+ *
+ * @param appends whether rows bring a new key and value along
+ */
+export function divide(of: Attention, layout: CacheLayout, features: GpuFeatures, appends: boolean): Division {
+  const { subgroups, maxWorkgroupStorage } = features
   const { rows, heads, kvHeads, headDim: D } = of
   const limit = subgroups ? Math.min(subgroups.min, 16) : 8
   let lanes = 1
@@ -53,6 +63,8 @@ export function divide(of: Attention, { subgroups, maxWorkgroupStorage }: GpuFea
   const threads = Math.min(256, 32 * lanes)
   const groups = threads / lanes
   const filling = Math.ceil(WORKGROUPS / (rows * kvHeads * chunks))
+  const shares = Math.min(Math.ceil(most / KEYS_PER_SPLIT), Math.max(filling, Math.ceil(most / MOST_KEYS)))
+  const isNewApart = appends && layout.codes !== null && shares > 1
   const room = Math.min(POOL, (maxWorkgroupStorage - OTHER_BYTES) / 4)
   const merged = largestDivisor(chunk, Math.max(1, Math.floor(room / (groups * D))))
   return {
@@ -65,8 +77,10 @@ export function divide(of: Attention, { subgroups, maxWorkgroupStorage }: GpuFea
     merged,
     unroll: subgroups ? 2 : 1,
     sums: subgroups ? shuffledSums(chunk, lanes) : pooledSums(chunk, lanes, threads),
+    math: laneMath(layout, width, features),
     pool: Math.max(merged * groups * D, subgroups ? 0 : chunk * threads),
-    splits: Math.min(Math.ceil(most / KEYS_PER_SPLIT), Math.max(filling, Math.ceil(most / MOST_KEYS))),
+    splits: shares + Number(isNewApart),
+    isNewApart,
     hasSubgroups: subgroups !== null,
   }
 }

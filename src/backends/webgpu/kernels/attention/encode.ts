@@ -10,11 +10,23 @@ const TRIED = 6
 /** Words of workgroup memory for a column: its squares, its largest magnitude, and the error of each scale. */
 const TALLIES = 8
 
+/** Words for a vector: its squares; and of each scale the code and the error. */
+const TRIALS = 1 + 2 * TRIED
+
+/** Vectors that lie, rotated, in workgroup memory `array` (f32), one after the other from element `first` on. */
+export interface Encoded {
+  readonly array: string
+  readonly first: number
+  readonly count: number
+  readonly headDim: number
+}
+
 /**
  * WGSL declarations for {@link encode}: `encodeVector` of `tensor/kv_format.ts` in float32, an eighth of a vector, a column,
- * a thread. Vectors lie, rotated, in workgroup memory `array`, `count` of them.
+ * a thread. `params.head_dim` is the vectors' size: compilers would unroll loops over a constant, and what runs once takes longer to
+ * fetch than to run.
  */
-export function encoder(codes: Codes, array: string, count: number, headDim: number): string {
+export function encoder(codes: Codes, { array, count, headDim }: Encoded): string {
   const { bits, lowest, highest, top, exponent } = codes
   const beyond = (test: string) => MIDDLES.map((middle) => `i32(${test.replace("?", `${middle}.0`)})`).join(" + ")
   const nearest =
@@ -26,6 +38,7 @@ export function encoder(codes: Codes, array: string, count: number, headDim: num
   const level = bits === 8 ? "return f32(code);" : "let c = f32(2 * code - 15); return c * (450.0 + c * c);"
   return /* wgsl */ `
 var<workgroup> tallies: array<f32, ${count * 8 * TALLIES}>;
+var<workgroup> trials: array<f32, ${count * TRIALS}>;
 var<workgroup> scales: array<f32, ${count}>;
 fn nearest_code(value: f32) -> i32 {
   ${nearest}
@@ -35,13 +48,14 @@ fn scale_code(scale: f32, rounding: u32) -> i32 { return i32((bitcast<u32>(scale
 // The nearest codes of a column whose parity is that of the scale's code, kept in the values' place; and their squared error.
 fn quantize(first: u32, code_of_scale: u32, keep: bool) -> f32 {
   let scale = scale_of_code(code_of_scale);
+  let inverse = 1.0 / scale;
   var parity = (code_of_scale >> (first % 8u)) & 1u;
   var error = 0.0;
   var cost = 3e38;
   var cheapest = first;
   var moved = 0;
-  for (var i = first; i < first + ${headDim}u; i += 8u) {
-    let value = ${array}[i] / scale;
+  for (var i = first; i < first + params.head_dim; i += 8u) {
+    let value = ${array}[i] * inverse;
     let code = nearest_code(value);
     parity ^= u32(code) & 1u;
     let rest = value - level_of(code);
@@ -64,17 +78,12 @@ fn quantize(first: u32, code_of_scale: u32, keep: bool) -> f32 {
   }
   return error * scale * scale;
 }
-// Codes of the scales to try, beside the last, which clips nothing; not above 254 that one, or a value is not finite or too large.
-fn scales_of(vector: u32) -> array<i32, ${TRIED}> {
-  var squares = 0.0;
-  var largest = 0u;
-  for (var c = 0u; c < 8u; c++) {
-    squares += tallies[(vector * 8u + c) * ${TALLIES}u];
-    largest = max(largest, bitcast<u32>(tallies[(vector * 8u + c) * ${TALLIES}u + 1u]));
+// The code of the scale to try: the last one's clips nothing; it is not above 254 unless a value is not finite or too large.
+fn scale_to_try(k: u32, squares: f32, largest: u32) -> i32 {
+  if (k == ${TRIED - 1}u) {
+    return select(scale_code(bitcast<f32>(largest) / ${top}.0, 0xfffffu), 255, largest >= 0x7f800000u);
   }
-  let typical = scale_code(sqrt(squares / ${headDim}.0) / 4000.0, 0x80000u);
-  let whole = select(scale_code(bitcast<f32>(largest) / ${top}.0, 0xfffffu), 255, largest >= 0x7f800000u);
-  return array<i32, ${TRIED}>(${bits === 8 ? range(5).map(() => "0") : "typical - 2, typical - 1, typical, typical + 1, typical + 2"}, whole);
+  return ${bits === 8 ? "0" : `scale_code(sqrt(squares / ${headDim}.0) / 4000.0, 0x80000u) + i32(k) - 2`};
 }`
 }
 
@@ -82,54 +91,81 @@ fn scales_of(vector: u32) -> array<i32, ${TRIED}> {
  * WGSL statements that leave codes, as floats, in the place of vectors in workgroup memory, and their `scales`. There has to
  * be a barrier before; they end with one.
  */
-export function encode(array: string, count: number, headDim: number, threads: number): string {
-  const columns = (body: string) => /* wgsl */ `
-  for (var t = lid; t < ${8 * count}u; t += ${threads}u) {
-    let first = t / 8u * ${headDim}u + t % 8u;
-    ${body}
+export function encode({ array, first, count, headDim }: Encoded, threads: number): string {
+  const each = (jobs: number, body: string) => /* wgsl */ `
+  for (var t = lid; t < ${jobs}u; t += ${threads}u) {${body}
   }
   workgroupBarrier();`
+  const columns = 8 * count
+  const start = (column: string) => `${first}u + ${column} / 8u * ${headDim}u + ${column} % 8u`
+  const tally = (column: string, i: string) => `tallies[(${column}) * ${TALLIES}u + ${i}]`
+  const trial = (vector: string, i: string) => `trials[(${vector}) * ${TRIALS}u + ${i}]`
   return /* wgsl */ `
-  ${columns(`
+  ${each(
+    columns,
+    `
     var squares = 0.0;
     var largest = 0u;
-    for (var i = first; i < first + ${headDim}u; i += 8u) {
+    let first = ${start("t")};
+    for (var i = first; i < first + params.head_dim; i += 8u) {
       squares += ${array}[i] * ${array}[i];
       largest = max(largest, bitcast<u32>(${array}[i]) & 0x7fffffffu);
     }
-    tallies[t * ${TALLIES}u] = squares;
-    tallies[t * ${TALLIES}u + 1u] = bitcast<f32>(largest);`)}
-  for (var t = lid; t < ${8 * count * TRIED}u; t += ${threads}u) {
-    let column = t % ${8 * count}u;
-    let first = column / 8u * ${headDim}u + column % 8u;
-    let k = t / ${8 * count}u;
-    var tried = scales_of(column / 8u);
-    if (tried[k] > 0) { tallies[column * ${TALLIES}u + 2u + k] = quantize(first, u32(min(tried[k], 254)), false); }
-  }
-  workgroupBarrier();
-  ${columns(`
-    var tried = scales_of(t / 8u);
+    ${tally("t", "0u")} = squares;
+    ${tally("t", "1u")} = bitcast<f32>(largest);`,
+  )}
+  ${each(
+    columns * TRIED,
+    `
+    let column = t % ${columns}u;
+    let vector = column / 8u;
+    let k = t / ${columns}u;
+    var squares = 0.0;
+    var largest = 0u;
+    for (var c = 0u; c < 8u; c++) {
+      squares += ${tally("vector * 8u + c", "0u")};
+      largest = max(largest, bitcast<u32>(${tally("vector * 8u + c", "1u")}));
+    }
+    let tried = scale_to_try(k, squares, largest);
+    if (tried > 0) { ${tally("column", "2u + k")} = quantize(${start("column")}, u32(min(tried, 254)), false); }
+    if (column % 8u == 0u) {
+      ${trial("vector", "0u")} = squares;
+      ${trial("vector", "1u + k")} = f32(tried);
+    }`,
+  )}
+  ${each(
+    count * TRIED,
+    `
+    let vector = t / ${TRIED}u;
+    let k = t % ${TRIED}u;
+    var error = 0.0;
+    for (var c = 0u; c < 8u; c++) { error += ${tally("vector * 8u + c", "2u + k")}; }
+    ${trial("vector", `${1 + TRIED}u + k`)} = error;`,
+  )}
+  ${each(
+    columns,
+    `
+    let vector = t / 8u;
     var best = 0;
-    var least = 0.0;
-    for (var c = 0u; c < 8u; c++) { least += tallies[(t / 8u * 8u + c) * ${TALLIES}u]; }
+    var least = ${trial("vector", "0u")};
     for (var k = 0u; k < ${TRIED}u; k++) {
-      if (tried[k] > 0) {
-        var error = 0.0;
-        for (var c = 0u; c < 8u; c++) { error += tallies[(t / 8u * 8u + c) * ${TALLIES}u + 2u + k]; }
-        if (error < least) {
-          least = error;
-          best = min(tried[k], 254);
-        }
+      let tried = i32(${trial("vector", "1u + k")});
+      let error = ${trial("vector", `${1 + TRIED}u + k`)};
+      if (tried > 0 && error < least) {
+        least = error;
+        best = min(tried, 254);
       }
     }
     // A scale that is not a number: all parities odd.
-    let is_lost = tried[${TRIED - 1}u] > 254;
+    let is_lost = i32(${trial("vector", `${TRIED}u`)}) > 254;
+    let first = ${start("t")};
     if (is_lost || best == 0) {
-      for (var i = first; i < first + ${headDim}u; i += 8u) { ${array}[i] = select(0.0, 1.0, is_lost && i == first); }
+      for (var i = first; i < first + params.head_dim; i += 8u) { ${array}[i] = select(0.0, 1.0, is_lost && i == first); }
     } else {
       let error = quantize(first, u32(best), true);
     }
-    scales[t / 8u] = scale_of_code(select(u32(best), 255u, is_lost));`)}`
+    scales[vector] = scale_of_code(select(u32(best), 255u, is_lost));`,
+  )}`
 }
 
 /** WGSL for the unit that 8 codes from `first` on make: see `cacheLayout`. */

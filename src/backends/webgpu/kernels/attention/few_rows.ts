@@ -29,7 +29,7 @@ export function fewRows(of: Attention, queries: Queries, context: KernelContext)
   const { rows, heads, kvHeads, headDim: D, keys, values, sinks, output } = of
   const { x, rotate, slots } = queries
   const layout = cacheLayout(keys, D)
-  const division = divide(of, context.features)
+  const division = divide(of, layout, context.features, slots !== null)
   const { chunks, groups, splits } = division
   const partials: Partials | null =
     splits > 1
@@ -59,11 +59,12 @@ export function fewRows(of: Attention, queries: Queries, context: KernelContext)
       splits,
       // Here, as compilers would unroll loops over a constant, and long kernels take long to fetch.
       groups,
+      head_dim: D,
       row_width: x.shape.slice(1).reduce((a, b) => a * b, 1),
       scale: { f32: of.scale * LOG2E },
       rope_scale: { f32: rotate?.scale ?? 1 },
     },
-    enable: context.features.subgroups ? ["subgroups"] : [],
+    enable: [...division.math.enable, ...(context.features.subgroups ? (["subgroups"] as const) : [])],
     workgroups: ofRows(output, (rows) => [splits, kvHeads * chunks, rows]),
     code: (v) => fewRowsCode(of, division, layout, v),
   })

@@ -4,7 +4,7 @@ import type { CacheLayout } from "./cache_layout.js"
 import { codeFunctions } from "./codes.js"
 import type { Division } from "./division.js"
 import { encoder } from "./encode.js"
-import { appendNew, attendCached, attendNew, vectorAt, type Views } from "./few_rows_keys.js"
+import { appendNew, attendCached, attendNew, newHeads, newShare, type Views } from "./few_rows_keys.js"
 import { hadamard } from "./hadamard.js"
 import { mergeGroups } from "./merge.js"
 import { pages } from "./pages.js"
@@ -21,7 +21,7 @@ const each = (n: number, write: (i: number) => string) => range(n).map(write).jo
  * `weights` and `sums`, shares are left to be combined, else there is `out` and perhaps `sinks`
  */
 export function fewRowsCode(of: Attention, division: Division, layout: CacheLayout, v: Views): string {
-  const { sums, chunk, chunks, lanes, threads, hasSubgroups, width } = division
+  const { sums, chunk, chunks, lanes, threads, hasSubgroups, width, math } = division
   const { headDim: D } = of
   const vectors = width / layout.lanes
   return /* wgsl */ `
@@ -29,7 +29,8 @@ ${pages(of, { tables: v.tables })}
 ${v.frequencies ? rotatedHeads(v.x, D) : ""}
 ${memory(of, division, v)}
 ${layout.codes ? codeFunctions(layout.codes, v, D) : ""}
-${layout.codes && v.slots ? encoder(layout.codes, "new_heads", 2, D) : ""}
+${math.functions}
+${layout.codes && v.slots ? encoder(layout.codes, newHeads(of, division)) : ""}
 @compute @workgroup_size(${threads})
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32${hasSubgroups ? ", @builtin(subgroup_invocation_id) sg_lane: u32" : ""}) {
   let row = wid.z;
@@ -45,7 +46,10 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   ${ownKeys(of, division, v)}
   ${loadHeads(of, division, layout, v)}
   ${v.slots ? appendNew(of, division, layout, v) : ""}
-${each(chunk, (h) => each(vectors, (i) => `let q${h}_${i} = ${vectorAt("q_rows", layout, h * D + i * layout.lanes)};`))}
+${each(chunk, (h) => {
+  const registers = math.query((e) => `q_rows[mine + ${h * D + e}u]`)
+  return each(math.registers, (i) => `let q${h}_${i} = ${registers[i]};`)
+})}
 ${each(sums.kept, (i) => `var m${i} = f32(${NO_MAXIMUM}); var l${i} = 0.0;`)}
 ${each(chunk, (h) => each(vectors, (i) => `var a${h}_${i} = ${layout.lanes === 4 ? "vec4f" : "f32"}(0.0);`))}
   ${v.slots ? attendNew(of, division, layout) : ""}
@@ -59,33 +63,34 @@ function memory({ headDim: D }: Attention, { chunk, groups, pool }: Division, v:
   return /* wgsl */ `
 const GROUPS = ${groups}u;
 var<workgroup> span: vec2u;
-var<workgroup> q_rows: array<f32, ${chunk * D}>;
-${v.slots ? `var<workgroup> new_heads: array<f32, ${2 * D}>;` : ""}
+var<workgroup> q_rows: array<f32, ${(chunk + (v.slots ? 2 : 0)) * D}>;
 var<workgroup> maxima: array<f32, ${groups * chunk}>;
 var<workgroup> totals: array<f32, ${groups * chunk}>;
 var<workgroup> pool: array<f32, ${pool}>;`
 }
 
-/** The workgroup's share of the positions that its row sees: `own.x` to before `own.y`. Ends those that have none. */
-function ownKeys({ heads }: Attention, { chunk }: Division, v: Views): string {
+/** The workgroup's share of the positions that its row sees: `own.x` to before `own.y`. Ends those that have nothing to do. */
+function ownKeys({ heads }: Attention, division: Division, v: Views): string {
+  const { chunk, isNewApart } = division
   const none = v.weights?.at(`(row * ${heads}u + head + lid) * params.splits + split`)
   return /* wgsl */ `
   if (lid == 0u) {
     let visible_from = first_visible(position);
     // What is appended does not come from the cache.
     let visible_to = position + ${v.slots ? 0 : 1}u;
-    let share = max(${FEWEST_KEYS}u, (visible_to - visible_from + params.splits - 1u) / params.splits);
+    let shares = params.splits - ${isNewApart ? 1 : 0}u;
+    let share = max(${FEWEST_KEYS}u, (visible_to - visible_from + shares - 1u) / shares);
     let start = min(visible_to, visible_from + split * share);
     span = vec2u(start, min(visible_to, start + share));
   }
   let own = workgroupUniformLoad(&span);
-  if (own.x >= own.y && split > 0u) {
+  if (own.x >= own.y && split != ${newShare(division)}) {
     ${none ? `if (lid < ${chunk}u) { ${none} = vec2f(${NO_MAXIMUM}, 0.0); }` : ""}
     return;
   }`
 }
 
-/** Queries, scaled, into `q_rows`; the new key and value into `new_heads`, rounded as the cache does. */
+/** Queries, scaled, into `q_rows`; behind them the new key and value, rounded as the cache does. */
 function loadHeads(of: Attention, { chunk, threads }: Division, layout: CacheLayout, v: Views): string {
   const { heads, kvHeads, headDim: D } = of
   const element = (base: string, d: string) => (v.frequencies ? `rotated(${base}, ${d})` : v.x.at(`${base} + ${d}`))
@@ -98,12 +103,12 @@ function loadHeads(of: Attention, { chunk, threads }: Division, layout: CacheLay
   ${
     v.slots
       ? `for (var i = lid; i < ${D}u; i += ${threads}u) {
-    new_heads[i] = ${rounded(element(`x_row + (${heads}u + kv) * ${D}u`, "i"))};
-    new_heads[${D}u + i] = ${rounded(v.x.at(`x_row + (${heads + kvHeads}u + kv) * ${D}u + i`))};
+    q_rows[${chunk * D}u + i] = ${rounded(element(`x_row + (${heads}u + kv) * ${D}u`, "i"))};
+    q_rows[${(chunk + 1) * D}u + i] = ${rounded(v.x.at(`x_row + (${heads + kvHeads}u + kv) * ${D}u + i`))};
   }`
       : ""
   }
-  ${layout.codes ? hadamard("q_rows", chunk, D, threads) : "workgroupBarrier();"}`
+  ${layout.codes ? hadamard("q_rows", chunk + (v.slots ? 2 : 0), D, threads) : "workgroupBarrier();"}`
 }
 
 /** Merges the groups, and stores the results: rotated back, where values are rotated, once all are there. */

@@ -3,7 +3,7 @@ import { ofRows } from "../../bindable.js"
 import { type Dispatch, dispatch, type KernelContext, reads, type View, writes } from "../../dispatch.js"
 import { PARTIAL_SOFTMAX, sinkPart } from "../../wgsl/partial_softmax.js"
 import { cacheLayout } from "./cache_layout.js"
-import { codeFunctions } from "./codes.js"
+import { codeFunctions, LEVELS } from "./codes.js"
 import { flashMath } from "./flash_math.js"
 import type { FlashMath } from "./flash_tile.js"
 import { matrixMath } from "./matrix_math.js"
@@ -79,7 +79,7 @@ export function flash(of: Attention, queries: Operand, math: FlashMath): Dispatc
       for (var c = lid; c < ${C}u; c += ${threads}u) { slots[c] = slot_of(run.z, min(${base} + c, run.y - 1u)); }`
       return /* wgsl */ `
 ${pages(of, { tables: v.tables })}
-${codes ? codeFunctions(codes, v, D) : ""}
+${codes ? codeFunctions(codes, v, D) + LEVELS[codes.bits] : ""}
 ${math.declarations}
 var<workgroup> slots: array<u32, ${C}>;
 var<workgroup> factors: array<f32, ${R}>;

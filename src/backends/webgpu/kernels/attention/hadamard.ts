@@ -11,7 +11,7 @@ export function hadamard(array: string, count: number, headDim: number, threads:
     workgroupBarrier();
     let norm = select(1.0, ${1 / Math.sqrt(block)}, half == ${block / 2}u);
     for (var i = lid; i < ${(count * headDim) / 2}u; i += ${threads}u) {
-      let at = 2u * i - i % half;
+      let at = 2u * i - (i & (half - 1u));
       let a = ${array}[at];
       let b = ${array}[at + half];
       ${array}[at] = (a + b) * norm;

@@ -20,6 +20,18 @@ interface Merge {
   store(element: string): string
 }
 
+/** Groups that a turn of a loop over all of them takes, whose number they divide: more make a longer kernel, fewer wait longer. */
+const AT_ONCE = 4
+
+/** WGSL that does something for each group in turn. */
+function overGroups(body: (group: string) => string): string {
+  return /* wgsl */ `for (var g = 0u; g < params.groups; g += ${AT_ONCE}u) {
+      ${range(AT_ONCE)
+        .map((i) => body(`(g + ${i}u)`))
+        .join("\n      ")}
+    }`
+}
+
 /**
  * WGSL, with `partial_softmax.ts`, that merges the online softmaxes of a workgroup's `params.groups` groups of lanes, each of which saw keys of its
  * own: through workgroup memory `maxima` and `totals` `[groups, heads]` and `pool` `[groups, atOnce * headDim]`.
@@ -32,7 +44,7 @@ export function mergeGroups(of: Merge): string {
 ${each(
   sums.kept,
   (i) => `
-  for (var g = 0u; g < params.groups; g++) { m${i} = max(m${i}, maxima[g * ${heads}u + head${i}]); }
+  ${overGroups((g) => `m${i} = max(m${i}, maxima[${g} * ${heads}u + head${i}]);`)}
   let f${i} = worth(maxima[group * ${heads}u + head${i}], m${i});
   if (${sums.speaks}) { totals[group * ${heads}u + head${i}] = l${i} * f${i}; }`,
 )}
@@ -53,11 +65,11 @@ ${each(atOnce, (j) =>
     var sum = 0.0;
     var total = 0.0;
     var top = maxima[h];
-    for (var g = 0u; g < params.groups; g++) {
-      sum += pool[g * ${elements}u + o];
-      total += totals[g * ${heads}u + h];
-      top = max(top, maxima[g * ${heads}u + h]);
-    }
+    ${overGroups(
+      (g) => `sum += pool[${g} * ${elements}u + o];
+      total += totals[${g} * ${heads}u + h];
+      top = max(top, maxima[${g} * ${heads}u + h]);`,
+    )}
     ${store(`${round * elements}u + o`)}
   }
   ${round + 1 < heads / atOnce ? "workgroupBarrier();" : ""}`

@@ -9,7 +9,11 @@ import { codecFor, columnsPerTile, shapeN, type TiledProduct, tiledProduct } fro
 import { expertsOfLogits, normRows, sumSlices } from "./rows.js"
 import { type Tile, tilesFor } from "./tiles.js"
 import { sumOfSlots } from "../elementwise.js"
+import { type Grouped, groupedFewRows } from "../matvec/grouped.js"
 import type { Attempt } from "../planner.js"
+
+/** Rows an expert, on average, up to which weights are streamed past them. */
+const FEW_PER_EXPERT = 4
 
 /** Planners of products for many rows. Each returns null for weights that it has no fast decoder for. */
 
@@ -65,6 +69,8 @@ export const gemmNormGatherGlu: Attempt<"norm_gather_glu"> = (
   { y },
   context,
 ) => {
+  const few = groupedOfFew({ x, norm: { weight: norm, eps }, ids, weights: [gate, up], activation, output: y }, context)
+  if (few) return few
   const chosen = choose([[gate, up]], x, rowsPerExpert(ids, gate), false, context)
   if (!chosen) return null
   const normed = context.scratch(chosen.tile.matrix ? "float16" : "float32", x.shape, x.rows)
@@ -132,6 +138,8 @@ function grouped(
   output: Operand,
   context: KernelContext,
 ): Dispatch[] | null {
+  const few = groupedOfFew({ x, norm: null, ids, weights, activation, output }, context)
+  if (few) return few
   const [experts] = weights[0].weight.shape
   const chosen = choose([weights], x, rowsPerExpert(ids, weights[0]), false, context)
   if (!chosen) return null
@@ -140,6 +148,12 @@ function grouped(
   const rows = ofElements(ids, (slots) => slots)
   const of = { x, weights, activation, groups, out: output, columns: shapeN(weights[0]), column: 0, rows, slices: 1 }
   return [dispatch, ...products(of, chosen, context)]
+}
+
+/** The same, where experts have a few rows each and the device takes it. */
+function groupedOfFew(of: Grouped, context: KernelContext): Dispatch[] | null {
+  const dispatches = rowsPerExpert(of.ids, of.weights[0]) <= FEW_PER_EXPERT ? groupedFewRows(of, context) : null
+  return dispatches?.every(context.fits) ? dispatches : null
 }
 
 function rowsPerExpert(ids: Operand, { weight }: Weight): number {

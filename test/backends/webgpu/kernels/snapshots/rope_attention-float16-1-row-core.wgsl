@@ -5,6 +5,7 @@ struct Params {
   window: u32,
   splits: u32,
   groups: u32,
+  head_dim: u32,
   row_width: u32,
   scale: f32,
   rope_scale: f32,
@@ -64,8 +65,7 @@ fn rotated(base: u32, d: u32) -> f32 {
 }
 const GROUPS = 32u;
 var<workgroup> span: vec2u;
-var<workgroup> q_rows: array<f32, 128>;
-var<workgroup> new_heads: array<f32, 64>;
+var<workgroup> q_rows: array<f32, 192>;
 var<workgroup> maxima: array<f32, 128>;
 var<workgroup> totals: array<f32, 128>;
 var<workgroup> pool: array<f32, 4096>;
@@ -87,12 +87,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     let visible_from = first_visible(position);
     // What is appended does not come from the cache.
     let visible_to = position + 0u;
-    let share = max(64u, (visible_to - visible_from + params.splits - 1u) / params.splits);
+    let shares = params.splits - 0u;
+    let share = max(64u, (visible_to - visible_from + shares - 1u) / shares);
     let start = min(visible_to, visible_from + split * share);
     span = vec2u(start, min(visible_to, start + share));
   }
   let own = workgroupUniformLoad(&span);
-  if (own.x >= own.y && split > 0u) {
+  if (own.x >= own.y && split != 0u) {
     if (lid < 4u) { b9[(row * 4u + head + lid) * params.splits + split] = vec2f(-1e30, 0.0); }
     return;
   }
@@ -101,16 +102,18 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     q_rows[i] = params.scale * rotated(x_row + head * 32u + i / 32u * 32u, i % 32u);
   }
   for (var i = lid; i < 32u; i += 128u) {
-    new_heads[i] = unpack2x16float(pack2x16float(vec2f(rotated(x_row + (4u + kv) * 32u, i), 0.0))).x;
-    new_heads[32u + i] = unpack2x16float(pack2x16float(vec2f(b0[x_row + (5u + kv) * 32u + i], 0.0))).x;
+    q_rows[128u + i] = unpack2x16float(pack2x16float(vec2f(rotated(x_row + (4u + kv) * 32u, i), 0.0))).x;
+    q_rows[160u + i] = unpack2x16float(pack2x16float(vec2f(b0[x_row + (5u + kv) * 32u + i], 0.0))).x;
   }
   workgroupBarrier();
-  if (split == 0u && wid.y % 1u == 0u) {
+  if (split == 0u) {
+  if (wid.y % 1u == 0u) {
     let slot = (b7[row] * 1u + kv) * 4u;
     for (var i = lid; i < 4u; i += 128u) {
-      b1[slot + i] = vec4u(pack2x16float(vec2f(new_heads[i * 8u + 0u], new_heads[i * 8u + 1u])), pack2x16float(vec2f(new_heads[i * 8u + 2u], new_heads[i * 8u + 3u])), pack2x16float(vec2f(new_heads[i * 8u + 4u], new_heads[i * 8u + 5u])), pack2x16float(vec2f(new_heads[i * 8u + 6u], new_heads[i * 8u + 7u])));
-      b2[slot + i] = vec4u(pack2x16float(vec2f(new_heads[i * 8u + 32u], new_heads[i * 8u + 33u])), pack2x16float(vec2f(new_heads[i * 8u + 34u], new_heads[i * 8u + 35u])), pack2x16float(vec2f(new_heads[i * 8u + 36u], new_heads[i * 8u + 37u])), pack2x16float(vec2f(new_heads[i * 8u + 38u], new_heads[i * 8u + 39u])));
+      b1[slot + i] = vec4u(pack2x16float(vec2f(q_rows[128u + i * 8u], q_rows[129u + i * 8u])), pack2x16float(vec2f(q_rows[130u + i * 8u], q_rows[131u + i * 8u])), pack2x16float(vec2f(q_rows[132u + i * 8u], q_rows[133u + i * 8u])), pack2x16float(vec2f(q_rows[134u + i * 8u], q_rows[135u + i * 8u])));
+      b2[slot + i] = vec4u(pack2x16float(vec2f(q_rows[160u + i * 8u], q_rows[161u + i * 8u])), pack2x16float(vec2f(q_rows[162u + i * 8u], q_rows[163u + i * 8u])), pack2x16float(vec2f(q_rows[164u + i * 8u], q_rows[165u + i * 8u])), pack2x16float(vec2f(q_rows[166u + i * 8u], q_rows[167u + i * 8u])));
     }
+  }
   }
 let q0_0 = vec4f(q_rows[mine + 0u], q_rows[mine + 1u], q_rows[mine + 2u], q_rows[mine + 3u]);
 let q0_1 = vec4f(q_rows[mine + 4u], q_rows[mine + 5u], q_rows[mine + 6u], q_rows[mine + 7u]);
@@ -133,10 +136,10 @@ var a2_1 = vec4f(0.0);
 var a3_0 = vec4f(0.0);
 var a3_1 = vec4f(0.0);
   {
-    let kn_0 = vec4f(new_heads[mine + 0u], new_heads[mine + 1u], new_heads[mine + 2u], new_heads[mine + 3u]);
-    let vn_0 = vec4f(new_heads[mine + 32u], new_heads[mine + 33u], new_heads[mine + 34u], new_heads[mine + 35u]);
-    let kn_1 = vec4f(new_heads[mine + 4u], new_heads[mine + 5u], new_heads[mine + 6u], new_heads[mine + 7u]);
-    let vn_1 = vec4f(new_heads[mine + 36u], new_heads[mine + 37u], new_heads[mine + 38u], new_heads[mine + 39u]);
+let kn_0 = vec4f(q_rows[mine + 128u], q_rows[mine + 129u], q_rows[mine + 130u], q_rows[mine + 131u]);
+let kn_1 = vec4f(q_rows[mine + 132u], q_rows[mine + 133u], q_rows[mine + 134u], q_rows[mine + 135u]);
+let vn_0 = vec4f(q_rows[mine + 160u], q_rows[mine + 161u], q_rows[mine + 162u], q_rows[mine + 163u]);
+let vn_1 = vec4f(q_rows[mine + 164u], q_rows[mine + 165u], q_rows[mine + 166u], q_rows[mine + 167u]);
 var sn_0 = dot(q0_0, kn_0) + dot(q0_1, kn_1);
 var sn_1 = dot(q1_0, kn_0) + dot(q1_1, kn_1);
 var sn_2 = dot(q2_0, kn_0) + dot(q2_1, kn_1);
@@ -169,12 +172,17 @@ a3_1 = vn_1;
   let final_position = max(own.y, 1u) - 1u;
   var next = own.x + group;
   var next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
+  var next_key0_0 = b1[next_at0 * 4u + lane * 1u + 0u];
+var next_value0_0 = b2[next_at0 * 4u + lane * 1u + 0u];
+  next += 1u * GROUPS;
+  next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
   for (var base = own.x; base < own.y; base += 1u * GROUPS) {
     let j = base + group;
-    let at0 = next_at0;
-let key0_0 = b1[at0 * 4u + lane * 1u + 0u];
-let value0_0 = b2[at0 * 4u + lane * 1u + 0u];
-    next = j + 1u * GROUPS;
+    let key0_0 = next_key0_0;
+let value0_0 = next_value0_0;
+    next_key0_0 = b1[next_at0 * 4u + lane * 1u + 0u];
+next_value0_0 = b2[next_at0 * 4u + lane * 1u + 0u];
+    next += 1u * GROUPS;
     next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
 let k0_0 = vec4f(unpack2x16float(key0_0.x), unpack2x16float(key0_0.y));
 let k0_1 = vec4f(unpack2x16float(key0_0.z), unpack2x16float(key0_0.w));
@@ -196,51 +204,61 @@ s0_0 = select(-3e38, s0_0, j + 0u * GROUPS < own.y);
 s0_1 = select(-3e38, s0_1, j + 0u * GROUPS < own.y);
 s0_2 = select(-3e38, s0_2, j + 0u * GROUPS < own.y);
 s0_3 = select(-3e38, s0_3, j + 0u * GROUPS < own.y);
-    let top0 = max(m0, s0_0);
-    let c0 = exp2(m0 - top0);
-    m0 = top0;
-    s0_0 = exp2(s0_0 - top0);
-    l0 = l0 * c0 + s0_0;
-    let top1 = max(m1, s0_1);
-    let c1 = exp2(m1 - top1);
-    m1 = top1;
-    s0_1 = exp2(s0_1 - top1);
-    l1 = l1 * c1 + s0_1;
-    let top2 = max(m2, s0_2);
-    let c2 = exp2(m2 - top2);
-    m2 = top2;
-    s0_2 = exp2(s0_2 - top2);
-    l2 = l2 * c2 + s0_2;
-    let top3 = max(m3, s0_3);
-    let c3 = exp2(m3 - top3);
-    m3 = top3;
-    s0_3 = exp2(s0_3 - top3);
-    l3 = l3 * c3 + s0_3;
+let top0 = s0_0;
+let top1 = s0_1;
+let top2 = s0_2;
+let top3 = s0_3;
+    if (top0 > m0 + 8.0 || top1 > m1 + 8.0 || top2 > m2 + 8.0 || top3 > m3 + 8.0) {
+      let c0 = exp2(m0 - max(m0, top0));
+      m0 = max(m0, top0);
+      l0 *= c0;
+      let c1 = exp2(m1 - max(m1, top1));
+      m1 = max(m1, top1);
+      l1 *= c1;
+      let c2 = exp2(m2 - max(m2, top2));
+      m2 = max(m2, top2);
+      l2 *= c2;
+      let c3 = exp2(m3 - max(m3, top3));
+      m3 = max(m3, top3);
+      l3 *= c3;
+{ let c = c0; a0_0 *= c;
+a0_1 *= c; }
+{ let c = c1; a1_0 *= c;
+a1_1 *= c; }
+{ let c = c2; a2_0 *= c;
+a2_1 *= c; }
+{ let c = c3; a3_0 *= c;
+a3_1 *= c; }
+    }
+    s0_0 = exp2(s0_0 - m0);
+    l0 += s0_0;
+    s0_1 = exp2(s0_1 - m1);
+    l1 += s0_1;
+    s0_2 = exp2(s0_2 - m2);
+    l2 += s0_2;
+    s0_3 = exp2(s0_3 - m3);
+    l3 += s0_3;
 let v0_0 = vec4f(unpack2x16float(value0_0.x), unpack2x16float(value0_0.y));
 let v0_1 = vec4f(unpack2x16float(value0_0.z), unpack2x16float(value0_0.w));
 {
-      let c = c0;
       let p0 = s0_0;
-      a0_0 = a0_0 * c + p0 * v0_0;
-a0_1 = a0_1 * c + p0 * v0_1;
+      a0_0 += p0 * v0_0;
+a0_1 += p0 * v0_1;
     }
 {
-      let c = c1;
       let p0 = s0_1;
-      a1_0 = a1_0 * c + p0 * v0_0;
-a1_1 = a1_1 * c + p0 * v0_1;
+      a1_0 += p0 * v0_0;
+a1_1 += p0 * v0_1;
     }
 {
-      let c = c2;
       let p0 = s0_2;
-      a2_0 = a2_0 * c + p0 * v0_0;
-a2_1 = a2_1 * c + p0 * v0_1;
+      a2_0 += p0 * v0_0;
+a2_1 += p0 * v0_1;
     }
 {
-      let c = c3;
       let p0 = s0_3;
-      a3_0 = a3_0 * c + p0 * v0_0;
-a3_1 = a3_1 * c + p0 * v0_1;
+      a3_0 += p0 * v0_0;
+a3_1 += p0 * v0_1;
     }
   }
   let head0 = 0u; if (lane == 0u) { maxima[group * 4u + head0] = m0; }
@@ -248,16 +266,36 @@ let head1 = 1u; if (lane == 0u) { maxima[group * 4u + head1] = m1; }
 let head2 = 2u; if (lane == 0u) { maxima[group * 4u + head2] = m2; }
 let head3 = 3u; if (lane == 0u) { maxima[group * 4u + head3] = m3; }
   workgroupBarrier();
-  for (var g = 0u; g < params.groups; g++) { m0 = max(m0, maxima[g * 4u + head0]); }
+  for (var g = 0u; g < params.groups; g += 4u) {
+      m0 = max(m0, maxima[(g + 0u) * 4u + head0]);
+      m0 = max(m0, maxima[(g + 1u) * 4u + head0]);
+      m0 = max(m0, maxima[(g + 2u) * 4u + head0]);
+      m0 = max(m0, maxima[(g + 3u) * 4u + head0]);
+    }
   let f0 = worth(maxima[group * 4u + head0], m0);
   if (lane == 0u) { totals[group * 4u + head0] = l0 * f0; }
-  for (var g = 0u; g < params.groups; g++) { m1 = max(m1, maxima[g * 4u + head1]); }
+  for (var g = 0u; g < params.groups; g += 4u) {
+      m1 = max(m1, maxima[(g + 0u) * 4u + head1]);
+      m1 = max(m1, maxima[(g + 1u) * 4u + head1]);
+      m1 = max(m1, maxima[(g + 2u) * 4u + head1]);
+      m1 = max(m1, maxima[(g + 3u) * 4u + head1]);
+    }
   let f1 = worth(maxima[group * 4u + head1], m1);
   if (lane == 0u) { totals[group * 4u + head1] = l1 * f1; }
-  for (var g = 0u; g < params.groups; g++) { m2 = max(m2, maxima[g * 4u + head2]); }
+  for (var g = 0u; g < params.groups; g += 4u) {
+      m2 = max(m2, maxima[(g + 0u) * 4u + head2]);
+      m2 = max(m2, maxima[(g + 1u) * 4u + head2]);
+      m2 = max(m2, maxima[(g + 2u) * 4u + head2]);
+      m2 = max(m2, maxima[(g + 3u) * 4u + head2]);
+    }
   let f2 = worth(maxima[group * 4u + head2], m2);
   if (lane == 0u) { totals[group * 4u + head2] = l2 * f2; }
-  for (var g = 0u; g < params.groups; g++) { m3 = max(m3, maxima[g * 4u + head3]); }
+  for (var g = 0u; g < params.groups; g += 4u) {
+      m3 = max(m3, maxima[(g + 0u) * 4u + head3]);
+      m3 = max(m3, maxima[(g + 1u) * 4u + head3]);
+      m3 = max(m3, maxima[(g + 2u) * 4u + head3]);
+      m3 = max(m3, maxima[(g + 3u) * 4u + head3]);
+    }
   let f3 = worth(maxima[group * 4u + head3], m3);
   if (lane == 0u) { totals[group * 4u + head3] = l3 * f3; }
 { let f = f0; a0_0 *= f;
@@ -282,10 +320,19 @@ pool[group * 128u + mine + 100u] = a3_1.x; pool[group * 128u + mine + 101u] = a3
     var sum = 0.0;
     var total = 0.0;
     var top = maxima[h];
-    for (var g = 0u; g < params.groups; g++) {
-      sum += pool[g * 128u + o];
-      total += totals[g * 4u + h];
-      top = max(top, maxima[g * 4u + h]);
+    for (var g = 0u; g < params.groups; g += 4u) {
+      sum += pool[(g + 0u) * 128u + o];
+      total += totals[(g + 0u) * 4u + h];
+      top = max(top, maxima[(g + 0u) * 4u + h]);
+      sum += pool[(g + 1u) * 128u + o];
+      total += totals[(g + 1u) * 4u + h];
+      top = max(top, maxima[(g + 1u) * 4u + h]);
+      sum += pool[(g + 2u) * 128u + o];
+      total += totals[(g + 2u) * 4u + h];
+      top = max(top, maxima[(g + 2u) * 4u + h]);
+      sum += pool[(g + 3u) * 128u + o];
+      total += totals[(g + 3u) * 4u + h];
+      top = max(top, maxima[(g + 3u) * 4u + h]);
     }
     let part = (row * 4u + head + h) * params.splits + split;
     b8[part * 32u + o % 32u] = sum;

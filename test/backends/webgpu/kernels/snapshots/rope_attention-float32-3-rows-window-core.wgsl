@@ -71,6 +71,7 @@ struct Params {
   window: u32,
   splits: u32,
   groups: u32,
+  head_dim: u32,
   row_width: u32,
   scale: f32,
   rope_scale: f32,
@@ -151,12 +152,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     let visible_from = first_visible(position);
     // What is appended does not come from the cache.
     let visible_to = position + 1u;
-    let share = max(64u, (visible_to - visible_from + params.splits - 1u) / params.splits);
+    let shares = params.splits - 0u;
+    let share = max(64u, (visible_to - visible_from + shares - 1u) / shares);
     let start = min(visible_to, visible_from + split * share);
     span = vec2u(start, min(visible_to, start + share));
   }
   let own = workgroupUniformLoad(&span);
-  if (own.x >= own.y && split > 0u) {
+  if (own.x >= own.y && split != 0u) {
     return;
   }
   let x_row = row * params.row_width;
@@ -172,14 +174,23 @@ var a0_1 = vec4f(0.0);
   let final_position = max(own.y, 1u) - 1u;
   var next = own.x + group;
   var next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
+  var next_key0_0 = b1[next_at0 * 8u + lane * 2u + 0u];
+var next_key0_1 = b1[next_at0 * 8u + lane * 2u + 1u];
+var next_value0_0 = b2[next_at0 * 8u + lane * 2u + 0u];
+var next_value0_1 = b2[next_at0 * 8u + lane * 2u + 1u];
+  next += 1u * GROUPS;
+  next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
   for (var base = own.x; base < own.y; base += 1u * GROUPS) {
     let j = base + group;
-    let at0 = next_at0;
-let key0_0 = b1[at0 * 8u + lane * 2u + 0u];
-let key0_1 = b1[at0 * 8u + lane * 2u + 1u];
-let value0_0 = b2[at0 * 8u + lane * 2u + 0u];
-let value0_1 = b2[at0 * 8u + lane * 2u + 1u];
-    next = j + 1u * GROUPS;
+    let key0_0 = next_key0_0;
+let key0_1 = next_key0_1;
+let value0_0 = next_value0_0;
+let value0_1 = next_value0_1;
+    next_key0_0 = b1[next_at0 * 8u + lane * 2u + 0u];
+next_key0_1 = b1[next_at0 * 8u + lane * 2u + 1u];
+next_value0_0 = b2[next_at0 * 8u + lane * 2u + 0u];
+next_value0_1 = b2[next_at0 * 8u + lane * 2u + 1u];
+    next += 1u * GROUPS;
     next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
 let k0_0 = key0_0;
 let k0_1 = key0_1;
@@ -189,23 +200,32 @@ workgroupBarrier();
 s0_0 = pool[0u + lid - lane] + pool[1u + lid - lane] + pool[2u + lid - lane] + pool[3u + lid - lane];
 workgroupBarrier();
 s0_0 = select(-3e38, s0_0, j + 0u * GROUPS < own.y);
-    let top0 = max(m0, s0_0);
-    let c0 = exp2(m0 - top0);
-    m0 = top0;
-    s0_0 = exp2(s0_0 - top0);
-    l0 = l0 * c0 + s0_0;
+let top0 = s0_0;
+    if (top0 > m0 + 8.0) {
+      let c0 = exp2(m0 - max(m0, top0));
+      m0 = max(m0, top0);
+      l0 *= c0;
+{ let c = c0; a0_0 *= c;
+a0_1 *= c; }
+    }
+    s0_0 = exp2(s0_0 - m0);
+    l0 += s0_0;
 let v0_0 = value0_0;
 let v0_1 = value0_1;
 {
-      let c = c0;
       let p0 = s0_0;
-      a0_0 = a0_0 * c + p0 * v0_0;
-a0_1 = a0_1 * c + p0 * v0_1;
+      a0_0 += p0 * v0_0;
+a0_1 += p0 * v0_1;
     }
   }
   let head0 = 0u; if (lane == 0u) { maxima[group * 1u + head0] = m0; }
   workgroupBarrier();
-  for (var g = 0u; g < params.groups; g++) { m0 = max(m0, maxima[g * 1u + head0]); }
+  for (var g = 0u; g < params.groups; g += 4u) {
+      m0 = max(m0, maxima[(g + 0u) * 1u + head0]);
+      m0 = max(m0, maxima[(g + 1u) * 1u + head0]);
+      m0 = max(m0, maxima[(g + 2u) * 1u + head0]);
+      m0 = max(m0, maxima[(g + 3u) * 1u + head0]);
+    }
   let f0 = worth(maxima[group * 1u + head0], m0);
   if (lane == 0u) { totals[group * 1u + head0] = l0 * f0; }
 { let f = f0; a0_0 *= f;
@@ -218,10 +238,19 @@ pool[group * 32u + mine + 4u] = a0_1.x; pool[group * 32u + mine + 5u] = a0_1.y; 
     var sum = 0.0;
     var total = 0.0;
     var top = maxima[h];
-    for (var g = 0u; g < params.groups; g++) {
-      sum += pool[g * 32u + o];
-      total += totals[g * 1u + h];
-      top = max(top, maxima[g * 1u + h]);
+    for (var g = 0u; g < params.groups; g += 4u) {
+      sum += pool[(g + 0u) * 32u + o];
+      total += totals[(g + 0u) * 1u + h];
+      top = max(top, maxima[(g + 0u) * 1u + h]);
+      sum += pool[(g + 1u) * 32u + o];
+      total += totals[(g + 1u) * 1u + h];
+      top = max(top, maxima[(g + 1u) * 1u + h]);
+      sum += pool[(g + 2u) * 32u + o];
+      total += totals[(g + 2u) * 1u + h];
+      top = max(top, maxima[(g + 2u) * 1u + h]);
+      sum += pool[(g + 3u) * 32u + o];
+      total += totals[(g + 3u) * 1u + h];
+      top = max(top, maxima[(g + 3u) * 1u + h]);
     }
     let all = merged(vec2f(top, total), vec2f(clamp(bitcast<f32>(extractBits(b8[((0u >> 1u) + (head + h)) >> 1u], 16u * (((0u >> 1u) + (head + h)) & 1u), 16u) << 16u) * 1.4426950408889634, -1e30, 1e30), 1.0));
     total = all.y;

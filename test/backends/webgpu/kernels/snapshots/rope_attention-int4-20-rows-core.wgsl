@@ -1,5 +1,6 @@
 // == rotate and append int4
 struct Params {
+  head_dim: u32,
   rope_scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -57,6 +58,7 @@ fn scale_of(parities: u32) -> f32 {
   return scale_of_code((x | (x >> 12u)) & 255u);
 }
 var<workgroup> tallies: array<f32, 512>;
+var<workgroup> trials: array<f32, 104>;
 var<workgroup> scales: array<f32, 8>;
 fn nearest_code(value: f32) -> i32 {
   let m = abs(value);
@@ -68,13 +70,14 @@ fn scale_code(scale: f32, rounding: u32) -> i32 { return i32((bitcast<u32>(scale
 // The nearest codes of a column whose parity is that of the scale's code, kept in the values' place; and their squared error.
 fn quantize(first: u32, code_of_scale: u32, keep: bool) -> f32 {
   let scale = scale_of_code(code_of_scale);
+  let inverse = 1.0 / scale;
   var parity = (code_of_scale >> (first % 8u)) & 1u;
   var error = 0.0;
   var cost = 3e38;
   var cheapest = first;
   var moved = 0;
-  for (var i = first; i < first + 16u; i += 8u) {
-    let value = vectors[i] / scale;
+  for (var i = first; i < first + params.head_dim; i += 8u) {
+    let value = vectors[i] * inverse;
     let code = nearest_code(value);
     parity ^= u32(code) & 1u;
     let rest = value - level_of(code);
@@ -97,17 +100,12 @@ fn quantize(first: u32, code_of_scale: u32, keep: bool) -> f32 {
   }
   return error * scale * scale;
 }
-// Codes of the scales to try, beside the last, which clips nothing; not above 254 that one, or a value is not finite or too large.
-fn scales_of(vector: u32) -> array<i32, 6> {
-  var squares = 0.0;
-  var largest = 0u;
-  for (var c = 0u; c < 8u; c++) {
-    squares += tallies[(vector * 8u + c) * 8u];
-    largest = max(largest, bitcast<u32>(tallies[(vector * 8u + c) * 8u + 1u]));
+// The code of the scale to try: the last one's clips nothing; it is not above 254 unless a value is not finite or too large.
+fn scale_to_try(k: u32, squares: f32, largest: u32) -> i32 {
+  if (k == 5u) {
+    return select(scale_code(bitcast<f32>(largest) / 10125.0, 0xfffffu), 255, largest >= 0x7f800000u);
   }
-  let typical = scale_code(sqrt(squares / 16.0) / 4000.0, 0x80000u);
-  let whole = select(scale_code(bitcast<f32>(largest) / 10125.0, 0xfffffu), 255, largest >= 0x7f800000u);
-  return array<i32, 6>(typical - 2, typical - 1, typical, typical + 1, typical + 2, whole);
+  return scale_code(sqrt(squares / 16.0) / 4000.0, 0x80000u) + i32(k) - 2;
 }
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32) {
@@ -131,7 +129,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     workgroupBarrier();
     let norm = select(1.0, 0.25, half == 8u);
     for (var i = lid; i < 64u; i += 64u) {
-      let at = 2u * i - i % half;
+      let at = 2u * i - (i & (half - 1u));
       let a = vectors[at];
       let b = vectors[at + half];
       vectors[at] = (a + b) * norm;
@@ -149,49 +147,64 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   workgroupBarrier();
   if (head0 + 8u > 4u) {
   for (var t = lid; t < 64u; t += 64u) {
-    let first = t / 8u * 16u + t % 8u;
     var squares = 0.0;
     var largest = 0u;
-    for (var i = first; i < first + 16u; i += 8u) {
+    let first = 0u + t / 8u * 16u + t % 8u;
+    for (var i = first; i < first + params.head_dim; i += 8u) {
       squares += vectors[i] * vectors[i];
       largest = max(largest, bitcast<u32>(vectors[i]) & 0x7fffffffu);
     }
-    tallies[t * 8u] = squares;
-    tallies[t * 8u + 1u] = bitcast<f32>(largest);
+    tallies[(t) * 8u + 0u] = squares;
+    tallies[(t) * 8u + 1u] = bitcast<f32>(largest);
   }
   workgroupBarrier();
   for (var t = lid; t < 384u; t += 64u) {
     let column = t % 64u;
-    let first = column / 8u * 16u + column % 8u;
+    let vector = column / 8u;
     let k = t / 64u;
-    var tried = scales_of(column / 8u);
-    if (tried[k] > 0) { tallies[column * 8u + 2u + k] = quantize(first, u32(min(tried[k], 254)), false); }
+    var squares = 0.0;
+    var largest = 0u;
+    for (var c = 0u; c < 8u; c++) {
+      squares += tallies[(vector * 8u + c) * 8u + 0u];
+      largest = max(largest, bitcast<u32>(tallies[(vector * 8u + c) * 8u + 1u]));
+    }
+    let tried = scale_to_try(k, squares, largest);
+    if (tried > 0) { tallies[(column) * 8u + 2u + k] = quantize(0u + column / 8u * 16u + column % 8u, u32(min(tried, 254)), false); }
+    if (column % 8u == 0u) {
+      trials[(vector) * 13u + 0u] = squares;
+      trials[(vector) * 13u + 1u + k] = f32(tried);
+    }
+  }
+  workgroupBarrier();
+  for (var t = lid; t < 48u; t += 64u) {
+    let vector = t / 6u;
+    let k = t % 6u;
+    var error = 0.0;
+    for (var c = 0u; c < 8u; c++) { error += tallies[(vector * 8u + c) * 8u + 2u + k]; }
+    trials[(vector) * 13u + 7u + k] = error;
   }
   workgroupBarrier();
   for (var t = lid; t < 64u; t += 64u) {
-    let first = t / 8u * 16u + t % 8u;
-    var tried = scales_of(t / 8u);
+    let vector = t / 8u;
     var best = 0;
-    var least = 0.0;
-    for (var c = 0u; c < 8u; c++) { least += tallies[(t / 8u * 8u + c) * 8u]; }
+    var least = trials[(vector) * 13u + 0u];
     for (var k = 0u; k < 6u; k++) {
-      if (tried[k] > 0) {
-        var error = 0.0;
-        for (var c = 0u; c < 8u; c++) { error += tallies[(t / 8u * 8u + c) * 8u + 2u + k]; }
-        if (error < least) {
-          least = error;
-          best = min(tried[k], 254);
-        }
+      let tried = i32(trials[(vector) * 13u + 1u + k]);
+      let error = trials[(vector) * 13u + 7u + k];
+      if (tried > 0 && error < least) {
+        least = error;
+        best = min(tried, 254);
       }
     }
     // A scale that is not a number: all parities odd.
-    let is_lost = tried[5u] > 254;
+    let is_lost = i32(trials[(vector) * 13u + 6u]) > 254;
+    let first = 0u + t / 8u * 16u + t % 8u;
     if (is_lost || best == 0) {
-      for (var i = first; i < first + 16u; i += 8u) { vectors[i] = select(0.0, 1.0, is_lost && i == first); }
+      for (var i = first; i < first + params.head_dim; i += 8u) { vectors[i] = select(0.0, 1.0, is_lost && i == first); }
     } else {
       let error = quantize(first, u32(best), true);
     }
-    scales[t / 8u] = scale_of_code(select(u32(best), 255u, is_lost));
+    scales[vector] = scale_of_code(select(u32(best), 255u, is_lost));
   }
   workgroupBarrier();
   for (var i = lid; i < 16u; i += 64u) {
@@ -245,12 +258,12 @@ fn scale_of(parities: u32) -> f32 {
   x = (x | (x >> 6u)) & 0x000f000fu;
   return scale_of_code((x | (x >> 12u)) & 255u);
 }
+fn key_parities(at: u32) -> u32 { return ((b1[at * 2u + 0u] ^ b1[at * 2u + 1u]) & 0x11111111u); }
+fn value_parities(at: u32) -> u32 { return ((b2[at * 2u + 0u] ^ b2[at * 2u + 1u]) & 0x11111111u); }
 fn cubic(codes: vec4u) -> vec4f {
   let c = 2.0 * vec4f(codes) - 15.0;
   return c * (450.0 + c * c);
 }
-fn key_parities(at: u32) -> u32 { return ((b1[at * 2u + 0u] ^ b1[at * 2u + 1u]) & 0x11111111u); }
-fn value_parities(at: u32) -> u32 { return ((b2[at * 2u + 0u] ^ b2[at * 2u + 1u]) & 0x11111111u); }
 var<workgroup> qs: array<vec4f, 320>;
 var<workgroup> kvs: array<vec4f, 160>;
 var<workgroup> ss: array<vec4f, 576>;
@@ -552,7 +565,7 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     workgroupBarrier();
     let norm = select(1.0, 0.25, half == 8u);
     for (var i = lid; i < 64u; i += 64u) {
-      let at = 2u * i - i % half;
+      let at = 2u * i - (i & (half - 1u));
       let a = vectors[at];
       let b = vectors[at + half];
       vectors[at] = (a + b) * norm;

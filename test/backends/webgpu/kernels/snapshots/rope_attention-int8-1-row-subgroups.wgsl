@@ -7,6 +7,7 @@ struct Params {
   window: u32,
   splits: u32,
   groups: u32,
+  head_dim: u32,
   row_width: u32,
   scale: f32,
   rope_scale: f32,
@@ -66,8 +67,7 @@ fn rotated(base: u32, d: u32) -> f32 {
 }
 const GROUPS = 32u;
 var<workgroup> span: vec2u;
-var<workgroup> q_rows: array<f32, 32>;
-var<workgroup> new_heads: array<f32, 64>;
+var<workgroup> q_rows: array<f32, 96>;
 var<workgroup> maxima: array<f32, 32>;
 var<workgroup> totals: array<f32, 32>;
 var<workgroup> pool: array<f32, 1024>;
@@ -83,6 +83,7 @@ fn scale_of(parities: u32) -> f32 {
 fn key_parities(at: u32) -> u32 { return (((b1[at * 4u + 0u].x ^ b1[at * 4u + 1u].x ^ b1[at * 4u + 2u].x ^ b1[at * 4u + 3u].x) & 0x01010101u) | (((b1[at * 4u + 0u].y ^ b1[at * 4u + 1u].y ^ b1[at * 4u + 2u].y ^ b1[at * 4u + 3u].y) & 0x01010101u) << 4u)); }
 fn value_parities(at: u32) -> u32 { return (((b2[at * 4u + 0u].x ^ b2[at * 4u + 1u].x ^ b2[at * 4u + 2u].x ^ b2[at * 4u + 3u].x) & 0x01010101u) | (((b2[at * 4u + 0u].y ^ b2[at * 4u + 1u].y ^ b2[at * 4u + 2u].y ^ b2[at * 4u + 3u].y) & 0x01010101u) << 4u)); }
 var<workgroup> tallies: array<f32, 128>;
+var<workgroup> trials: array<f32, 26>;
 var<workgroup> scales: array<f32, 2>;
 fn nearest_code(value: f32) -> i32 {
   return i32(clamp(ceil(value - 0.5), -127.0, 127.0));
@@ -92,13 +93,14 @@ fn scale_code(scale: f32, rounding: u32) -> i32 { return i32((bitcast<u32>(scale
 // The nearest codes of a column whose parity is that of the scale's code, kept in the values' place; and their squared error.
 fn quantize(first: u32, code_of_scale: u32, keep: bool) -> f32 {
   let scale = scale_of_code(code_of_scale);
+  let inverse = 1.0 / scale;
   var parity = (code_of_scale >> (first % 8u)) & 1u;
   var error = 0.0;
   var cost = 3e38;
   var cheapest = first;
   var moved = 0;
-  for (var i = first; i < first + 32u; i += 8u) {
-    let value = new_heads[i] / scale;
+  for (var i = first; i < first + params.head_dim; i += 8u) {
+    let value = q_rows[i] * inverse;
     let code = nearest_code(value);
     parity ^= u32(code) & 1u;
     let rest = value - level_of(code);
@@ -113,25 +115,20 @@ fn quantize(first: u32, code_of_scale: u32, keep: bool) -> f32 {
       cheapest = i;
       moved = other;
     }
-    if (keep) { new_heads[i] = f32(code); }
+    if (keep) { q_rows[i] = f32(code); }
   }
   if (parity == 1u) {
     error += cost;
-    if (keep) { new_heads[cheapest] = f32(moved); }
+    if (keep) { q_rows[cheapest] = f32(moved); }
   }
   return error * scale * scale;
 }
-// Codes of the scales to try, beside the last, which clips nothing; not above 254 that one, or a value is not finite or too large.
-fn scales_of(vector: u32) -> array<i32, 6> {
-  var squares = 0.0;
-  var largest = 0u;
-  for (var c = 0u; c < 8u; c++) {
-    squares += tallies[(vector * 8u + c) * 8u];
-    largest = max(largest, bitcast<u32>(tallies[(vector * 8u + c) * 8u + 1u]));
+// The code of the scale to try: the last one's clips nothing; it is not above 254 unless a value is not finite or too large.
+fn scale_to_try(k: u32, squares: f32, largest: u32) -> i32 {
+  if (k == 5u) {
+    return select(scale_code(bitcast<f32>(largest) / 127.0, 0xfffffu), 255, largest >= 0x7f800000u);
   }
-  let typical = scale_code(sqrt(squares / 32.0) / 4000.0, 0x80000u);
-  let whole = select(scale_code(bitcast<f32>(largest) / 127.0, 0xfffffu), 255, largest >= 0x7f800000u);
-  return array<i32, 6>(0,0,0,0,0, whole);
+  return 0;
 }
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid: u32, @builtin(subgroup_invocation_id) sg_lane: u32) {
@@ -151,12 +148,13 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     let visible_from = first_visible(position);
     // What is appended does not come from the cache.
     let visible_to = position + 0u;
-    let share = max(64u, (visible_to - visible_from + params.splits - 1u) / params.splits);
+    let shares = params.splits - 0u;
+    let share = max(64u, (visible_to - visible_from + shares - 1u) / shares);
     let start = min(visible_to, visible_from + split * share);
     span = vec2u(start, min(visible_to, start + share));
   }
   let own = workgroupUniformLoad(&span);
-  if (own.x >= own.y && split > 0u) {
+  if (own.x >= own.y && split != 0u) {
     return;
   }
   let x_row = row * params.row_width;
@@ -164,14 +162,14 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
     q_rows[i] = params.scale * rotated(x_row + head * 32u + i / 32u * 32u, i % 32u);
   }
   for (var i = lid; i < 32u; i += 128u) {
-    new_heads[i] = rotated(x_row + (4u + kv) * 32u, i);
-    new_heads[32u + i] = b0[x_row + (5u + kv) * 32u + i];
+    q_rows[32u + i] = rotated(x_row + (4u + kv) * 32u, i);
+    q_rows[64u + i] = b0[x_row + (5u + kv) * 32u + i];
   }
   for (var half = 1u; half < 32u; half *= 2u) {
     workgroupBarrier();
     let norm = select(1.0, 0.17677669529663687, half == 16u);
-    for (var i = lid; i < 16u; i += 128u) {
-      let at = 2u * i - i % half;
+    for (var i = lid; i < 48u; i += 128u) {
+      let at = 2u * i - (i & (half - 1u));
       let a = q_rows[at];
       let b = q_rows[at + half];
       q_rows[at] = (a + b) * norm;
@@ -180,74 +178,74 @@ fn main(@builtin(workgroup_id) wid: vec3u, @builtin(local_invocation_index) lid:
   }
   workgroupBarrier();
   if (split == 0u) {
-  for (var half = 1u; half < 32u; half *= 2u) {
-    workgroupBarrier();
-    let norm = select(1.0, 0.17677669529663687, half == 16u);
-    for (var i = lid; i < 32u; i += 128u) {
-      let at = 2u * i - i % half;
-      let a = new_heads[at];
-      let b = new_heads[at + half];
-      new_heads[at] = (a + b) * norm;
-      new_heads[at + half] = (a - b) * norm;
-    }
-  }
-  workgroupBarrier();
   for (var t = lid; t < 16u; t += 128u) {
-    let first = t / 8u * 32u + t % 8u;
     var squares = 0.0;
     var largest = 0u;
-    for (var i = first; i < first + 32u; i += 8u) {
-      squares += new_heads[i] * new_heads[i];
-      largest = max(largest, bitcast<u32>(new_heads[i]) & 0x7fffffffu);
+    let first = 32u + t / 8u * 32u + t % 8u;
+    for (var i = first; i < first + params.head_dim; i += 8u) {
+      squares += q_rows[i] * q_rows[i];
+      largest = max(largest, bitcast<u32>(q_rows[i]) & 0x7fffffffu);
     }
-    tallies[t * 8u] = squares;
-    tallies[t * 8u + 1u] = bitcast<f32>(largest);
+    tallies[(t) * 8u + 0u] = squares;
+    tallies[(t) * 8u + 1u] = bitcast<f32>(largest);
   }
   workgroupBarrier();
   for (var t = lid; t < 96u; t += 128u) {
     let column = t % 16u;
-    let first = column / 8u * 32u + column % 8u;
+    let vector = column / 8u;
     let k = t / 16u;
-    var tried = scales_of(column / 8u);
-    if (tried[k] > 0) { tallies[column * 8u + 2u + k] = quantize(first, u32(min(tried[k], 254)), false); }
+    var squares = 0.0;
+    var largest = 0u;
+    for (var c = 0u; c < 8u; c++) {
+      squares += tallies[(vector * 8u + c) * 8u + 0u];
+      largest = max(largest, bitcast<u32>(tallies[(vector * 8u + c) * 8u + 1u]));
+    }
+    let tried = scale_to_try(k, squares, largest);
+    if (tried > 0) { tallies[(column) * 8u + 2u + k] = quantize(32u + column / 8u * 32u + column % 8u, u32(min(tried, 254)), false); }
+    if (column % 8u == 0u) {
+      trials[(vector) * 13u + 0u] = squares;
+      trials[(vector) * 13u + 1u + k] = f32(tried);
+    }
+  }
+  workgroupBarrier();
+  for (var t = lid; t < 12u; t += 128u) {
+    let vector = t / 6u;
+    let k = t % 6u;
+    var error = 0.0;
+    for (var c = 0u; c < 8u; c++) { error += tallies[(vector * 8u + c) * 8u + 2u + k]; }
+    trials[(vector) * 13u + 7u + k] = error;
   }
   workgroupBarrier();
   for (var t = lid; t < 16u; t += 128u) {
-    let first = t / 8u * 32u + t % 8u;
-    var tried = scales_of(t / 8u);
+    let vector = t / 8u;
     var best = 0;
-    var least = 0.0;
-    for (var c = 0u; c < 8u; c++) { least += tallies[(t / 8u * 8u + c) * 8u]; }
+    var least = trials[(vector) * 13u + 0u];
     for (var k = 0u; k < 6u; k++) {
-      if (tried[k] > 0) {
-        var error = 0.0;
-        for (var c = 0u; c < 8u; c++) { error += tallies[(t / 8u * 8u + c) * 8u + 2u + k]; }
-        if (error < least) {
-          least = error;
-          best = min(tried[k], 254);
-        }
+      let tried = i32(trials[(vector) * 13u + 1u + k]);
+      let error = trials[(vector) * 13u + 7u + k];
+      if (tried > 0 && error < least) {
+        least = error;
+        best = min(tried, 254);
       }
     }
     // A scale that is not a number: all parities odd.
-    let is_lost = tried[5u] > 254;
+    let is_lost = i32(trials[(vector) * 13u + 6u]) > 254;
+    let first = 32u + t / 8u * 32u + t % 8u;
     if (is_lost || best == 0) {
-      for (var i = first; i < first + 32u; i += 8u) { new_heads[i] = select(0.0, 1.0, is_lost && i == first); }
+      for (var i = first; i < first + params.head_dim; i += 8u) { q_rows[i] = select(0.0, 1.0, is_lost && i == first); }
     } else {
       let error = quantize(first, u32(best), true);
     }
-    scales[t / 8u] = scale_of_code(select(u32(best), 255u, is_lost));
+    scales[vector] = scale_of_code(select(u32(best), 255u, is_lost));
   }
   workgroupBarrier();
-  if (split == 0u && wid.y % 4u == 0u) {
+  if (wid.y % 4u == 0u) {
     let slot = (b7[row] * 1u + kv) * 4u;
     for (var i = lid; i < 4u; i += 128u) {
-      b1[slot + i] = vec2u(((u32(i32(new_heads[i * 8u + 0u + 0u])) & 255u) << 0u) | ((u32(i32(new_heads[i * 8u + 0u + 1u])) & 255u) << 8u) | ((u32(i32(new_heads[i * 8u + 0u + 2u])) & 255u) << 16u) | ((u32(i32(new_heads[i * 8u + 0u + 3u])) & 255u) << 24u), ((u32(i32(new_heads[i * 8u + 0u + 4u])) & 255u) << 0u) | ((u32(i32(new_heads[i * 8u + 0u + 5u])) & 255u) << 8u) | ((u32(i32(new_heads[i * 8u + 0u + 6u])) & 255u) << 16u) | ((u32(i32(new_heads[i * 8u + 0u + 7u])) & 255u) << 24u));
-      b2[slot + i] = vec2u(((u32(i32(new_heads[i * 8u + 32u + 0u])) & 255u) << 0u) | ((u32(i32(new_heads[i * 8u + 32u + 1u])) & 255u) << 8u) | ((u32(i32(new_heads[i * 8u + 32u + 2u])) & 255u) << 16u) | ((u32(i32(new_heads[i * 8u + 32u + 3u])) & 255u) << 24u), ((u32(i32(new_heads[i * 8u + 32u + 4u])) & 255u) << 0u) | ((u32(i32(new_heads[i * 8u + 32u + 5u])) & 255u) << 8u) | ((u32(i32(new_heads[i * 8u + 32u + 6u])) & 255u) << 16u) | ((u32(i32(new_heads[i * 8u + 32u + 7u])) & 255u) << 24u));
+      b1[slot + i] = vec2u(((u32(i32(q_rows[32u + i * 8u + 0u])) & 255u) << 0u) | ((u32(i32(q_rows[32u + i * 8u + 1u])) & 255u) << 8u) | ((u32(i32(q_rows[32u + i * 8u + 2u])) & 255u) << 16u) | ((u32(i32(q_rows[32u + i * 8u + 3u])) & 255u) << 24u), ((u32(i32(q_rows[32u + i * 8u + 4u])) & 255u) << 0u) | ((u32(i32(q_rows[32u + i * 8u + 5u])) & 255u) << 8u) | ((u32(i32(q_rows[32u + i * 8u + 6u])) & 255u) << 16u) | ((u32(i32(q_rows[32u + i * 8u + 7u])) & 255u) << 24u));
+      b2[slot + i] = vec2u(((u32(i32(q_rows[64u + i * 8u + 0u])) & 255u) << 0u) | ((u32(i32(q_rows[64u + i * 8u + 1u])) & 255u) << 8u) | ((u32(i32(q_rows[64u + i * 8u + 2u])) & 255u) << 16u) | ((u32(i32(q_rows[64u + i * 8u + 3u])) & 255u) << 24u), ((u32(i32(q_rows[64u + i * 8u + 4u])) & 255u) << 0u) | ((u32(i32(q_rows[64u + i * 8u + 5u])) & 255u) << 8u) | ((u32(i32(q_rows[64u + i * 8u + 6u])) & 255u) << 16u) | ((u32(i32(q_rows[64u + i * 8u + 7u])) & 255u) << 24u));
     }
   }
-  workgroupBarrier();
-  for (var i = lid; i < 64u; i += 128u) { new_heads[i] = level_of(i32(new_heads[i])) * scales[i / 32u]; }
-  workgroupBarrier();
   }
 let q0_0 = vec4f(q_rows[mine + 0u], q_rows[mine + 1u], q_rows[mine + 2u], q_rows[mine + 3u]);
 let q0_1 = vec4f(q_rows[mine + 4u], q_rows[mine + 5u], q_rows[mine + 6u], q_rows[mine + 7u]);
@@ -255,74 +253,100 @@ var m0 = f32(-1e30); var l0 = 0.0;
 var a0_0 = vec4f(0.0);
 var a0_1 = vec4f(0.0);
   {
-    let kn_0 = vec4f(new_heads[mine + 0u], new_heads[mine + 1u], new_heads[mine + 2u], new_heads[mine + 3u]);
-    let vn_0 = vec4f(new_heads[mine + 32u], new_heads[mine + 33u], new_heads[mine + 34u], new_heads[mine + 35u]);
-    let kn_1 = vec4f(new_heads[mine + 4u], new_heads[mine + 5u], new_heads[mine + 6u], new_heads[mine + 7u]);
-    let vn_1 = vec4f(new_heads[mine + 36u], new_heads[mine + 37u], new_heads[mine + 38u], new_heads[mine + 39u]);
+let new_key_0 = vec2u(((u32(i32(q_rows[mine + 32u + 0u])) & 255u) << 0u) | ((u32(i32(q_rows[mine + 32u + 1u])) & 255u) << 8u) | ((u32(i32(q_rows[mine + 32u + 2u])) & 255u) << 16u) | ((u32(i32(q_rows[mine + 32u + 3u])) & 255u) << 24u), ((u32(i32(q_rows[mine + 32u + 4u])) & 255u) << 0u) | ((u32(i32(q_rows[mine + 32u + 5u])) & 255u) << 8u) | ((u32(i32(q_rows[mine + 32u + 6u])) & 255u) << 16u) | ((u32(i32(q_rows[mine + 32u + 7u])) & 255u) << 24u));
+let kn_0 = vec4f(bitcast<vec4i>(vec4u(new_key_0.x << 24u, new_key_0.x << 16u, new_key_0.x << 8u, new_key_0.x)) >> vec4u(24u));
+let kn_1 = vec4f(bitcast<vec4i>(vec4u(new_key_0.y << 24u, new_key_0.y << 16u, new_key_0.y << 8u, new_key_0.y)) >> vec4u(24u));
+let new_value_0 = vec2u(((u32(i32(q_rows[mine + 64u + 0u])) & 255u) << 0u) | ((u32(i32(q_rows[mine + 64u + 1u])) & 255u) << 8u) | ((u32(i32(q_rows[mine + 64u + 2u])) & 255u) << 16u) | ((u32(i32(q_rows[mine + 64u + 3u])) & 255u) << 24u), ((u32(i32(q_rows[mine + 64u + 4u])) & 255u) << 0u) | ((u32(i32(q_rows[mine + 64u + 5u])) & 255u) << 8u) | ((u32(i32(q_rows[mine + 64u + 6u])) & 255u) << 16u) | ((u32(i32(q_rows[mine + 64u + 7u])) & 255u) << 24u));
+let vn_0 = vec4f(bitcast<vec4i>(vec4u(new_value_0.x << 24u, new_value_0.x << 16u, new_value_0.x << 8u, new_value_0.x)) >> vec4u(24u));
+let vn_1 = vec4f(bitcast<vec4i>(vec4u(new_value_0.y << 24u, new_value_0.y << 16u, new_value_0.y << 8u, new_value_0.y)) >> vec4u(24u));
 var sn_0 = dot(q0_0, kn_0) + dot(q0_1, kn_1);
 sn_0 += subgroupShuffleXor(sn_0, 2u);
 sn_0 += subgroupShuffleXor(sn_0, 1u);
+sn_0 *= 1 * scales[0];
     if (split == 0u && group == 0u) {
 m0 = sn_0; l0 = 1.0;
-a0_0 = vn_0;
-a0_1 = vn_1;
+a0_0 = 1 * scales[1] * vn_0;
+a0_1 = 1 * scales[1] * vn_1;
     }
   }
   let final_position = max(own.y, 1u) - 1u;
   var next = own.x + group;
   var next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
 var next_at1 = (slot_of(sequence, min(next + 1u * GROUPS, final_position)) * 1u + kv);
+  var next_key0_0 = b1[next_at0 * 4u + lane * 1u + 0u];
+var next_key1_0 = b1[next_at1 * 4u + lane * 1u + 0u];
+var next_value0_0 = b2[next_at0 * 4u + lane * 1u + 0u];
+var next_value1_0 = b2[next_at1 * 4u + lane * 1u + 0u];
+  next += 2u * GROUPS;
+  next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
+next_at1 = (slot_of(sequence, min(next + 1u * GROUPS, final_position)) * 1u + kv);
   for (var base = own.x; base < own.y; base += 2u * GROUPS) {
     let j = base + group;
-    let at0 = next_at0;
-let at1 = next_at1;
-let key0_0 = b1[at0 * 4u + lane * 1u + 0u];
-let key1_0 = b1[at1 * 4u + lane * 1u + 0u];
-let value0_0 = b2[at0 * 4u + lane * 1u + 0u];
-let value1_0 = b2[at1 * 4u + lane * 1u + 0u];
-    next = j + 2u * GROUPS;
+    let key0_0 = next_key0_0;
+let value0_0 = next_value0_0;
+let key1_0 = next_key1_0;
+let value1_0 = next_value1_0;
+    next_key0_0 = b1[next_at0 * 4u + lane * 1u + 0u];
+next_key1_0 = b1[next_at1 * 4u + lane * 1u + 0u];
+next_value0_0 = b2[next_at0 * 4u + lane * 1u + 0u];
+next_value1_0 = b2[next_at1 * 4u + lane * 1u + 0u];
+    next += 2u * GROUPS;
     next_at0 = (slot_of(sequence, min(next + 0u * GROUPS, final_position)) * 1u + kv);
 next_at1 = (slot_of(sequence, min(next + 1u * GROUPS, final_position)) * 1u + kv);
-    var spelled = ((((key0_0.x) & 0x01010101u) | (((key0_0.y) & 0x01010101u) << 4u)) << 0u) | ((((value0_0.x) & 0x01010101u) | (((value0_0.y) & 0x01010101u) << 4u)) << 1u) | ((((key1_0.x) & 0x01010101u) | (((key1_0.y) & 0x01010101u) << 4u)) << 2u) | ((((value1_0.x) & 0x01010101u) | (((value1_0.y) & 0x01010101u) << 4u)) << 3u);
-    spelled ^= subgroupShuffleXor(spelled, 1u);
-spelled ^= subgroupShuffleXor(spelled, 2u);
-    let key_scale0 = scale_of(spelled >> 0u);
-let value_scale0 = scale_of(spelled >> 1u);
-let key_scale1 = scale_of(spelled >> 2u);
-let value_scale1 = scale_of(spelled >> 3u);
-let k0_0 = key_scale0 * vec4f(bitcast<vec4i>(vec4u(key0_0.x << 24u, key0_0.x << 16u, key0_0.x << 8u, key0_0.x)) >> vec4u(24u));
-let k0_1 = key_scale0 * vec4f(bitcast<vec4i>(vec4u(key0_0.y << 24u, key0_0.y << 16u, key0_0.y << 8u, key0_0.y)) >> vec4u(24u));
+    var spelled0 = ((((key0_0.x) & 0x01010101u) | (((key0_0.y) & 0x01010101u) << 4u)) << 0u) | ((((value0_0.x) & 0x01010101u) | (((value0_0.y) & 0x01010101u) << 4u)) << 1u) | ((((key1_0.x) & 0x01010101u) | (((key1_0.y) & 0x01010101u) << 4u)) << 2u) | ((((value1_0.x) & 0x01010101u) | (((value1_0.y) & 0x01010101u) << 4u)) << 3u);
+    spelled0 ^= subgroupShuffleXor(spelled0, 1u);
+spelled0 ^= subgroupShuffleXor(spelled0, 2u);
+    let own_scale0 = 1 * scale_of(spelled0 >> (lane & 3u));
+    let key_scale0 = subgroupShuffle(own_scale0, sg_lane - lane + 0u);
+let value_scale0 = subgroupShuffle(own_scale0, sg_lane - lane + 1u);
+let key_scale1 = subgroupShuffle(own_scale0, sg_lane - lane + 2u);
+let value_scale1 = subgroupShuffle(own_scale0, sg_lane - lane + 3u);
+let k0_0 = vec4f(bitcast<vec4i>(vec4u(key0_0.x << 24u, key0_0.x << 16u, key0_0.x << 8u, key0_0.x)) >> vec4u(24u));
+let k0_1 = vec4f(bitcast<vec4i>(vec4u(key0_0.y << 24u, key0_0.y << 16u, key0_0.y << 8u, key0_0.y)) >> vec4u(24u));
 var s0_0 = dot(q0_0, k0_0) + dot(q0_1, k0_1);
 s0_0 += subgroupShuffleXor(s0_0, 2u);
 s0_0 += subgroupShuffleXor(s0_0, 1u);
+s0_0 *= key_scale0;
 s0_0 = select(-3e38, s0_0, j + 0u * GROUPS < own.y);
-let k1_0 = key_scale1 * vec4f(bitcast<vec4i>(vec4u(key1_0.x << 24u, key1_0.x << 16u, key1_0.x << 8u, key1_0.x)) >> vec4u(24u));
-let k1_1 = key_scale1 * vec4f(bitcast<vec4i>(vec4u(key1_0.y << 24u, key1_0.y << 16u, key1_0.y << 8u, key1_0.y)) >> vec4u(24u));
+let k1_0 = vec4f(bitcast<vec4i>(vec4u(key1_0.x << 24u, key1_0.x << 16u, key1_0.x << 8u, key1_0.x)) >> vec4u(24u));
+let k1_1 = vec4f(bitcast<vec4i>(vec4u(key1_0.y << 24u, key1_0.y << 16u, key1_0.y << 8u, key1_0.y)) >> vec4u(24u));
 var s1_0 = dot(q0_0, k1_0) + dot(q0_1, k1_1);
 s1_0 += subgroupShuffleXor(s1_0, 2u);
 s1_0 += subgroupShuffleXor(s1_0, 1u);
+s1_0 *= key_scale1;
 s1_0 = select(-3e38, s1_0, j + 1u * GROUPS < own.y);
-    let top0 = max(max(m0, s0_0), s1_0);
-    let c0 = exp2(m0 - top0);
-    m0 = top0;
-    s0_0 = exp2(s0_0 - top0);
-s1_0 = exp2(s1_0 - top0);
-    l0 = l0 * c0 + s0_0 + s1_0;
-let v0_0 = value_scale0 * vec4f(bitcast<vec4i>(vec4u(value0_0.x << 24u, value0_0.x << 16u, value0_0.x << 8u, value0_0.x)) >> vec4u(24u));
-let v0_1 = value_scale0 * vec4f(bitcast<vec4i>(vec4u(value0_0.y << 24u, value0_0.y << 16u, value0_0.y << 8u, value0_0.y)) >> vec4u(24u));
-let v1_0 = value_scale1 * vec4f(bitcast<vec4i>(vec4u(value1_0.x << 24u, value1_0.x << 16u, value1_0.x << 8u, value1_0.x)) >> vec4u(24u));
-let v1_1 = value_scale1 * vec4f(bitcast<vec4i>(vec4u(value1_0.y << 24u, value1_0.y << 16u, value1_0.y << 8u, value1_0.y)) >> vec4u(24u));
+let top0 = max(s0_0, s1_0);
+    if (subgroupAny(top0 > m0 + 8.0)) {
+      let c0 = exp2(m0 - max(m0, top0));
+      m0 = max(m0, top0);
+      l0 *= c0;
+{ let c = c0; a0_0 *= c;
+a0_1 *= c; }
+    }
+    s0_0 = exp2(s0_0 - m0);
+s1_0 = exp2(s1_0 - m0);
+    l0 += s0_0 + s1_0;
+s0_0 *= value_scale0;
+s1_0 *= value_scale1;
+let v0_0 = vec4f(bitcast<vec4i>(vec4u(value0_0.x << 24u, value0_0.x << 16u, value0_0.x << 8u, value0_0.x)) >> vec4u(24u));
+let v0_1 = vec4f(bitcast<vec4i>(vec4u(value0_0.y << 24u, value0_0.y << 16u, value0_0.y << 8u, value0_0.y)) >> vec4u(24u));
+let v1_0 = vec4f(bitcast<vec4i>(vec4u(value1_0.x << 24u, value1_0.x << 16u, value1_0.x << 8u, value1_0.x)) >> vec4u(24u));
+let v1_1 = vec4f(bitcast<vec4i>(vec4u(value1_0.y << 24u, value1_0.y << 16u, value1_0.y << 8u, value1_0.y)) >> vec4u(24u));
 {
-      let c = c0;
       let p0 = s0_0;
 let p1 = s1_0;
-      a0_0 = a0_0 * c + p0 * v0_0 + p1 * v1_0;
-a0_1 = a0_1 * c + p0 * v0_1 + p1 * v1_1;
+      a0_0 += p0 * v0_0 + p1 * v1_0;
+a0_1 += p0 * v0_1 + p1 * v1_1;
     }
   }
   let head0 = 0u; if ((lane & 3u) == 0u) { maxima[group * 1u + head0] = m0; }
   workgroupBarrier();
-  for (var g = 0u; g < params.groups; g++) { m0 = max(m0, maxima[g * 1u + head0]); }
+  for (var g = 0u; g < params.groups; g += 4u) {
+      m0 = max(m0, maxima[(g + 0u) * 1u + head0]);
+      m0 = max(m0, maxima[(g + 1u) * 1u + head0]);
+      m0 = max(m0, maxima[(g + 2u) * 1u + head0]);
+      m0 = max(m0, maxima[(g + 3u) * 1u + head0]);
+    }
   let f0 = worth(maxima[group * 1u + head0], m0);
   if ((lane & 3u) == 0u) { totals[group * 1u + head0] = l0 * f0; }
 { let f = f0; a0_0 *= f;
@@ -335,10 +359,19 @@ pool[group * 32u + mine + 4u] = a0_1.x; pool[group * 32u + mine + 5u] = a0_1.y; 
     var sum = 0.0;
     var total = 0.0;
     var top = maxima[h];
-    for (var g = 0u; g < params.groups; g++) {
-      sum += pool[g * 32u + o];
-      total += totals[g * 1u + h];
-      top = max(top, maxima[g * 1u + h]);
+    for (var g = 0u; g < params.groups; g += 4u) {
+      sum += pool[(g + 0u) * 32u + o];
+      total += totals[(g + 0u) * 1u + h];
+      top = max(top, maxima[(g + 0u) * 1u + h]);
+      sum += pool[(g + 1u) * 32u + o];
+      total += totals[(g + 1u) * 1u + h];
+      top = max(top, maxima[(g + 1u) * 1u + h]);
+      sum += pool[(g + 2u) * 32u + o];
+      total += totals[(g + 2u) * 1u + h];
+      top = max(top, maxima[(g + 2u) * 1u + h]);
+      sum += pool[(g + 3u) * 32u + o];
+      total += totals[(g + 3u) * 1u + h];
+      top = max(top, maxima[(g + 3u) * 1u + h]);
     }
     let all = merged(vec2f(top, total), vec2f(clamp(bitcast<f32>(extractBits(b9[((0u >> 1u) + (head + h)) >> 1u], 16u * (((0u >> 1u) + (head + h)) & 1u), 16u) << 16u) * 1.4426950408889634, -1e30, 1e30), 1.0));
     total = all.y;
@@ -349,7 +382,7 @@ pool[group * 32u + mine + 4u] = a0_1.x; pool[group * 32u + mine + 5u] = a0_1.y; 
     workgroupBarrier();
     let norm = select(1.0, 0.17677669529663687, half == 16u);
     for (var i = lid; i < 16u; i += 128u) {
-      let at = 2u * i - i % half;
+      let at = 2u * i - (i & (half - 1u));
       let a = q_rows[at];
       let b = q_rows[at + half];
       q_rows[at] = (a + b) * norm;
