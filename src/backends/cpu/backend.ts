@@ -77,11 +77,10 @@ export class CpuBackend implements Backend {
 
   async compile(program: Program, options?: LoadOptions): Promise<Executable> {
     const storages = program.buffers.flatMap((buffer) => (buffer.kind === "storage" ? [buffer.storage] : []))
-    const isOrdered = (storage: Storage) => this.residents.isOrdered(storage)
     // Kernels for activations of other kinds take rows as they are.
     const arrangement = {
       together: statesTogether(program),
-      interleavings: this.precision === "fast" ? interleavings(program, isOrdered) : new Map(),
+      interleavings: this.precision === "fast" ? interleavings(program, this.residents.liesAs) : new Map(),
     }
     await this.straighten(storages.filter((storage) => !arrangement.interleavings.has(storage)))
     await this.residents.load(storages, options, arrangement)

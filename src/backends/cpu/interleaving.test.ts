@@ -171,6 +171,19 @@ describe("interleaved rows", () => {
     await backend.close()
   })
 
+  it("are put in order for a program that would have others interleaved", async () => {
+    const backend = await createCpuBackend({ threads: 1 })
+    const both = { ...expertsWeight(new Random(10), 16), bias: undefined }
+    const turns = (x: Value) => slice(x, [0, 0, 0], x.shape as number[], [1, 2, 1])
+    const half = { ...both, weight: turns(both.weight), scales: turns(both.scales!) }
+    const { bits } = await productsOf(backend, 2, both)
+    expect(backend.residents.isInterleaved(storageOf(both.weight))).toBe(true)
+    const every = (bytes: Uint8Array) => canonical(bytes).filter((_, i) => i % 2 === 0)
+    expect(canonical((await productsOf(backend, 2, half)).bits)).toEqual(every(bits))
+    expect(backend.residents.isInterleaved(storageOf(both.weight))).toBe(false)
+    await backend.close()
+  })
+
   it("are not made of rows that do not come in fours", async () => {
     const backend = await createCpuBackend({ threads: 1 })
     const odd = expertsWeight(new Random(9), 6)

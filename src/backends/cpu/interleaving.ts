@@ -21,50 +21,53 @@ export interface Interleaving {
   readonly unit: 1 | 4
 }
 
+/** How a storage lies in memory: null with its rows in order, undefined if it is not there. */
+export type LiesAs = (storage: Storage) => Interleaving | null | undefined
+
 /**
  * The storages of a program that may be interleaved, and how: MXFP4 weights and their scales that it uses as weights only, whole
- * rows of them, four at a time. Both or neither.
- *
- * @param isOrdered whether a storage is in memory already, its rows in order
+ * rows of them, four at a time. Both or neither, and none that lies otherwise already.
  */
-export function interleavings(program: Program, isOrdered: (storage: Storage) => boolean): Map<Storage, Interleaving> {
+export function interleavings(program: Program, liesAs: LiesAs): Map<Storage, Interleaving> {
   const found = new Map<Storage, Interleaving>()
-  const pairs: (readonly [Storage, Storage])[] = []
+  const pairs: (readonly Storage[])[] = []
   const refused = new Set<Storage>()
   const storageOf = ({ buffer }: Operand) => {
     const described = program.buffers[buffer]
     return described.kind === "storage" && described.access === "read" ? described.storage : null
   }
+  /** Whether an operand's storage can lie so that this operand has its rows interleaved. */
+  const admit = (operand: Operand, unit: 1 | 4): boolean => {
+    const storage = storageOf(operand)
+    const how = storage && interleavingOf(operand, storage, unit)
+    if (!how) return false
+    const others = [found.get(storage), liesAs(storage)].filter((other) => other !== undefined)
+    if (others.some((other) => other?.rowBytes !== how.rowBytes)) return false
+    found.set(storage, how)
+    return true
+  }
   for (const { op, operands } of program.instructions) {
     const { operands: roles } = specOf(op)
-    const pieces = new Set<Operand>()
+    const admitted = new Set<Operand>()
     for (const { weight, scales } of mxfp4Weights(roles, operands)) {
-      const [words, factors] = [storageOf(weight), storageOf(scales)]
-      if (!words || !factors) continue
-      const [how, howScales] = [interleavingOf(weight, words, 4), interleavingOf(scales, factors, 1)]
-      if (!how || !howScales) continue
-      // Rows of one storage can lie in one way only.
-      const isSame = [found.get(words), found.get(factors)].every(
-        (known, i) => !known || known.rowBytes === [how, howScales][i].rowBytes,
-      )
-      if (!isSame) continue
-      found.set(words, how).set(factors, howScales)
-      pairs.push([words, factors])
-      pieces.add(weight).add(scales)
+      pairs.push([weight, scales].flatMap((operand) => storageOf(operand) ?? []))
+      if (admit(weight, 4)) admitted.add(weight)
+      if (admit(scales, 1)) admitted.add(scales)
     }
     for (const { operand } of listOperands(roles, operands)) {
       const storage = storageOf(operand)
-      if (storage && (!pieces.has(operand) || isOrdered(storage))) refused.add(storage)
+      if (storage && !admitted.has(operand)) refused.add(storage)
     }
   }
-  // A storage that is refused takes the other of its pair with it, which may be in another pair.
-  for (let before = -1; before < refused.size; ) {
-    before = refused.size
-    for (const pair of pairs)
-      if (pair.some((storage) => refused.has(storage))) for (const each of pair) refused.add(each)
-  }
-  for (const storage of refused) found.delete(storage)
+  for (const storage of withPartners(refused, pairs)) found.delete(storage)
   return found
+}
+
+/** Who is refused takes the other of its pair along, which may be in another pair. */
+function withPartners(refused: ReadonlySet<Storage>, pairs: readonly (readonly Storage[])[]): ReadonlySet<Storage> {
+  const taken = pairs.filter((pair) => pair.some((storage) => refused.has(storage))).flat()
+  const all = new Set([...refused, ...taken])
+  return all.size === refused.size ? all : withPartners(all, pairs)
 }
 
 type Mxfp4Weight = WeightOf<Operand> & { readonly scales: Operand }

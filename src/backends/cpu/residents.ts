@@ -1,6 +1,6 @@
 import type { MemorySpace, Replica, Storage } from "../../tensor/storage.js"
 import { BackendError, type LoadOptions } from "../backend.js"
-import { type Interleaving, placeOf } from "./interleaving.js"
+import { type Interleaving, type LiesAs, placeOf } from "./interleaving.js"
 import type { CpuBlock, SegmentedMemory } from "./memory.js"
 
 /** Tensors read from their files at the same time. */
@@ -92,21 +92,15 @@ export class Residents {
 
   /** Whether a storage's rows are interleaved here. */
   isInterleaved(storage: Storage): boolean {
-    return this.interleavingOf(storage) !== null
+    return this.liesAs(storage) != null
   }
 
-  /** Whether a storage is here, its rows in order. */
-  isOrdered(storage: Storage): boolean {
-    return storage.replicaIn(this.space) !== undefined && !this.isInterleaved(storage)
-  }
-
-  private interleavingOf(storage: Storage): Interleaving | null {
-    return (storage.replicaIn(this.space) as CpuReplica | undefined)?.interleaving ?? null
-  }
+  /** How a storage lies here. */
+  readonly liesAs: LiesAs = (storage) => (storage.replicaIn(this.space) as CpuReplica | undefined)?.interleaving
 
   /** Puts the rows of a storage in order, if they are interleaved. */
   straighten(storage: Storage): void {
-    const how = this.interleavingOf(storage)
+    const how = this.liesAs(storage)
     if (!how) return
     const block = this.memory.allocate(storage.name, storage.byteLength)
     const from = this.memory.view(this.blockOf(storage), storage.byteLength)
