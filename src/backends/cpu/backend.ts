@@ -38,7 +38,7 @@ export const PART_BYTES = 64 << 10
 const INT8_TOLERANCE = 4e-2
 const INT16_TOLERANCE = 4e-4
 
-/** WebAssembly kernels on threads over shared memory. Weights stay as stored; kernels decode them in registers. */
+/** WebAssembly kernels on threads over shared memory. Weights keep their bits, some of them with rows interleaved; kernels decode them in registers. */
 export class CpuBackend implements Backend {
   readonly name = "cpu"
   readonly fusions: ReadonlySet<FusedKind> = new Set()

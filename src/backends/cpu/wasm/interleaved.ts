@@ -83,22 +83,24 @@ function groupDot(w: usize, x: usize, table: v128, mask: v128, ones: v128, offse
   return i32x4.add(i32x4.add(dot(even, ones), dot(odd, ones)), start)
 }
 
+/** The elements of low nibbles, from E2M1's table. */
 // @ts-ignore: decorator
 @inline
-function low(packed: v128, table: v128, mask: v128): v128 {
+export function low(packed: v128, table: v128, mask: v128): v128 {
   return lookup16(table, v128.and(packed, mask))
 }
 
+/** Those of high nibbles. */
 // @ts-ignore: decorator
 @inline
-function high(packed: v128, table: v128, mask: v128): v128 {
+export function high(packed: v128, table: v128, mask: v128): v128 {
   return lookup16(table, v128.and(i16x8.shr_u(packed, 4), mask))
 }
 
 /** Adds a group's products, given the scales of its rows. */
 // @ts-ignore: decorator
 @inline
-function addGroup(integers: v128, scale: v128, xScale: usize, total: v128): v128 {
+export function addGroup(integers: v128, scale: v128, xScale: usize, total: v128): v128 {
   return madd(f32x4.convert_i32x4_s(integers), f32x4.mul(scale, v128.load32_splat(xScale)), total)
 }
 
@@ -126,9 +128,8 @@ export function interleaved4x1(w: usize, scales: usize, x: usize, xScales: usize
     c = addGroup(groupDot(w + 128, x + 64, table, mask, ones, xSums + 8), quickScales(bytes, CONSTANTS + 64), xScales + 8, c)
     d = addGroup(groupDot(w + 192, x + 96, table, mask, ones, xSums + 12), quickScales(bytes, CONSTANTS + 80), xScales + 12, d)
   }
-  const back = g
   if (v128.any_true(i8x16.ge_u(extreme, i8x16.splat(-2)))) {
-    return interleavedSlowly(w - (back << 6), scales, x - (back << 5), xScales - (back << 2), xSums - (back << 2))
+    return interleavedSlowly(w - (g << 6), scales, x - (g << 5), xScales - (g << 2), xSums - (g << 2))
   }
   for (; g < groups; g++, w += 64, x += 32, xScales += 4, xSums += 4) {
     const scale = fromE8M0(loadBytes4(scales + (g << 2)))
@@ -204,9 +205,10 @@ export function interleaved4x2(
   v128.store(room, total(room + SUMS), SUMS)
 }
 
+/** What four sums come to, in the order of packed_dot.ts. */
 // @ts-ignore: decorator
 @inline
-function total(sums: usize): v128 {
+export function total(sums: usize): v128 {
   return f32x4.add(
     f32x4.add(v128.load(sums), v128.load(sums, 16)), f32x4.add(v128.load(sums, 32), v128.load(sums, 48))
   )

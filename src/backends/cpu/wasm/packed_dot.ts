@@ -1,6 +1,6 @@
 import { FUSED } from "./fused"
 import { BYTES, form, groups } from "./quantize"
-import { addDotBytes, dot, dotBytes, firstLanes, lookup16, madd, sum, sums16, sums32 } from "./simd"
+import { addDotBytes, dot, dotBytes, firstLanes, lookup16, madd, sum, sums16, sums32, together } from "./simd"
 import { fromE8M0, loadBytes4, loadFloats, MXFP4, repeated, shiftedE2M1, Weight } from "./weight"
 
 /**
@@ -74,7 +74,7 @@ function dotPlanes(pair: bool, w: usize, x: usize): v128 {
     bytes = v128.load(w, 48)
     high = addDotBytes(v128.load(x, 96), bytes, high), low = addDotBytes(v128.load(x, 112), bytes, low)
   }
-  return i32x4.add(i32x4.shl(high, 8), low)
+  return together(high, low)
 }
 
 /** As `dotPlanes` for nibbles, looked up in a table if they are E2M1. */
@@ -91,7 +91,7 @@ function dotNibblePlanes(e2m1: bool, pair: bool, w: usize, x: usize, table: v128
     high = addDotBytes(v128.load(x, 64), even, high), low = addDotBytes(v128.load(x, 80), even, low)
     high = addDotBytes(v128.load(x, 96), odd, high), low = addDotBytes(v128.load(x, 112), odd, low)
   }
-  return i32x4.add(i32x4.shl(high, 8), low)
+  return together(high, low)
 }
 
 // @ts-ignore: decorator

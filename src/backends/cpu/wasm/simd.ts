@@ -43,6 +43,13 @@ export function addDotBytes(signed: v128, bytes: v128, sums: v128): v128 {
   else return i32x4.add(i32x4.extadd_pairwise_i16x8_s(dotBytes(signed, bytes)), sums)
 }
 
+/** The sums of high and low bytes, times 256 and 1. */
+// @ts-ignore: decorator
+@inline
+export function together(high: v128, low: v128): v128 {
+  return i32x4.add(i32x4.shl(high, 8), low)
+}
+
 // @ts-ignore: decorator
 @lazy
 const EXTREMES = memory.data<u8>([

@@ -1,7 +1,7 @@
 import { FUSED } from "./fused"
-import { SUMS } from "./interleaved"
+import { addGroup, high, low, SUMS, total } from "./interleaved"
 import { groups } from "./quantize"
-import { addDotBytes, dot, dotBytes, lookup16, madd, storeTransposed } from "./simd"
+import { addDotBytes, dot, dotBytes, storeTransposed } from "./simd"
 import { fromE8M0, loadBytes4, shiftedE2M1, Weight } from "./weight"
 
 // Four rows of MXFP4 weights that are unpacked to bytes once, to multiply them with many rows of activations of int8. Lanes are rows of
@@ -20,8 +20,8 @@ function unpackInterleaved(data: usize, out: usize): void {
   for (let g: u32 = 0; g < groups; g++, data += 64, out += 128) {
     for (let at: usize = 0; at < 64; at += 16) {
       const packed = v128.load(data + at)
-      v128.store(out + at, lookup16(table, v128.and(packed, mask)))
-      v128.store(out + at, lookup16(table, v128.and(i16x8.shr_u(packed, 4), mask)), 64)
+      v128.store(out + at, low(packed, table, mask))
+      v128.store(out + at, high(packed, table, mask), 64)
     }
   }
 }
@@ -30,14 +30,8 @@ function unpackRows(data: usize, dataRow: usize, out: usize): void {
   const table = v128.load(shiftedE2M1()), mask = i8x16.splat(15)
   for (let g: u32 = 0; g < groups; g++, data += 16, out += 128) {
     const a = v128.load(data), b = v128.load(data + dataRow), c = v128.load(data + 2 * dataRow), d = v128.load(data + 3 * dataRow)
-    storeTransposed(
-      lookup16(table, v128.and(a, mask)), lookup16(table, v128.and(b, mask)),
-      lookup16(table, v128.and(c, mask)), lookup16(table, v128.and(d, mask)), out,
-    )
-    storeTransposed(
-      lookup16(table, v128.and(i16x8.shr_u(a, 4), mask)), lookup16(table, v128.and(i16x8.shr_u(b, 4), mask)),
-      lookup16(table, v128.and(i16x8.shr_u(c, 4), mask)), lookup16(table, v128.and(i16x8.shr_u(d, 4), mask)), out + 64,
-    )
+    storeTransposed(low(a, table, mask), low(b, table, mask), low(c, table, mask), low(d, table, mask), out)
+    storeTransposed(high(a, table, mask), high(b, table, mask), high(c, table, mask), high(d, table, mask), out + 64)
   }
 }
 
@@ -60,7 +54,7 @@ export function unpackTileScales(w: Weight, expert: u32, first: u32, out: usize)
 /** The products of four rows with a row of activations, and, where there are `two`, with another: weights are loaded once. */
 // @ts-ignore: decorator
 @inline
-function addGroup(
+function addGroups(
   two: bool, w: usize, scales: v128, x: usize, y: usize, xScale: usize, yScale: usize, toSums: usize, sums: usize
 ): void {
   let xs = v128.load32_splat(xScale + toSums), ys = v128.load32_splat(yScale + toSums)
@@ -85,15 +79,8 @@ function addGroup(
     xs = i32x4.add(i32x4.add(half(w, x), half(w + 64, x + 16)), xs)
     if (two) ys = i32x4.add(i32x4.add(half(w, y), half(w + 64, y + 16)), ys)
   }
-  addTo(sums, xs, scales, xScale)
-  if (two) addTo(sums + SUMS, ys, scales, yScale)
-}
-
-// @ts-ignore: decorator
-@inline
-function addTo(sums: usize, integers: v128, scales: v128, xScale: usize): void {
-  const scale = f32x4.mul(scales, v128.load32_splat(xScale))
-  v128.store(sums, madd(f32x4.convert_i32x4_s(integers), scale, v128.load(sums)))
+  v128.store(sums, addGroup(xs, scales, xScale, v128.load(sums)))
+  if (two) v128.store(sums, addGroup(ys, scales, yScale, v128.load(sums, SUMS)), SUMS)
 }
 
 /** Sixteen bytes of each row times as many activations, of which two to four sums are added so that they fit int16. */
@@ -108,14 +95,6 @@ function half(w: usize, x: usize): v128 {
   )
 }
 
-// @ts-ignore: decorator
-@inline
-function total(sums: usize): v128 {
-  return f32x4.add(
-    f32x4.add(v128.load(sums), v128.load(sums, 16)), f32x4.add(v128.load(sums, 32), v128.load(sums, 48))
-  )
-}
-
 /**
  * Four unpacked rows of weights times two of activations; from their scales to their sums it is `toSums` bytes. The products with the
  * first lie at `room` then, in the order of the rows, and those with the second `SUMS` bytes further.
@@ -123,7 +102,7 @@ function total(sums: usize): v128 {
 export function tile4x2(w: usize, scales: usize, x: usize, y: usize, xScales: usize, yScales: usize, toSums: usize, room: usize): void {
   memory.fill(room, 0, 2 * SUMS)
   for (let g: u32 = 0; g < groups; g++, w += 128, x += 32, y += 32, scales += 16, xScales += 4, yScales += 4) {
-    addGroup(true, w, v128.load(scales), x, y, xScales, yScales, toSums, room + ((g & 3) << 4))
+    addGroups(true, w, v128.load(scales), x, y, xScales, yScales, toSums, room + ((g & 3) << 4))
   }
   v128.store(room, total(room))
   v128.store(room, total(room + SUMS), SUMS)
@@ -133,7 +112,7 @@ export function tile4x2(w: usize, scales: usize, x: usize, y: usize, xScales: us
 export function tile4x1(w: usize, scales: usize, x: usize, xScales: usize, toSums: usize, room: usize): void {
   memory.fill(room, 0, SUMS)
   for (let g: u32 = 0; g < groups; g++, w += 128, x += 32, scales += 16, xScales += 4) {
-    addGroup(false, w, v128.load(scales), x, x, xScales, xScales, toSums, room + ((g & 3) << 4))
+    addGroups(false, w, v128.load(scales), x, x, xScales, xScales, toSums, room + ((g & 3) << 4))
   }
   v128.store(room, total(room))
 }

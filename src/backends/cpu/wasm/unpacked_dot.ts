@@ -1,6 +1,6 @@
 import { FUSED } from "./fused"
 import { group, groups, stride } from "./quantize"
-import { addDotBytes, dot, firstLanes, lookup16, madd, sum, sum4, sums32 } from "./simd"
+import { addDotBytes, dot, firstLanes, lookup16, madd, sum, sum4, sums32, together } from "./simd"
 import { AFFINE, loadFloats, loadScales, repeated, shiftedE2M1, unpackBits, Weight } from "./weight"
 
 // Rows of weights that are unpacked once, to multiply them with many rows of activations of 16 bits: see packed_dot.ts. Both are int16,
@@ -81,13 +81,6 @@ function dotWide(w: usize, x: usize): v128 {
     i32x4.add(dot(v128.load(w), v128.load(x)), dot(v128.load(w, 16), v128.load(x, 16))),
     i32x4.add(dot(v128.load(w, 32), v128.load(x, 32)), dot(v128.load(w, 48), v128.load(x, 48))),
   )
-}
-
-/** The sums of both planes. */
-// @ts-ignore: decorator
-@inline
-function together(high: v128, low: v128): v128 {
-  return i32x4.add(i32x4.shl(high, 8), low)
 }
 
 /** The sums of a row's products, in lanes, with what the zero points of affine weights add. */
