@@ -443,7 +443,8 @@ describe("a grammar of a schema", () => {
           expect(error).toBeInstanceOf(GrammarError)
           return
         }
-        const validate = ajv.compile(schema as object)
+        const validate = compiledByAjv(schema)
+        if (!validate) return
         const compiled = await grammars.compile([grammar])
         try {
           for (let i = 0; i < 3; i++) {
@@ -460,3 +461,13 @@ describe("a grammar of a schema", () => {
     expect(written).toBeGreaterThan(30)
   }, 30_000)
 })
+
+/** Undefined for definitions that are nothing but themselves, which Ajv inlines without end even where nothing leads to them. */
+function compiledByAjv(schema: unknown) {
+  try {
+    return ajv.compile(schema as object)
+  } catch (error) {
+    if (error instanceof RangeError) return undefined
+    throw error
+  }
+}
